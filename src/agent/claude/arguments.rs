@@ -1,0 +1,271 @@
+//! Reading Claude Code's command line as far as kage must: is this a conversation, which one, and with
+//! which settings. Source: `claude --help` of 2.1.330.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+
+/// What the command line starts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Invocation {
+    Conversation(Conversation),
+    /// A subcommand, `--help`, `--version`: runs untouched.
+    Other,
+}
+
+/// A conversation at the terminal or with `-p`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Conversation {
+    pub session: Session,
+    pub model: Option<OsString>,
+    /// The last `--settings` (the agent ignores the ones before) and which arguments it takes up.
+    pub settings: Option<(Range<usize>, OsString)>,
+}
+
+/// Which session the conversation will be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Session {
+    /// A new one, whose id kage may choose.
+    #[default]
+    Unset,
+    /// `--session-id`.
+    Given(String),
+    /// `--resume ID`.
+    Resumed(String),
+    /// `--continue`.
+    Latest,
+    /// The agent decides or asks.
+    Unknown,
+}
+
+const SUBCOMMANDS: [&str; 25] = [
+    "agents",
+    "attach",
+    "auth",
+    "auto-mode",
+    "config",
+    "doctor",
+    "gateway",
+    "help",
+    "import",
+    "install",
+    "kill",
+    "logs",
+    "mcp",
+    "migrate-installer",
+    "plugin",
+    "plugins",
+    "purge",
+    "remote-control",
+    "respawn",
+    "rm",
+    "setup-token",
+    "stop",
+    "ultrareview",
+    "update",
+    "upgrade",
+];
+
+/// These end the agent, or hand the conversation to another place.
+const NO_CONVERSATION: [&str; 7] = ["--help", "-h", "--version", "-v", "--cloud", "--teleport", "--desktop"];
+
+const WITH_VALUE: [&str; 24] = [
+    "--agent",
+    "--agents",
+    "--append-system-prompt",
+    "--append-system-prompt-file",
+    "--autocompact",
+    "--debug-file",
+    "--effort",
+    "--environment",
+    "--fallback-model",
+    "--input-format",
+    "--json-schema",
+    "--max-budget-usd",
+    "--max-turns",
+    "--name",
+    "--output-format",
+    "--permission-mode",
+    "--permission-prompt-tool",
+    "--permission-prompts",
+    "--plugin-dir",
+    "--plugin-url",
+    "--remote-control-session-name-prefix",
+    "--setting-sources",
+    "--system-prompt",
+    "--system-prompt-file",
+];
+
+const WITH_OPTIONAL_VALUE: [&str; 4] = ["--debug", "--prompt-suggestions", "--remote-control", "--worktree"];
+
+const WITH_VALUES: [&str; 9] = [
+    "--add-dir",
+    "--allowed-tools",
+    "--allowedTools",
+    "--betas",
+    "--disallowed-tools",
+    "--disallowedTools",
+    "--file",
+    "--mcp-config",
+    "--tools",
+];
+
+/// Reads a command line without its program.
+pub(super) fn read(args: &[OsString]) -> Invocation {
+    let mut reader = Reader { args, at: 0, seen: Seen::default() };
+    while reader.at < args.len() {
+        match reader.step() {
+            Step::Ended => break,
+            Step::Other => return Invocation::Other,
+            Step::Next => {}
+        }
+    }
+    Invocation::Conversation(reader.seen.conversation())
+}
+
+// Each is a flag of the command line.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Default)]
+struct Seen {
+    session_id: Option<OsString>,
+    resumes: bool,
+    /// The value of `--resume`, if it has one.
+    resume: Option<OsString>,
+    from_pr: bool,
+    continues: bool,
+    forks: bool,
+    model: Option<OsString>,
+    settings: Option<(Range<usize>, OsString)>,
+    positional: bool,
+}
+
+impl Seen {
+    fn conversation(self) -> Conversation {
+        let session = if let Some(id) = self.session_id {
+            Session::Given(id.to_string_lossy().into_owned())
+        } else if self.from_pr {
+            Session::Unknown
+        } else if self.forks && (self.continues || self.resume.is_some()) {
+            Session::Unset // the fork is a new session, and its id may be given
+        } else {
+            match self.resume.and_then(|id| uuid::Uuid::parse_str(id.to_str()?).ok()) {
+                Some(id) => Session::Resumed(id.to_string()),
+                None if self.resumes => Session::Unknown,
+                None if self.continues => Session::Latest,
+                None => Session::Unset,
+            }
+        };
+        Conversation { session, model: self.model, settings: self.settings }
+    }
+}
+
+enum Step {
+    Next,
+    Ended,
+    Other,
+}
+
+struct Reader<'a> {
+    args: &'a [OsString],
+    at: usize,
+    seen: Seen,
+}
+
+impl Reader<'_> {
+    fn step(&mut self) -> Step {
+        let start = self.at;
+        let arg = self.args[start].clone();
+        self.at += 1;
+        let Some(text) = arg.to_str() else {
+            self.seen.positional = true;
+            return Step::Next;
+        };
+        if text == "--" {
+            return Step::Ended;
+        }
+        if !text.starts_with('-') || text == "-" {
+            // Only the first word can be a subcommand; behind it all is prompt.
+            let first = !std::mem::replace(&mut self.seen.positional, true);
+            return if first && SUBCOMMANDS.contains(&text) { Step::Other } else { Step::Next };
+        }
+        match text.split_once('=') {
+            Some((option, value)) if text.starts_with("--") => self.long(option, Some(value.into()), start),
+            _ if text.starts_with("--") => self.long(text, None, start),
+            _ => self.short(&text[1..]),
+        }
+    }
+
+    fn long(&mut self, option: &str, value: Option<OsString>, start: usize) -> Step {
+        if NO_CONVERSATION.contains(&option) {
+            return Step::Other;
+        }
+        match option {
+            "--continue" => self.seen.continues = true,
+            "--fork-session" => self.seen.forks = true,
+            "--session-id" => self.seen.session_id = value.or_else(|| self.take()),
+            "--model" => self.seen.model = value.or_else(|| self.take()),
+            "--resume" => {
+                self.seen.resumes = true;
+                self.seen.resume = value.or_else(|| self.take_optional());
+            }
+            "--from-pr" => {
+                self.seen.from_pr = true;
+                value.or_else(|| self.take_optional());
+            }
+            "--settings" => {
+                if let Some(value) = value.or_else(|| self.take()) {
+                    self.seen.settings = Some((start..self.at, value));
+                }
+            }
+            _ if value.is_some() => {}
+            _ if WITH_VALUE.contains(&option) => drop(self.take()),
+            _ if WITH_OPTIONAL_VALUE.contains(&option) => drop(self.take_optional()),
+            _ if WITH_VALUES.contains(&option) => while self.take_optional().is_some() {},
+            _ => {}
+        }
+        Step::Next
+    }
+
+    /// `-p`, `-c`, `-r ID`, `-rID`, and clusters such as `-pc`.
+    fn short(&mut self, letters: &str) -> Step {
+        for (at, letter) in letters.char_indices() {
+            let rest = &letters[at + letter.len_utf8()..];
+            let attached = (!rest.is_empty()).then(|| OsString::from(rest));
+            match letter {
+                'h' | 'v' => return Step::Other,
+                'c' => self.seen.continues = true,
+                'r' => {
+                    self.seen.resumes = true;
+                    self.seen.resume = attached.or_else(|| self.take_optional());
+                    return Step::Next;
+                }
+                'n' => {
+                    attached.or_else(|| self.take());
+                    return Step::Next;
+                }
+                'd' | 'w' => {
+                    attached.or_else(|| self.take_optional());
+                    return Step::Next;
+                }
+                _ => {}
+            }
+        }
+        Step::Next
+    }
+
+    /// The value that an option must have.
+    fn take(&mut self) -> Option<OsString> {
+        let value = self.args.get(self.at)?.clone();
+        self.at += 1;
+        Some(value)
+    }
+
+    /// The value that an option may have: the next word, unless it looks like an option.
+    fn take_optional(&mut self) -> Option<OsString> {
+        let looks_like_option =
+            |arg: &OsStr| arg.to_str().is_some_and(|text| text.starts_with('-') && text != "-");
+        if looks_like_option(self.args.get(self.at)?) { None } else { self.take() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

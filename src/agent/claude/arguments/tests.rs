@@ -1,0 +1,86 @@
+use super::*;
+
+const ID: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+
+fn parse(line: &str) -> Invocation {
+    let args: Vec<OsString> = line.split_whitespace().map(|word| word.replace("ID", ID).into()).collect();
+    read(&args)
+}
+
+fn session(line: &str) -> Session {
+    match parse(line) {
+        Invocation::Conversation(conversation) => conversation.session,
+        Invocation::Other => panic!("`{line}` was not taken for a conversation"),
+    }
+}
+
+#[test]
+fn subcommands_and_questions_about_the_agent_are_no_conversation() {
+    for line in [
+        "mcp list",
+        "update",
+        "doctor",
+        "setup-token",
+        "install stable",
+        "plugin list",
+        "--version",
+        "-v",
+        "--help",
+        "-h",
+        "-p --help",
+        "--model opus mcp list",
+        "--debug-file x mcp",
+        "-p mcp",
+        "--cloud",
+        "-hp",
+    ] {
+        assert_eq!(parse(line), Invocation::Other, "{line}");
+    }
+}
+
+#[test]
+fn words_that_only_look_like_subcommands_are_prompts_or_values() {
+    for line in [
+        "",
+        "hello mcp",
+        "-p hello update",
+        "-- mcp",
+        "--model mcp",
+        "--add-dir a mcp",
+        "--resume mcp",
+        "-n doctor",
+        "--append-system-prompt update",
+        "--allowedTools Bash mcp -p x",
+        "--output-format=json",
+        "-d mcp",
+    ] {
+        assert!(matches!(parse(line), Invocation::Conversation(_)), "{line}");
+    }
+}
+
+#[test]
+fn the_session_is_known_where_the_command_line_says_it() {
+    assert_eq!(session("-p hi"), Session::Unset);
+    assert_eq!(session("--session-id ID -p hi"), Session::Given(ID.into()));
+    assert_eq!(session("--session-id=ID"), Session::Given(ID.into()));
+    assert_eq!(session("-p go --resume ID"), Session::Resumed(ID.into()));
+    assert_eq!(session("-rID -p go"), Session::Resumed(ID.into()));
+    assert_eq!(session("-p go --resume=ID"), Session::Resumed(ID.into()));
+    assert_eq!(session("--resume"), Session::Unknown);
+    assert_eq!(session("-r my-session"), Session::Unknown);
+    assert_eq!(session("-c"), Session::Latest);
+    assert_eq!(session("-pc go"), Session::Latest);
+    assert_eq!(session("--continue --fork-session"), Session::Unset);
+    assert_eq!(session("--resume ID --fork-session -p x"), Session::Unset);
+    assert_eq!(session("--resume --fork-session"), Session::Unknown);
+    assert_eq!(session("--from-pr 12"), Session::Unknown);
+}
+
+#[test]
+fn the_last_settings_are_found_with_their_place() {
+    let Invocation::Conversation(found) = parse("--settings a.json -p --settings={} --model opus x") else {
+        panic!("no conversation");
+    };
+    assert_eq!(found.settings, Some((3..4, "{}".into())));
+    assert_eq!(found.model, Some("opus".into()));
+}

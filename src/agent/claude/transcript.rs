@@ -1,0 +1,250 @@
+//! Claude Code's transcripts: one JSON row a line in `projects/<directory>/<session>.jsonl`, and those of
+//! its subagents below `<session>/subagents/`. Undocumented; unknown rows are skipped.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::agent::{Evidence, ProviderError, Watch};
+use crate::pool::{TokenCount, Usage};
+
+/// The longest text of an error that is kept.
+const LONGEST_TEXT: usize = 200;
+
+/// Notes how long the session's files are, before the attempt begins.
+pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Timestamp) -> Watch {
+    // Rows have milliseconds.
+    let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
+    let mut watch = Watch { projects, session, cwd: cwd.to_owned(), began, lengths: BTreeMap::new() };
+    let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
+    watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();
+    watch
+}
+
+/// The session of a directory that was written last: what `--continue` goes on with.
+pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
+    let entries = fs::read_dir(projects.join(slug(cwd))).ok()?.flatten();
+    let sessions = entries.filter_map(|entry| {
+        let path = entry.path();
+        let id = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.to_owned();
+        uuid::Uuid::parse_str(&id).ok()?;
+        Some((entry.metadata().and_then(|known| known.modified()).unwrap_or(SystemTime::UNIX_EPOCH), id))
+    });
+    sessions.max().map(|(_, id)| id)
+}
+
+/// The name of a directory's folder: what is neither letter nor digit becomes `-`.
+fn slug(cwd: &Path) -> String {
+    cwd.to_string_lossy()
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
+        .collect()
+}
+
+/// The files of a session that exist, its own first.
+fn files(watch: &Watch) -> Vec<PathBuf> {
+    let name = format!("{}.jsonl", watch.session);
+    let expected = watch.projects.join(slug(&watch.cwd)).join(&name);
+    let elsewhere = || {
+        // A linked or renamed directory has another folder than its name says.
+        let folders = fs::read_dir(&watch.projects).ok()?.flatten();
+        folders.map(|folder| folder.path().join(&name)).find(|file| file.is_file())
+    };
+    let Some(main) = (if expected.is_file() { Some(expected) } else { elsewhere() }) else {
+        return Vec::new();
+    };
+    let subagents = main.with_extension("").join("subagents");
+    let rows = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+    let subagents =
+        fs::read_dir(subagents).into_iter().flatten().flatten().map(|entry| entry.path()).filter(rows);
+    [main].into_iter().chain(subagents).collect()
+}
+
+/// Reads what an attempt appended.
+pub(super) fn read(watch: &Watch) -> Evidence {
+    let mut rows = Rows::default();
+    for (at, path) in files(watch).into_iter().enumerate() {
+        let from = watch.lengths.get(&path).copied().unwrap_or(0);
+        let is_main = at == 0;
+        rows.read(&path, from, is_main, watch.began);
+    }
+    rows.evidence()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    r#type: String,
+    timestamp: Option<Timestamp>,
+    request_id: Option<String>,
+    #[serde(default)]
+    is_api_error_message: bool,
+    #[serde(default)]
+    is_sidechain: bool,
+    message: Option<Message>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    id: Option<String>,
+    model: Option<String>,
+    usage: Option<RowUsage>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct RowUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_input_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cache_creation: Option<CacheCreation>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CacheCreation {
+    ephemeral_5m_input_tokens: u64,
+    ephemeral_1h_input_tokens: u64,
+}
+
+impl RowUsage {
+    fn count(&self) -> TokenCount {
+        let long = self.cache_creation.as_ref().map_or(0, |cache| cache.ephemeral_1h_input_tokens);
+        let short = self.cache_creation.as_ref().map_or(0, |cache| cache.ephemeral_5m_input_tokens);
+        TokenCount {
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            cache_read_tokens: self.cache_read_input_tokens,
+            // The total counts where it is not told apart; the short-lived kind is the older one.
+            cache_write_5m_tokens: short.max(self.cache_creation_input_tokens.saturating_sub(long)),
+            cache_write_1h_tokens: long,
+        }
+    }
+}
+
+/// What has been read so far. An answer of several blocks is as many rows with the same ids and usage.
+#[derive(Default)]
+struct Rows {
+    answers: HashMap<(String, String), (String, TokenCount)>,
+    errors: Vec<ProviderError>,
+}
+
+impl Rows {
+    fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
+        let Ok(mut file) = File::open(path) else { return };
+        // A shorter file is another one than before.
+        let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
+        if file.seek(SeekFrom::Start(from)).is_err() {
+            return;
+        }
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            self.take(&line, is_main, began);
+            line.clear();
+        }
+    }
+
+    fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {
+        // Most bytes of a transcript are rows of other types; they are not worth parsing.
+        if !contains(line, b"\"assistant\"") {
+            return;
+        }
+        let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
+        let (true, Some(at)) = (row.r#type == "assistant", row.timestamp) else { return };
+        if at < began {
+            return; // a forked or resumed session holds older rows
+        }
+        if row.is_api_error_message {
+            if is_main && !row.is_sidechain {
+                self.errors.extend(provider_error(line, at));
+            }
+            return;
+        }
+        let Some(Message { id: Some(id), model: Some(model), usage: Some(usage) }) = row.message else {
+            return;
+        };
+        if model.starts_with('<') {
+            return; // `<synthetic>`: the agent's own words
+        }
+        if is_main && !row.is_sidechain {
+            for error in &mut self.errors {
+                error.answered_since = true;
+            }
+        }
+        self.answers.insert((id, row.request_id.unwrap_or_default()), (model, usage.count()));
+    }
+
+    fn evidence(self) -> Evidence {
+        let mut usage = Usage { requests: self.answers.len() as u64, ..Usage::default() };
+        for (model, count) in self.answers.into_values() {
+            *usage.models.entry(model).or_default() += count;
+        }
+        Evidence { usage, errors: self.errors }
+    }
+}
+
+fn contains(line: &[u8], word: &[u8]) -> bool {
+    line.windows(word.len()).any(|window| window == word)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorRow {
+    #[serde(default)]
+    error: String,
+    api_error: Option<String>,
+    quota_limits: Option<QuotaLimits>,
+    message: ErrorMessage,
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct QuotaLimits {
+    rate_limit_type: Option<String>,
+    resets_at: Option<i64>,
+    is_using_overage: bool,
+}
+
+#[derive(Deserialize)]
+struct ErrorMessage {
+    #[serde(default)]
+    content: Value,
+}
+
+fn provider_error(line: &[u8], at: Timestamp) -> Option<ProviderError> {
+    let row: ErrorRow = serde_json::from_slice(line).ok()?;
+    let quota = row.quota_limits.unwrap_or_default();
+    let refused_by_plan = row.api_error.as_deref() == Some("usage_limit_reached");
+    let text = row.message.content.pointer("/0/text").or(Some(&row.message.content)).and_then(Value::as_str);
+    Some(ProviderError {
+        at,
+        is_usage_limit: row.error == "rate_limit"
+            && (refused_by_plan || (quota.rate_limit_type.is_some() && !quota.is_using_overage)),
+        class: row.error,
+        window: quota.rate_limit_type,
+        resets_at: quota.resets_at.and_then(instant),
+        text: text.unwrap_or_default().chars().take(LONGEST_TEXT).collect(),
+        answered_since: false,
+    })
+}
+
+/// Epoch seconds; milliseconds are told apart by their size.
+fn instant(epoch: i64) -> Option<Timestamp> {
+    if epoch > 100_000_000_000 { Timestamp::from_millisecond(epoch) } else { Timestamp::from_second(epoch) }
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! What can be typed. The doc comments are the help; there is no logic here.
+
+// The doc comments are shown in terminals, where Markdown would only be noise.
+#![allow(clippy::doc_markdown)]
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::pool::{Level, Name, Selector};
+
+/// Runs the real coding agent on a subscription from your pool
+///
+/// kage picks a subscription that has room, starts the genuine agent with that subscription's credential,
+/// watches how it ends, and keeps the books.
+#[derive(Debug, Parser)]
+#[command(name = "kage", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Exec(Exec),
+    Why(Why),
+    Status(Json),
+    #[command(subcommand, alias = "sub")]
+    Subscription(Subscription),
+    /// Show the main job with invented accounts, in a throwaway home
+    Demo,
+    /// The agent that `kage demo` runs
+    #[command(hide = true)]
+    StandInAgent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// Run an agent on a subscription from the pool
+///
+/// A known agent (`claude`) runs as itself. Any other program (`env`, a script that calls claude) gets the
+/// credential in its environment and no arguments.
+///
+/// Exit status: the agent's own. kage's: 2 wrong usage or config, 75 no subscription is ready,
+/// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
+///
+/// Examples:
+///   kage exec -- claude
+///   kage exec -n backend -p high -- claude -p "run the tests"
+///   kage exec -s work-premium --dry-run -- claude
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Exec {
+    #[command(flatten)]
+    pub ask: Ask,
+    /// Use this subscription or none
+    #[arg(short, long, value_name = "NAME")]
+    pub subscription: Option<Name>,
+    /// Run a program that is not an agent as this one [default: claude]
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// Keep a variable that kage would remove (repeatable)
+    #[arg(long, value_name = "VARIABLE")]
+    pub keep_env: Vec<String>,
+    /// Say what would run, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM [ARGS]...")]
+    pub command: Vec<OsString>,
+}
+
+/// What a run asks of the pool
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// The kind of work [default: KAGE_NAMESPACE, the project's, none]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<Name>,
+    /// How important it is: high, normal or batch [default: KAGE_PRIORITY, the project's, normal]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub priority: Option<Level>,
+    /// Only subscriptions with this tag (repeatable)
+    #[arg(short, long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+}
+
+/// Say which subscription a run would get, and why not another
+///
+/// Changes nothing. The answer comes from the code that chooses.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    #[command(flatten)]
+    pub ask: Ask,
+    /// For this agent
+    #[arg(long, value_name = "AGENT", default_value = "claude")]
+    pub agent: String,
+    #[command(flatten)]
+    pub form: Json,
+}
+
+/// Show the pool at a glance
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Manage the subscriptions of the pool
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subscription {
+    Add(Add),
+    List(List),
+    /// Show one subscription in full
+    Show {
+        name: Name,
+        #[command(flatten)]
+        form: Json,
+    },
+    Set(Set),
+    /// Give a subscription another name, in the routes too
+    Rename {
+        old: Name,
+        new: Name,
+    },
+    Remove(Remove),
+    /// Let runs use a subscription again
+    Enable {
+        name: Name,
+    },
+    /// Keep a subscription from all runs
+    Disable {
+        name: Name,
+    },
+    /// Forget a subscription's limits and health
+    Reset {
+        name: Name,
+    },
+    Credential(Credential),
+    Route(Route),
+    Status(Json),
+}
+
+/// Add a subscription and store its credential
+///
+/// The credential is asked for at the terminal, or read from standard input where that is no terminal.
+///
+/// Examples:
+///   kage subscription add work-premium --priority 150 --tags backend,audited
+///   pass show claude/client-x | kage subscription add client-x --credential file
+///   kage subscription add team --credential 'command:op read op://work/claude/token'
+///   kage subscription add private --credential home:~/.claude-private
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Add {
+    /// The name: letters, digits, `.`, `_`, `-`
+    #[arg(value_name = "NAME", required_unless_present = "name_option")]
+    pub name: Option<Name>,
+    /// The same as an option
+    #[arg(long = "name", value_name = "NAME", conflicts_with = "name")]
+    pub name_option: Option<Name>,
+    /// The agent it is for
+    #[arg(long, value_name = "AGENT", default_value = "claude")]
+    pub agent: String,
+    #[command(flatten)]
+    pub fields: Fields,
+    #[command(flatten)]
+    pub secret: SecretInput,
+}
+
+/// The settings of a subscription; `none` takes an optional one away
+#[derive(Debug, Args)]
+pub(crate) struct Fields {
+    /// 0-255: its share of the work, or its rank [default: 100]
+    #[arg(long)]
+    pub priority: Option<u8>,
+    /// Words that routes and --tag select by
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub tags: Option<Vec<String>>,
+    /// For people
+    #[arg(long)]
+    pub description: Option<String>,
+    /// Most agents that may run on it at once
+    #[arg(long, value_name = "N")]
+    pub max_parallel: Option<Number>,
+    /// Requests it may make in `rate_limit_window`
+    #[arg(long, value_name = "N")]
+    pub requests_per_window: Option<Number>,
+    /// Input and output tokens it may use in a day
+    #[arg(long, value_name = "N")]
+    pub tokens_per_day: Option<Number>,
+    /// A variable for its agent; an empty value takes it away (repeatable)
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+}
+
+/// A number from 1 on, or `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number(pub Option<u32>);
+
+impl std::str::FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "none" => Ok(Self(None)),
+            Ok(number) if number > 0 => Ok(Self(Some(number))),
+            _ => Err("expected a whole number from 1 on, or `none`".into()),
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// Where the secret goes and where it comes from
+#[derive(Debug, Args)]
+pub(crate) struct SecretInput {
+    /// keychain, file, command:CMD or home:DIR [default: keychain]
+    #[arg(long, value_name = "WHERE")]
+    pub credential: Option<String>,
+    /// Read the secret from standard input, also at a terminal
+    #[arg(long)]
+    pub stdin: bool,
+    /// Take a secret that does not look like the agent's
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// List the subscriptions
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those of this status
+    #[arg(long, value_enum)]
+    pub status: Option<StatusWord>,
+    #[command(flatten)]
+    pub form: Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum StatusWord {
+    Active,
+    RateLimited,
+    Exhausted,
+    Disabled,
+    Unhealthy,
+}
+
+/// Change settings of a subscription
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    pub name: Name,
+    #[command(flatten)]
+    pub fields: Fields,
+}
+
+/// Remove a subscription and its secret
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    pub name: Name,
+    /// Do not ask, and take it out of the routes
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Replace the secret of a subscription, or move it to another place
+#[derive(Debug, Args)]
+pub(crate) struct Credential {
+    #[arg(required_unless_present = "list")]
+    pub(crate) name: Option<Name>,
+    #[command(flatten)]
+    pub(crate) secret: SecretInput,
+    /// List the secrets that are stored, by name and place
+    #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force"])]
+    pub(crate) list: bool,
+}
+
+/// Say which subscriptions a namespace or a level may use
+///
+/// A route is a closed set: work never leaves it silently. A fallback is tried only when none of the set
+/// is ready.
+///
+/// Examples:
+///   kage subscription route --namespace backend --subscriptions work-a,work-b
+///   kage subscription route --namespace frontend --subscriptions tag:ui --fallback private
+///   kage subscription route --priority high --subscriptions premium
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+#[group(id = "action", required = true, multiple = false, args = ["namespace", "priority", "list", "remove"])]
+pub(crate) struct Route {
+    /// For runs of this namespace
+    #[arg(short, long, value_name = "NAMESPACE", requires = "subscriptions")]
+    pub namespace: Option<Name>,
+    /// For runs of this level
+    #[arg(short, long, value_name = "LEVEL", requires = "subscriptions")]
+    pub priority: Option<Level>,
+    /// Names, or tag:NAME
+    #[arg(short, long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["list", "remove"])]
+    pub subscriptions: Option<Vec<Selector>>,
+    /// Tried only when none of the set is ready
+    #[arg(long, value_name = "C,D", value_delimiter = ',', requires = "subscriptions")]
+    pub fallback: Vec<Selector>,
+    /// List the routes
+    #[arg(short, long)]
+    pub list: bool,
+    /// Remove the route of a namespace or level
+    #[arg(long, value_name = "KEY")]
+    pub remove: Option<Name>,
+    #[command(flatten)]
+    pub form: Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn clap_finds_no_fault_in_the_definitions() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,68 @@
+//! The verbs, one a file. This is where the parts meet.
+
+mod demo;
+mod exec;
+mod status;
+mod subscription;
+mod why;
+
+use anyhow::Result;
+use jiff::Zoned;
+
+use crate::cli::{Ask, Cli, Verb};
+use crate::config::Config;
+use crate::config::project::Standing;
+use crate::error::Failure;
+use crate::paths::Paths;
+use crate::pool::{Moment, Request};
+use crate::store::Store;
+
+/// Does what was typed; the answer is the exit status.
+pub(crate) fn run(cli: Cli) -> Result<i32> {
+    match cli.verb {
+        Verb::Exec(exec) => exec::run(exec),
+        Verb::Why(why) => why::run(&why).map(|()| 0),
+        Verb::Status(form) => status::run(&form).map(|()| 0),
+        Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
+        Verb::Demo => demo::run(),
+        Verb::StandInAgent { args } => demo::stand_in_agent(&args),
+    }
+}
+
+/// What nearly every verb begins with.
+struct Desk {
+    paths: Paths,
+    config: Config,
+    store: Store,
+    now: Zoned,
+}
+
+impl Desk {
+    fn open() -> Result<Self> {
+        let paths = Paths::from_environment()?;
+        let config = Config::load(&paths)?;
+        let store = Store::new(&paths.state);
+        Ok(Self { paths, config, store, now: Zoned::now() })
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::from(&self.now)
+    }
+}
+
+/// What a run asks of the pool, from what was typed and where it stands.
+fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing)> {
+    let standing = Standing::find(config, ask.namespace.clone(), ask.priority)?;
+    if crate::agent::find(agent).is_none() {
+        let message = format!("`{agent}` is not an agent that kage knows");
+        return Err(Failure::usage(message).hint(format!("known agents: {}", crate::agent::names())).into());
+    }
+    let request = Request {
+        agent: agent.to_owned(),
+        namespace: standing.namespace.clone(),
+        level: standing.level,
+        tags: ask.tags.clone(),
+        ..Request::default()
+    };
+    Ok((request, standing))
+}

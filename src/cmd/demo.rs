@@ -1,0 +1,122 @@
+//! `kage demo`: the main job in a throwaway home, with invented accounts. Each step is the real command,
+//! run by this very program; only the agent is a stand-in.
+
+mod agent;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::report;
+
+pub(super) use agent::run as stand_in_agent;
+
+const SUBSCRIPTIONS: [(&str, &str, &[&str]); 3] = [
+    ("work-premium", "sk-ant-oat01-demo-work-premium--429five", &["--priority", "150", "--tags", "backend"]),
+    ("work-basic", "sk-ant-oat01-demo-work-basic--ok", &["--priority", "100", "--tags", "backend"]),
+    ("personal", "sk-ant-oat01-demo-personal--ok", &["--priority", "50"]),
+];
+
+const PROMPT: &str = "Why does the login test fail?";
+
+const NEXT: &str = "
+That was all of it, in a home that is gone now. For real use:
+
+  claude setup-token                    # once per account; prints a token
+  kage subscription add work            # asks for that token, keeps it in the keychain
+  kage subscription add personal
+  kage exec -- claude
+";
+
+/// Tells the story; the answer is the exit status.
+pub(super) fn run() -> Result<i32> {
+    let stage = Stage::build()?;
+    report::print("Three subscriptions. Their secrets go into an encrypted file, not into the config.\n")?;
+    for (name, secret, flags) in SUBSCRIPTIONS {
+        let words =
+            ["subscription", "add", name, "--credential", "file"].into_iter().chain(flags.iter().copied());
+        stage.kage(&words.collect::<Vec<_>>(), Some(secret), 0)?;
+    }
+    report::print("\nWork on the backend may use two of them and nothing else.\n")?;
+    let pair = "work-premium,work-basic";
+    stage.kage(&["subscription", "route", "--namespace", "backend", "--subscriptions", pair], None, 0)?;
+    report::print("\nThe first run draws work-premium, whose limit happens to be reached. kage sees it.\n")?;
+    stage.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 1)?;
+    report::print("\nThe next run goes to the other one.\n")?;
+    stage.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 0)?;
+    report::print("\nThe pool at a glance, and why the next run would get what it gets.\n")?;
+    stage.kage(&["status"], None, 0)?;
+    stage.kage(&["why", "-n", "backend"], None, 0)?;
+    report::print(NEXT)?;
+    Ok(0)
+}
+
+/// A home that is removed at the end, with a `claude` on its PATH that is the stand-in.
+struct Stage {
+    home: PathBuf,
+    kage: PathBuf,
+}
+
+impl Stage {
+    fn build() -> Result<Self> {
+        let kage = env::current_exe().context("could not find this program")?;
+        let home = env::temp_dir().join(format!("kage-demo-{}", std::process::id()));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&home)
+            .with_context(|| format!("could not make {}", home.display()))?;
+        let stage = Self { home, kage };
+        let bin = stage.home.join("bin");
+        fs::create_dir(&bin)?;
+        let claude = bin.join("claude");
+        let quoted = stage.kage.to_string_lossy().replace('\'', r"'\''");
+        fs::write(&claude, format!("#!/bin/sh\nexec '{quoted}' stand-in-agent \"$@\"\n"))?;
+        fs::set_permissions(&claude, fs::Permissions::from_mode(0o755))?;
+        Ok(stage)
+    }
+
+    /// Shows a command, runs it, and insists on its exit status.
+    fn kage(&self, words: &[&str], stdin: Option<&str>, expected: i32) -> Result<()> {
+        report::print(&format!("\n$ kage {}\n", shown(words)))?;
+        let mut command = Command::new(&self.kage);
+        command.args(words).current_dir(&self.home).env_clear().env("HOME", &self.home);
+        command.env("PATH", path_with(&self.home.join("bin")));
+        for kept in ["LANG", "LC_ALL", "LC_CTYPE", "TERM", "NO_COLOR", "TZ", "TMPDIR"] {
+            command.envs(env::var_os(kept).map(|value| (kept, value)));
+        }
+        command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = command.spawn().context("could not start kage")?;
+        if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+            pipe.write_all(text.as_bytes()).context("could not hand over the demo's secret")?;
+        }
+        let status = child.wait().context("could not wait for kage")?;
+        if status.code() != Some(expected) {
+            bail!("the demo's step ended with {status}, expected was {expected}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+fn path_with(dir: &Path) -> OsString {
+    let rest = env::var_os("PATH").unwrap_or_default();
+    let dirs = [dir.to_owned()].into_iter().chain(env::split_paths(&rest));
+    env::join_paths(dirs).unwrap_or_else(|_| dir.into())
+}
+
+/// The command as it would be typed.
+fn shown(words: &[&str]) -> String {
+    let word = |word: &&str| if word.contains(' ') { format!("\"{word}\"") } else { (*word).to_owned() };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}

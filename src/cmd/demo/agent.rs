@@ -1,0 +1,103 @@
+//! A stand-in for Claude Code's print form: it takes the credential from its environment, writes a
+//! transcript where the real one does, and answers. A token that ends in `--429five` is at its limit.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::FromRawFd as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+const ANSWER: &str = "The test compares a local time with UTC; freeze the clock and it passes.";
+/// In a while that is easy to read off the table.
+const RESETS_IN_MINUTES: i64 = 72;
+
+/// Plays one `claude -p PROMPT`; the answer is the exit status.
+pub(crate) fn run(args: &[OsString]) -> Result<i32> {
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let session = value_of(&words, "--session-id").or_else(|| value_of(&words, "--resume"));
+    let session = session.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let Some(token) = credential()? else {
+        println!("Not logged in · Please run /login");
+        return Ok(1);
+    };
+    let limited = token.ends_with("--429five");
+    let now = Timestamp::now();
+    let resets_at = now + RESETS_IN_MINUTES.minutes();
+    let row = if limited { limit_row(&session, now, resets_at) } else { answer_row(&session, now) };
+    append(&session, &row)?;
+    if limited {
+        println!("You've hit your 5-hour limit · resets {} (UTC)", resets_at.strftime("%-I:%M%P"));
+        return Ok(1);
+    }
+    println!("{ANSWER}");
+    Ok(0)
+}
+
+fn value_of(words: &[String], option: &str) -> Option<String> {
+    let at = words.iter().position(|word| word == option)?;
+    words.get(at + 1).cloned()
+}
+
+fn credential() -> Result<Option<String>> {
+    if let Ok(token) = env::var("CLAUDE_CODE_OAUTH_TOKEN") {
+        return Ok(Some(token));
+    }
+    let number = env::var("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR").ok().and_then(|text| text.parse().ok());
+    let Some(number) = number else { return Ok(None) };
+    let mut token = String::new();
+    // SAFETY: the number was passed on for this reader alone; nothing else in the process owns it.
+    #[allow(unsafe_code)]
+    let mut pipe = unsafe { File::from_raw_fd(number) };
+    pipe.read_to_string(&mut token).context("could not read the credential's pipe")?;
+    Ok(Some(token))
+}
+
+fn append(session: &str, row: &Value) -> Result<()> {
+    let config = env::var_os("CLAUDE_CONFIG_DIR").map(PathBuf::from);
+    let config = config.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".claude")));
+    let cwd = env::current_dir()?.to_string_lossy().into_owned();
+    let folder: String = cwd.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let dir = config.context("HOME is not set")?.join("projects").join(folder);
+    fs::create_dir_all(&dir)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(dir.join(format!("{session}.jsonl")))?;
+    writeln!(file, "{row}").context("could not write the transcript")
+}
+
+fn answer_row(session: &str, now: Timestamp) -> Value {
+    json!({
+        "type": "assistant", "isSidechain": false, "sessionId": session, "timestamp": now,
+        "uuid": uuid::Uuid::new_v4(), "requestId": format!("req_{}", uuid::Uuid::new_v4().simple()),
+        "message": {
+            "id": format!("msg_{}", uuid::Uuid::new_v4().simple()), "type": "message", "role": "assistant",
+            "model": "claude-sonnet-5-5", "stop_reason": "end_turn",
+            "content": [{ "type": "text", "text": ANSWER }],
+            "usage": {
+                "input_tokens": 1240, "output_tokens": 386,
+                "cache_creation_input_tokens": 9200, "cache_read_input_tokens": 31_500,
+                "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 9200 },
+            },
+        },
+    })
+}
+
+fn limit_row(session: &str, now: Timestamp, resets_at: Timestamp) -> Value {
+    let quota = json!({
+        "status": "rejected", "rateLimitType": "five_hour", "resetsAt": resets_at.as_second(),
+        "isUsingOverage": false,
+    });
+    json!({
+        "type": "assistant", "isSidechain": false, "sessionId": session, "timestamp": now,
+        "uuid": uuid::Uuid::new_v4(), "isApiErrorMessage": true, "error": "rate_limit",
+        "apiError": "usage_limit_reached", "apiErrorStatus": 429, "quotaLimits": quota,
+        "message": {
+            "id": uuid::Uuid::new_v4(), "model": "<synthetic>", "role": "assistant", "type": "message",
+            "content": [{ "type": "text", "text": "You've hit your 5-hour limit" }],
+            "usage": { "input_tokens": 0, "output_tokens": 0 },
+        },
+    })
+}

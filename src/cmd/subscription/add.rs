@@ -1,0 +1,72 @@
+//! `kage subscription add`: the secret first, the definition second; both or neither.
+
+use anyhow::Result;
+
+use super::{Desk, credential, settings};
+use crate::agent;
+use crate::cli::Add;
+use crate::config::edit;
+use crate::credentials;
+use crate::error::{self, Failure};
+use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
+
+/// Names that will say nothing in a table of five.
+const VAGUE: [&str; 8] = ["account", "acc", "claude", "default", "main", "sub", "subscription", "test"];
+
+pub(super) fn run(args: Add) -> Result<()> {
+    let desk = Desk::open()?;
+    let Add { name, name_option, agent: agent_name, fields, secret } = args;
+    let Some(name) = name.or(name_option) else {
+        return Err(Failure::usage("a subscription needs a name").hint("kage subscription add work").into());
+    };
+    let Some(agent) = agent::find(&agent_name) else {
+        let message = format!("`{agent_name}` is not an agent that kage knows");
+        return Err(Failure::usage(message).hint(format!("known agents: {}", agent::names())).into());
+    };
+    if desk.config.pool.subscriptions.contains_key(&name) {
+        let message = format!("there is a subscription `{name}` already");
+        let hint = format!("kage subscription set {name}, or kage subscription credential {name}");
+        return Err(Failure::usage(message).hint(hint).into());
+    }
+    let source = credential::source(secret.credential.as_deref(), &desk.paths.home)?;
+    let stored = credential::obtain(&source, &name, agent, &secret, &desk.paths)?;
+    let place = Credential { source: source.clone(), deliver: Delivery::Env };
+    let backend = credentials::backend(&source, &desk.paths);
+    if let Some(stored) = &stored {
+        backend.set(&name, stored)?;
+    }
+    let written = edit::edit(&desk.paths, |draft| {
+        draft.add(&name)?;
+        if agent_name != DEFAULT_AGENT {
+            draft.set(&name, "agent", Some(agent_name.as_str().into()))?;
+        }
+        settings::write(draft, &name, &fields)?;
+        draft.set(&name, "credential", Some(edit::credential(&place)))
+    });
+    if let Err(refused) = written {
+        if stored.is_some() {
+            backend.remove(&name)?;
+        }
+        return Err(refused);
+    }
+    announce(&name, &source, &desk);
+    Ok(())
+}
+
+fn announce(name: &Name, source: &Source, desk: &Desk) {
+    let place = match source {
+        Source::Keychain => "its secret is in the keychain".to_owned(),
+        Source::File => format!("its secret is in {}", desk.paths.credentials.display()),
+        Source::Command(line) => format!("its secret comes from `{line}`"),
+        Source::Home(dir) => format!("its login is in {}", dir.display()),
+    };
+    error::say(format_args!("added `{name}`; {place}"));
+    let word =
+        name.as_str().trim_end_matches(|letter: char| letter.is_ascii_digit() || "-_.".contains(letter));
+    if word.is_empty() || VAGUE.contains(&word.to_ascii_lowercase().as_str()) {
+        error::say(format_args!(
+            "a name such as `work-premium` or `client-acme` says more than `{name}`; \
+             kage subscription rename {name} NEW"
+        ));
+    }
+}

@@ -1,0 +1,166 @@
+//! `kage subscription credential`, and how a secret is asked for.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::{Desk, known};
+use crate::agent::{self, Agent};
+use crate::cli::{Credential as Args, SecretInput};
+use crate::config::edit;
+use crate::credentials;
+use crate::error::{self, Failure};
+use crate::files::Durability;
+use crate::paths::{Paths, expand_home};
+use crate::pool::{Credential, Name, Source};
+use crate::report;
+use crate::secret::Secret;
+
+/// Longer input is no secret.
+const LONGEST: u64 = 64 * 1024;
+
+/// Replaces the secret where it is, or moves the subscription to another place with a new one.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let desk = Desk::open()?;
+    let Some(name) = &args.name else { return list(&desk) };
+    let subscription = known(&desk.config, name)?;
+    let old = &subscription.credential;
+    let new = match &args.secret.credential {
+        Some(place) => source(Some(place), &desk.paths.home)?,
+        None => old.source.clone(),
+    };
+    let agent = agent::find(&subscription.agent).context("the config knows only agents that there are")?;
+    match (&new, &args.secret.credential) {
+        (Source::Command(line), None) => {
+            let message = format!("the secret of `{name}` comes from `{line}`");
+            return Err(Failure::usage(message)
+                .hint("change it there, or move it here with --credential")
+                .into());
+        }
+        (Source::Home(dir), None) => {
+            let message = format!("`{name}` uses the agent's own login in {}", dir.display());
+            return Err(Failure::usage(message)
+                .hint(format!("CLAUDE_CONFIG_DIR={} claude /login", dir.display()))
+                .into());
+        }
+        _ => {}
+    }
+    if let Some(secret) = obtain(&new, name, agent, &args.secret, &desk.paths)? {
+        credentials::backend(&new, &desk.paths).set(name, &secret)?;
+    }
+    if new != old.source {
+        let place = Credential { source: new.clone(), deliver: old.deliver };
+        edit::edit(&desk.paths, |draft| draft.set(name, "credential", Some(edit::credential(&place))))?;
+        // A secret is in one place only.
+        credentials::backend(&old.source, &desk.paths).remove(name)?;
+    }
+    desk.store.update(Durability::Machine, |state| state.reset(name, "credential", Timestamp::now()))?;
+    error::say(format_args!("`{name}` has its new credential ({})", new.word()));
+    Ok(())
+}
+
+/// Every secret that kage stores, and whether a subscription uses it.
+fn list(desk: &Desk) -> Result<()> {
+    let subscriptions = &desk.config.pool.subscriptions;
+    let uses = |source: &Source| subscriptions.values().any(|known| known.credential.source == *source);
+    let places = [Source::Keychain, Source::File];
+    let mut rows = Vec::new();
+    for place in places.iter().filter(|place| uses(place) || **place == Source::File) {
+        for name in credentials::backend(place, &desk.paths).list()? {
+            let used = subscriptions.get(&name).is_some_and(|known| known.credential.source == *place);
+            let used = if used { "yes" } else { "no" };
+            rows.push(vec![name.to_string(), place.word().to_owned(), used.to_owned()]);
+        }
+    }
+    report::print(&report::plain_table(&["Secret", "Where", "In use"], rows))
+}
+
+/// `keychain`, `file`, `command:CMD` or `home:DIR`.
+pub(super) fn source(place: Option<&str>, home: &Path) -> Result<Source, Failure> {
+    let Some(place) = place else { return Ok(Source::Keychain) };
+    let source = match place.split_once(':') {
+        None if place == "keychain" => Source::Keychain,
+        None if place == "file" => Source::File,
+        Some(("command", line)) if !line.trim().is_empty() => Source::Command(line.to_owned()),
+        Some(("home", dir)) if !dir.is_empty() => {
+            let dir = expand_home(dir, home);
+            Source::Home(std::path::absolute(&dir).unwrap_or(dir))
+        }
+        _ => {
+            let message = format!("`{place}` is no place for a credential");
+            return Err(Failure::usage(message).hint("keychain, file, command:CMD or home:DIR"));
+        }
+    };
+    Ok(source)
+}
+
+/// The secret to store: none where the source holds its own, which is tried instead.
+pub(super) fn obtain(
+    source: &Source,
+    name: &Name,
+    agent: &dyn Agent,
+    input: &SecretInput,
+    paths: &Paths,
+) -> Result<Option<Secret>> {
+    match source {
+        Source::Home(dir) => {
+            if !dir.is_dir() {
+                let message = format!("there is no login directory {}", dir.display());
+                let hint = format!("CLAUDE_CONFIG_DIR={} claude /login", dir.display());
+                return Err(Failure::usage(message).hint(hint).into());
+            }
+            Ok(None)
+        }
+        Source::Command(_) => {
+            let secret = credentials::backend(source, paths).get(name)?;
+            check(&secret, agent, input.force)?;
+            Ok(None)
+        }
+        Source::Keychain | Source::File => {
+            let secret = ask(name, agent, input.stdin)?;
+            check(&secret, agent, input.force)?;
+            Ok(Some(secret))
+        }
+    }
+}
+
+fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
+    let bytes = if !from_stdin && report::can_ask() {
+        error::say(format_args!("to get a credential, {}", agent.how_to_get()));
+        let typed = rpassword::prompt_password(format!("Credential for {name} (not shown): "));
+        typed.context("could not read the credential from the terminal")?.into_bytes()
+    } else {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+        io::stdin().take(LONGEST).read_to_end(&mut bytes).context("could not read standard input")?;
+        std::mem::take(&mut *bytes)
+    };
+    Secret::parse(bytes).map_err(|why| {
+        let message = format!("the credential is unusable: {why}");
+        Failure::usage(message)
+            .hint(format!("{}; then: kage subscription add {name}", agent.how_to_get()))
+            .into()
+    })
+}
+
+fn check(secret: &Secret, agent: &dyn Agent, force: bool) -> Result<(), Failure> {
+    if force || agent.kind_of(secret).is_some() {
+        return Ok(());
+    }
+    let message =
+        format!("that does not look like a credential of {}: expected {}", agent.name(), agent.looks());
+    Err(Failure::usage(message).hint(format!("{}; or --force", agent.how_to_get())))
+}
+
+/// Asks a yes-or-no question at the terminal; no is the default.
+pub(super) fn confirms(question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

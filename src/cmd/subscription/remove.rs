@@ -1,0 +1,67 @@
+//! `kage subscription remove`: the definition, then the secret, then what was known of it.
+
+use anyhow::Result;
+
+use super::{Desk, credential, known};
+use crate::cli::Remove;
+use crate::config::edit;
+use crate::credentials;
+use crate::error::{self, Failure, Status};
+use crate::files::Durability;
+use crate::pool::{Name, Pool, Selector, Source};
+use crate::report;
+
+pub(super) fn run(args: &Remove) -> Result<()> {
+    let desk = Desk::open()?;
+    let name = &args.name;
+    let source = known(&desk.config, name)?.credential.source.clone();
+    let routes = routes_naming(&desk.config.pool, name);
+    if !routes.is_empty() && !args.force {
+        let message = format!("`{name}` is needed by the route {}", routes.join(", "));
+        return Err(Failure::new(Status::Failed, message)
+            .hint(format!("change the route, or: kage subscription remove {name} --force"))
+            .into());
+    }
+    if !args.force {
+        if !report::can_ask() {
+            let message = format!("removing `{name}` takes its secret with it");
+            return Err(Failure::usage(message)
+                .hint(format!("kage subscription remove {name} --force"))
+                .into());
+        }
+        if !credential::confirms(&format!("Remove `{name}` and its secret?"))? {
+            error::say("nothing removed");
+            return Ok(());
+        }
+    }
+    // Without its secret a definition would fail each run that draws it, so the definition goes first.
+    edit::edit(&desk.paths, |draft| {
+        draft.take_out_of_routes(name)?;
+        draft.remove(name)
+    })?;
+    if matches!(source, Source::Keychain | Source::File) {
+        credentials::backend(&source, &desk.paths).remove(name)?;
+    }
+    desk.store.update(Durability::Machine, |state| state.subscriptions.remove(name))?;
+    error::say(format_args!("removed `{name}`"));
+    warn_of_empty(&desk, &routes)
+}
+
+fn routes_naming(pool: &Pool, name: &Name) -> Vec<String> {
+    let names = |selectors: &[Selector]| selectors.contains(&Selector::Name(name.clone()));
+    let routes = pool.routes.iter().filter(|(_, route)| names(&route.primary) || names(&route.fallback));
+    routes.map(|(key, _)| format!("`{key}`")).collect()
+}
+
+fn warn_of_empty(desk: &Desk, routes: &[String]) -> Result<()> {
+    let pool = crate::config::Config::load(&desk.paths)?.pool;
+    for (key, route) in pool.routes.iter().filter(|(key, _)| routes.contains(&format!("`{key}`"))) {
+        if route.primary.is_empty() && route.fallback.is_empty() {
+            error::warn(format_args!(
+                "the route `{key}` is empty now: its runs find no subscription; \
+                 kage subscription route --remove {key} opens the whole pool to them"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! `kage subscription route`: which subscriptions a namespace or a level may use.
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::{Desk, known};
+use crate::cli;
+use crate::config::edit;
+use crate::error::{self, Failure, Status};
+use crate::pool::{Name, Route, Selector};
+use crate::report;
+
+pub(super) fn run(args: cli::Route) -> Result<()> {
+    let desk = Desk::open()?;
+    if args.list {
+        return list(&desk, args.form.json);
+    }
+    if let Some(key) = &args.remove {
+        return remove(&desk, key);
+    }
+    let key = match (&args.namespace, args.priority) {
+        (Some(namespace), _) => namespace.as_str(),
+        (None, Some(level)) => level.as_str(),
+        (None, None) => return Err(Failure::usage("a route needs a namespace or a level").into()),
+    };
+    if args.namespace.is_some() && cli_level(key) {
+        let message = format!("`{key}` is a level and cannot be a namespace");
+        return Err(Failure::usage(message)
+            .hint(format!("kage subscription route --priority {key} ..."))
+            .into());
+    }
+    let route = Route { primary: args.subscriptions.unwrap_or_default(), fallback: args.fallback };
+    for selector in route.primary.iter().chain(&route.fallback) {
+        if let Selector::Name(name) = selector {
+            known(&desk.config, name)?;
+        }
+    }
+    edit::edit(&desk.paths, |draft| draft.set_route(key, &route))?;
+    error::say(format_args!("`{key}` may use {}", words(&route)));
+    Ok(())
+}
+
+fn cli_level(key: &str) -> bool {
+    key.parse::<crate::pool::Level>().is_ok()
+}
+
+fn remove(desk: &Desk, key: &Name) -> Result<()> {
+    if !edit::edit(&desk.paths, |draft| draft.remove_route(key.as_str()))? {
+        let message = format!("there is no route for `{key}`");
+        return Err(Failure::new(Status::Usage, message).hint("kage subscription route --list").into());
+    }
+    error::say(format_args!("removed the route; runs of `{key}` may use the whole pool now"));
+    Ok(())
+}
+
+fn list(desk: &Desk, as_json: bool) -> Result<()> {
+    let routes = &desk.config.pool.routes;
+    let texts = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if as_json {
+        let rows = routes.iter().map(|(key, route)| {
+            (key.to_string(), json!({ "use": texts(&route.primary), "fallback": texts(&route.fallback) }))
+        });
+        let routes = Value::Object(rows.collect::<Map<_, _>>());
+        return report::print_json(&json!({ "schema": report::SCHEMA, "routes": routes }));
+    }
+    if routes.is_empty() {
+        error::say("there are no routes: every run may use the whole pool");
+        return Ok(());
+    }
+    let rows = routes.iter().map(|(key, route)| {
+        vec![key.to_string(), texts(&route.primary).join(", "), texts(&route.fallback).join(", ")]
+    });
+    report::print(&report::plain_table(&["For", "Use", "Fallback"], rows.collect()))
+}
+
+fn words(route: &Route) -> String {
+    let list =
+        |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if route.fallback.is_empty() {
+        list(&route.primary)
+    } else {
+        format!("{}, and {} when none of them is ready", list(&route.primary), list(&route.fallback))
+    }
+}

@@ -1,0 +1,19 @@
+//! `kage why`: the choice of the next run, explained. Changes nothing.
+
+use anyhow::Result;
+
+use super::{Desk, request};
+use crate::cli;
+use crate::pool::explain;
+use crate::report;
+
+pub(super) fn run(args: &cli::Why) -> Result<()> {
+    let desk = Desk::open()?;
+    let (request, _) = request(&args.ask, &args.agent, &desk.config)?;
+    let candidates = explain(&desk.config.pool, &desk.store.read()?, &request, &desk.moment());
+    if args.form.json {
+        report::print_json(&report::why_json(&candidates))
+    } else {
+        report::print(&report::why(&desk.config.pool, &candidates, &request, &desk.now))
+    }
+}

@@ -1,0 +1,221 @@
+//! The user's definitions: subscriptions, routes, strategy, namespaces. Read and checked whole, or refused.
+//!
+//! Called by the verbs. Every refusal names the file, the line and the key.
+
+pub(crate) mod edit;
+mod fields;
+mod locate;
+pub(crate) mod project;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::agent;
+use crate::error::Failure;
+use crate::paths::{Paths, expand_home};
+use crate::pool::{
+    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Level, Name, Pool, Route, Selector, Source, Strategy,
+    Subscription,
+};
+
+/// Everything the config says.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub pool: Pool,
+    /// Below which directories a run has which namespace.
+    pub namespaces: BTreeMap<Name, Vec<PathBuf>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    subscriptions: RawSubscriptions,
+    namespaces: BTreeMap<Name, RawNamespace>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawSubscriptions {
+    strategy: Option<Strategy>,
+    /// The older name of `strategy`.
+    default_priority: Option<Strategy>,
+    #[serde(deserialize_with = "fields::duration")]
+    rate_limit_window: Option<SignedDuration>,
+    #[serde(deserialize_with = "fields::duration")]
+    rate_limit_cooldown: Option<SignedDuration>,
+    #[serde(deserialize_with = "fields::share")]
+    near_limit: Option<f64>,
+    routing: BTreeMap<Name, fields::RawRoute>,
+    pool: BTreeMap<Name, RawSubscription>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawSubscription {
+    agent: Option<String>,
+    #[serde(deserialize_with = "fields::priority")]
+    priority: Option<u8>,
+    #[serde(deserialize_with = "fields::tags")]
+    tags: Vec<String>,
+    description: Option<String>,
+    credential: Option<fields::RawCredential>,
+    #[serde(deserialize_with = "fields::positive")]
+    max_parallel: Option<u32>,
+    #[serde(deserialize_with = "fields::variables")]
+    env: BTreeMap<String, String>,
+    #[serde(deserialize_with = "fields::positive")]
+    requests_per_window: Option<u64>,
+    #[serde(deserialize_with = "fields::positive")]
+    tokens_per_day: Option<u64>,
+    enabled: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawNamespace {
+    repos: Vec<String>,
+}
+
+/// A mistake that only shows when the parts are put together: where, what, and how to mend it.
+struct Mistake {
+    key: Vec<String>,
+    message: String,
+    hint: String,
+}
+
+impl Mistake {
+    fn new(key: &[&str], message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let key = key.iter().map(|&part| part.to_owned()).collect();
+        Self { key, message: message.into(), hint: hint.into() }
+    }
+}
+
+impl Config {
+    /// Reads the config file; a missing one is an empty config.
+    pub(crate) fn load(paths: &Paths) -> Result<Self> {
+        Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
+    }
+
+    /// What a config's text means. `file` is only named in refusals.
+    pub(crate) fn parse(text: &str, file: &Path, home: &Path) -> Result<Self> {
+        let raw: RawConfig =
+            toml::from_str(text).map_err(|refused| locate::refusal(file, text, &refused, EDIT_HINT))?;
+        Self::from_raw(raw, home).map_err(|mistake| {
+            let line = locate::line_of(text, &mistake.key);
+            let key = mistake.key.join(".");
+            let message = format!("{}:{line}: `{key}`: {}", file.display(), mistake.message);
+            Failure::usage(message).hint(mistake.hint).into()
+        })
+    }
+
+    fn from_raw(raw: RawConfig, home: &Path) -> Result<Self, Mistake> {
+        let settings = raw.subscriptions;
+        if settings.strategy.is_some() && settings.default_priority.is_some() {
+            let message = "`strategy` and its older name `default_priority` are both set";
+            let key = ["subscriptions", "default_priority"];
+            return Err(Mistake::new(&key, message, "remove the line with `default_priority`"));
+        }
+        let mut subscriptions = BTreeMap::new();
+        for (name, raw) in settings.pool {
+            subscriptions.insert(name.clone(), subscription(name, raw, home)?);
+        }
+        let routes = routes(settings.routing, &subscriptions)?;
+        let mut namespaces = BTreeMap::new();
+        for (name, raw) in raw.namespaces {
+            if Level::ALL.iter().any(|level| level.as_str() == name.as_str()) {
+                let message = format!("`{name}` is a level; a namespace needs another name");
+                let key = ["namespaces", name.as_str()];
+                return Err(Mistake::new(&key, message, format!("rename it, for example `{name}-work`")));
+            }
+            namespaces.insert(name, raw.repos.iter().map(|repo| expand_home(repo, home)).collect());
+        }
+        let pool = Pool {
+            subscriptions,
+            routes,
+            strategy: settings.strategy.or(settings.default_priority).unwrap_or_default(),
+            rate_limit_window: settings.rate_limit_window.unwrap_or(SignedDuration::from_mins(1)),
+            rate_limit_cooldown: settings.rate_limit_cooldown.unwrap_or(SignedDuration::from_mins(5)),
+            near_limit: settings.near_limit.unwrap_or(0.9),
+        };
+        Ok(Self { pool, namespaces })
+    }
+}
+
+/// What to do about most mistakes in the file.
+const EDIT_HINT: &str = "mend that line; the README lists every key";
+
+/// The text of the config; a missing file is an empty one.
+fn read(file: &Path) -> Result<String> {
+    match fs::read_to_string(file) {
+        Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
+        other => other.with_context(|| format!("could not read {}", file.display())),
+    }
+}
+
+fn subscription(name: Name, raw: RawSubscription, home: &Path) -> Result<Subscription, Mistake> {
+    let agent = raw.agent.unwrap_or_else(|| DEFAULT_AGENT.to_owned());
+    if agent::find(&agent).is_none() {
+        let key = ["subscriptions", "pool", name.as_str(), "agent"];
+        let message = format!("`{agent}` is not an agent that kage knows");
+        return Err(Mistake::new(&key, message, format!("known agents: {}", agent::names())));
+    }
+    let credential = raw.credential.map_or_else(
+        || Credential { source: Source::Keychain, deliver: crate::pool::Delivery::Env },
+        |credential| credential.resolve(home),
+    );
+    Ok(Subscription {
+        agent,
+        priority: raw.priority.unwrap_or(DEFAULT_PRIORITY),
+        tags: raw.tags,
+        description: raw.description,
+        credential,
+        max_parallel: raw.max_parallel,
+        env: raw.env,
+        requests_per_window: raw.requests_per_window,
+        tokens_per_day: raw.tokens_per_day,
+        enabled: raw.enabled.unwrap_or(true),
+        name,
+    })
+}
+
+fn routes(
+    raw: BTreeMap<Name, fields::RawRoute>,
+    subscriptions: &BTreeMap<Name, Subscription>,
+) -> Result<BTreeMap<Name, Route>, Mistake> {
+    let mut routes = BTreeMap::new();
+    for (key, raw) in raw {
+        let route = raw.0;
+        for selector in route.primary.iter().chain(&route.fallback) {
+            let place = ["subscriptions", "routing", key.as_str()];
+            match selector {
+                Selector::Name(name) if !subscriptions.contains_key(name) => {
+                    let message = format!("there is no subscription `{name}`");
+                    let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str));
+                    let hint = near.map_or_else(
+                        || format!("kage subscription add {name}"),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    return Err(Mistake::new(&place, message, hint));
+                }
+                _ => {}
+            }
+        }
+        routes.insert(key, route);
+    }
+    Ok(routes)
+}
+
+/// The known word that is nearest to a mistyped one, if any is near.
+pub(crate) fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
+    near.min().filter(|(distance, _)| *distance <= 2.min(word.chars().count() / 2)).map(|(_, near)| near)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Edits of the config that keep its comments and layout. The result is checked whole before it is written.
+
+use anyhow::{Context as _, Result};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+
+use super::{Config, read};
+use crate::error::{Failure, Status};
+use crate::files::{self, Durability, LOCK_PATIENCE, Lock};
+use crate::paths::Paths;
+use crate::pool::{Credential, Delivery, Name, Route, Selector, Source};
+
+/// The config's text, being edited.
+pub(crate) struct Draft(DocumentMut);
+
+/// Edits the config under a lock. Nothing is written where `change` fails, or where the result is no
+/// valid config.
+pub(crate) fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+    let _lock = Lock::acquire(&paths.state.join("config.lock"), LOCK_PATIENCE)?;
+    // In a repository of dotfiles the config is a link, which must stay one.
+    let file = paths.config.canonicalize().unwrap_or_else(|_| paths.config.clone());
+    let text = read(&file)?;
+    Config::parse(&text, &paths.config, &paths.home)?;
+    let mut draft = Draft(text.parse().with_context(|| format!("could not parse {}", file.display()))?);
+    let answer = change(&mut draft)?;
+    let edited = draft.0.to_string();
+    Config::parse(&edited, &paths.config, &paths.home)?;
+    if edited != text {
+        if let Some(parent) = file.parent() {
+            files::make_private_dir(parent)?;
+        }
+        files::replace(&file, edited.as_bytes(), Durability::Machine)
+            .with_context(|| format!("could not write {}", file.display()))?;
+    }
+    Ok(answer)
+}
+
+impl Draft {
+    /// Adds an empty subscription; its fields are set afterwards.
+    pub(crate) fn add(&mut self, name: &Name) -> Result<()> {
+        let pool = self.table(&["subscriptions", "pool"])?;
+        if pool.contains_key(name.as_str()) {
+            let message = format!("there is a subscription `{name}` already");
+            return Err(Failure::new(Status::Failed, message)
+                .hint(format!(
+                    "kage subscription set {name} changes it, kage subscription credential {name} its secret"
+                ))
+                .into());
+        }
+        pool.insert(name.as_str(), Item::Table(Table::new()));
+        Ok(())
+    }
+
+    /// Sets a field of a subscription, or takes it away.
+    pub(crate) fn set(&mut self, name: &Name, key: &str, value: Option<Value>) -> Result<()> {
+        let entry = self.table(&["subscriptions", "pool", name.as_str()])?;
+        put(entry, key, value);
+        Ok(())
+    }
+
+    /// Sets a variable of a subscription, or takes it away where the value is empty.
+    pub(crate) fn set_variable(&mut self, name: &Name, variable: &str, value: &str) -> Result<()> {
+        let entry = self.table(&["subscriptions", "pool", name.as_str()])?;
+        let env = entry.entry("env").or_insert_with(|| Value::InlineTable(InlineTable::new()).into());
+        let env = env.as_table_like_mut().context("`env` is not a table")?;
+        put(env, variable, (!value.is_empty()).then(|| value.into()));
+        let is_empty = env.is_empty();
+        if is_empty {
+            entry.remove("env");
+        }
+        Ok(())
+    }
+
+    /// Gives a subscription another name, with its comments, in the pool and in the routes.
+    pub(crate) fn rename(&mut self, old: &Name, new: &Name) -> Result<()> {
+        self.add(new)?;
+        let pool = self.table(&["subscriptions", "pool"])?;
+        let entry = pool.remove(old.as_str()).with_context(|| format!("there is no subscription `{old}`"))?;
+        pool.insert(new.as_str(), entry);
+        self.each_selector(|selector| {
+            (selector.as_str() == Some(old.as_str())).then(|| Some(new.as_str().to_owned()))
+        })
+    }
+
+    pub(crate) fn remove(&mut self, name: &Name) -> Result<()> {
+        self.table(&["subscriptions", "pool"])?.remove(name.as_str());
+        Ok(())
+    }
+
+    /// Takes a subscription out of all routes that name it. A route that is empty then stays: without it
+    /// the namespace would reach the whole pool.
+    pub(crate) fn take_out_of_routes(&mut self, name: &Name) -> Result<()> {
+        self.each_selector(|selector| (selector.as_str() == Some(name.as_str())).then_some(None))
+    }
+
+    pub(crate) fn set_route(&mut self, key: &str, route: &Route) -> Result<()> {
+        let list = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect::<Array>();
+        let value: Value = if route.fallback.is_empty() {
+            list(&route.primary).into()
+        } else {
+            let mut table = InlineTable::new();
+            table.insert("use", list(&route.primary).into());
+            table.insert("fallback", list(&route.fallback).into());
+            table.into()
+        };
+        put(self.table(&["subscriptions", "routing"])?, key, Some(value));
+        Ok(())
+    }
+
+    /// Whether there was such a route.
+    pub(crate) fn remove_route(&mut self, key: &str) -> Result<bool> {
+        Ok(self.table(&["subscriptions", "routing"])?.remove(key).is_some())
+    }
+
+    /// Changes the entries of all routes: `Some(Some(text))` replaces one, `Some(None)` removes it.
+    fn each_selector(&mut self, change: impl Fn(&Value) -> Option<Option<String>>) -> Result<()> {
+        for (_, route) in self.table(&["subscriptions", "routing"])?.iter_mut() {
+            if let Some(list) = route.as_array_mut() {
+                change_all(list, &change);
+            } else if let Some(table) = route.as_table_like_mut() {
+                let lists = table.iter_mut().filter_map(|(_, item)| item.as_array_mut());
+                lists.for_each(|list| change_all(list, &change));
+            }
+        }
+        Ok(())
+    }
+
+    /// The table at a path, made where it is missing, without a header of its own for the outer ones.
+    fn table(&mut self, path: &[&str]) -> Result<&mut dyn TableLike> {
+        let mut table: &mut dyn TableLike = self.0.as_table_mut();
+        for (depth, &part) in path.iter().enumerate() {
+            let implicit = || {
+                let mut made = Table::new();
+                made.set_implicit(depth == 0 || part == "pool");
+                Item::Table(made)
+            };
+            let item = table.entry(part).or_insert_with(implicit);
+            table = item.as_table_like_mut().with_context(|| format!("`{part}` is not a table"))?;
+        }
+        Ok(table)
+    }
+}
+
+/// Sets a key with the comments around the value that was there, or removes it.
+fn put(table: &mut dyn TableLike, key: &str, value: Option<Value>) {
+    match (value, table.get_mut(key).and_then(Item::as_value_mut)) {
+        (Some(mut value), Some(known)) => {
+            *value.decor_mut() = known.decor().clone();
+            *known = value;
+        }
+        (Some(value), None) => drop(table.insert(key, Item::Value(value))),
+        (None, _) => drop(table.remove(key)),
+    }
+}
+
+fn change_all(list: &mut Array, change: impl Fn(&Value) -> Option<Option<String>>) {
+    for at in (0..list.len()).rev() {
+        match list.get(at).and_then(&change) {
+            Some(Some(text)) => drop(list.replace(at, text)),
+            Some(None) => drop(list.remove(at)),
+            None => {}
+        }
+    }
+}
+
+/// `credential = ...` as it stands in the config.
+pub(crate) fn credential(credential: &Credential) -> Value {
+    let mut table = InlineTable::new();
+    let (key, value) = match &credential.source {
+        Source::Keychain | Source::File => ("from", credential.source.word().to_owned()),
+        Source::Command(line) => ("command", line.clone()),
+        Source::Home(dir) => ("home", dir.to_string_lossy().into_owned()),
+    };
+    table.insert(key, value.into());
+    if credential.deliver == Delivery::Fd {
+        table.insert("deliver", "fd".into());
+    }
+    table.into()
+}

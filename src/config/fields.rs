@@ -1,0 +1,179 @@
+//! Single values of the config, read from TOML with refusals that say what was expected.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::paths::expand_home;
+use crate::pool::{Credential, Delivery, Route, Selector, Source};
+
+/// The longest duration a setting may have: longer ones are typing mistakes.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+/// `90s`, `5m`, `1h 30m`, `2d`.
+pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SignedDuration>, D::Error> {
+    let text = String::deserialize(from)?;
+    let span = text.parse::<Span>().ok();
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    match duration {
+        Some(duration) if duration.is_positive() && duration <= LONGEST => Ok(Some(duration)),
+        _ => Err(D::Error::custom(format!("`{text}` is not a duration such as `90s`, `5m` or `1h 30m`"))),
+    }
+}
+
+/// A share between 0.0 and 1.0.
+pub(super) fn share<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let value = f64::deserialize(from)?;
+    let fits = (0.0..=1.0).contains(&value);
+    if fits { Ok(Some(value)) } else { Err(D::Error::custom(format!("{value} is not between 0.0 and 1.0"))) }
+}
+
+pub(super) fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
+    let value = i64::deserialize(from)?;
+    let refused = || D::Error::custom(format!("{value} is not a priority (0-255)"));
+    u8::try_from(value).map(Some).map_err(|_| refused())
+}
+
+/// A whole number from 1 on.
+pub(super) fn positive<'de, D, N>(from: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<i64>,
+{
+    let value = i64::deserialize(from)?;
+    let number = (value > 0).then(|| N::try_from(value).ok()).flatten();
+    number.map(Some).ok_or_else(|| D::Error::custom(format!("{value} is not a whole number from 1 on")))
+}
+
+/// Tags are words: not empty, without commas, blanks or control characters.
+pub(super) fn tags<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let tags = Vec::<String>::deserialize(from)?;
+    match tags.iter().find(|tag| !is_tag(tag)) {
+        Some(odd) => Err(D::Error::custom(format!("`{}` is not a tag", odd.escape_debug()))),
+        None => Ok(tags),
+    }
+}
+
+pub(super) fn is_tag(text: &str) -> bool {
+    !text.is_empty() && !text.contains([',', ' ']) && !text.chars().any(char::is_control)
+}
+
+/// Variables for the agent: `NAME = "value"`.
+pub(super) fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let variables = BTreeMap::<String, String>::deserialize(from)?;
+    match variables.iter().find(|(name, value)| !is_variable(name) || value.contains('\0')) {
+        Some((odd, _)) => Err(D::Error::custom(format!("`{}` cannot be a variable", odd.escape_debug()))),
+        None => Ok(variables),
+    }
+}
+
+pub(super) fn is_variable(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !name.chars().any(char::is_whitespace)
+}
+
+/// `["a", "tag:b"]`, or `{ use = [...], fallback = [...] }`.
+pub(super) struct RawRoute(pub(super) Route);
+
+struct Selectors(Vec<Selector>);
+
+impl<'de> Deserialize<'de> for Selectors {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        let selectors = texts.iter().map(|text| {
+            text.parse().map_err(|why| D::Error::custom(format!("`{}`: {why}", text.escape_debug())))
+        });
+        selectors.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawRoute {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            r#use: Selectors,
+            fallback: Option<Selectors>,
+        }
+
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Route;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of subscriptions, or { use = [...], fallback = [...] }")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Route, A::Error> {
+                let primary = Selectors::deserialize(SeqAccessDeserializer::new(list))?.0;
+                Ok(Route { primary, fallback: Vec::new() })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Route, A::Error> {
+                let table = Table::deserialize(MapAccessDeserializer::new(table))?;
+                let fallback = table.fallback.map(|selectors| selectors.0).unwrap_or_default();
+                Ok(Route { primary: table.r#use.0, fallback })
+            }
+        }
+
+        from.deserialize_any(Either).map(Self)
+    }
+}
+
+/// `{ from = "keychain" }`, `{ command = "..." }` or `{ home = "..." }`.
+#[derive(Deserialize)]
+#[serde(try_from = "CredentialTable")]
+pub(super) struct RawCredential {
+    source: Source,
+    deliver: Delivery,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialTable {
+    from: Option<Store>,
+    command: Option<String>,
+    home: Option<String>,
+    #[serde(default)]
+    deliver: Delivery,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Store {
+    Keychain,
+    File,
+}
+
+impl TryFrom<CredentialTable> for RawCredential {
+    type Error = &'static str;
+
+    fn try_from(table: CredentialTable) -> Result<Self, Self::Error> {
+        let source = match (table.from, table.command, table.home) {
+            (Some(Store::Keychain), None, None) => Source::Keychain,
+            (Some(Store::File), None, None) => Source::File,
+            (None, Some(command), None) if !command.trim().is_empty() => Source::Command(command),
+            (None, None, Some(home)) if !home.is_empty() => Source::Home(home.into()),
+            _ => return Err("a credential has one of `from`, `command` and `home`"),
+        };
+        if matches!(source, Source::Home(_)) && table.deliver == Delivery::Fd {
+            return Err("`deliver` does not go with `home`, which has no secret to deliver");
+        }
+        Ok(Self { source, deliver: table.deliver })
+    }
+}
+
+impl RawCredential {
+    pub(super) fn resolve(self, home: &Path) -> Credential {
+        let source = match self.source {
+            Source::Home(path) => Source::Home(expand_home(&path.to_string_lossy(), home)),
+            other => other,
+        };
+        Credential { source, deliver: self.deliver }
+    }
+}

@@ -1,0 +1,64 @@
+//! From a refusal of the TOML reader to file, line and key: only ever run when something is wrong.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml_edit::{Document, Item, TableLike};
+
+use crate::error::Failure;
+
+/// The refusal of a whole text, with file, line and key.
+pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: &str) -> Failure {
+    let message = refused.message().lines().collect::<Vec<_>>().join(" ");
+    let Some(span) = refused.span() else {
+        return Failure::usage(format!("{}: {message}", file.display())).hint(hint);
+    };
+    let line = line_at(text, span.start);
+    let key = key_at(text, &span).map(|key| format!("`{key}`: ")).unwrap_or_default();
+    Failure::usage(format!("{}:{line}: {key}{message}", file.display())).hint(hint)
+}
+
+/// The line of a key, counted from 1; the line of its nearest known parent where it is not there.
+pub(super) fn line_of(text: &str, key: &[String]) -> usize {
+    let Ok(document) = Document::parse(text) else { return 1 };
+    let mut table: &dyn TableLike = document.as_table();
+    let mut start = 0;
+    for part in key {
+        let Some((known, item)) = table.get_key_value(part) else { break };
+        start = known.span().or_else(|| item.span()).map_or(start, |span| span.start);
+        match item.as_table_like() {
+            Some(inner) => table = inner,
+            None => break,
+        }
+    }
+    line_at(text, start)
+}
+
+/// The dotted key whose name or value covers a place in the text.
+fn key_at(text: &str, place: &Range<usize>) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let mut found = Vec::new();
+    descend(document.as_table(), place, &mut found);
+    (!found.is_empty()).then(|| found.join("."))
+}
+
+fn descend(table: &dyn TableLike, place: &Range<usize>, found: &mut Vec<String>) -> bool {
+    let covers = |span: Option<Range<usize>>| {
+        span.is_some_and(|span| span.start <= place.start && place.end <= span.end)
+    };
+    for (name, item) in table.iter() {
+        let named = table.get_key_value(name).is_some_and(|(key, _)| covers(key.span()));
+        found.push(name.to_owned());
+        // A table's own span is only its header, so its keys are looked at in any case.
+        let inside = item.as_table_like().is_some_and(|inner| descend(inner, place, found));
+        if inside || named || (!matches!(item, Item::Table(_)) && covers(item.span())) {
+            return true;
+        }
+        found.pop();
+    }
+    false
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
+}

@@ -1,0 +1,84 @@
+//! Where a run stands: its namespace and level, from the command line down to the directory it is in.
+//!
+//! A cloned repository is not trusted: its `.kage/config.toml` may say the namespace and the level of a run,
+//! and nothing else.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use super::{Config, locate};
+use crate::error::Failure;
+use crate::pool::{Level, Name};
+
+const HINT: &str = "only `namespace` and `priority` may stand in a project's .kage/config.toml";
+
+/// What a project may say about runs below it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Project {
+    namespace: Option<Name>,
+    priority: Option<Level>,
+}
+
+/// The namespace and level of a run, and the directory it starts in.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub namespace: Option<Name>,
+    pub level: Level,
+    pub cwd: PathBuf,
+}
+
+impl Standing {
+    /// The command line wins over the environment, that over the project, that over `[namespaces.*].repos`.
+    pub(crate) fn find(config: &Config, namespace: Option<Name>, level: Option<Level>) -> Result<Self> {
+        // A directory that was removed under the shell still lets a run start.
+        let cwd = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let namespace = namespace.map_or_else(|| from_variable("KAGE_NAMESPACE"), |name| Ok(Some(name)))?;
+        let level = level.map_or_else(|| from_variable("KAGE_PRIORITY"), |level| Ok(Some(level)))?;
+        let project =
+            if namespace.is_some() && level.is_some() { Project::default() } else { nearest(&cwd)? };
+        let namespace = namespace.or(project.namespace).or_else(|| from_repos(config, &cwd));
+        if let Some(name) = &namespace
+            && Level::ALL.iter().any(|level| level.as_str() == name.as_str())
+        {
+            let message = format!("`{name}` is a level and cannot be a namespace");
+            return Err(Failure::usage(message).hint(format!("use --priority {name}")).into());
+        }
+        Ok(Self { namespace, level: level.or(project.priority).unwrap_or_default(), cwd })
+    }
+}
+
+fn from_variable<T: std::str::FromStr<Err = String>>(variable: &str) -> Result<Option<T>, Failure> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let parsed = value.parse().map_err(|why| format!("{variable}: {why}"));
+    parsed.map(Some).map_err(|why| Failure::usage(why).hint(format!("unset {variable}")))
+}
+
+/// The nearest `.kage/config.toml`, upward from a directory.
+fn nearest(cwd: &Path) -> Result<Project> {
+    for dir in cwd.ancestors() {
+        let file = dir.join(".kage/config.toml");
+        if file.is_file() {
+            let text = super::read(&file)?;
+            return toml::from_str(&text)
+                .map_err(|refused| locate::refusal(&file, &text, &refused, HINT).into());
+        }
+    }
+    Ok(Project::default())
+}
+
+/// The namespace whose repository the directory lies in; the innermost where they lie in each other.
+fn from_repos(config: &Config, cwd: &Path) -> Option<Name> {
+    let lists = config.namespaces.iter();
+    let repos = lists.flat_map(|(name, repos)| repos.iter().map(move |repo| (name, repo)));
+    let around = repos.filter_map(|(name, repo)| {
+        // The current directory has its links resolved; the user may have written one.
+        let real = repo.canonicalize().ok()?;
+        cwd.starts_with(&real).then(|| (real.components().count(), name))
+    });
+    around.max_by_key(|(depth, _)| *depth).map(|(_, name)| name.clone())
+}

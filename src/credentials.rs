@@ -1,0 +1,41 @@
+//! Where secrets are kept: four backends behind one trait. A secret is in exactly one of them.
+//!
+//! Called by `exec` (get) and the subscription verbs. Nothing here knows agents or the config.
+
+mod command;
+mod envelope;
+mod file;
+mod home;
+mod key;
+mod keychain;
+
+use anyhow::Result;
+
+use crate::paths::Paths;
+use crate::pool::{Name, Source};
+use crate::secret::Secret;
+
+/// A place that holds secrets by the name of their subscription.
+pub(crate) trait Backend {
+    fn get(&self, name: &Name) -> Result<Secret>;
+    /// Stores a secret, in the place of the one that was there.
+    fn set(&self, name: &Name, secret: &Secret) -> Result<()>;
+    /// Removes a secret; one that is not there is no error.
+    fn remove(&self, name: &Name) -> Result<()>;
+    fn has(&self, name: &Name) -> Result<bool>;
+    /// The names it holds secrets for.
+    fn list(&self) -> Result<Vec<Name>>;
+}
+
+/// The backend of a source.
+pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {
+    match source {
+        Source::Keychain => Box::new(keychain::Keychain::new(&paths.state)),
+        Source::File => Box::new(file::EncryptedFile::new(paths)),
+        Source::Command(command) => Box::new(command::Printed(command.clone())),
+        Source::Home(dir) => Box::new(home::Login(dir.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! A shell command that prints the secret: a password manager's own program.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::os::unix::process::CommandExt as _;
+
+use super::Backend;
+use crate::error::{Failure, Status};
+use crate::pool::Name;
+use crate::secret::Secret;
+
+/// A password manager may ask for a fingerprint; longer than this nobody waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// More than this is no secret.
+const LONGEST: u64 = 64 * 1024;
+
+/// A command such as `op read op://work/claude/token`.
+pub(super) struct Printed(pub(super) String);
+
+impl Printed {
+    fn failure(&self, what: impl std::fmt::Display) -> Failure {
+        let line = &self.0;
+        Failure::new(Status::Failed, format!("the credential command `{line}` {what}"))
+            .hint(format!("try it: {line}"))
+    }
+}
+
+/// Runs a command for the line it prints. Its standard input is closed: kage's own belongs to the agent.
+/// It has a process group of its own, so that what it started ends with it when it takes too long.
+pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>, String>> {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", line])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .context("could not start /bin/sh")?;
+    let stdout = child.stdout.take().expect("it was piped");
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::with_capacity(256);
+        let read = stdout.take(LONGEST).read_to_end(&mut bytes).map(|_| bytes);
+        let _ = done.send(read);
+    });
+    let Ok(read) = wait.recv_timeout(patience) else {
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+        return Ok(Err(format!("took longer than {} s", patience.as_secs())));
+    };
+    let status = child.wait().context("could not wait for the credential command")?;
+    if !status.success() {
+        return Ok(Err(format!("failed ({status})")));
+    }
+    Ok(Ok(read.context("could not read from the credential command")?))
+}
+
+impl Backend for Printed {
+    fn get(&self, _: &Name) -> Result<Secret> {
+        let bytes = output_of(&self.0, PATIENCE)?.map_err(|why| self.failure(why))?;
+        Ok(Secret::parse(bytes).map_err(|why| self.failure(format!("printed no secret: {why}")))?)
+    }
+
+    fn set(&self, _: &Name, _: &Secret) -> Result<()> {
+        Err(self.failure("only prints a secret; change it where it is kept").into())
+    }
+
+    fn remove(&self, _: &Name) -> Result<()> {
+        Ok(())
+    }
+
+    fn has(&self, name: &Name) -> Result<bool> {
+        Ok(self.get(name).is_ok())
+    }
+
+    fn list(&self) -> Result<Vec<Name>> {
+        Ok(Vec::new())
+    }
+}

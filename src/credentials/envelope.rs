@@ -1,0 +1,77 @@
+//! The sealed form of the credentials file: XChaCha20-Poly1305 over a JSON map of secrets.
+//!
+//! An AEAD crate and a small envelope rather than age: the format would have been an established one, but
+//! it costs 136 crates where this costs 25, in the part of kage where each one is a risk. The header says
+//! how the key is made and is authenticated with the secrets.
+
+use anyhow::{Result, anyhow, bail};
+use base64ct::{Base64, Encoding as _};
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+const VERSION: u32 = 1;
+const NONCE: usize = 24;
+/// Bytes in a key.
+pub(super) const KEY: usize = 32;
+
+/// How the key of a file is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeyForm {
+    /// The key is in an identity file.
+    Identity,
+    /// The key is made of a passphrase. RFC 9106: Argon2id; memory in KiB, then passes, one lane.
+    Argon2id { salt: String, memory: u32, passes: u32 },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Envelope {
+    version: u32,
+    pub(super) key: KeyForm,
+    nonce: String,
+    sealed: String,
+}
+
+impl Envelope {
+    pub(super) fn seal(plain: &[u8], form: KeyForm, key: &[u8; KEY]) -> Result<Self> {
+        let nonce = random::<NONCE>()?;
+        let payload = Payload { msg: plain, aad: &header(&form)? };
+        let sealed = XChaCha20Poly1305::new(key.into()).encrypt(XNonce::from_slice(&nonce), payload);
+        let sealed = sealed.map_err(|_| anyhow!("could not seal the credentials"))?;
+        let (nonce, sealed) = (Base64::encode_string(&nonce), Base64::encode_string(&sealed));
+        Ok(Self { version: VERSION, key: form, nonce, sealed })
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        let envelope: Self = serde_json::from_slice(bytes)?;
+        if envelope.version != VERSION {
+            bail!("it has version {}, this kage knows version {VERSION}", envelope.version);
+        }
+        Ok(envelope)
+    }
+
+    /// The plain text, or `None` where the key is not the file's or the file was changed.
+    pub(super) fn open(&self, key: &[u8; KEY]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let nonce = Base64::decode_vec(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
+        let sealed = Base64::decode_vec(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
+        if nonce.len() != NONCE {
+            bail!("its nonce is damaged");
+        }
+        let payload = Payload { msg: &sealed, aad: &header(&self.key)? };
+        let plain = XChaCha20Poly1305::new(key.into()).decrypt(XNonce::from_slice(&nonce), payload);
+        Ok(plain.ok().map(Zeroizing::new))
+    }
+}
+
+fn header(form: &KeyForm) -> Result<Vec<u8>> {
+    Ok([b"kage credentials 1 ".as_slice(), &serde_json::to_vec(form)?].concat())
+}
+
+/// Random bytes of the operating system.
+pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|why| anyhow!("the system gave no random bytes: {why}"))?;
+    Ok(bytes)
+}

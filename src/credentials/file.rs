@@ -1,0 +1,118 @@
+//! kage's own encrypted file, for machines without a keychain: SSH hosts, WSL, containers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::Backend;
+use super::envelope::{Envelope, KeyForm};
+use super::key::{self, Key};
+use crate::error::{Failure, Status};
+use crate::files::{self, Durability, LOCK_PATIENCE, Lock};
+use crate::paths::Paths;
+use crate::pool::Name;
+use crate::secret::Secret;
+
+/// The file and the identity that opens it.
+pub(super) struct EncryptedFile {
+    path: PathBuf,
+    identity: PathBuf,
+}
+
+/// The secrets by name; wiped when dropped.
+#[derive(Default)]
+struct Secrets(BTreeMap<Name, String>);
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        for secret in self.0.values_mut() {
+            secret.zeroize();
+        }
+    }
+}
+
+impl EncryptedFile {
+    pub(super) fn new(paths: &Paths) -> Self {
+        Self { path: paths.credentials.clone(), identity: paths.identity.clone() }
+    }
+
+    /// The secrets and the key that they are sealed with; `None` where there is no file yet.
+    fn open(&self) -> Result<Option<(Secrets, KeyForm, Key)>> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(other) => {
+                return Err(other).with_context(|| format!("could not read {}", self.path.display()));
+            }
+        };
+        let damaged = || format!("{} is damaged", self.path.display());
+        let envelope = Envelope::parse(&bytes).with_context(damaged)?;
+        let key = key::known(&envelope.key, &self.identity, &self.path)?;
+        let plain =
+            envelope.open(&key).with_context(damaged)?.ok_or_else(|| self.wrong_key(&envelope.key))?;
+        let secrets = Secrets(serde_json::from_slice(&plain).with_context(damaged)?);
+        Ok(Some((secrets, envelope.key, key)))
+    }
+
+    fn wrong_key(&self, form: &KeyForm) -> Failure {
+        let (what, hint) = match form {
+            KeyForm::Identity => (
+                format!("the identity {}", self.identity.display()),
+                "set KAGE_IDENTITY to the one it was made with",
+            ),
+            KeyForm::Argon2id { .. } => ("that passphrase".to_owned(), "check KAGE_PASSPHRASE"),
+        };
+        let message = format!("{what} does not open {}, or the file was changed", self.path.display());
+        Failure::new(Status::Failed, message).hint(hint)
+    }
+
+    fn update<T>(&self, edit: impl FnOnce(&mut Secrets) -> T) -> Result<T> {
+        let _lock = Lock::acquire(&files::sibling(&self.path, ".lock"), LOCK_PATIENCE)?;
+        let (mut secrets, form, key) = match self.open()? {
+            Some(opened) => opened,
+            None => {
+                let (form, key) = key::fresh(&self.identity)?;
+                (Secrets::default(), form, key)
+            }
+        };
+        let answer = edit(&mut secrets);
+        let plain = Zeroizing::new(serde_json::to_vec(&secrets.0)?);
+        let sealed = serde_json::to_vec_pretty(&Envelope::seal(&plain, form, &key)?)?;
+        files::replace(&self.path, &sealed, Durability::Machine)
+            .with_context(|| format!("could not write {}", self.path.display()))?;
+        Ok(answer)
+    }
+}
+
+impl Backend for EncryptedFile {
+    fn get(&self, name: &Name) -> Result<Secret> {
+        let opened = self.open()?;
+        let secret = opened.as_ref().and_then(|(secrets, ..)| secrets.0.get(name));
+        let secret = secret.ok_or_else(|| {
+            Failure::new(Status::Failed, format!("the encrypted file has no secret for `{name}`"))
+                .hint(format!("kage subscription credential {name}"))
+        })?;
+        Secret::parse(secret.clone().into_bytes())
+            .map_err(|why| anyhow::anyhow!("the secret of `{name}` is unusable: {why}"))
+    }
+
+    fn set(&self, name: &Name, secret: &Secret) -> Result<()> {
+        self.update(|secrets| secrets.0.insert(name.clone(), secret.expose().to_owned()).zeroize())
+    }
+
+    fn remove(&self, name: &Name) -> Result<()> {
+        if self.has(name)? { self.update(|secrets| secrets.0.remove(name).zeroize()) } else { Ok(()) }
+    }
+
+    fn has(&self, name: &Name) -> Result<bool> {
+        Ok(self.open()?.is_some_and(|(secrets, ..)| secrets.0.contains_key(name)))
+    }
+
+    fn list(&self) -> Result<Vec<Name>> {
+        Ok(self.open()?.map(|(secrets, ..)| secrets.0.keys().cloned().collect()).unwrap_or_default())
+    }
+}

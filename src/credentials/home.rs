@@ -1,0 +1,46 @@
+//! The agent's own login directory. kage never reads, copies or refreshes what is in it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::Backend;
+use crate::error::{Failure, Status};
+use crate::pool::Name;
+use crate::secret::Secret;
+
+/// A directory such as `~/.claude-work`.
+pub(super) struct Login(pub(super) PathBuf);
+
+impl Login {
+    fn refusal(&self) -> Failure {
+        let dir = self.0.display();
+        Failure::new(
+            Status::Failed,
+            format!("the login in {dir} is the agent's own; kage stores no secret for it"),
+        )
+        .hint(format!("CLAUDE_CONFIG_DIR={dir} claude /login"))
+    }
+}
+
+impl Backend for Login {
+    fn get(&self, _: &Name) -> Result<Secret> {
+        Err(self.refusal().into())
+    }
+
+    fn set(&self, _: &Name, _: &Secret) -> Result<()> {
+        Err(self.refusal().into())
+    }
+
+    fn remove(&self, _: &Name) -> Result<()> {
+        Ok(())
+    }
+
+    fn has(&self, _: &Name) -> Result<bool> {
+        Ok(self.0.is_dir())
+    }
+
+    fn list(&self) -> Result<Vec<Name>> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,152 @@
+//! The key of the credentials file: from a passphrase, or from an identity file made at first use.
+
+use std::env;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64ct::{Base64, Encoding as _};
+use zeroize::Zeroizing;
+
+use super::command;
+use super::envelope::{KEY, KeyForm, random};
+use crate::error::{self, Failure, Status};
+use crate::files;
+use crate::secret::Secret;
+
+/// In front of the key in an identity file.
+const MARK: &str = "KAGE-IDENTITY-1 ";
+const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+const PASSPHRASE_FILE: &str = "KAGE_PASSPHRASE_FILE";
+const PASSPHRASE_COMMAND: &str = "KAGE_PASSPHRASE_COMMAND";
+/// OWASP's first choice for Argon2id: 19 MiB, 2 passes, 1 lane; about 40 ms. Source: OWASP Password
+/// Storage Cheat Sheet.
+const MEMORY: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+/// A file may not ask for more memory than this (1 GiB).
+const MOST_MEMORY: u32 = 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) type Key = Zeroizing<[u8; KEY]>;
+
+/// The form and the key for a new file: a passphrase where one is given, else the identity.
+pub(super) fn fresh(identity: &Path) -> Result<(KeyForm, Key)> {
+    if let Some(passphrase) = passphrase()? {
+        let salt = Base64::encode_string(&random::<16>()?);
+        let form = KeyForm::Argon2id { salt, memory: MEMORY, passes: PASSES };
+        let key = derive(&form, &passphrase)?;
+        return Ok((form, key));
+    }
+    let key = match read_identity(identity)? {
+        Some(key) => key,
+        None => make_identity(identity)?,
+    };
+    Ok((KeyForm::Identity, key))
+}
+
+/// The key of a file of a known form.
+pub(super) fn known(form: &KeyForm, identity: &Path, file: &Path) -> Result<Key> {
+    match form {
+        KeyForm::Identity => read_identity(identity)?.ok_or_else(|| {
+            let message = format!(
+                "{} is sealed with the identity {}, which is missing",
+                file.display(),
+                identity.display()
+            );
+            Failure::new(Status::Failed, message)
+                .hint("restore that file, or set KAGE_IDENTITY to where it is")
+                .into()
+        }),
+        KeyForm::Argon2id { .. } => {
+            let passphrase = passphrase()?.ok_or_else(|| {
+                let message = format!("{} is sealed with a passphrase", file.display());
+                let hint = format!("set {PASSPHRASE}, {PASSPHRASE_FILE} or {PASSPHRASE_COMMAND}");
+                Failure::new(Status::Failed, message).hint(hint)
+            })?;
+            derive(form, &passphrase)
+        }
+    }
+}
+
+fn derive(form: &KeyForm, passphrase: &Secret) -> Result<Key> {
+    let KeyForm::Argon2id { salt, memory, passes } = form else {
+        return Err(anyhow!("the key has no passphrase"));
+    };
+    let salt =
+        Base64::decode_vec(salt).map_err(|_| anyhow!("the salt of the credentials file is damaged"))?;
+    let fits = *memory <= MOST_MEMORY && *passes <= 64;
+    let params = fits.then(|| Params::new(*memory, *passes, 1, Some(KEY)).ok()).flatten();
+    let params = params.context("the credentials file asks for an unreasonable key derivation")?;
+    let mut key = Zeroizing::new([0; KEY]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase.expose().as_bytes(), &salt, &mut *key)
+        .map_err(|why| anyhow!("could not make a key of the passphrase: {why}"))?;
+    Ok(key)
+}
+
+/// The passphrase from the first of three variables that is set.
+fn passphrase() -> Result<Option<Secret>> {
+    let set = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty());
+    let (variable, bytes) = if let Some(text) = set(PASSPHRASE) {
+        (PASSPHRASE, text.into_encoded_bytes())
+    } else if let Some(file) = set(PASSPHRASE_FILE) {
+        let file = Path::new(&file);
+        (PASSPHRASE_FILE, fs::read(file).with_context(|| format!("could not read {}", file.display()))?)
+    } else if let Some(line) = set(PASSPHRASE_COMMAND) {
+        let line = line.to_string_lossy();
+        let printed = command::output_of(&line, PATIENCE)?;
+        (PASSPHRASE_COMMAND, printed.map_err(|why| anyhow!("{PASSPHRASE_COMMAND} `{line}` {why}"))?)
+    } else {
+        return Ok(None);
+    };
+    let secret =
+        Secret::parse(bytes).map_err(|why| anyhow!("the passphrase from {variable} is unusable: {why}"))?;
+    Ok(Some(secret))
+}
+
+fn read_identity(path: &Path) -> Result<Option<Key>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(other) => return Err(other).with_context(|| format!("could not read {}", path.display())),
+    };
+    if fs::metadata(path).is_ok_and(|known| known.permissions().mode() & 0o077 != 0) {
+        error::warn(format_args!("others can read {0}; mend it with: chmod 600 {0}", path.display()));
+    }
+    let line = text.lines().find_map(|line| line.strip_prefix(MARK));
+    let mut key = Zeroizing::new([0; KEY]);
+    let decoded = line.and_then(|line| Base64::decode(line.trim(), &mut *key).ok().map(<[u8]>::len));
+    if decoded != Some(KEY) {
+        return Err(anyhow!("{} is not a kage identity", path.display()));
+    }
+    Ok(Some(key))
+}
+
+fn make_identity(path: &Path) -> Result<Key> {
+    let key = Zeroizing::new(random::<KEY>()?);
+    let encoded = Zeroizing::new(Base64::encode_string(&*key));
+    let text = Zeroizing::new(format!(
+        "# Opens kage's credentials file. Keep it, and keep it to yourself.\n{MARK}{}\n",
+        *encoded
+    ));
+    if let Some(parent) = path.parent() {
+        files::make_private_dir(parent)?;
+    }
+    let mut file = files::private().create_new(true).write(true).open(path);
+    let written =
+        file.as_mut().map_err(|why| std::io::Error::new(why.kind(), why.to_string())).and_then(|file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+    written.with_context(|| format!("could not write {}", path.display()))?;
+    error::say(format_args!(
+        "made the key {}: it protects backups and copies of the credentials file, \
+         not against programs that run as you",
+        path.display()
+    ));
+    Ok(key)
+}

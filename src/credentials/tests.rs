@@ -1,0 +1,123 @@
+use std::path::PathBuf;
+
+use super::*;
+
+fn places() -> (tempfile::TempDir, Paths) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let paths = Paths {
+        home: at(""),
+        config: at("config.toml"),
+        state: at("state"),
+        credentials: at("credentials"),
+        identity: at("identity"),
+        shims: at("shims"),
+    };
+    (dir, paths)
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::parse(text.as_bytes().to_vec()).map_err(str::to_owned).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// `Secret` cannot be printed, so a test unwraps by hand.
+fn exposed(got: Result<Secret>) -> String {
+    match got {
+        Ok(secret) => secret.expose().to_owned(),
+        Err(why) => panic!("{why:#}"),
+    }
+}
+
+fn refused(got: Result<Secret>) -> String {
+    got.err().map_or_else(|| panic!("a secret came back"), |why| format!("{why:#}"))
+}
+
+#[test]
+fn the_encrypted_file_does_all_five_verbs() {
+    let (_dir, paths) = places();
+    let file = backend(&Source::File, &paths);
+    assert!(!file.has(&name("a")).unwrap());
+    assert!(refused(file.get(&name("a"))).contains("no secret for `a`"));
+    file.set(&name("a"), &secret("one")).unwrap();
+    file.set(&name("b"), &secret("two")).unwrap();
+    file.set(&name("a"), &secret("three")).unwrap();
+    assert_eq!(exposed(file.get(&name("a"))), "three");
+    assert_eq!(file.list().unwrap(), [name("a"), name("b")]);
+    file.remove(&name("a")).unwrap();
+    file.remove(&name("a")).unwrap();
+    assert_eq!(file.list().unwrap(), [name("b")]);
+}
+
+#[test]
+fn the_encrypted_file_holds_no_plain_secret_and_only_the_user_reads_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, paths) = places();
+    backend(&Source::File, &paths).set(&name("a"), &secret("sk-ant-oat01-PLAIN")).unwrap();
+    for path in [&paths.credentials, &paths.identity] {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(!text.contains("PLAIN") && !text.contains("sk-ant"), "{text}");
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn another_identity_or_a_changed_file_opens_nothing() {
+    let (_dir, paths) = places();
+    let file = backend(&Source::File, &paths);
+    file.set(&name("a"), &secret("one")).unwrap();
+    let sealed = std::fs::read_to_string(&paths.credentials).unwrap();
+
+    let identity = std::fs::read(&paths.identity).unwrap();
+    std::fs::remove_file(&paths.identity).unwrap();
+    assert!(refused(file.get(&name("a"))).contains("which is missing"));
+
+    let other = Paths { credentials: PathBuf::from("/nonexistent"), ..paths.clone() };
+    let elsewhere = Paths { credentials: paths.home.join("other"), ..other };
+    backend(&Source::File, &elsewhere).set(&name("x"), &secret("new identity")).unwrap();
+    assert!(refused(file.get(&name("a"))).contains("does not open"));
+
+    std::fs::write(&paths.identity, identity).unwrap();
+    assert_eq!(exposed(file.get(&name("a"))), "one");
+    // One character of the sealed text becomes another one of the same alphabet.
+    let at = sealed.rfind("==").map_or(sealed.len() - 10, |end| end - 8);
+    let letter = if &sealed[at..=at] == "A" { "B" } else { "A" };
+    let changed = format!("{}{letter}{}", &sealed[..at], &sealed[at + 1..]);
+    std::fs::write(&paths.credentials, changed).unwrap();
+    assert!(refused(file.get(&name("a"))).contains("does not open"));
+    std::fs::write(&paths.credentials, &sealed[..sealed.len() / 2]).unwrap();
+    assert!(refused(file.get(&name("a"))).contains("is damaged"));
+}
+
+#[test]
+fn a_command_prints_the_secret_or_says_why_not() {
+    let (_dir, paths) = places();
+    let run = |line: &str| backend(&Source::Command(line.into()), &paths).get(&name("a"));
+    assert_eq!(exposed(run("printf 'sk-1\\n'")), "sk-1");
+    assert_eq!(exposed(run("cat; echo sk-2")), "sk-2"); // its standard input is empty
+    assert!(refused(run("exit 3")).contains("failed (exit status: 3)"));
+    assert!(refused(run("true")).contains("printed no secret: it is empty"));
+    assert!(refused(run("echo a; echo b")).contains("more than one line"));
+}
+
+#[test]
+fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+    let begun = std::time::Instant::now();
+    let patience = std::time::Duration::from_millis(100);
+    let printed = command::output_of("sleep 600 & sleep 600", patience).unwrap();
+    assert_eq!(printed, Err("took longer than 0 s".to_owned()));
+    assert!(begun.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn a_home_stores_nothing() {
+    let (dir, paths) = places();
+    let home = backend(&Source::Home(dir.path().to_owned()), &paths);
+    assert!(home.has(&name("a")).unwrap());
+    assert!(refused(home.get(&name("a"))).contains("kage stores no secret"));
+    assert!(home.set(&name("a"), &secret("x")).is_err());
+    assert_eq!(home.list().unwrap(), []);
+}

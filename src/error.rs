@@ -1,0 +1,87 @@
+//! Errors on which code decides, with their exit status, and the one way kage speaks on stderr.
+
+use std::fmt;
+use std::io::Write as _;
+
+/// kage's own exit statuses; every other one is the agent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// A verb other than `exec` could not do its work.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// No subscription is ready.
+    NotReady = 75,
+    /// kage failed before the agent started.
+    BeforeStart = 125,
+    /// The agent is there but cannot be executed.
+    CannotExecute = 126,
+    /// The agent was not found.
+    NotFound = 127,
+}
+
+/// A failure with its exit status and the next command to type.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub status: Status,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Status::Usage, message)
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Says something on stderr: one line, `kage: ` in front. A closed stderr is not kage's concern.
+pub(crate) fn say(message: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "kage: {}", one_line(&message.to_string()));
+}
+
+/// Warns on stderr.
+pub(crate) fn warn(message: impl fmt::Display) {
+    say(format_args!("warning: {message}"));
+}
+
+/// Shows the error that ends kage: one line, then a hint where there is one.
+pub(crate) fn show(error: &anyhow::Error) {
+    say(format_args!("{error:#}"));
+    if let Some(hint) = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_ref()) {
+        let _ = writeln!(std::io::stderr(), "hint: {}", one_line(hint));
+    }
+}
+
+/// Text from outside may hold line breaks and terminal escapes; neither reaches the terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    text.chars().map(plain).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_and_line_breaks_do_not_reach_the_terminal() {
+        assert_eq!(one_line("a\u{1b}[31mred\nb\u{9b}2J\r\n"), "a [31mred b 2J");
+    }
+}

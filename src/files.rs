@@ -1,0 +1,135 @@
+//! Files as kage treats them: private, locked on a sibling, replaced whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::error::{Failure, Status};
+
+/// How long a lock is waited for. Its holders keep it for milliseconds; a longer wait means that one of
+/// them is stopped.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// An exclusive lock between kage processes, held until dropped or until the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Lock {
+    /// Locks `path`, which is made at first use and never removed: the lock is on the file, so replacing
+    /// it would let two holders in.
+    pub(crate) fn acquire(path: &Path, patience: Duration) -> Result<Self> {
+        if let Some(parent) = path.parent() {
+            make_private_dir(parent)?;
+        }
+        let file = private().create(true).truncate(false).write(true).open(path);
+        let file = file.with_context(|| format!("could not open {}", path.display()))?;
+        // fs2's, by its full name: std's `File` has methods of the same names that are newer than our Rust.
+        if fs2::FileExt::try_lock_exclusive(&file).is_ok() {
+            return Ok(Self(file));
+        }
+        // Blocking is fair, trying again and again starves; so block in a thread, and give up on the thread.
+        let (done, wait) = mpsc::channel();
+        thread::spawn(move || {
+            let locked = fs2::FileExt::lock_exclusive(&file).map(|()| file);
+            let _ = done.send(locked);
+        });
+        match wait.recv_timeout(patience) {
+            Ok(locked) => locked.map(Self).with_context(|| format!("could not lock {}", path.display())),
+            Err(_) => {
+                let seconds = patience.as_secs();
+                let message = format!("another kage has held {} for {seconds} s", path.display());
+                Err(Failure::new(Status::Failed, message)
+                    .hint(format!("fuser -v {} shows which; end it if it is stopped", path.display()))
+                    .into())
+            }
+        }
+    }
+}
+
+/// Whether a replaced file must survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It survives the end of any process.
+    Process,
+    /// It survives the end of the machine.
+    Machine,
+}
+
+/// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. The caller holds a lock.
+pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+    let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
+    let temporary = sibling(path, ".new");
+    let write = || {
+        let mut file =
+            OpenOptions::new().mode(mode).create(true).truncate(true).write(true).open(&temporary)?;
+        file.write_all(bytes)?;
+        if durability == Durability::Machine {
+            file.sync_data()?;
+        }
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| {
+        // A half-written temporary on a full disk would only take more of it.
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// The path with something behind its name.
+pub(crate) fn sibling(path: &Path, behind: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(behind);
+    name.into()
+}
+
+/// Makes a directory and its missing parents, readable by the user alone.
+pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("could not make {}", path.display()))
+}
+
+/// How to open a file that only the user may read.
+pub(crate) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_exclusive_and_says_who_to_look_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::acquire(&path, LOCK_PATIENCE).unwrap();
+        let refused = Lock::acquire(&path, Duration::from_millis(50)).unwrap_err();
+        assert!(refused.to_string().contains("another kage has held"), "{refused}");
+        drop(held);
+        Lock::acquire(&path, LOCK_PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_new_one_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        replace(&path, b"1", Durability::Process).unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&path, b"2", Durability::Machine).unwrap();
+        assert_eq!((mode(), fs::read(&path).unwrap()), (0o640, b"2".to_vec()));
+    }
+}

@@ -1,0 +1,110 @@
+//! Names of subscriptions and namespaces, and the three levels.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name, in characters.
+const LONGEST: usize = 64;
+
+/// The name of a subscription or a namespace: 1-64 letters, digits, `.`, `_` or `-`, no `-` in front.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Name(String);
+
+impl Name {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    /// The error is a whole sentence about the name, without the name's place.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        if text.is_empty() {
+            Err("a name may not be empty".into())
+        } else if text.chars().count() > LONGEST {
+            Err(format!("a name has at most {LONGEST} characters, this one has {}", text.chars().count()))
+        } else if let Some(odd) = text.chars().find(|&letter| !allowed(letter)) {
+            Err(format!("`{}` may not be in a name (letters, digits, `.`, `_`, `-`)", odd.escape_debug()))
+        } else if text.starts_with('-') {
+            Err("a name may not begin with `-`".into())
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// How important a run is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    High,
+    #[default]
+    Normal,
+    Batch,
+}
+
+impl Level {
+    /// The three words, which no namespace may have as its name.
+    pub(crate) const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| format!("`{}` is not a level (high, normal or batch)", text.escape_debug()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_letters_digits_and_three_marks_up_to_64() {
+        for good in ["a", "work-premium", "client.a_1", "仕事", &"x".repeat(64)] {
+            assert_eq!(good.parse::<Name>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "a/b", "tag:x", "-x", "a\u{1b}[31m", &"x".repeat(65)] {
+            assert!(bad.parse::<Name>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

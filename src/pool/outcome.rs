@@ -1,0 +1,147 @@
+//! What an attempt came to: the verdict on its evidence, and the tokens it used.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What the evidence of one attempt means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Succeeded,
+    /// The agent ended with a failure that is not the account's fault.
+    AgentFailed,
+    /// A signal ended it.
+    Interrupted,
+    /// The account's own limit is reached.
+    UsageLimit {
+        scope: Scope,
+        window: Window,
+        resets_at: Option<Timestamp>,
+    },
+    /// Too many requests at once; not the plan's limit.
+    Throttled {
+        retry_after: Option<SignedDuration>,
+    },
+    /// The provider is out of capacity, whatever the account.
+    Overloaded,
+    AuthRejected,
+    BillingRejected,
+}
+
+impl Verdict {
+    /// The word for it in the ledger.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::AgentFailed => "agent_failed",
+            Self::Interrupted => "interrupted",
+            Self::UsageLimit { .. } => "usage_limit",
+            Self::Throttled { .. } => "throttled",
+            Self::Overloaded => "overloaded",
+            Self::AuthRejected => "auth_rejected",
+            Self::BillingRejected => "billing_rejected",
+        }
+    }
+}
+
+/// The period over which a provider counts a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The provider's own word: `five_hour`, `seven_day`.
+    pub name: String,
+    /// Whether it spans days, or is a quota; a shorter one is hours.
+    pub long: bool,
+}
+
+/// What a limit covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Scope {
+    All,
+    /// One family of models, such as `opus`.
+    Model(String),
+}
+
+impl From<String> for Scope {
+    fn from(text: String) -> Self {
+        match text.strip_prefix("model:") {
+            Some(model) => Self::Model(model.to_owned()),
+            None => Self::All,
+        }
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.to_string()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Model(model) => write!(f, "model:{model}"),
+        }
+    }
+}
+
+/// Tokens of one model, by the kinds that are priced apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenCount {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_5m_tokens: u64,
+    pub cache_write_1h_tokens: u64,
+}
+
+impl TokenCount {
+    /// Input + output: what tables and budgets call "tokens".
+    pub(crate) fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
+
+impl AddAssign for TokenCount {
+    fn add_assign(&mut self, more: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(more.cache_read_tokens);
+        self.cache_write_5m_tokens = self.cache_write_5m_tokens.saturating_add(more.cache_write_5m_tokens);
+        self.cache_write_1h_tokens = self.cache_write_1h_tokens.saturating_add(more.cache_write_1h_tokens);
+    }
+}
+
+/// What an attempt used, as far as the agent's own records tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Answers of the provider; 0 where nothing is known.
+    pub requests: u64,
+    pub models: BTreeMap<String, TokenCount>,
+}
+
+impl Usage {
+    pub(crate) fn total(&self) -> TokenCount {
+        let mut total = TokenCount::default();
+        for &count in self.models.values() {
+            total += count;
+        }
+        total
+    }
+}
+
+/// A verdict with what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub verdict: Verdict,
+    pub usage: Usage,
+    /// Which rule came to the verdict: `transcript`, `exit`.
+    pub rule: &'static str,
+    /// A short piece of what was seen, without secrets.
+    pub evidence: Option<String>,
+}

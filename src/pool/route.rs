@@ -1,0 +1,81 @@
+//! Routes: which subscriptions a namespace or a level may use. A route is a closed set.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Name, Pool, Request, Subscription};
+
+/// One entry of a route: a subscription, or all that bear a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selector {
+    Name(Name),
+    Tag(String),
+}
+
+impl Selector {
+    fn takes(&self, subscription: &Subscription) -> bool {
+        match self {
+            Self::Name(name) => *name == subscription.name,
+            Self::Tag(tag) => subscription.tags.contains(tag),
+        }
+    }
+}
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("tag:") {
+            Some("") => Err("`tag:` needs a tag behind it".into()),
+            Some(tag) => Ok(Self::Tag(tag.to_owned())),
+            None => text.parse().map(Self::Name),
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Tag(tag) => write!(f, "tag:{tag}"),
+        }
+    }
+}
+
+/// The set that a namespace's or a level's runs may use, and what may stand in when none of it is ready.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub primary: Vec<Selector>,
+    pub fallback: Vec<Selector>,
+}
+
+/// How far a request reaches into the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tier {
+    Primary,
+    Fallback,
+}
+
+impl Route {
+    fn tier(&self, subscription: &Subscription) -> Option<Tier> {
+        let in_set = |set: &[Selector]| set.iter().any(|selector| selector.takes(subscription));
+        if in_set(&self.primary) {
+            Some(Tier::Primary)
+        } else if in_set(&self.fallback) {
+            Some(Tier::Fallback)
+        } else {
+            None
+        }
+    }
+}
+
+/// The routes that apply to a request, by their key: its namespace's and its level's.
+pub(super) fn applying<'a>(pool: &'a Pool, request: &'a Request) -> Vec<(&'a str, &'a Route)> {
+    let keys = request.namespace.as_ref().map(Name::as_str).into_iter().chain([request.level.as_str()]);
+    keys.filter_map(|key| pool.routes.get(key).map(|route| (key, route))).collect()
+}
+
+/// Whether every route that applies allows the subscription, and as what.
+pub(super) fn tier(routes: &[(&str, &Route)], subscription: &Subscription) -> Option<Tier> {
+    routes.iter().try_fold(Tier::Primary, |reach, (_, route)| Some(reach.max(route.tier(subscription)?)))
+}

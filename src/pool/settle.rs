@@ -1,0 +1,246 @@
+//! Settling: what the outcome of an attempt changes about its subscription.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::state::{Sickness, SubscriptionState, USAGE_WINDOW};
+use super::{
+    Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Scope, State, Status, Verdict,
+    Window,
+};
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// How long a throttled subscription rests where the provider does not say.
+const THROTTLE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+/// The longest rest after throttling: it is never the plan's limit.
+const THROTTLE_MOST: SignedDuration = SignedDuration::from_mins(10);
+/// Failures of the account in a row that make it unhealthy.
+const FAILURES_TOLERATED: u32 = 3;
+
+/// The settings that settling needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long a limit of hours lasts that came without a reset time.
+    pub cooldown: SignedDuration,
+    /// Over which `requests_per_window` counts.
+    pub window: SignedDuration,
+}
+
+impl From<&Pool> for Limits {
+    fn from(pool: &Pool) -> Self {
+        Self { cooldown: pool.rate_limit_cooldown, window: pool.rate_limit_window }
+    }
+}
+
+/// What settling changed, for the one line that tells the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub subscription: Name,
+    pub change: Option<Change>,
+}
+
+impl State {
+    /// Releases a lease and books its outcome. `None` where the lease was reaped or settled before:
+    /// an outcome is never booked twice.
+    pub(crate) fn settle(
+        &mut self,
+        id: &LeaseId,
+        outcome: &Outcome,
+        limits: Limits,
+        moment: &Moment,
+    ) -> Option<Settled> {
+        let at = self.leases.iter().position(|lease| lease.id == *id)?;
+        let lease = self.leases.remove(at);
+        let known = self.subscriptions.entry(lease.subscription.clone()).or_default();
+        known.book(outcome, limits, moment);
+        let change = known.apply(outcome, &lease, limits, moment.now);
+        if let Some(change) = &change {
+            known.record(change.clone());
+        }
+        Some(Settled { subscription: lease.subscription, change })
+    }
+
+    /// Releases a lease whose agent never started.
+    pub(crate) fn release(&mut self, id: &LeaseId) {
+        self.leases.retain(|lease| lease.id != *id);
+    }
+
+    /// The account could not be used at all (its secret could not be had): three times in a row are a
+    /// sickness of 1 minute, growing to 30.
+    pub(crate) fn account_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
+        let known = self.subscriptions.entry(name.clone()).or_default();
+        known.failures = known.failures.saturating_add(1);
+        if known.failures >= FAILURES_TOLERATED {
+            let change = known.fall_ill(reason, "failures", MINUTE, HOUR / 2, now);
+            known.record(change);
+        }
+    }
+
+    /// Forgets limits, health and turns of a subscription; its totals stay.
+    pub(crate) fn reset(&mut self, name: &Name, rule: &str, now: Timestamp) {
+        if let Some(known) = self.subscriptions.get_mut(name) {
+            let had_any = known.sickness.is_some() || !known.limits.is_empty();
+            known.limits.clear();
+            known.utilization.clear();
+            known.recover();
+            known.credit = 0;
+            if had_any {
+                known.record(Change {
+                    at: now,
+                    to: "active".into(),
+                    until: None,
+                    rule: rule.into(),
+                    evidence: None,
+                });
+            }
+        }
+    }
+}
+
+impl SubscriptionState {
+    fn book(&mut self, outcome: &Outcome, limits: Limits, moment: &Moment) {
+        let total = outcome.usage.total();
+        let mut today = self.today(moment);
+        today.tokens += total;
+        self.today = Some(today);
+        if total.tokens() > 0 {
+            self.tokens.add(total.tokens(), USAGE_WINDOW, moment.now);
+        }
+        // The start of the run counted as one request.
+        let more = outcome.usage.requests.saturating_sub(1);
+        if more > 0 {
+            self.requests.add(more, limits.window, moment.now);
+        }
+    }
+
+    fn apply(&mut self, outcome: &Outcome, lease: &Lease, limits: Limits, now: Timestamp) -> Option<Change> {
+        self.limits.retain(|limit| limit.until > now);
+        let evidence = outcome.evidence.clone();
+        let change = match &outcome.verdict {
+            Verdict::Succeeded => return self.succeed(outcome.usage.requests > 0, lease, now),
+            Verdict::AgentFailed | Verdict::Interrupted | Verdict::Overloaded => return None,
+            Verdict::UsageLimit { scope, window, resets_at } => {
+                let until = resets_at.unwrap_or_else(|| now + self.next_pause(window, limits.cooldown));
+                let kind = if window.long { LimitKind::Exhausted } else { LimitKind::RateLimited };
+                self.limit(Limit {
+                    scope: scope.clone(),
+                    kind,
+                    window: window.name.clone(),
+                    since: now,
+                    until,
+                })?
+            }
+            Verdict::Throttled { retry_after } => {
+                let pause = retry_after.unwrap_or_else(|| self.next_throttle(lease));
+                let kind = LimitKind::RateLimited;
+                let window = "throttled".to_owned();
+                self.limit(Limit { scope: Scope::All, kind, window, since: now, until: now + pause })?
+            }
+            Verdict::AuthRejected => {
+                self.fall_ill("the credential is rejected", outcome.rule, HOUR, DAY, now)
+            }
+            Verdict::BillingRejected => self.fall_ill("billing is rejected", outcome.rule, HOUR, DAY, now),
+        };
+        Some(Change { rule: outcome.rule.to_owned(), evidence, ..change })
+    }
+
+    /// A success that the provider answered proves the account. One that only the exit status tells of
+    /// (`kage exec -- true`) proves nothing, but ends a sickness whose time-out is over: it was the probe.
+    fn succeed(&mut self, answered: bool, lease: &Lease, now: Timestamp) -> Option<Change> {
+        let was = (self.sickness.is_some(), self.limits.len());
+        if let Some(sickness) = &self.sickness
+            && ((answered && lease.since >= sickness.since) || sickness.until <= now)
+        {
+            self.recover();
+        }
+        if answered {
+            (self.failures, self.repeats) = (0, 0);
+            self.limits.retain(|limit| lease.since < limit.since || limit.scope != Scope::All);
+        }
+        let better = was != (self.sickness.is_some(), self.limits.len());
+        better.then(|| Change {
+            at: now,
+            to: "active".into(),
+            until: None,
+            rule: "succeeded".into(),
+            evidence: None,
+        })
+    }
+
+    fn recover(&mut self) {
+        self.sickness = None;
+        self.failures = 0;
+        self.repeats = 0;
+    }
+
+    /// Adds a limit, or moves the deadline of the one that is there; never to an earlier time.
+    fn limit(&mut self, limit: Limit) -> Option<Change> {
+        if limit.until <= limit.since {
+            return None; // it has reset already
+        }
+        let same = |known: &&mut Limit| known.scope == limit.scope && known.kind == limit.kind;
+        let until = match self.limits.iter_mut().find(same) {
+            Some(known) if known.until >= limit.until => return None,
+            Some(known) => {
+                *known = limit.clone();
+                limit.until
+            }
+            None => {
+                self.limits.push(limit.clone());
+                limit.until
+            }
+        };
+        let to = match (&limit.scope, limit.kind) {
+            (Scope::All, LimitKind::RateLimited) => Status::RateLimited { until }.word().to_owned(),
+            (Scope::All, LimitKind::Exhausted) => Status::Exhausted { until }.word().to_owned(),
+            (Scope::Model(_), _) => format!("limited for {}", limit.scope),
+        };
+        Some(Change { at: limit.since, to, until: Some(until), rule: String::new(), evidence: None })
+    }
+
+    fn fall_ill(
+        &mut self,
+        reason: &str,
+        rule: &str,
+        first: SignedDuration,
+        most: SignedDuration,
+        now: Timestamp,
+    ) -> Change {
+        let (strikes, known_until) =
+            self.sickness.as_ref().map_or((0, now), |sickness| (sickness.strikes, sickness.until));
+        // Runs that were under way together are one strike.
+        let again = strikes == 0 || known_until <= now;
+        let strikes = if again { strikes + 1 } else { strikes };
+        let until = (now + doubled(first, strikes - 1, most)).max(known_until);
+        let reason = reason.to_owned();
+        self.sickness = Some(Sickness { reason: reason.clone(), since: now, until, strikes });
+        let to = Status::Unhealthy { until }.word().to_owned();
+        Change { at: now, to, until: Some(until), rule: rule.to_owned(), evidence: Some(reason) }
+    }
+
+    fn next_pause(&mut self, window: &Window, cooldown: SignedDuration) -> SignedDuration {
+        let repeats = self.repeats;
+        self.repeats = repeats.saturating_add(1);
+        if window.long { doubled(HOUR, repeats, DAY) } else { doubled(cooldown, repeats, HOUR.max(cooldown)) }
+    }
+
+    /// With up to a fifth of jitter, taken from the lease's random id, so that panes that were throttled
+    /// together do not come back together.
+    fn next_throttle(&mut self, lease: &Lease) -> SignedDuration {
+        let repeats = self.repeats;
+        self.repeats = repeats.saturating_add(1);
+        let dice = lease.id.0.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let pause = doubled(THROTTLE_PAUSE, repeats, THROTTLE_MOST);
+        pause + SignedDuration::from_millis(pause.as_secs() * i64::from(dice % 200))
+    }
+}
+
+/// `first` doubled `times` over, at most `most`.
+fn doubled(first: SignedDuration, times: u32, most: SignedDuration) -> SignedDuration {
+    let factor = 1i32.checked_shl(times.min(20)).unwrap_or(i32::MAX);
+    first.checked_mul(factor).unwrap_or(most).min(most)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! What every kage process on this machine shares: limits, health, leases, turns and today's totals.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::window::Sliding;
+use super::{Level, Moment, Name, Scope, Subscription, TokenCount};
+
+/// Over which `least-used` counts tokens where no utilisation is known.
+pub(super) const USAGE_WINDOW: SignedDuration = SignedDuration::from_hours(5);
+/// How many changes of status are kept of each subscription.
+const CHANGES_KEPT: usize = 5;
+
+/// The whole shared state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct State {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub subscriptions: BTreeMap<Name, SubscriptionState>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<Lease>,
+}
+
+impl State {
+    /// The state of a subscription that may never have run.
+    pub(crate) fn of(&self, name: &Name) -> SubscriptionState {
+        self.subscriptions.get(name).cloned().unwrap_or_default()
+    }
+
+    /// How many agents run on a subscription now.
+    pub(crate) fn running(&self, name: &Name) -> u32 {
+        u32::try_from(self.leases.iter().filter(|lease| lease.subscription == *name).count())
+            .unwrap_or(u32::MAX)
+    }
+
+    /// Drops the leases whose process is gone: their kage or their machine died before it could settle.
+    pub(crate) fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
+        self.leases.retain(is_alive);
+    }
+
+    /// A subscription has another name; its limits, totals and running agents go with it.
+    pub(crate) fn rename(&mut self, old: &Name, new: &Name) {
+        if let Some(state) = self.subscriptions.remove(old) {
+            self.subscriptions.insert(new.clone(), state);
+        }
+        for lease in self.leases.iter_mut().filter(|lease| lease.subscription == *old) {
+            lease.subscription = new.clone();
+        }
+    }
+}
+
+/// What is known of one subscription.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SubscriptionState {
+    /// Smooth weighted round-robin: how much this one is owed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub credit: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sickness: Option<Sickness>,
+    /// Failures of the account in a row that are not yet a sickness.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub failures: u32,
+    /// Limits in a row that came without a reset time; each doubles the wait.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub repeats: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub today: Option<Today>,
+    #[serde(skip_serializing_if = "Sliding::is_empty")]
+    pub requests: Sliding,
+    #[serde(skip_serializing_if = "Sliding::is_empty")]
+    pub tokens: Sliding,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub utilization: BTreeMap<String, Utilization>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+// serde hands the fields over by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(credit: &i64) -> bool {
+    *credit == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none_yet(count: &u32) -> bool {
+    *count == 0
+}
+
+impl SubscriptionState {
+    /// Today's totals; yesterday's are not today's.
+    pub(crate) fn today(&self, moment: &Moment) -> Today {
+        match &self.today {
+            Some(today) if today.date == moment.today => today.clone(),
+            _ => Today { date: moment.today, runs: 0, tokens: TokenCount::default() },
+        }
+    }
+
+    /// The limits that have not passed.
+    pub(crate) fn active_limits(&self, now: Timestamp) -> impl Iterator<Item = &Limit> {
+        self.limits.iter().filter(move |limit| limit.until > now)
+    }
+
+    /// The highest utilisation (0.0-1.0) of the windows that are known and have not reset since.
+    pub(crate) fn highest_utilization(&self, now: Timestamp) -> Option<f64> {
+        let known = self.utilization.values().filter(|reading| reading.resets_at.is_none_or(|at| at > now));
+        known.map(|reading| reading.value).max_by(f64::total_cmp)
+    }
+
+    /// Tokens in the hours that `least-used` looks at.
+    pub(crate) fn recent_tokens(&self, now: Timestamp) -> u64 {
+        self.tokens.total(USAGE_WINDOW, now)
+    }
+
+    /// What the pool thinks of the subscription now.
+    pub(crate) fn status(&self, subscription: &Subscription, now: Timestamp) -> Status {
+        if !subscription.enabled {
+            return Status::Disabled;
+        }
+        let whole = |kind| {
+            let limits = self.active_limits(now).filter(|limit| limit.scope == Scope::All);
+            limits.filter(|limit| limit.kind == kind).map(|limit| limit.until).max()
+        };
+        if let Some(sickness) = self.sickness.as_ref().filter(|sickness| sickness.until > now) {
+            Status::Unhealthy { until: sickness.until }
+        } else if let Some(until) = whole(LimitKind::Exhausted) {
+            Status::Exhausted { until }
+        } else if let Some(until) = whole(LimitKind::RateLimited) {
+            Status::RateLimited { until }
+        } else {
+            Status::Active
+        }
+    }
+
+    /// Why the status is what it is, where there is something to say.
+    pub(crate) fn reason(&self, now: Timestamp) -> Option<&str> {
+        let sick = self.sickness.as_ref().filter(|sickness| sickness.until > now);
+        sick.map(|sickness| sickness.reason.as_str()).or_else(|| {
+            self.active_limits(now).max_by_key(|limit| limit.until).map(|limit| limit.window.as_str())
+        })
+    }
+
+    pub(super) fn record(&mut self, change: Change) {
+        self.changes.push(change);
+        let excess = self.changes.len().saturating_sub(CHANGES_KEPT);
+        self.changes.drain(..excess);
+    }
+}
+
+/// What the pool thinks of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Active,
+    RateLimited { until: Timestamp },
+    Exhausted { until: Timestamp },
+    Disabled,
+    Unhealthy { until: Timestamp },
+}
+
+impl Status {
+    /// The word in tables, `--status` and JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Disabled => "disabled",
+            Self::Unhealthy { .. } => "unhealthy",
+        }
+    }
+
+    pub(crate) fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::RateLimited { until } | Self::Exhausted { until } | Self::Unhealthy { until } => {
+                Some(until)
+            }
+            Self::Active | Self::Disabled => None,
+        }
+    }
+}
+
+/// Whether a limit lasts hours or days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LimitKind {
+    RateLimited,
+    Exhausted,
+}
+
+/// A limit of the provider that holds until a deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    pub scope: Scope,
+    pub kind: LimitKind,
+    /// The provider's word for the window, or `throttled`.
+    pub window: String,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// The account itself is refused, or keeps failing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sickness {
+    pub reason: String,
+    pub since: Timestamp,
+    /// After this one run may try again, alone.
+    pub until: Timestamp,
+    /// How often in a row; each doubles the time-out.
+    pub strikes: u32,
+}
+
+/// Totals of one local day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Today {
+    pub date: Date,
+    pub runs: u64,
+    pub tokens: TokenCount,
+}
+
+/// How much of a provider's window is gone, as last read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Utilization {
+    /// 0.0-1.0.
+    pub value: f64,
+    pub resets_at: Option<Timestamp>,
+    pub read_at: Timestamp,
+}
+
+/// A change of status: when, by which rule, on what evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    pub at: Timestamp,
+    pub to: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+    pub rule: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<String>,
+}
+
+/// Names one run of kage, and the lease it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct LeaseId(pub String);
+
+/// "This process runs an agent on this subscription now."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    pub id: LeaseId,
+    pub pid: u32,
+    /// When the process started, in the kernel's clock ticks since boot; tells a reused pid apart.
+    pub started: u64,
+    pub subscription: Name,
+    pub agent: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub namespace: Option<Name>,
+    #[serde(default)]
+    pub level: Level,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pane: Option<String>,
+    pub cwd: PathBuf,
+    pub since: Timestamp,
+}

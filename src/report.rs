@@ -1,0 +1,48 @@
+//! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
+
+mod sentences;
+mod status;
+mod table;
+mod time;
+mod why;
+
+use std::io::{self, ErrorKind, Write as _};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+pub(crate) use sentences::{because, changed, dry_run, not_ready};
+pub(crate) use status::{details, details_json, list, overview, pool_json};
+pub(crate) use table::plain_table;
+pub(crate) use why::{why, why_json};
+
+/// The number in every JSON answer; keys are only ever added under it.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Prints an answer. Colour goes where a terminal shows it; a reader that has gone away is no failure.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(gone) if gone.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("could not write to standard output"),
+    }
+}
+
+/// Prints one JSON object.
+pub(crate) fn print_json(value: &Value) -> Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Whether the user's locale shows more than ASCII. Source: locale(7), the order of the variables.
+fn shows_unicode() -> bool {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"))
+}
+
+/// Whether a person can be asked something: standard input and standard error are a terminal.
+pub(crate) fn can_ask() -> bool {
+    use std::io::IsTerminal as _;
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}

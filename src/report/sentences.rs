@@ -1,0 +1,132 @@
+//! The single lines that kage says on stderr, and what `--dry-run` prints.
+
+use jiff::Zoned;
+
+use super::time::until;
+use crate::agent::LaunchPlan;
+use crate::error::{Failure, Status};
+use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict};
+
+/// How many reasons fit into one line.
+const MOST_REASONS: usize = 4;
+
+/// `work-a is rate_limited until 13:00 (1h 12m)`.
+pub(crate) fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
+    let detail = exclusion
+        .detail
+        .strip_prefix("it is ")
+        .map_or_else(|| format!("`{name}`: {}", exclusion.detail), |rest| format!("`{name}` is {rest}"));
+    match exclusion.until {
+        Some(at) => format!("{detail} until {}", until(at, now)),
+        None => detail,
+    }
+}
+
+/// Why nothing can run, and when something can.
+pub(crate) fn not_ready(why: &NotReady, request: &Request, now: &Zoned) -> Failure {
+    let failure = |message: String| Failure::new(Status::NotReady, message);
+    match why {
+        NotReady::EmptyPool => failure("the pool has no subscription".into())
+            .hint("kage subscription add work (kage demo shows what it is good for)"),
+        NotReady::EmptyRoute(keys) => {
+            let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
+            failure(format!("the routes that apply ({keys}) have no subscription in common"))
+                .hint("kage subscription route --list")
+        }
+        NotReady::Excluded(candidates) => {
+            failure(excluded(candidates, request, now)).hint(format!("kage why{}", flags(request)))
+        }
+    }
+}
+
+fn excluded(candidates: &[Candidate], request: &Request, now: &Zoned) -> String {
+    let exclusions = candidates.iter().filter_map(|candidate| match &candidate.standing {
+        Standing::Excluded(exclusion) => Some((&candidate.name, exclusion)),
+        Standing::Ranked { .. } => None,
+    });
+    // What was never meant for this run is no reason, unless there is no other.
+    let foreign = |rule: Rule| matches!(rule, Rule::Agent | Rule::Route | Rule::Tag);
+    let (meant, rest): (Vec<_>, Vec<_>) = exclusions.partition(|(_, exclusion)| !foreign(exclusion.rule));
+    let reasons = if meant.is_empty() { rest } else { meant };
+    let earliest = reasons.iter().filter_map(|(_, exclusion)| exclusion.until).min();
+    let shown = reasons.iter().take(MOST_REASONS).map(|(name, exclusion)| because(name, exclusion, now));
+    let mut text = shown.collect::<Vec<_>>().join("; ");
+    if reasons.len() > MOST_REASONS {
+        text = format!("{text}; and {} more", reasons.len() - MOST_REASONS);
+    }
+    let who = match (&request.only, &request.namespace) {
+        (Some(only), _) => format!("`{only}` is not ready"),
+        (None, Some(namespace)) => format!("no subscription is ready for `{namespace}`"),
+        (None, None) => "no subscription is ready".to_owned(),
+    };
+    match earliest {
+        Some(at) => format!("{who} before {}: {text}", until(at, now)),
+        None => format!("{who}: {text}"),
+    }
+}
+
+/// The request's own flags, for the command in a hint.
+fn flags(request: &Request) -> String {
+    let mut flags = String::new();
+    if let Some(namespace) = &request.namespace {
+        flags = format!("{flags} -n {namespace}");
+    }
+    if request.level != crate::pool::Level::default() {
+        flags = format!("{flags} -p {}", request.level.as_str());
+    }
+    for tag in &request.tags {
+        flags = format!("{flags} -t {tag}");
+    }
+    flags
+}
+
+/// A change of status, at the end of the attempt that brought it.
+pub(crate) fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> String {
+    let what = match &outcome.verdict {
+        Verdict::UsageLimit { window, .. } => format!("`{name}` hit its {} limit", window_word(&window.name)),
+        Verdict::Throttled { .. } => format!("`{name}` was throttled"),
+        Verdict::AuthRejected => format!("the credential of `{name}` was rejected"),
+        Verdict::BillingRejected => format!("billing of `{name}` was rejected"),
+        _ => return format!("`{name}` is {} again", change.to),
+    };
+    match change.until {
+        Some(at) => format!("{what}; {} until {}", change.to, until(at, now)),
+        None => format!("{what}; {}", change.to),
+    }
+}
+
+/// The provider's word for a window, as people say it.
+fn window_word(window: &str) -> String {
+    match window {
+        "five_hour" => "5-hour".to_owned(),
+        "seven_day" => "weekly".to_owned(),
+        other => other.strip_prefix("seven_day_").unwrap_or(other).replace('_', " "),
+    }
+}
+
+/// What a run would do. The secret itself is not fetched.
+pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, credential: &str) -> String {
+    let mut text = format!("subscription  {name}\nprogram       {}\n", program.display());
+    let args = plan.args.iter().map(|arg| quoted(&arg.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    text += &format!("arguments     {args}\ncredential    {credential}\n");
+    for (variable, value) in &plan.set {
+        text += &format!("set           {variable}={}\n", quoted(&value.to_string_lossy()));
+    }
+    for variable in &plan.remove {
+        text += &format!("not passed on {variable}\n");
+    }
+    for warning in &plan.warnings {
+        text += &format!("warning       {warning}\n");
+    }
+    text
+}
+
+/// A word as a shell would need it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", crate::error::one_line(word).replace('\'', r"'\''"))
+    }
+}

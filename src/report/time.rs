@@ -1,0 +1,66 @@
+//! Times as a person reads them.
+
+use jiff::{Timestamp, Zoned};
+
+/// `13:00 (1h 12m)`, or with the day where it is not today.
+pub(super) fn until(at: Timestamp, now: &Zoned) -> String {
+    let local = at.to_zoned(now.time_zone().clone());
+    let clock = if local.date() == now.date() {
+        local.strftime("%H:%M").to_string()
+    } else if local.date().year() == now.date().year() {
+        local.strftime("%b %-d %H:%M").to_string()
+    } else {
+        local.strftime("%Y-%m-%d %H:%M").to_string()
+    };
+    format!("{clock} ({})", distance(at, now.timestamp()))
+}
+
+/// `45s`, `1h 12m`, `2d 21h`: two units at most, rounded up so that it never says too little.
+fn distance(at: Timestamp, now: Timestamp) -> String {
+    let seconds = at.duration_since(now).as_secs().max(0);
+    let minutes = (seconds + 59) / 60;
+    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        _ if seconds < 60 => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, 0) => format!("{hours}h"),
+        (0, hours, minutes) => format!("{hours}h {minutes}m"),
+        (days, 0, _) => format!("{days}d"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    }
+}
+
+/// Whole numbers with separators: `45,230`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_says_the_clock_and_the_distance() {
+        let now: Zoned = "2026-11-22T11:48:00[Europe/Berlin]".parse().unwrap();
+        let text = |at: &str| until(at.parse::<Zoned>().unwrap().timestamp(), &now);
+        assert_eq!(text("2026-11-22T13:00:00[Europe/Berlin]"), "13:00 (1h 12m)");
+        assert_eq!(text("2026-11-22T11:48:45[Europe/Berlin]"), "11:48 (45s)");
+        assert_eq!(text("2026-11-25T10:00:00[Europe/Berlin]"), "Nov 25 10:00 (2d 22h)");
+        assert_eq!(text("2027-01-02T10:00:00[Europe/Berlin]"), "2027-01-02 10:00 (40d 22h)");
+    }
+
+    #[test]
+    fn numbers_have_separators() {
+        assert_eq!(
+            [0, 999, 1000, 45230, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "45,230", "1,234,567"]
+        );
+    }
+}

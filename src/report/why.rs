@@ -1,0 +1,66 @@
+//! `kage why`: every subscription with the rule that excluded or ranked it.
+
+use jiff::Zoned;
+use serde_json::{Value, json};
+
+use super::SCHEMA;
+use super::time::until;
+use crate::pool::{Candidate, Pool, Request, Standing, Strategy};
+
+/// The answer for a person: the asked, the ranking, the winner.
+pub(crate) fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned) -> String {
+    let strategy = match pool.strategy {
+        Strategy::RoundRobin => "round-robin",
+        Strategy::Priority => "priority",
+        Strategy::LeastUsed => "least-used",
+    };
+    let namespace = request.namespace.as_ref().map_or("none", |name| name.as_str());
+    let level = request.level.as_str();
+    let mut text =
+        format!("agent {}, namespace {namespace}, level {level}, strategy {strategy}\n\n", request.agent);
+    let width = candidates.iter().map(|candidate| candidate.name.as_str().chars().count()).max().unwrap_or(0);
+    for candidate in candidates {
+        text += &format!("{:<width$}  {}\n", candidate.name, standing(&candidate.standing, now));
+    }
+    match chosen(candidates) {
+        Some(name) => text + &format!("\nnext: {name}\n"),
+        None => text + "\nnext: none\n",
+    }
+}
+
+fn standing(standing: &Standing, now: &Zoned) -> String {
+    match standing {
+        Standing::Ranked { rank, near_limit, fallback } => {
+            let near = if *near_limit { ", near a limit" } else { "" };
+            let fallback = if *fallback { ", fallback" } else { "" };
+            format!("{rank}.{near}{fallback}")
+        }
+        Standing::Excluded(exclusion) => {
+            let rule = exclusion.rule.word();
+            match exclusion.until {
+                Some(at) => format!("-  {rule}: {} until {}", exclusion.detail, until(at, now)),
+                None => format!("-  {rule}: {}", exclusion.detail),
+            }
+        }
+    }
+}
+
+fn chosen(candidates: &[Candidate]) -> Option<&str> {
+    let first = |standing: &Standing| matches!(standing, Standing::Ranked { rank: 1, .. });
+    candidates.iter().find(|candidate| first(&candidate.standing)).map(|candidate| candidate.name.as_str())
+}
+
+/// The answer for a program.
+pub(crate) fn why_json(candidates: &[Candidate]) -> Value {
+    let rows = candidates.iter().map(|candidate| match &candidate.standing {
+        Standing::Ranked { rank, near_limit, fallback } => json!({
+            "name": candidate.name, "rank": rank, "excluded": null,
+            "near_limit": near_limit, "fallback": fallback,
+        }),
+        Standing::Excluded(exclusion) => json!({
+            "name": candidate.name, "rank": null,
+            "excluded": { "rule": exclusion.rule.word(), "until": exclusion.until, "detail": exclusion.detail },
+        }),
+    });
+    json!({ "schema": SCHEMA, "chosen": chosen(candidates), "candidates": rows.collect::<Vec<_>>() })
+}

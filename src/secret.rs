@@ -1,0 +1,50 @@
+//! The secret of a subscription: text that is wiped when dropped and cannot be printed.
+
+use zeroize::Zeroizing;
+
+/// A credential. It has no `Debug` and no `Display`; `expose` is for the place that hands it over.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes what was typed, piped or printed: one line, with or without its line break.
+    /// The error is a clause about the secret that does not repeat it.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, &'static str> {
+        let mut text = Zeroizing::new(String::from_utf8(bytes).map_err(|refused| {
+            drop(Zeroizing::new(refused.into_bytes()));
+            "it is not text"
+        })?);
+        while text.ends_with(['\n', '\r', ' ', '\t']) {
+            text.pop();
+        }
+        if text.is_empty() {
+            Err("it is empty")
+        } else if text.contains(['\n', '\r']) {
+            Err("it has more than one line")
+        } else if text.chars().any(char::is_control) {
+            Err("it has control characters")
+        } else {
+            Ok(Self(text))
+        }
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_of_text() {
+        let parse =
+            |text: &str| Secret::parse(text.as_bytes().to_vec()).map(|secret| secret.expose().to_owned());
+        assert_eq!(parse("sk-1\n"), Ok("sk-1".into()));
+        assert_eq!(parse("\r\n"), Err("it is empty"));
+        assert_eq!(parse("a\nb"), Err("it has more than one line"));
+        assert_eq!(parse("a\u{1b}b"), Err("it has control characters"));
+        assert!(Secret::parse(vec![0xff]).is_err());
+    }
+}

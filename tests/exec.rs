@@ -1,0 +1,101 @@
+//! `kage exec` as a caller sees it: what runs, with what in its environment, and how it ends.
+
+mod support;
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use support::Sandbox;
+
+fn pool_of_one() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    sandbox
+}
+
+#[test]
+fn any_program_gets_the_credential_and_the_marks_in_its_environment() {
+    let sandbox = pool_of_one();
+    let ran = sandbox.kage(["exec", "-n", "backend", "--", "env"]).run().success().says("");
+    let environment = ran.stdout();
+    for line in [
+        "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-invented-work--ok",
+        "KAGE_SUBSCRIPTION=work",
+        "KAGE_NAMESPACE=backend",
+        "KAGE_DEPTH=1",
+    ] {
+        assert!(environment.lines().any(|known| known == line), "no {line} in {environment}");
+    }
+    assert!(environment.contains("KAGE_RUN="), "{environment}");
+}
+
+#[test]
+fn competing_variables_are_taken_out_and_named_once() {
+    let sandbox = pool_of_one();
+    let call = || {
+        sandbox
+            .kage(["exec", "--keep-env", "ANTHROPIC_MODEL", "--", "env"])
+            .env("ANTHROPIC_API_KEY", "sk-ant-api03-other")
+            .env("ANTHROPIC_BASE_URL", "http://elsewhere.invalid")
+            .env("ANTHROPIC_AUTH_TOKEN", "")
+            .env("CLAUDE_CODE_USE_BEDROCK", "1")
+            .env("CLAUDE_CODE_RETRY_WATCHDOG_MS", "1")
+    };
+    let ran = call().run().success();
+    let environment = ran.stdout();
+    for gone in ["ANTHROPIC_API_KEY=", "ANTHROPIC_BASE_URL=", "CLAUDE_CODE_USE_BEDROCK=", "RETRY_WATCHDOG"] {
+        assert!(!environment.contains(gone), "{gone} in {environment}");
+    }
+    let said = ran.stderr();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for named in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_USE_BEDROCK"] {
+        assert!(said.contains(named), "{said}");
+    }
+    assert!(!said.contains("ANTHROPIC_AUTH_TOKEN"), "an empty variable is not set: {said}");
+    sandbox
+        .kage(["exec", "--quiet", "--keep-env", "ANTHROPIC_API_KEY", "--", "env"])
+        .env("ANTHROPIC_API_KEY", "kept")
+        .run()
+        .success()
+        .says("")
+        .stdout()
+        .lines()
+        .find(|line| *line == "ANTHROPIC_API_KEY=kept")
+        .expect("a kept variable is kept");
+}
+
+#[test]
+fn the_exit_status_is_the_agents() {
+    let sandbox = pool_of_one();
+    for status in [0, 1, 7, 126, 127, 255] {
+        let script = format!("exit {status}");
+        sandbox.kage(["exec", "--", "sh", "-c", &script]).run().status(status).says("");
+    }
+    for signal in [1, 2, 13, 15] {
+        let script = format!("kill -{signal} $$");
+        let ran = sandbox.kage(["exec", "--", "sh", "-c", &script]).run();
+        assert_eq!(ran.output.status.signal(), Some(signal), "{}", ran.stderr());
+    }
+    sandbox.kage(["exec", "--", "sh", "-c", "kill -9 $$"]).run().status(137);
+    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "no lease stays");
+}
+
+#[test]
+fn streams_are_the_callers() {
+    let sandbox = pool_of_one();
+    let script = "cat; echo to-stderr >&2";
+    sandbox
+        .kage(["exec", "--", "sh", "-c", script])
+        .stdin("one\ntwo")
+        .run()
+        .success()
+        .prints("one\ntwo")
+        .says("to-stderr\n");
+}
+
+#[test]
+fn arguments_arrive_as_they_were() {
+    let sandbox = pool_of_one();
+    let odd = ["", " ", "a b", "*", "'", "\"", "$HOME", "\n", "ä", "--", "-n", "--help"];
+    let args = ["exec", "--", "printf", "[%s]"].iter().chain(&odd);
+    sandbox.kage(args).run().success().prints(&odd.map(|arg| format!("[{arg}]")).concat());
+}

@@ -1,0 +1,244 @@
+//! What every suite needs: a home of its own, kage in it, and what kage said.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each suite uses its part; a failed unwrap is a failed test"
+)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A fresh home with nothing in its environment but PATH, HOME, a UTF-8 locale and UTC.
+pub struct Sandbox {
+    dir: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("kage-test-").tempdir().unwrap();
+        // Below /tmp on macOS the temporary directory is a link; agents name directories by their real path.
+        let sandbox = Self { dir };
+        for inside in ["home", "bin", "work"] {
+            fs::create_dir(sandbox.path(inside)).unwrap();
+        }
+        sandbox
+    }
+
+    /// A place in the sandbox: `home/...`, `bin/...` (on PATH), `work` (where kage is run).
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(inside)
+    }
+
+    pub fn write(&self, inside: &str, text: &str) -> PathBuf {
+        let path = self.path(inside);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn read(&self, inside: &str) -> String {
+        fs::read_to_string(self.path(inside)).unwrap_or_default()
+    }
+
+    pub fn config(&self, text: &str) -> &Self {
+        self.write("home/.config/kage/config.toml", text);
+        self
+    }
+
+    /// An executable on the sandbox's PATH.
+    pub fn program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.write(&format!("bin/{name}"), text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// The stand-in agent that kage brings, as `claude` on PATH.
+    pub fn stand_in_claude(&self) -> &Self {
+        self.program("claude", &format!("#!/bin/sh\nexec '{}' stand-in-agent \"$@\"\n", kage().display()));
+        self
+    }
+
+    /// Adds a subscription whose secret is in the encrypted file. The token carries the name.
+    pub fn add(&self, name: &str, flags: &[&str]) -> &Self {
+        self.add_with(name, &format!("{name}--ok"), flags)
+    }
+
+    /// The same with a token that ends in `tail`, by which stand-ins choose what they do.
+    pub fn add_with(&self, name: &str, tail: &str, flags: &[&str]) -> &Self {
+        let add =
+            ["subscription", "add", name, "--credential", "file"].into_iter().chain(flags.iter().copied());
+        self.kage(add).stdin(&token(tail)).run().success();
+        self
+    }
+
+    /// kage with these arguments, in `work`.
+    pub fn kage<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Call {
+        self.call(&kage(), args)
+    }
+
+    /// Any program in the sandbox's environment.
+    pub fn call<S: AsRef<OsStr>>(&self, program: &Path, args: impl IntoIterator<Item = S>) -> Call {
+        let mut command = Command::new(program);
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("bin").display());
+        command.env_clear().env("PATH", path).env("HOME", self.path("home"));
+        command.env("LANG", "C.UTF-8").env("TZ", "UTC").current_dir(self.path("work")).args(args);
+        Call { command, stdin: None }
+    }
+
+    /// The state file as JSON.
+    pub fn state(&self) -> serde_json::Value {
+        let text = self.read("home/.local/state/kage/state.json");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default()["state"].clone()
+    }
+
+    /// `kage status --json`.
+    pub fn status(&self) -> serde_json::Value {
+        let shown = self.kage(["status", "--json"]).run().success();
+        serde_json::from_str(&shown.stdout()).unwrap()
+    }
+
+    /// One subscription in `kage status --json`.
+    pub fn status_of(&self, name: &str) -> serde_json::Value {
+        let all = self.status();
+        let found = all["subscriptions"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+        found.unwrap_or_else(|| panic!("no `{name}` in {all:#}"))
+    }
+}
+
+/// An invented token whose end says how a stand-in behaves.
+pub fn token(tail: &str) -> String {
+    format!("sk-ant-oat01-invented-{tail}")
+}
+
+/// The program under test.
+pub fn kage() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_kage"))
+}
+
+/// A command that is about to run.
+pub struct Call {
+    pub command: Command,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Call {
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    pub fn stdin(mut self, text: &str) -> Self {
+        self.stdin = Some(text.as_bytes().to_vec());
+        self
+    }
+
+    pub fn run(mut self) -> Ran {
+        use std::io::Write as _;
+        let shown = format!("{:?}", self.command);
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap_or_else(|why| panic!("could not start {shown}: {why}"));
+        let mut pipe = child.stdin.take().unwrap();
+        // A program that reads nothing closes the pipe; that is not this test's matter.
+        let _ = pipe.write_all(&self.stdin.unwrap_or_default());
+        drop(pipe);
+        Ran { output: child.wait_with_output().unwrap(), shown }
+    }
+}
+
+/// What a command did.
+pub struct Ran {
+    pub output: Output,
+    shown: String,
+}
+
+impl Ran {
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    pub fn status(self, expected: i32) -> Self {
+        let got = self.output.status.code();
+        assert_eq!(got, Some(expected), "{}\n{}{}", self.shown, self.stdout(), self.stderr());
+        self
+    }
+
+    pub fn success(self) -> Self {
+        self.status(0)
+    }
+
+    /// Standard output, exactly.
+    pub fn prints(self, expected: &str) -> Self {
+        assert_eq!(self.stdout(), expected, "{}\n{}", self.shown, self.stderr());
+        self
+    }
+
+    /// Standard error, exactly.
+    pub fn says(self, expected: &str) -> Self {
+        assert_eq!(self.stderr(), expected, "{}", self.shown);
+        self
+    }
+
+    /// Standard error has this in it.
+    pub fn mentions(self, part: &str) -> Self {
+        assert!(self.stderr().contains(part), "{}\nno `{part}` in: {}", self.shown, self.stderr());
+        self
+    }
+
+    /// One line, and a second one with a hint: what every refusal looks like.
+    pub fn is_one_line_and_a_hint(self) -> Self {
+        let text = self.stderr();
+        let lines: Vec<_> = text.lines().collect();
+        let fits =
+            matches!(lines[..], [line, hint] if line.starts_with("kage: ") && hint.starts_with("hint: "));
+        assert!(fits, "{}\n{text}", self.shown);
+        self
+    }
+}
+
+/// Whether a suite can run. What is missing fails it under CI and is said elsewhere.
+pub fn has_all(programs: &[&str]) -> bool {
+    let missing: Vec<_> = programs.iter().filter(|program| which(program).is_none()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    missing_is_failure(&format!("{missing:?} not installed; bash tests/run.sh installs what is needed"));
+    false
+}
+
+/// Says what is missing; under CI that is a failure.
+pub fn missing_is_failure(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what}");
+    eprintln!("SKIPPED: {what}");
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|path| path.exists());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// Waits until something is so, at most half a minute.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed().as_secs() < 30, "waited in vain for: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
