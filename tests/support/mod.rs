@@ -1,10 +1,7 @@
 //! What every suite needs: a home of its own, kage in it, and what kage said.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each suite uses its part; a failed unwrap is a failed test"
-)]
+// Each suite uses its part, and a failed unwrap is a failed test.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::wrong_self_convention)]
 
 use std::ffi::OsStr;
 use std::fs;
