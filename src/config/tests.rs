@@ -1,1 +1,262 @@
+use super::*;
 
+fn parse(text: &str) -> Result<Config> {
+    Config::parse(text, Path::new("/c.toml"), Path::new("/home/me"))
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// The whole of it, as the README shows it.
+const FULL: &str = r#"
+[subscriptions]
+strategy = "priority"
+rate_limit_window = "90s"
+rate_limit_cooldown = "1h 30m"
+near_limit = 0.5
+
+[subscriptions.routing]
+backend = ["work-premium", "tag:audited"]
+frontend = { use = ["work-premium"], fallback = ["private"] }
+high = ["work-premium"]
+
+[subscriptions.pool.work-premium]
+agent = "claude"
+priority = 150
+tags = ["backend", "audited"]
+description = "Work account with higher limits"
+credential = { from = "keychain" }
+max_parallel = 4
+env = { ANTHROPIC_BASE_URL = "https://gateway.example" }
+requests_per_window = 60
+tokens_per_day = 5000000
+
+[subscriptions.pool.private]
+credential = { home = "~/.claude-private" }
+
+[namespaces.backend]
+repos = ["~/code/api", "/srv/auth"]
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(FULL).unwrap();
+    let pool = &config.pool;
+    assert_eq!(pool.strategy, Strategy::Priority);
+    assert_eq!(pool.rate_limit_window, SignedDuration::from_secs(90));
+    assert_eq!(pool.rate_limit_cooldown, SignedDuration::from_mins(90));
+    assert!((pool.near_limit - 0.5).abs() < f64::EPSILON);
+    let work = &pool.subscriptions["work-premium"];
+    assert_eq!((work.priority, work.max_parallel, work.enabled), (150, Some(4), true));
+    assert_eq!((work.requests_per_window, work.tokens_per_day), (Some(60), Some(5_000_000)));
+    assert_eq!(work.env["ANTHROPIC_BASE_URL"], "https://gateway.example");
+    assert_eq!(work.credential.source, Source::Keychain);
+    let private = &pool.subscriptions["private"];
+    assert_eq!(private.credential.source, Source::Home("/home/me/.claude-private".into()));
+    assert_eq!((private.priority, private.agent.as_str()), (100, "claude"));
+    assert_eq!(pool.routes["frontend"].fallback, [Selector::Name(name("private"))]);
+    assert_eq!(pool.routes["backend"].primary[1], Selector::Tag("audited".into()));
+    let repos: [PathBuf; 2] = ["/home/me/code/api".into(), "/srv/auth".into()];
+    assert_eq!(config.namespaces["backend"], repos);
+}
+
+#[test]
+fn everything_is_optional() {
+    let config = parse("").unwrap();
+    assert!(config.pool.subscriptions.is_empty() && config.namespaces.is_empty());
+    assert_eq!(config.pool.strategy, Strategy::RoundRobin);
+    assert_eq!(config.pool.rate_limit_cooldown, SignedDuration::from_mins(5));
+}
+
+#[test]
+fn the_older_name_of_strategy_means_the_same() {
+    let config = parse("[subscriptions]\ndefault_priority = \"least-used\"").unwrap();
+    assert_eq!(config.pool.strategy, Strategy::LeastUsed);
+}
+
+#[test]
+fn a_credential_may_be_delivered_on_a_pipe() {
+    let text = "[subscriptions.pool.a]\ncredential = { command = \"pass a\", deliver = \"fd\" }";
+    let credential = parse(text).unwrap().pool.subscriptions["a"].credential.clone();
+    assert_eq!(
+        credential,
+        Credential { source: Source::Command("pass a".into()), deliver: crate::pool::Delivery::Fd }
+    );
+}
+
+/// Each mistake, and what of its refusal must be there: the place, and words that tell the mistake.
+#[test]
+fn a_mistake_is_refused_with_file_line_and_key() {
+    let cases: &[(&str, &[&str])] = &[
+        ("[subscriptions]\n\nstrateggy = \"priority\"", &["/c.toml:3: ", "strateggy"]),
+        ("[subscription]\n", &["/c.toml:1: ", "subscription"]),
+        ("[subscriptions]\nstrategy = \"random\"", &[":2: `subscriptions.strategy`", "random"]),
+        (
+            "[subscriptions]\nstrategy = \"priority\"\ndefault_priority = \"priority\"",
+            &[":3: `subscriptions.default_priority`", "both"],
+        ),
+        (
+            "[subscriptions]\nrate_limit_window = \"soon\"",
+            &[":2: `subscriptions.rate_limit_window`", "`soon`"],
+        ),
+        ("[subscriptions]\nrate_limit_cooldown = \"-5m\"", &[":2: `subscriptions.rate_limit_cooldown`"]),
+        ("[subscriptions]\nrate_limit_cooldown = 5", &[":2: `subscriptions.rate_limit_cooldown`"]),
+        ("[subscriptions]\nnear_limit = 1.5", &[":2: `subscriptions.near_limit`", "1.5"]),
+        ("[subscriptions.pool.a]\n\npriority = 256", &[":3: `subscriptions.pool.a.priority`", "256"]),
+        ("[subscriptions.pool.a]\npriority = -1", &[":2: `subscriptions.pool.a.priority`", "-1"]),
+        ("[subscriptions.pool]\na = { priority = 999 }", &[":2: `subscriptions.pool.a.priority`", "999"]),
+        ("[subscriptions.pool.a]\nmax_parallel = 0", &[":2: `subscriptions.pool.a.max_parallel`"]),
+        ("[subscriptions.pool.a]\ntags = [\"x y\"]", &[":2: `subscriptions.pool.a.tags`", "x y"]),
+        ("[subscriptions.pool.a]\ncolour = 1", &[":2: `subscriptions.pool.a.colour`"]),
+        ("[subscriptions.pool.a]\nagent = \"clod\"", &[":2: `subscriptions.pool.a.agent`", "clod"]),
+        ("[subscriptions.pool.\"\"]\n", &[":1: ", "may not be empty"]),
+        ("[subscriptions.pool.\"a b\"]\n", &[":1: ", "` ` may not be in a name"]),
+        ("[subscriptions.pool.a]\ncredential = { from = \"air\" }", &[":2: ", "credential", "air"]),
+        ("[subscriptions.pool.a]\ncredential = {}", &[":2: ", "one of `from`, `command` and `home`"]),
+        (
+            "[subscriptions.pool.a]\ncredential = { from = \"file\", home = \"x\" }",
+            &[":2: ", "one of `from`, `command` and `home`"],
+        ),
+        ("[subscriptions.pool.a]\ncredential = { home = \"x\", deliver = \"fd\" }", &[":2: ", "`deliver`"]),
+        ("[subscriptions.routing]\nns = [\"ghost\"]", &[":2: `subscriptions.routing.ns`", "`ghost`"]),
+        ("[subscriptions.routing]\nns = [\"tag:\"]", &[":2: `subscriptions.routing.ns`", "tag"]),
+        ("[subscriptions.routing]\nns = { fallback = [] }", &[":2: `subscriptions.routing.ns`", "use"]),
+        ("[subscriptions.routing]\nns = 5", &[":2: `subscriptions.routing.ns`", "list of subscriptions"]),
+        ("[namespaces.high]\nrepos = []", &[":1: `namespaces.high`", "level"]),
+        ("[namespaces.x]\nrepo = []", &[":2: `namespaces.x.repo`"]),
+        ("[subscriptions\n", &["/c.toml:1: "]),
+        ("a = 1\nb = \n", &["/c.toml:2: "]),
+    ];
+    for (text, parts) in cases {
+        let refused = parse(text).err().unwrap_or_else(|| panic!("taken: {text}"));
+        let failure = refused.downcast_ref::<Failure>().unwrap_or_else(|| panic!("{refused:#}"));
+        for part in *parts {
+            assert!(failure.message.contains(part), "{text}\nno `{part}` in: {}", failure.message);
+        }
+        assert!(!failure.message.contains('\n'), "{}", failure.message);
+        assert!(failure.hint.is_some(), "{}", failure.message);
+        assert_eq!(failure.status, crate::error::Status::Usage);
+    }
+}
+
+#[test]
+fn a_mistyped_name_in_a_route_is_suggested() {
+    let text = "[subscriptions.routing]\nns = [\"wrok\"]\n[subscriptions.pool.work]\n";
+    let refused = parse(text).unwrap_err();
+    let failure = refused.downcast_ref::<Failure>().unwrap();
+    assert_eq!(failure.hint.as_deref(), Some("did you mean `work`?"));
+}
+
+mod edits {
+    use super::*;
+    use crate::config::edit::{self, edit};
+    use crate::pool::Delivery;
+
+    fn places(text: &str) -> (tempfile::TempDir, Paths) {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let paths = Paths {
+            home: at(""),
+            config: at("config/config.toml"),
+            state: at("state"),
+            credentials: at("credentials"),
+            identity: at("identity"),
+            shims: at("shims"),
+        };
+        fs::create_dir(at("config")).unwrap();
+        fs::write(&paths.config, text).unwrap();
+        (dir, paths)
+    }
+
+    const COMMENTED: &str = "\
+# mine
+[subscriptions]
+strategy = \"priority\" # best first
+
+[subscriptions.routing] # who may use what
+backend = [
+    \"work\", # the fast one
+    \"other\",
+]
+frontend = { use = [\"work\"], fallback = [\"other\"] }
+
+# the account of the office
+[subscriptions.pool.work]
+priority = 10 # low
+[subscriptions.pool.other]
+";
+
+    #[test]
+    fn comments_and_layout_survive() {
+        let (_dir, paths) = places(COMMENTED);
+        edit(&paths, |draft| draft.set(&name("work"), "priority", Some(20.into()))).unwrap();
+        let text = fs::read_to_string(&paths.config).unwrap();
+        assert_eq!(text, COMMENTED.replace("priority = 10 # low", "priority = 20 # low"));
+    }
+
+    #[test]
+    fn renaming_keeps_comments_and_follows_in_the_routes() {
+        let (_dir, paths) = places(COMMENTED);
+        edit(&paths, |draft| draft.rename(&name("work"), &name("office"))).unwrap();
+        let text = fs::read_to_string(&paths.config).unwrap();
+        assert!(
+            text.contains("# the account of the office\n[subscriptions.pool.office]\npriority = 10 # low"),
+            "{text}"
+        );
+        assert!(!text.contains("work"), "{text}");
+        let pool = Config::load(&paths).unwrap().pool;
+        assert_eq!(pool.routes["backend"].primary[0], Selector::Name(name("office")));
+        assert_eq!(pool.routes["frontend"].primary[0], Selector::Name(name("office")));
+    }
+
+    #[test]
+    fn removing_leaves_an_empty_route_closed() {
+        let (_dir, paths) = places("[subscriptions.routing]\nns = [\"a\"]\n[subscriptions.pool.a]\n");
+        edit(&paths, |draft| {
+            draft.take_out_of_routes(&name("a"))?;
+            draft.remove(&name("a"))
+        })
+        .unwrap();
+        let pool = Config::load(&paths).unwrap().pool;
+        assert!(pool.routes["ns"].primary.is_empty() && pool.subscriptions.is_empty());
+    }
+
+    #[test]
+    fn an_edit_that_would_break_the_config_writes_nothing() {
+        let (_dir, paths) = places(COMMENTED);
+        assert!(edit(&paths, |draft| draft.remove(&name("work"))).is_err());
+        assert!(edit(&paths, |draft| draft.add(&name("other"))).is_err());
+        assert_eq!(fs::read_to_string(&paths.config).unwrap(), COMMENTED);
+    }
+
+    #[test]
+    fn a_config_that_is_a_link_stays_one() {
+        let (dir, mut paths) = places(COMMENTED);
+        let link = dir.path().join("link.toml");
+        std::os::unix::fs::symlink(&paths.config, &link).unwrap();
+        paths.config = link.clone();
+        edit(&paths, |draft| draft.set(&name("work"), "priority", Some(1.into()))).unwrap();
+        assert!(link.is_symlink());
+        assert!(fs::read_to_string(&link).unwrap().contains("priority = 1 # low"));
+    }
+
+    #[test]
+    fn a_new_config_is_made_of_what_is_needed() {
+        let (_dir, paths) = places("");
+        fs::remove_file(&paths.config).unwrap();
+        let place = Credential { source: Source::File, deliver: Delivery::Env };
+        edit(&paths, |draft| {
+            draft.add(&name("a.b"))?;
+            draft.set_variable(&name("a.b"), "X", "1")?;
+            draft.set_variable(&name("a.b"), "Y", "2")?;
+            draft.set_variable(&name("a.b"), "X", "")?;
+            draft.set(&name("a.b"), "credential", Some(edit::credential(&place)))?;
+            draft.set_route("ns", &Route { primary: vec![Selector::Tag("t".into())], fallback: Vec::new() })
+        })
+        .unwrap();
+        let expected = "[subscriptions.pool.\"a.b\"]\nenv = { Y = \"2\" }\ncredential = { from = \"file\" }\n\n\
+                        [subscriptions.routing]\nns = [\"tag:t\"]\n";
+        assert_eq!(fs::read_to_string(&paths.config).unwrap(), expected);
+    }
+}

@@ -1,1 +1,243 @@
+use std::collections::BTreeMap;
 
+use super::*;
+use crate::pool::{Level, TokenCount, Usage};
+
+fn name() -> Name {
+    "a".parse().unwrap()
+}
+
+fn at(minutes: i64) -> Moment {
+    let start: jiff::Zoned = "2026-11-22T10:00:00[UTC]".parse().unwrap();
+    Moment::from(&(start + SignedDuration::from_mins(minutes)))
+}
+
+const LIMITS: Limits = Limits { cooldown: SignedDuration::from_mins(5), window: MINUTE };
+
+/// A run that starts at one minute and settles at another.
+fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: u64) -> Option<Change> {
+    let id = LeaseId(format!("{began}-{ends}"));
+    state.leases.push(Lease {
+        id: id.clone(),
+        pid: 1,
+        started: 1,
+        subscription: name(),
+        agent: "claude".into(),
+        namespace: None,
+        level: Level::Normal,
+        session: None,
+        pane: None,
+        cwd: "/".into(),
+        since: at(began).now,
+    });
+    let count = TokenCount { input_tokens: 12, output_tokens: 34, ..TokenCount::default() };
+    let models = (requests > 0).then(|| ("sonnet".to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
+    let usage = Usage { requests, models };
+    let outcome = Outcome { verdict, usage, rule: "transcript", evidence: Some("seen".into()) };
+    state.settle(&id, &outcome, LIMITS, &at(ends)).expect("the lease is there").change
+}
+
+fn usage_limit(window: &str, long: bool, resets_at: Option<i64>) -> Verdict {
+    Verdict::UsageLimit {
+        scope: Scope::All,
+        window: Window { name: window.into(), long },
+        resets_at: resets_at.map(|minutes| at(minutes).now),
+    }
+}
+
+fn until(state: &State) -> Option<Timestamp> {
+    state.of(&name()).limits.iter().map(|limit| limit.until).max()
+}
+
+#[test]
+fn a_limit_holds_until_the_providers_reset_time() {
+    let mut state = State::default();
+    let change = settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 0).unwrap();
+    assert_eq!((change.to.as_str(), change.until), ("rate_limited", Some(at(180).now)));
+    assert_eq!((change.rule.as_str(), change.evidence.as_deref()), ("transcript", Some("seen")));
+    assert!(state.leases.is_empty());
+    let change = settle(&mut state, 1, 2, usage_limit("seven_day", true, Some(5000)), 0).unwrap();
+    assert_eq!((change.to.as_str(), change.until), ("exhausted", Some(at(5000).now)));
+}
+
+#[test]
+fn a_later_deadline_is_never_shortened_by_an_earlier_one() {
+    let mut state = State::default();
+    settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 0);
+    assert_eq!(settle(&mut state, 0, 2, usage_limit("five_hour", false, Some(90)), 0), None);
+    assert_eq!(until(&state), Some(at(180).now));
+    settle(&mut state, 0, 3, Verdict::Throttled { retry_after: None }, 0);
+    assert_eq!(until(&state), Some(at(180).now));
+}
+
+#[test]
+fn a_limit_that_has_reset_already_changes_nothing() {
+    let mut state = State::default();
+    assert_eq!(settle(&mut state, 0, 200, usage_limit("five_hour", false, Some(180)), 3), None);
+    assert_eq!(until(&state), None);
+}
+
+#[test]
+fn without_a_reset_time_the_wait_doubles_up_to_its_most() {
+    let pauses = |long: bool, count: i64| -> Vec<i64> {
+        let mut state = State::default();
+        let mut now = 0;
+        let mut seen = Vec::new();
+        for _ in 0..count {
+            settle(&mut state, now, now, usage_limit("x", long, None), 0);
+            let end = until(&state).unwrap();
+            seen.push(end.duration_since(at(now).now).as_mins());
+            now += seen.last().unwrap() + 1;
+        }
+        seen
+    };
+    assert_eq!(pauses(false, 6), [5, 10, 20, 40, 60, 60]);
+    assert_eq!(pauses(true, 7), [60, 120, 240, 480, 960, 1440, 1440]);
+}
+
+#[test]
+fn throttling_rests_for_seconds_and_never_exhausts() {
+    let mut state = State::default();
+    settle(&mut state, 0, 0, Verdict::Throttled { retry_after: Some(SignedDuration::from_secs(7)) }, 0);
+    assert_eq!(until(&state), Some(at(0).now + SignedDuration::from_secs(7)));
+    let mut state = State::default();
+    let mut now = 0;
+    for _ in 0..20 {
+        let change = settle(&mut state, now, now, Verdict::Throttled { retry_after: None }, 0).unwrap();
+        assert_eq!(change.to, "rate_limited");
+        let rest = until(&state).unwrap().duration_since(at(now).now);
+        assert!(rest.as_secs() >= 30 && rest.as_mins() <= 12, "{rest:?}");
+        now += 20;
+    }
+}
+
+#[test]
+fn a_limit_of_one_model_leaves_the_subscription_active() {
+    let mut state = State::default();
+    let verdict = Verdict::UsageLimit {
+        scope: Scope::Model("opus".into()),
+        window: Window { name: "seven_day_opus".into(), long: true },
+        resets_at: Some(at(5000).now),
+    };
+    let change = settle(&mut state, 0, 1, verdict, 0).unwrap();
+    assert_eq!(change.to, "limited for model:opus");
+    assert_eq!(state.of(&name()).active_limits(at(1).now).count(), 1);
+    // An answer of another model does not lift it.
+    settle(&mut state, 2, 3, Verdict::Succeeded, 1);
+    assert_eq!(state.of(&name()).active_limits(at(3).now).count(), 1);
+}
+
+#[test]
+fn a_refused_credential_is_unhealthy_at_once_and_for_longer_each_time() {
+    let mut state = State::default();
+    let mut now = 0;
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        let change = settle(&mut state, now, now, Verdict::AuthRejected, 0).unwrap();
+        assert_eq!(change.to, "unhealthy");
+        seen.push(change.until.unwrap().duration_since(at(now).now).as_hours());
+        now += seen.last().unwrap() * 60;
+    }
+    assert_eq!(seen, [1, 2, 4, 8, 16, 24]);
+}
+
+#[test]
+fn runs_that_were_refused_together_are_one_strike() {
+    let mut state = State::default();
+    for ends in [1, 2, 3] {
+        settle(&mut state, 0, ends, Verdict::AuthRejected, 0);
+    }
+    let sickness = state.of(&name()).sickness.unwrap();
+    assert_eq!((sickness.strikes, sickness.until), (1, at(63).now));
+}
+
+#[test]
+fn success_heals_what_it_disproves_and_nothing_else() {
+    let mut state = State::default();
+    settle(&mut state, 0, 5, Verdict::AuthRejected, 0);
+    // This run began before the refusal: it proves nothing about the time after.
+    assert_eq!(settle(&mut state, 1, 6, Verdict::Succeeded, 1), None);
+    assert!(state.of(&name()).sickness.is_some());
+    let change = settle(&mut state, 7, 8, Verdict::Succeeded, 1).unwrap();
+    assert_eq!(change.to, "active");
+    assert!(state.of(&name()).sickness.is_none());
+
+    settle(&mut state, 9, 10, usage_limit("five_hour", false, Some(180)), 0);
+    settle(&mut state, 11, 12, Verdict::Succeeded, 0);
+    assert_eq!(until(&state), Some(at(180).now), "an exit status alone lifted a limit");
+    settle(&mut state, 11, 12, Verdict::Succeeded, 1);
+    assert_eq!(until(&state), None);
+}
+
+#[test]
+fn a_probe_without_records_ends_a_sickness_whose_time_is_over() {
+    let mut state = State::default();
+    settle(&mut state, 0, 0, Verdict::BillingRejected, 0);
+    assert_eq!(settle(&mut state, 1, 2, Verdict::Succeeded, 0), None);
+    assert_eq!(settle(&mut state, 60, 61, Verdict::Succeeded, 0).unwrap().to, "active");
+}
+
+#[test]
+fn what_is_not_the_accounts_fault_changes_nothing() {
+    let mut state = State::default();
+    for verdict in [Verdict::AgentFailed, Verdict::Interrupted, Verdict::Overloaded, Verdict::Succeeded] {
+        assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);
+    }
+    let known = state.of(&name());
+    assert_eq!((known.limits.len(), known.sickness, known.failures), (0, None, 0));
+}
+
+#[test]
+fn three_failures_of_the_account_in_a_row_are_a_sickness_that_grows() {
+    let mut state = State::default();
+    let fail = |state: &mut State, minute: i64| state.account_failed(&name(), "no secret", at(minute).now);
+    fail(&mut state, 0);
+    fail(&mut state, 0);
+    assert!(state.of(&name()).sickness.is_none());
+    let mut now = 0;
+    let mut seen = Vec::new();
+    for _ in 0..7 {
+        fail(&mut state, now);
+        let end = state.of(&name()).sickness.unwrap().until;
+        seen.push(end.duration_since(at(now).now).as_mins());
+        now += seen.last().unwrap();
+    }
+    assert_eq!(seen, [1, 2, 4, 8, 16, 30, 30]);
+    settle(&mut state, now, now + 1, Verdict::Succeeded, 1);
+    let known = state.of(&name());
+    assert_eq!((known.failures, known.sickness), (0, None));
+}
+
+#[test]
+fn tokens_count_for_today_and_requests_for_the_window() {
+    let mut state = State::default();
+    settle(&mut state, 0, 1, Verdict::Succeeded, 5);
+    settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
+    let known = state.of(&name());
+    assert_eq!(known.today(&at(1)).tokens.tokens(), 92);
+    assert_eq!(known.requests.total(LIMITS.window, at(1).now), 4, "the start of a run counted the first");
+    assert_eq!(known.today(&at(24 * 60)).tokens.tokens(), 0);
+    assert_eq!(known.recent_tokens(at(1).now), 92);
+    assert_eq!(known.recent_tokens(at(6 * 60).now), 0);
+}
+
+#[test]
+fn an_outcome_is_booked_once() {
+    let mut state = State::default();
+    settle(&mut state, 0, 1, Verdict::Succeeded, 1);
+    let outcome =
+        Outcome { verdict: Verdict::Succeeded, usage: Usage::default(), rule: "exit", evidence: None };
+    assert_eq!(state.settle(&LeaseId("0-1".into()), &outcome, LIMITS, &at(2)), None);
+}
+
+#[test]
+fn reset_forgets_limits_and_health_and_keeps_totals() {
+    let mut state = State::default();
+    settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
+    settle(&mut state, 0, 1, Verdict::AuthRejected, 0);
+    state.reset(&name(), "reset", at(2).now);
+    let known = state.of(&name());
+    assert_eq!((known.limits.len(), known.sickness.is_none()), (0, true));
+    assert_eq!(known.today(&at(2)).tokens.tokens(), 46);
+    assert_eq!(known.changes.last().unwrap().rule, "reset");
+}

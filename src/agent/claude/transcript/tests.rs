@@ -1,1 +1,176 @@
+use serde_json::json;
 
+use super::*;
+
+const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+
+/// A directory of projects with one session in it.
+struct Scene {
+    dir: tempfile::TempDir,
+    cwd: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), cwd: "/home/user/my_project.x+y".into() }
+    }
+
+    fn append(&self, file: &str, rows: &[Value]) {
+        use std::io::Write as _;
+        let path = self.dir.path().join("-home-user-my-project-x-y").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        rows.iter().for_each(|row| writeln!(file, "{row}").unwrap());
+    }
+
+    fn watch(&self, began: &str) -> Watch {
+        watch(self.dir.path().to_owned(), SESSION.into(), &self.cwd, began.parse().unwrap())
+    }
+}
+
+fn main_file() -> String {
+    format!("{SESSION}.jsonl")
+}
+
+fn answer(at: &str, id: &str, output: u64) -> Value {
+    json!({
+        "type": "assistant", "timestamp": at, "requestId": format!("req_{id}"), "isSidechain": false,
+        "message": { "id": id, "model": "claude-sonnet-5-5", "content": [{ "type": "text", "text": "hi" }],
+            "usage": { "input_tokens": 10, "output_tokens": output, "cache_read_input_tokens": 200,
+                "cache_creation_input_tokens": 30,
+                "cache_creation": { "ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20 } } },
+    })
+}
+
+fn limit(at: &str, window: &str) -> Value {
+    json!({
+        "type": "assistant", "timestamp": at, "isSidechain": false, "isApiErrorMessage": true,
+        "error": "rate_limit", "apiErrorStatus": 429, "apiError": "usage_limit_reached",
+        "quotaLimits": { "status": "rejected", "resetsAt": 1_795_352_400, "rateLimitType": window,
+            "isUsingOverage": false },
+        "message": { "id": "x", "model": "<synthetic>", "usage": { "input_tokens": 0 },
+            "content": [{ "type": "text", "text": "You've hit your 5-hour limit · resets 1pm (UTC)" }] },
+    })
+}
+
+const BEFORE: &str = "2026-11-22T09:59:59.999Z";
+const BEGAN: &str = "2026-11-22T10:00:00.123456Z";
+const AFTER: &str = "2026-11-22T10:00:00.123Z";
+
+#[test]
+fn an_answer_of_several_blocks_counts_once() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[answer(AFTER, "m1", 1), answer(AFTER, "m1", 34), answer(AFTER, "m2", 5)]);
+    let usage = read(&watch).usage;
+    assert_eq!(usage.requests, 2);
+    let count = usage.models["claude-sonnet-5-5"];
+    assert_eq!((count.input_tokens, count.output_tokens), (20, 39));
+    assert_eq!(
+        (count.cache_read_tokens, count.cache_write_5m_tokens, count.cache_write_1h_tokens),
+        (400, 20, 40)
+    );
+}
+
+#[test]
+fn subagents_count_and_their_errors_do_not() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[answer(AFTER, "m1", 1)]);
+    let subagent = format!("{SESSION}/subagents/agent-1.jsonl");
+    scene.append(&subagent, &[answer(AFTER, "m2", 2), limit(AFTER, "five_hour")]);
+    let evidence = read(&watch);
+    assert_eq!(evidence.usage.total().output_tokens, 3);
+    assert_eq!(evidence.errors, []);
+}
+
+#[test]
+fn only_what_was_appended_in_the_attempt_counts() {
+    let scene = Scene::new();
+    scene.append(&main_file(), &[answer(AFTER, "old", 100), limit(AFTER, "five_hour")]);
+    let watch = scene.watch(BEGAN);
+    // A fork copies old rows with their old time stamps.
+    scene.append(
+        &main_file(),
+        &[answer(BEFORE, "copied", 100), limit(BEFORE, "five_hour"), answer(AFTER, "new", 7)],
+    );
+    let evidence = read(&watch);
+    assert_eq!((evidence.usage.total().output_tokens, evidence.errors.len()), (7, 0));
+}
+
+#[test]
+fn a_limit_is_read_with_its_window_and_reset_time() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[answer(AFTER, "m1", 1), limit(AFTER, "five_hour")]);
+    let [error] = &read(&watch).errors[..] else { panic!("one error") };
+    assert!(error.is_usage_limit && !error.answered_since);
+    assert_eq!(error.window.as_deref(), Some("five_hour"));
+    assert_eq!(error.resets_at, Some("2026-11-22T13:00:00Z".parse().unwrap()));
+    assert_eq!(error.text, "You've hit your 5-hour limit · resets 1pm (UTC)");
+}
+
+#[test]
+fn an_answer_after_an_error_says_that_it_is_over() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[limit(AFTER, "five_hour"), answer(AFTER, "m1", 1)]);
+    assert!(read(&watch).errors[0].answered_since);
+}
+
+#[test]
+fn overage_and_throttling_are_no_usage_limit() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    let mut overage = limit(AFTER, "five_hour");
+    overage["quotaLimits"]["isUsingOverage"] = json!(true);
+    overage.as_object_mut().unwrap().remove("apiError");
+    let mut bare = limit(AFTER, "five_hour");
+    bare.as_object_mut().unwrap().retain(|key, _| key != "apiError" && key != "quotaLimits");
+    scene.append(&main_file(), &[overage, bare]);
+    let errors = read(&watch).errors;
+    assert_eq!(errors.iter().map(|error| error.is_usage_limit).collect::<Vec<_>>(), [false, false]);
+}
+
+#[test]
+fn broken_and_unknown_rows_are_skipped() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    let odd = [
+        json!({ "type": "assistant" }),
+        json!({ "type": "future", "assistant": "assistant", "timestamp": AFTER }),
+        json!("\"assistant\""),
+        json!({ "type": "user", "timestamp": AFTER, "message": { "content": "You've hit your 5-hour limit" } }),
+    ];
+    scene.append(&main_file(), &odd);
+    let path = scene.dir.path().join("-home-user-my-project-x-y").join(main_file());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend(b"\xff\xfe \"assistant\"\n{\"type\":\"assistant\",\n");
+    bytes.extend(answer(AFTER, "m1", 3).to_string().bytes());
+    bytes.extend(b"\n{\"type\":\"assistant\",\"times");
+    fs::write(&path, bytes).unwrap();
+    let evidence = read(&watch);
+    assert_eq!((evidence.usage.total().output_tokens, evidence.errors.len()), (3, 0));
+}
+
+#[test]
+fn a_session_in_a_folder_of_another_name_is_found() {
+    let scene = Scene::new();
+    let watch = Watch { cwd: "/a/link/to/it".into(), ..scene.watch(BEGAN) };
+    scene.append(&main_file(), &[answer(AFTER, "m1", 3)]);
+    assert_eq!(read(&watch).usage.requests, 1);
+}
+
+#[test]
+fn continuing_means_the_session_written_last() {
+    let scene = Scene::new();
+    assert_eq!(latest(scene.dir.path(), &scene.cwd), None);
+    let older = "0a1b2c3d-0000-4000-8000-00000000000f";
+    for (session, second) in [(older, 1), (SESSION, 2)] {
+        scene.append(&format!("{session}.jsonl"), &[]);
+        let path = scene.dir.path().join("-home-user-my-project-x-y").join(format!("{session}.jsonl"));
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+    assert_eq!(latest(scene.dir.path(), &scene.cwd).as_deref(), Some(SESSION));
+}
