@@ -78,18 +78,20 @@ impl Draft {
         pool.insert(new.as_str(), entry);
         self.each_selector(|selector| {
             (selector.as_str() == Some(old.as_str())).then(|| Some(new.as_str().to_owned()))
-        })
+        });
+        Ok(())
     }
 
-    pub(crate) fn remove(&mut self, name: &Name) -> Result<()> {
-        self.table(&["subscriptions", "pool"])?.remove(name.as_str());
-        Ok(())
+    pub(crate) fn remove(&mut self, name: &Name) {
+        if let Some(pool) = self.known_table(&["subscriptions", "pool"]) {
+            pool.remove(name.as_str());
+        }
     }
 
     /// Takes a subscription out of all routes that name it. A route that is empty then stays: without it
     /// the namespace would reach the whole pool.
-    pub(crate) fn take_out_of_routes(&mut self, name: &Name) -> Result<()> {
-        self.each_selector(|selector| (selector.as_str() == Some(name.as_str())).then_some(None))
+    pub(crate) fn take_out_of_routes(&mut self, name: &Name) {
+        self.each_selector(|selector| (selector.as_str() == Some(name.as_str())).then_some(None));
     }
 
     pub(crate) fn set_route(&mut self, key: &str, route: &Route) -> Result<()> {
@@ -107,13 +109,15 @@ impl Draft {
     }
 
     /// Whether there was such a route.
-    pub(crate) fn remove_route(&mut self, key: &str) -> Result<bool> {
-        Ok(self.table(&["subscriptions", "routing"])?.remove(key).is_some())
+    pub(crate) fn remove_route(&mut self, key: &str) -> bool {
+        let routing = self.known_table(&["subscriptions", "routing"]);
+        routing.is_some_and(|routing| routing.remove(key).is_some())
     }
 
     /// Changes the entries of all routes: `Some(Some(text))` replaces one, `Some(None)` removes it.
-    fn each_selector(&mut self, change: impl Fn(&Value) -> Option<Option<String>>) -> Result<()> {
-        for (_, route) in self.table(&["subscriptions", "routing"])?.iter_mut() {
+    fn each_selector(&mut self, change: impl Fn(&Value) -> Option<Option<String>>) {
+        let Some(routing) = self.known_table(&["subscriptions", "routing"]) else { return };
+        for (_, route) in routing.iter_mut() {
             if let Some(list) = route.as_array_mut() {
                 change_all(list, &change);
             } else if let Some(table) = route.as_table_like_mut() {
@@ -121,7 +125,15 @@ impl Draft {
                 lists.for_each(|list| change_all(list, &change));
             }
         }
-        Ok(())
+    }
+
+    /// The table at a path, if it is there.
+    fn known_table(&mut self, path: &[&str]) -> Option<&mut dyn TableLike> {
+        let mut table: &mut dyn TableLike = self.0.as_table_mut();
+        for part in path {
+            table = table.get_mut(part)?.as_table_like_mut()?;
+        }
+        Some(table)
     }
 
     /// The table at a path, made where it is missing, without a header of its own for the outer ones.

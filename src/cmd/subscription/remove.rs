@@ -36,8 +36,9 @@ pub(super) fn run(args: &Remove) -> Result<()> {
     }
     // Without its secret a definition would fail each run that draws it, so the definition goes first.
     edit::edit(&desk.paths, |draft| {
-        draft.take_out_of_routes(name)?;
-        draft.remove(name)
+        draft.take_out_of_routes(name);
+        draft.remove(name);
+        Ok(())
     })?;
     if matches!(source, Source::Keychain | Source::File) {
         credentials::backend(&source, &desk.paths).remove(name)?;

@@ -45,7 +45,7 @@ fn cli_level(key: &str) -> bool {
 }
 
 fn remove(desk: &Desk, key: &Name) -> Result<()> {
-    if !edit::edit(&desk.paths, |draft| draft.remove_route(key.as_str()))? {
+    if !edit::edit(&desk.paths, |draft| Ok(draft.remove_route(key.as_str())))? {
         let message = format!("there is no route for `{key}`");
         return Err(Failure::new(Status::Usage, message).hint("kage subscription route --list").into());
     }

@@ -20,7 +20,9 @@ impl Scene {
         let path = self.dir.path().join("-home-user-my-project-x-y").join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut file = File::options().create(true).append(true).open(path).unwrap();
-        rows.iter().for_each(|row| writeln!(file, "{row}").unwrap());
+        for row in rows {
+            writeln!(file, "{row}").unwrap();
+        }
     }
 
     fn watch(&self, began: &str) -> Watch {
