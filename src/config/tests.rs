@@ -226,7 +226,11 @@ priority = 10 # low
     #[test]
     fn an_edit_that_would_break_the_config_writes_nothing() {
         let (_dir, paths) = places(COMMENTED);
-        assert!(edit(&paths, |draft| Ok(draft.remove(&name("work")))).is_err());
+        let remove = |draft: &mut edit::Draft| {
+            draft.remove(&name("work"));
+            Ok(())
+        };
+        assert!(edit(&paths, remove).is_err());
         assert!(edit(&paths, |draft| draft.add(&name("other"))).is_err());
         assert_eq!(fs::read_to_string(&paths.config).unwrap(), COMMENTED);
     }

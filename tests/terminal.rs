@@ -1,0 +1,145 @@
+//! kage at a terminal and under signals: what is asked, what a ^C and a ^Z do, what reaches the agent.
+
+mod support;
+
+use std::process::{Child, Stdio};
+
+use rexpect::session::{PtySession, spawn_command};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Call, Sandbox, has_all, token, wait_until};
+
+/// Long enough for a loaded machine; nothing waits for it that succeeds.
+const PATIENCE: Option<u64> = Some(20_000);
+
+fn at_a_terminal(call: Call) -> PtySession {
+    spawn_command(call.command, PATIENCE).unwrap()
+}
+
+fn in_background(call: Call) -> Child {
+    let mut command = call.command;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// An interactive bash without the user's own settings, with `kage` defined.
+fn shell(sandbox: &Sandbox) -> PtySession {
+    let mut bash = at_a_terminal(sandbox.call("/bin/bash".as_ref(), ["--norc", "--noediting", "-i"]));
+    bash.send_line(&format!(
+        "PS1='$ '; stty -echo; kage() {{ '{}' \"$@\"; }}; echo re''ady",
+        support::kage().display()
+    ))
+    .unwrap();
+    bash.exp_string("ready\r\n$ ").unwrap();
+    bash
+}
+
+#[test]
+fn a_credential_typed_at_the_terminal_is_not_shown() {
+    let sandbox = Sandbox::new();
+    let mut add = at_a_terminal(sandbox.kage(["sub", "add", "work", "--credential", "file"]));
+    let asked = add.exp_string("Credential for work (not shown): ").unwrap();
+    assert!(asked.contains("claude setup-token"), "{asked}");
+    add.send_line(&token("typed")).unwrap();
+    let shown = add.exp_eof().unwrap();
+    assert!(shown.contains("added `work`") && !shown.contains("sk-ant"), "{shown}");
+    let ran = sandbox.kage(["exec", "--", "env"]).run().success().stdout();
+    assert!(ran.contains(&token("typed")), "{ran}");
+}
+
+#[test]
+fn remove_asks_and_no_is_the_default() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    for (answer, removed) in [("", false), ("n", false), ("y", true)] {
+        let mut remove = at_a_terminal(sandbox.kage(["sub", "remove", "work"]));
+        remove.exp_string("Remove `work` and its secret? [y/N] ").unwrap();
+        remove.send_line(answer).unwrap();
+        let said = remove.exp_eof().unwrap();
+        assert_eq!(said.contains("removed `work`"), removed, "{answer}: {said}");
+        assert_eq!(sandbox.status()["subscriptions"].as_array().unwrap().is_empty(), removed);
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let shown = |call: Call| at_a_terminal(call).exp_eof().unwrap();
+    let status = || sandbox.kage(["status"]).env("TERM", "xterm");
+    assert!(shown(status()).contains("\u{1b}[32mactive\u{1b}[0m"));
+    assert!(!shown(status().env("NO_COLOR", "1")).contains('\u{1b}'));
+    assert!(!status().run().success().stdout().contains('\u{1b}'));
+}
+
+#[test]
+fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    // It notes the signal and then dies of it, as a program does that has nothing better to do.
+    sandbox.program(
+        "agent",
+        "#!/bin/sh\ntrap 'echo interrupted >>signals; trap - INT; kill -INT $$' INT\necho started\nwhile :; do sleep 0.01; done\n",
+    );
+    let mut bash = shell(&sandbox);
+    bash.send_line("for i in 1 2 3; do kage exec -- agent; done; echo not-reached").unwrap();
+    bash.exp_string("started").unwrap();
+    bash.send_control('c').unwrap();
+    bash.exp_string("$ ").unwrap();
+    bash.send_line("echo after; kage status --json").unwrap();
+    let between = bash.exp_string("after").unwrap();
+    assert!(!between.contains("not-reached") && !between.contains("started"), "{between}");
+    assert_eq!(sandbox.read("work/signals"), "interrupted\n");
+}
+
+#[test]
+fn an_agent_that_stops_itself_stops_kage_and_goes_on_with_fg() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let mut bash = shell(&sandbox);
+    for stop in ["kill -STOP $$", "kill -TSTP 0"] {
+        bash.send_line(&format!(
+            "kage exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo went-on; exit 7'"
+        ))
+        .unwrap();
+        bash.exp_string("Stopped").unwrap();
+        bash.send_line("fg; echo status=$?").unwrap();
+        bash.exp_string("went-on").unwrap();
+        bash.exp_string("status=7").unwrap();
+    }
+}
+
+#[test]
+fn a_signal_sent_to_kage_reaches_the_agent_and_its_end_is_kages() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    for (signal, name) in
+        [(Signal::TERM, "TERM"), (Signal::HUP, "HUP"), (Signal::INT, "INT"), (Signal::USR1, "USR1")]
+    {
+        let agent = format!("trap 'exit 9' {name}; echo > ready; while :; do sleep 0.01; done");
+        let mut child = in_background(sandbox.kage(["exec", "--", "sh", "-c", &agent]));
+        wait_until("the agent is ready", || sandbox.path("work/ready").exists());
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(9), "{name}");
+        std::fs::remove_file(sandbox.path("work/ready")).unwrap();
+    }
+}
+
+#[test]
+fn a_hangup_that_nohup_ignores_stays_ignored() {
+    if !has_all(&["nohup"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let agent = "echo > ready; while ! [ -e go ]; do sleep 0.01; done; exit 6";
+    let kage = support::kage();
+    let words = [kage.to_str().unwrap(), "exec", "--", "sh", "-c", agent];
+    let mut child = in_background(sandbox.call("/usr/bin/nohup".as_ref(), words));
+    wait_until("the agent is ready", || sandbox.path("work/ready").exists());
+    send(&child, Signal::HUP);
+    sandbox.write("work/go", "");
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+}
