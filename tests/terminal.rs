@@ -36,6 +36,12 @@ fn shell(sandbox: &Sandbox) -> PtySession {
     bash
 }
 
+/// An interactive bash ends by being told to; it ignores SIGTERM.
+fn leave(mut bash: PtySession) {
+    bash.send_line("exit").unwrap();
+    bash.exp_eof().unwrap();
+}
+
 #[test]
 fn a_credential_typed_at_the_terminal_is_not_shown() {
     let sandbox = Sandbox::new();
@@ -88,10 +94,11 @@ fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
     bash.exp_string("started").unwrap();
     bash.send_control('c').unwrap();
     bash.exp_string("$ ").unwrap();
-    bash.send_line("echo after; kage status --json").unwrap();
+    bash.send_line("echo after").unwrap();
     let between = bash.exp_string("after").unwrap();
     assert!(!between.contains("not-reached") && !between.contains("started"), "{between}");
     assert_eq!(sandbox.read("work/signals"), "interrupted\n");
+    leave(bash);
 }
 
 #[test]
@@ -109,6 +116,7 @@ fn an_agent_that_stops_itself_stops_kage_and_goes_on_with_fg() {
         bash.exp_string("went-on").unwrap();
         bash.exp_string("status=7").unwrap();
     }
+    leave(bash);
 }
 
 #[test]
