@@ -219,7 +219,7 @@ pub fn has_all(programs: &[&str]) -> bool {
 
 /// Says what is missing; under CI that is a failure.
 pub fn missing_is_failure(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{what}");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{what}");
     eprintln!("SKIPPED: {what}");
 }
 
