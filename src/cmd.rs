@@ -10,11 +10,11 @@ use anyhow::Result;
 use jiff::Zoned;
 
 use crate::cli::{Ask, Cli, Verb};
-use crate::config::Config;
 use crate::config::project::Standing;
-use crate::error::Failure;
+use crate::config::{Config, closest};
+use crate::error::{self, Failure};
 use crate::paths::Paths;
-use crate::pool::{Moment, Request};
+use crate::pool::{Moment, Name, Request};
 use crate::store::Store;
 
 /// Does what was typed; the answer is the exit status.
@@ -57,6 +57,7 @@ fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing
         let message = format!("`{agent}` is not an agent that kage knows");
         return Err(Failure::usage(message).hint(format!("known agents: {}", crate::agent::names())).into());
     }
+    warn_of_stranger(&standing, config);
     let request = Request {
         agent: agent.to_owned(),
         namespace: standing.namespace.clone(),
@@ -65,4 +66,15 @@ fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing
         ..Request::default()
     };
     Ok((request, standing))
+}
+
+/// A namespace that nothing knows has no route and so reaches the whole pool: a mistyped one must be seen.
+fn warn_of_stranger(standing: &Standing, config: &Config) {
+    let Some(name) = &standing.namespace else { return };
+    let known = || config.pool.routes.keys().chain(config.namespaces.keys());
+    if known().all(|key| key != name)
+        && let Some(near) = closest(name.as_str(), known().map(Name::as_str))
+    {
+        error::warn(format_args!("the namespace `{name}` has no route; did you mean `{near}`?"));
+    }
 }

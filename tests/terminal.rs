@@ -1,5 +1,8 @@
 //! kage at a terminal and under signals: what is asked, what a ^C and a ^Z do, what reaches the agent.
 
+// A failed unwrap is a failed test, also in what tests share.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::process::{Child, Stdio};

@@ -359,6 +359,25 @@ fn the_namespace_comes_from_the_nearest_source() {
 }
 
 #[test]
+fn a_mistyped_namespace_is_suggested() {
+    let sandbox = pool();
+    sandbox.kage(["sub", "route", "--namespace", "backend", "--subscriptions", "personal"]).run().success();
+    let typo = sandbox.kage(["exec", "-n", "backnd", "--", "true"]).run().success();
+    typo.says("kage: warning: the namespace `backnd` has no route; did you mean `backend`?\n");
+    sandbox.kage(["exec", "-n", "another", "--", "true"]).run().success().says("");
+}
+
+#[test]
+fn the_readmes_config_is_one() {
+    let readme = include_str!("../README.md");
+    let config = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.config(config);
+    let shown = sandbox.kage(["status"]).run().success().says("").stdout();
+    assert!(shown.contains("Active:       2/2"), "{shown}");
+}
+
+#[test]
 fn a_project_may_say_its_namespace_and_level_and_nothing_else() {
     let sandbox = pool();
     for text in [

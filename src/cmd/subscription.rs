@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::{Desk, status};
 use crate::cli::{self, StatusWord};
-use crate::config::{Config, closest, edit};
+use crate::config::edit::{self, Edit};
+use crate::config::{Config, closest};
 use crate::credentials;
 use crate::error::{self, Failure};
 use crate::files::Durability;
@@ -96,20 +97,18 @@ fn rename(old: &Name, new: &Name) -> Result<()> {
     let source = known(&desk.config, old)?.credential.source.clone();
     let backend = credentials::backend(&source, &desk.paths);
     let keeps_secret = matches!(source, Source::Keychain | Source::File);
-    if desk.config.pool.subscriptions.contains_key(new) {
-        return Err(Failure::usage(format!("there is a subscription `{new}` already"))
-            .hint("choose another name")
-            .into());
-    }
+    let mut edit = Edit::begin(&desk.paths)?;
+    edit.draft.rename(old, new)?;
+    edit.check()?;
     let moved = keeps_secret && backend.has(old)?;
     if moved {
         backend.set(new, &backend.get(old)?)?;
     }
-    if let Err(refused) = edit::edit(&desk.paths, |draft| draft.rename(old, new)) {
+    if let Err(failed) = edit.write() {
         if moved {
             backend.remove(new)?;
         }
-        return Err(refused);
+        return Err(failed);
     }
     desk.store.update(Durability::Machine, |state| state.rename(old, new))?;
     if moved {

@@ -4,33 +4,59 @@ use anyhow::{Context as _, Result};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::{Config, read};
-use crate::error::{Failure, Status};
+use crate::error::Failure;
 use crate::files::{self, Durability, LOCK_PATIENCE, Lock};
 use crate::paths::Paths;
 use crate::pool::{Credential, Delivery, Name, Route, Selector, Source};
 
+/// An edit under way: the config is locked until it is written or dropped.
+pub(crate) struct Edit<'a> {
+    pub(crate) draft: Draft,
+    paths: &'a Paths,
+    text: String,
+    _lock: Lock,
+}
+
 /// The config's text, being edited.
 pub(crate) struct Draft(DocumentMut);
 
-/// Edits the config under a lock. Nothing is written where `change` fails, or where the result is no
-/// valid config.
-pub(crate) fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
-    let _lock = Lock::acquire(&paths.state.join("config.lock"), LOCK_PATIENCE)?;
-    // In a repository of dotfiles the config is a link, which must stay one.
-    let file = paths.config.canonicalize().unwrap_or_else(|_| paths.config.clone());
-    let text = read(&file)?;
-    Config::parse(&text, &paths.config, &paths.home)?;
-    let mut draft = Draft(text.parse().with_context(|| format!("could not parse {}", file.display()))?);
-    let answer = change(&mut draft)?;
-    let edited = draft.0.to_string();
-    Config::parse(&edited, &paths.config, &paths.home)?;
-    if edited != text {
+impl<'a> Edit<'a> {
+    pub(crate) fn begin(paths: &'a Paths) -> Result<Self> {
+        let lock = Lock::acquire(&paths.state.join("config.lock"), LOCK_PATIENCE)?;
+        let text = read(&paths.config)?;
+        Config::parse(&text, &paths.config, &paths.home)?;
+        let draft = text.parse().with_context(|| format!("could not parse {}", paths.config.display()))?;
+        Ok(Self { draft: Draft(draft), paths, text, _lock: lock })
+    }
+
+    /// Whether the result is a valid config; what belongs to the edit is done between this and `write`.
+    pub(crate) fn check(&self) -> Result<()> {
+        Config::parse(&self.draft.0.to_string(), &self.paths.config, &self.paths.home).map(|_| ())
+    }
+
+    /// Replaces the config, if the edit has changed it.
+    pub(crate) fn write(self) -> Result<()> {
+        self.check()?;
+        let edited = self.draft.0.to_string();
+        if edited == self.text {
+            return Ok(());
+        }
+        // In a repository of dotfiles the config is a link, which must stay one.
+        let file = self.paths.config.canonicalize().unwrap_or_else(|_| self.paths.config.clone());
         if let Some(parent) = file.parent() {
             files::make_private_dir(parent)?;
         }
         files::replace(&file, edited.as_bytes(), Durability::Machine)
-            .with_context(|| format!("could not write {}", file.display()))?;
+            .with_context(|| format!("could not write {}", file.display()))
     }
+}
+
+/// Edits the config and nothing else. Nothing is written where `change` fails, or where the result is no
+/// valid config.
+pub(crate) fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+    let mut edit = Edit::begin(paths)?;
+    let answer = change(&mut edit.draft)?;
+    edit.write()?;
     Ok(answer)
 }
 
@@ -40,7 +66,7 @@ impl Draft {
         let pool = self.table(&["subscriptions", "pool"])?;
         if pool.contains_key(name.as_str()) {
             let message = format!("there is a subscription `{name}` already");
-            return Err(Failure::new(Status::Failed, message)
+            return Err(Failure::usage(message)
                 .hint(format!(
                     "kage subscription set {name} changes it, kage subscription credential {name} its secret"
                 ))

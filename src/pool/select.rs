@@ -75,6 +75,8 @@ pub(crate) enum Standing {
         rank: usize,
         near_limit: bool,
         fallback: bool,
+        /// What the order went by, for a person.
+        detail: String,
     },
     Excluded(Exclusion),
 }
@@ -129,6 +131,20 @@ impl Eligible<'_> {
     fn weight(&self) -> i64 {
         i64::from(self.subscription.priority.max(1))
     }
+
+    /// What the order goes by: `0 running, priority 150`.
+    fn merits(&self, strategy: Strategy) -> String {
+        let kept = if self.class.not_preferred { "" } else { "it ran this conversation last, " };
+        let fallback = if self.class.tier == Tier::Fallback { "fallback, " } else { "" };
+        let near = if self.class.near_limit { "near a limit, " } else { "" };
+        let used = match (strategy, self.utilization) {
+            (Strategy::LeastUsed, Some(part)) => format!("{:.0} % used, ", part * 100.0),
+            (Strategy::LeastUsed, None) => format!("{} tokens in 5 hours, ", self.recent_tokens),
+            _ => String::new(),
+        };
+        let Self { running, subscription, .. } = self;
+        format!("{kept}{fallback}{near}{used}{running} running, priority {}", subscription.priority)
+    }
 }
 
 /// Every subscription with its standing: the eligible by rank, then the excluded by name.
@@ -140,6 +156,7 @@ pub(crate) fn explain(pool: &Pool, state: &State, request: &Request, moment: &Mo
             rank: at + 1,
             near_limit: eligible.class.near_limit,
             fallback: eligible.class.tier == Tier::Fallback,
+            detail: eligible.merits(pool.strategy),
         },
     });
     ranked.chain(excluded).collect()

@@ -30,11 +30,7 @@ pub(crate) fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now:
 
 fn standing(standing: &Standing, now: &Zoned) -> String {
     match standing {
-        Standing::Ranked { rank, near_limit, fallback } => {
-            let near = if *near_limit { ", near a limit" } else { "" };
-            let fallback = if *fallback { ", fallback" } else { "" };
-            format!("{rank}.{near}{fallback}")
-        }
+        Standing::Ranked { rank, detail, .. } => format!("{rank}  {detail}"),
         Standing::Excluded(exclusion) => {
             let rule = exclusion.rule.word();
             match exclusion.until {
@@ -53,9 +49,9 @@ fn chosen(candidates: &[Candidate]) -> Option<&str> {
 /// The answer for a program.
 pub(crate) fn why_json(candidates: &[Candidate]) -> Value {
     let rows = candidates.iter().map(|candidate| match &candidate.standing {
-        Standing::Ranked { rank, near_limit, fallback } => json!({
+        Standing::Ranked { rank, near_limit, fallback, detail } => json!({
             "name": candidate.name, "rank": rank, "excluded": null,
-            "near_limit": near_limit, "fallback": fallback,
+            "near_limit": near_limit, "fallback": fallback, "detail": detail,
         }),
         Standing::Excluded(exclusion) => json!({
             "name": candidate.name, "rank": null,

@@ -1,16 +1,13 @@
 //! The agent's process: spawned with its credential, waited for through stops and signals.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, PipeReader, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 
 use super::signals::{Caught, Signals};
 use super::{Handover, Program};
@@ -53,9 +50,9 @@ pub(super) fn spawn(
 
 /// The reading end of a pipe with the text in it and its other end closed, open in the child as well.
 /// A token fits into any pipe's buffer, so that writing cannot block.
-fn pipe_holding(text: &str) -> io::Result<OwnedFd> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    File::from(writer).write_all(text.as_bytes())?;
+fn pipe_holding(text: &str) -> io::Result<PipeReader> {
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(text.as_bytes())?;
     fcntl_setfd(&reader, FdFlags::empty())?;
     Ok(reader)
 }
@@ -81,8 +78,8 @@ impl Child {
                 Ok(Some((_, status))) => return Some(exit_of(status)),
                 Ok(None) => return None,
                 Err(Errno::INTR) => {}
-                // The child is not there to wait for: somebody else reaped it.
-                Err(_) => return Some(Exit::Code(0)),
+                // The child is not there to wait for, so how it ended is not known; that is no success.
+                Err(_) => return Some(Exit::Code(125)),
             }
         }
     }

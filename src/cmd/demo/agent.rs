@@ -3,9 +3,8 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::fd::FromRawFd as _;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -47,13 +46,9 @@ fn credential() -> Result<Option<String>> {
     if let Ok(token) = env::var("CLAUDE_CODE_OAUTH_TOKEN") {
         return Ok(Some(token));
     }
-    let number = env::var("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR").ok().and_then(|text| text.parse().ok());
-    let Some(number) = number else { return Ok(None) };
-    let mut token = String::new();
-    // SAFETY: the number was passed on for this reader alone; nothing else in the process owns it.
-    #[allow(unsafe_code)]
-    let mut pipe = unsafe { File::from_raw_fd(number) };
-    pipe.read_to_string(&mut token).context("could not read the credential's pipe")?;
+    let Ok(number) = env::var("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR") else { return Ok(None) };
+    let token =
+        fs::read_to_string(format!("/dev/fd/{number}")).context("could not read the credential's pipe")?;
     Ok(Some(token))
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Desk, credential, settings};
 use crate::agent;
 use crate::cli::Add;
-use crate::config::edit;
+use crate::config::edit::{self, Edit};
 use crate::credentials;
 use crate::error::{self, Failure};
 use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
@@ -32,22 +32,22 @@ pub(super) fn run(args: Add) -> Result<()> {
     let stored = credential::obtain(&source, &name, agent, &secret, &desk.paths)?;
     let place = Credential { source: source.clone(), deliver: Delivery::Env };
     let backend = credentials::backend(&source, &desk.paths);
+    let mut edit = Edit::begin(&desk.paths)?;
+    edit.draft.add(&name)?;
+    if agent_name != DEFAULT_AGENT {
+        edit.draft.set(&name, "agent", Some(agent_name.as_str().into()))?;
+    }
+    settings::write(&mut edit.draft, &name, &fields)?;
+    edit.draft.set(&name, "credential", Some(edit::credential(&place)))?;
+    edit.check()?;
     if let Some(stored) = &stored {
         backend.set(&name, stored)?;
     }
-    let written = edit::edit(&desk.paths, |draft| {
-        draft.add(&name)?;
-        if agent_name != DEFAULT_AGENT {
-            draft.set(&name, "agent", Some(agent_name.as_str().into()))?;
-        }
-        settings::write(draft, &name, &fields)?;
-        draft.set(&name, "credential", Some(edit::credential(&place)))
-    });
-    if let Err(refused) = written {
+    if let Err(failed) = edit.write() {
         if stored.is_some() {
             backend.remove(&name)?;
         }
-        return Err(refused);
+        return Err(failed);
     }
     announce(&name, &source, &desk);
     Ok(())

@@ -54,8 +54,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if new != old.source {
         let place = Credential { source: new.clone(), deliver: old.deliver };
         edit::edit(&desk.paths, |draft| draft.set(name, "credential", Some(edit::credential(&place))))?;
-        // A secret is in one place only.
-        credentials::backend(&old.source, &desk.paths).remove(name)?;
+        // A secret is in one place only. The old place may be the one that cannot be reached any more.
+        if let Err(failed) = credentials::backend(&old.source, &desk.paths).remove(name) {
+            error::warn(format_args!("the old secret of `{name}` is still where it was: {failed:#}"));
+        }
     }
     desk.store.update(Durability::Machine, |state| state.reset(name, "credential", Timestamp::now()))?;
     error::say(format_args!("`{name}` has its new credential ({})", new.word()));

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Desk, credential, known};
 use crate::cli::Remove;
-use crate::config::edit;
+use crate::config::edit::Edit;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
@@ -34,15 +34,15 @@ pub(super) fn run(args: &Remove) -> Result<()> {
             return Ok(());
         }
     }
-    // Without its secret a definition would fail each run that draws it, so the definition goes first.
-    edit::edit(&desk.paths, |draft| {
-        draft.take_out_of_routes(name);
-        draft.remove(name);
-        Ok(())
-    })?;
+    // The secret goes first: a keychain that is locked refuses, and then nothing has changed.
+    let mut edit = Edit::begin(&desk.paths)?;
+    edit.draft.take_out_of_routes(name);
+    edit.draft.remove(name);
+    edit.check()?;
     if matches!(source, Source::Keychain | Source::File) {
         credentials::backend(&source, &desk.paths).remove(name)?;
     }
+    edit.write()?;
     desk.store.update(Durability::Machine, |state| state.subscriptions.remove(name))?;
     error::say(format_args!("removed `{name}`"));
     warn_of_empty(&desk, &routes)
