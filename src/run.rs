@@ -60,10 +60,10 @@ impl Program {
 }
 
 /// The secret of the run, and how it goes over.
-pub(crate) struct Handover<'a> {
-    pub secret: &'a Secret,
-    pub kind: &'static SecretKind,
-    pub deliver: Delivery,
+pub(crate) struct Handover {
+    pub(crate) secret: Secret,
+    pub(crate) kind: &'static SecretKind,
+    pub(crate) deliver: Delivery,
 }
 
 /// Runs a program as planned, with kage's own streams, and waits for its end.
@@ -71,7 +71,7 @@ pub(crate) struct Handover<'a> {
 pub(crate) fn run(
     program: &Program,
     plan: &LaunchPlan,
-    handover: Option<&Handover<'_>>,
+    handover: Option<Handover>,
     marks: &[(&str, OsString)],
 ) -> Result<Exit, Failure> {
     let cannot =

@@ -52,8 +52,7 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     let plan = errand.plan(subscription, secret.as_ref(), &lease.id);
     errand.announce(&plan);
     let begun = Instant::now();
-    let exit = errand.attempt(&plan, subscription, secret.as_ref(), &lease)?;
-    drop(secret);
+    let exit = errand.attempt(&plan, subscription, secret, &lease)?;
     errand.settle(&lease, &plan, exit, begun);
     Ok(match exit {
         Exit::Code(code) => code,
@@ -221,17 +220,17 @@ impl<'a> Errand<'a> {
         &self,
         plan: &LaunchPlan,
         subscription: &Subscription,
-        secret: Option<&Secret>,
+        secret: Option<Secret>,
         lease: &Lease,
     ) -> Result<Exit> {
         let handover = secret.map(|secret| Handover {
-            secret,
-            kind: self.agent.kind_of(secret).unwrap_or_else(|| self.agent.default_kind()),
+            kind: self.agent.kind_of(&secret).unwrap_or_else(|| self.agent.default_kind()),
             deliver: subscription.credential.deliver,
+            secret,
         });
         let ran = self.write_settings(plan).and_then(|()| {
             let marks = self.marks(&subscription.name, &lease.id);
-            Ok(run::run(&self.program, plan, handover.as_ref(), &marks)?)
+            Ok(run::run(&self.program, plan, handover, &marks)?)
         });
         if let Some((file, _)) = &plan.settings {
             let _ = fs::remove_file(file);

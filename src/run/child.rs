@@ -16,11 +16,12 @@ use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
 
-/// Starts the program. This is the one place where the secret is read.
+/// Starts the program. This is the one place where the secret is read, and it is wiped here: an agent may
+/// run for days, and kage beside it needs no secret.
 pub(super) fn spawn(
     program: &Program,
     plan: &LaunchPlan,
-    handover: Option<&Handover<'_>>,
+    handover: Option<Handover>,
     marks: &[(&str, OsString)],
 ) -> io::Result<Child> {
     let mut command = Command::new(&program.path);
@@ -31,7 +32,7 @@ pub(super) fn spawn(
     command.envs(plan.set.iter().map(|(name, value)| (name, value)));
     command.envs(marks.iter().map(|(name, value)| (name, value)));
     // Held until the child has its own copy.
-    let _pipe = match handover {
+    let _pipe = match &handover {
         Some(Handover { secret, kind, deliver: Delivery::Env }) => {
             command.env(kind.variable, secret.expose());
             None
