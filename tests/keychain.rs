@@ -138,6 +138,33 @@ fn a_locked_keyring_is_named_and_nothing_is_written() {
 }
 
 #[test]
+fn the_way_out_of_a_locked_keyring_works_and_says_what_it_leaves() {
+    let Some(machine) = Machine::new() else { return };
+    machine.add("work").session.lock();
+    let other = token("other");
+    let moved = machine.kage(&["subscription", "credential", "work", "--credential", "file"]).stdin(&other);
+    at_once(moved).success().mentions("`work` has its new credential (file)").mentions(
+        "warning: the secret of `work` may still be in the keychain (the keychain is locked); \
+         to take it away: secret-tool clear service kage username work",
+    );
+    assert_eq!(machine.given(), other);
+    let machine = machine.unlocking();
+    assert_eq!(machine.session.lookup("work"), Some(token("work")), "what the warning said");
+}
+
+#[test]
+fn removing_from_a_locked_keyring_fails_for_the_secret_alone() {
+    let Some(machine) = Machine::new() else { return };
+    machine.add("work").session.lock();
+    at_once(machine.kage(&["subscription", "remove", "work", "--force"])).status(1).says(
+        "kage: removed `work`\n\
+         kage: the secret of `work` may still be in the keychain (the keychain is locked)\n\
+         hint: to take it away: secret-tool clear service kage username work\n",
+    );
+    assert!(!machine.config().contains("work"));
+}
+
+#[test]
 fn a_missing_bus_is_named_and_nothing_is_written() {
     if !has_all(&PROGRAMS) {
         return;
@@ -189,6 +216,18 @@ fn a_missing_entry_may_be_a_keyring_that_was_never_unlocked() {
                 hint: unlock it, or: kage subscription credential work\n";
     at_once(machine.kage(&["exec", "--", "true"])).status(125).says(both);
     machine.has_no_lease();
+    let shown = machine.kage(&["subscription", "show", "work"]).run().success().stdout();
+    assert!(shown.contains("keychain (missing, or never unlocked)"), "{shown}");
+
+    let before = machine.config();
+    machine.kage(&["subscription", "rename", "work", "client"]).run().status(1).says(both);
+    assert_eq!(machine.config(), before);
+    machine.kage(&["subscription", "remove", "work", "--force"]).run().status(1).says(
+        "kage: removed `work`\n\
+         kage: the secret of `work` may still be in the keychain (it was not found, or the keychain was never \
+         unlocked)\n\
+         hint: to take it away: secret-tool clear service kage username work\n",
+    );
 }
 
 #[test]

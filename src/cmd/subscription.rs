@@ -85,6 +85,7 @@ fn stored(subscription: &Subscription, desk: &Desk) -> String {
     };
     match credentials::backend(source, &desk.paths).has(&subscription.name) {
         Ok(true) => place,
+        Ok(false) if *source == Source::Keychain => format!("{place} (missing, or never unlocked)"),
         Ok(false) => format!("{place} (missing)"),
         Err(why) => format!("{place} ({why:#})"),
     }
@@ -95,27 +96,28 @@ fn rename(old: &Name, new: &Name) -> Result<()> {
     let desk = Desk::open()?;
     let source = known(&desk.config, old)?.credential.source.clone();
     let backend = credentials::backend(&source, &desk.paths);
-    let keeps_secret = matches!(source, Source::Keychain | Source::File);
     if desk.config.pool.subscriptions.contains_key(new) {
         return Err(Failure::usage(format!("there is a subscription `{new}` already"))
             .hint("choose another name")
             .into());
     }
-    let moved = keeps_secret && backend.has(old)?;
-    if moved {
+    // A keychain that was never unlocked looks empty: there the secret must be had, or it would stay behind
+    // under a name that nothing uses.
+    let moves = source == Source::Keychain || (source == Source::File && backend.has(old)?);
+    if moves {
         backend.set(new, &backend.get(old)?)?;
     }
     if let Err(refused) = edit::edit(&desk.paths, |draft| draft.rename(old, new)) {
-        if moved {
+        if moves {
             backend.remove(new)?;
         }
         return Err(refused);
     }
     desk.store.update(Durability::Machine, |state| state.rename(old, new))?;
-    if moved {
-        backend.remove(old)?;
-    }
     error::say(format_args!("`{old}` is now `{new}`"));
+    if moves {
+        credential::leave(&source, old, &desk.paths);
+    }
     Ok(())
 }
 

@@ -74,8 +74,8 @@ impl Backend for Printed {
         Err(self.failure("only prints a secret; change it where it is kept").into())
     }
 
-    fn remove(&self, _: &Name) -> Result<()> {
-        Ok(())
+    fn remove(&self, _: &Name) -> Result<bool> {
+        Ok(false)
     }
 
     fn has(&self, name: &Name) -> Result<bool> {

@@ -108,8 +108,11 @@ impl Backend for EncryptedFile {
         self.update(|secrets| secrets.0.insert(name.clone(), secret.expose().to_owned()).zeroize())
     }
 
-    fn remove(&self, name: &Name) -> Result<()> {
-        if self.has(name)? { self.update(|secrets| secrets.0.remove(name).zeroize()) } else { Ok(()) }
+    fn remove(&self, name: &Name) -> Result<bool> {
+        if !self.has(name)? {
+            return Ok(false);
+        }
+        self.update(|secrets| secrets.0.remove(name).zeroize()).map(|()| true)
     }
 
     fn has(&self, name: &Name) -> Result<bool> {

@@ -75,6 +75,15 @@ impl Keychain {
     }
 }
 
+/// The command that takes an entry away without kage.
+pub(super) fn by_hand(name: &Name) -> String {
+    if cfg!(target_os = "macos") {
+        format!("security delete-generic-password -s {SERVICE} -a {name}")
+    } else {
+        format!("secret-tool clear service {SERVICE} username {name}")
+    }
+}
+
 /// Why the keychain did not do what it was asked.
 #[derive(Debug, PartialEq)]
 enum Trouble {
@@ -157,8 +166,8 @@ impl Backend for Keychain {
         set.ok_or_else(|| Trouble::NoEntry.refusal(Some(name)).into())
     }
 
-    fn remove(&self, name: &Name) -> Result<()> {
-        self.entry(name, |entry| entry.delete_credential()).map(|_| ())
+    fn remove(&self, name: &Name) -> Result<bool> {
+        self.entry(name, |entry| entry.delete_credential()).map(|removed| removed.is_some())
     }
 
     fn has(&self, name: &Name) -> Result<bool> {

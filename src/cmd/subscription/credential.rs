@@ -54,12 +54,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if new != old.source {
         let place = Credential { source: new.clone(), deliver: old.deliver };
         edit::edit(&desk.paths, |draft| draft.set(name, "credential", Some(edit::credential(&place))))?;
-        // A secret is in one place only.
-        credentials::backend(&old.source, &desk.paths).remove(name)?;
     }
     desk.store.update(Durability::Machine, |state| state.reset(name, "credential", Timestamp::now()))?;
     error::say(format_args!("`{name}` has its new credential ({})", new.word()));
+    if new != old.source {
+        leave(&old.source, name, &desk.paths);
+    }
     Ok(())
+}
+
+/// A secret is in one place only. But the old place may be a keychain that cannot be reached, and to move
+/// away is the way out of that: so this warns, and the move stands.
+pub(super) fn leave(old: &Source, name: &Name, paths: &Paths) {
+    if let Err(refused) = credentials::forget(old, name, paths) {
+        let hint = refused.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        error::warn(format_args!("{refused:#}{hint}"));
+    }
 }
 
 /// Every secret that kage stores, and whether a subscription uses it.

@@ -1,4 +1,4 @@
-//! `kage subscription remove`: the definition, then the secret, then what was known of it.
+//! `kage subscription remove`: the definition, then what was known of it, then the secret.
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use crate::config::edit;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
-use crate::pool::{Name, Pool, Selector, Source};
+use crate::pool::{Name, Pool, Selector};
 use crate::report;
 
 pub(super) fn run(args: &Remove) -> Result<()> {
@@ -39,12 +39,11 @@ pub(super) fn run(args: &Remove) -> Result<()> {
         draft.take_out_of_routes(name)?;
         draft.remove(name)
     })?;
-    if matches!(source, Source::Keychain | Source::File) {
-        credentials::backend(&source, &desk.paths).remove(name)?;
-    }
     desk.store.update(Durability::Machine, |state| state.subscriptions.remove(name))?;
     error::say(format_args!("removed `{name}`"));
-    warn_of_empty(&desk, &routes)
+    warn_of_empty(&desk, &routes)?;
+    // Last, since a keychain may refuse, and the rest is done all the same.
+    credentials::forget(&source, name, &desk.paths)
 }
 
 fn routes_naming(pool: &Pool, name: &Name) -> Vec<String> {
