@@ -47,6 +47,25 @@ fn the_first_secrets_of_many_kages_at_once_all_stay() {
 }
 
 #[test]
+fn of_two_that_want_one_name_the_second_leaves_the_first_its_secret() {
+    for _ in 0..4 {
+        let sandbox = Sandbox::new();
+        let secrets: Vec<_> = (0..6).map(|number| token(&number.to_string())).collect();
+        let winners: Vec<_> = thread::scope(|scope| {
+            let adding: Vec<_> =
+                secrets.iter().map(|secret| scope.spawn(|| add(&sandbox, "work", secret))).collect();
+            let ran = adding.into_iter().map(|one| one.join().unwrap());
+            ran.zip(&secrets)
+                .filter(|(ran, _)| ran.output.status.success())
+                .map(|(_, secret)| secret)
+                .collect()
+        });
+        assert_eq!(winners.len(), 1);
+        assert_eq!(given(&sandbox, "work"), *winners[0]);
+    }
+}
+
+#[test]
 fn a_full_disk_leaves_no_half_key() {
     let sandbox = Sandbox::new();
     // With the signal ignored a write beyond the limit fails as one to a full disk does.
@@ -59,4 +78,18 @@ fn a_full_disk_leaves_no_half_key() {
     assert!(!sandbox.path("home/.config/kage/identity").exists(), "half a key stays");
     add(&sandbox, "work", &token("work")).success();
     assert_eq!(given(&sandbox, "work"), token("work"));
+}
+
+#[test]
+fn a_move_that_cannot_be_written_down_leaves_the_secret_where_it_was() {
+    let sandbox = Sandbox::new();
+    let config = "[subscriptions.pool.work]\ncredential = { command = \"echo sk-ant-oat01-printed\" }\n";
+    sandbox.config(config);
+    // A directory in the way of the temporary file: also root cannot write the config now.
+    fs::create_dir(sandbox.path("home/.config/kage/config.toml.new")).unwrap();
+    let mv = sandbox.kage(["subscription", "credential", "work", "--credential", "file"]);
+    mv.stdin(&token("moved")).run().status(1).mentions("could not write");
+    let listed = sandbox.kage(["subscription", "credential", "--list"]).run().success().stdout();
+    assert!(!listed.contains("work"), "a secret that nothing uses: {listed}");
+    assert_eq!(given(&sandbox, "work"), "sk-ant-oat01-printed");
 }

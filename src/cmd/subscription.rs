@@ -17,6 +17,7 @@ use crate::error::{self, Failure};
 use crate::files::Durability;
 use crate::pool::{Name, Source, Subscription};
 use crate::report;
+use crate::secret::Secret;
 
 pub(super) fn run(verb: cli::Subscription) -> Result<()> {
     match verb {
@@ -104,21 +105,38 @@ fn rename(old: &Name, new: &Name) -> Result<()> {
     // A keychain that was never unlocked looks empty: there the secret must be had, or it would stay behind
     // under a name that nothing uses.
     let moves = source == Source::Keychain || (source == Source::File && backend.has(old)?);
-    if moves {
-        backend.set(new, &backend.get(old)?)?;
-    }
-    if let Err(refused) = edit::edit(&desk.paths, |draft| draft.rename(old, new)) {
-        if moves {
-            backend.remove(new)?;
-        }
-        return Err(refused);
-    }
+    let secret = if moves { Some(backend.get(old)?) } else { None };
+    edit_with_secret(&desk, new, &source, secret.as_ref(), |draft| draft.rename(old, new))?;
     desk.store.update(Durability::Machine, |state| state.rename(old, new))?;
     error::say(format_args!("`{old}` is now `{new}`"));
     if moves {
         credential::leave(&source, old, &desk.paths);
     }
     Ok(())
+}
+
+/// Edits the config and stores a secret, both or neither. The secret follows the edit, under the config's
+/// lock: of two kages that want one name the second is refused before it touches the secret of the first.
+fn edit_with_secret(
+    desk: &Desk,
+    name: &Name,
+    source: &Source,
+    secret: Option<&Secret>,
+    change: impl FnOnce(&mut edit::Draft) -> Result<()>,
+) -> Result<()> {
+    let mut stored = false;
+    let written = edit::edit(&desk.paths, |draft| {
+        change(draft)?;
+        if let Some(secret) = secret {
+            credentials::backend(source, &desk.paths).set(name, secret)?;
+            stored = true;
+        }
+        Ok(())
+    });
+    if stored && written.is_err() {
+        credential::leave(source, name, &desk.paths);
+    }
+    written
 }
 
 fn enable(name: &Name, enabled: bool) -> Result<()> {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Desk, known};
+use super::{Desk, edit_with_secret, known};
 use crate::agent::{self, Agent};
 use crate::cli::{Credential as Args, SecretInput};
 use crate::config::edit;
@@ -48,16 +48,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         _ => {}
     }
-    if let Some(secret) = obtain(&new, name, agent, &args.secret, &desk.paths)? {
-        credentials::backend(&new, &desk.paths).set(name, &secret)?;
-    }
-    if new != old.source {
-        let place = Credential { source: new.clone(), deliver: old.deliver };
-        edit::edit(&desk.paths, |draft| draft.set(name, "credential", Some(edit::credential(&place))))?;
+    let secret = obtain(&new, name, agent, &args.secret, &desk.paths)?;
+    let moves = new != old.source;
+    if moves {
+        let place = edit::credential(&Credential { source: new.clone(), deliver: old.deliver });
+        edit_with_secret(&desk, name, &new, secret.as_ref(), |draft| {
+            draft.set(name, "credential", Some(place))
+        })?;
+    } else if let Some(secret) = &secret {
+        credentials::backend(&new, &desk.paths).set(name, secret)?;
     }
     desk.store.update(Durability::Machine, |state| state.reset(name, "credential", Timestamp::now()))?;
     error::say(format_args!("`{name}` has its new credential ({})", new.word()));
-    if new != old.source {
+    if moves {
         leave(&old.source, name, &desk.paths);
     }
     Ok(())
