@@ -11,6 +11,7 @@ mod keychain;
 
 use anyhow::Result;
 
+use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::pool::{Name, Source};
 use crate::secret::Secret;
@@ -20,8 +21,9 @@ pub(crate) trait Backend {
     fn get(&self, name: &Name) -> Result<Secret>;
     /// Stores a secret, in the place of the one that was there.
     fn set(&self, name: &Name, secret: &Secret) -> Result<()>;
-    /// Removes a secret; one that is not there is no error.
-    fn remove(&self, name: &Name) -> Result<()>;
+    /// Removes a secret; one that is not there is no error. The answer is whether there was one.
+    fn remove(&self, name: &Name) -> Result<bool>;
+    /// A keychain that was never unlocked has nothing, as far as it says.
     fn has(&self, name: &Name) -> Result<bool>;
     /// The names it holds secrets for.
     fn list(&self) -> Result<Vec<Name>>;
@@ -35,6 +37,24 @@ pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {
         Source::Command(command) => Box::new(command::Printed(command.clone())),
         Source::Home(dir) => Box::new(home::Login(dir.clone())),
     }
+}
+
+/// Takes away a secret that no subscription uses any more. One that stays, or may stay, in the keychain
+/// could be used by nobody but its thief, so the error says how to take it away by hand.
+pub(crate) fn forget(source: &Source, name: &Name, paths: &Paths) -> Result<()> {
+    let removed = backend(source, paths).remove(name);
+    if *source != Source::Keychain {
+        return removed.map(|_| ());
+    }
+    let why = match removed {
+        Ok(true) => return Ok(()),
+        Ok(false) => "it was not found, or the keychain was never unlocked".to_owned(),
+        Err(why) => format!("{why:#}"),
+    };
+    let message = format!("the secret of `{name}` may still be in the keychain ({why})");
+    Err(Failure::new(Status::Failed, message)
+        .hint(format!("to take it away: {}", keychain::by_hand(name)))
+        .into())
 }
 
 #[cfg(test)]

@@ -157,10 +157,14 @@ impl<'a> Errand<'a> {
             _ => credentials::backend(source, &self.desk.paths).get(name).map(Some),
         };
         got.inspect_err(|_| {
-            let reason = "its credential cannot be had";
+            // A locked keychain or a missing passphrase is not this account's fault; a command or a login
+            // directory belongs to it alone.
+            let own_fault = matches!(source, Source::Command(_) | Source::Home(_));
             let released = self.desk.store.update(Durability::Process, |state| {
                 state.release(&lease.id);
-                state.account_failed(name, reason, Timestamp::now());
+                if own_fault {
+                    state.account_failed(name, "its credential cannot be had", Timestamp::now());
+                }
             });
             if let Err(failed) = released {
                 error::warn(format_args!("{failed:#}"));

@@ -18,6 +18,7 @@ use crate::error::{self, Failure};
 use crate::files::Durability;
 use crate::pool::{Name, Source, Subscription};
 use crate::report;
+use crate::secret::Secret;
 
 pub(super) fn run(verb: cli::Subscription) -> Result<()> {
     match verb {
@@ -86,6 +87,7 @@ fn stored(subscription: &Subscription, desk: &Desk) -> String {
     };
     match credentials::backend(source, &desk.paths).has(&subscription.name) {
         Ok(true) => place,
+        Ok(false) if *source == Source::Keychain => format!("{place} (missing, or never unlocked)"),
         Ok(false) => format!("{place} (missing)"),
         Err(why) => format!("{place} ({why:#})"),
     }
@@ -96,26 +98,39 @@ fn rename(old: &Name, new: &Name) -> Result<()> {
     let desk = Desk::open()?;
     let source = known(&desk.config, old)?.credential.source.clone();
     let backend = credentials::backend(&source, &desk.paths);
-    let keeps_secret = matches!(source, Source::Keychain | Source::File);
-    let mut edit = Edit::begin(&desk.paths)?;
-    edit.draft.rename(old, new)?;
-    edit.check()?;
-    let moved = keeps_secret && backend.has(old)?;
-    if moved {
-        backend.set(new, &backend.get(old)?)?;
-    }
-    if let Err(failed) = edit.write() {
-        if moved {
-            backend.remove(new)?;
-        }
-        return Err(failed);
-    }
+    // A keychain that was never unlocked looks empty: there the secret must be had, or it would stay behind
+    // under a name that nothing uses.
+    let moves = source == Source::Keychain || (source == Source::File && backend.has(old)?);
+    let secret = if moves { Some(backend.get(old)?) } else { None };
+    edit_with_secret(&desk, new, &source, secret.as_ref(), |draft| draft.rename(old, new))?;
     desk.store.update(Durability::Machine, |state| state.rename(old, new))?;
-    if moved {
-        backend.remove(old)?;
-    }
     error::say(format_args!("`{old}` is now `{new}`"));
+    if moves {
+        credential::leave(&source, old, &desk.paths);
+    }
     Ok(())
+}
+
+/// Edits the config and stores a secret, both or neither. The secret follows the edit, under the config's
+/// lock: of two kages that want one name the second is refused before it touches the secret of the first.
+fn edit_with_secret(
+    desk: &Desk,
+    name: &Name,
+    source: &Source,
+    secret: Option<&Secret>,
+    change: impl FnOnce(&mut edit::Draft) -> Result<()>,
+) -> Result<()> {
+    let mut edit = Edit::begin(&desk.paths)?;
+    change(&mut edit.draft)?;
+    edit.check()?;
+    if let Some(secret) = secret {
+        credentials::backend(source, &desk.paths).set(name, secret)?;
+    }
+    edit.write().inspect_err(|_| {
+        if secret.is_some() {
+            credential::leave(source, name, &desk.paths);
+        }
+    })
 }
 
 fn enable(name: &Name, enabled: bool) -> Result<()> {

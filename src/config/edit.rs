@@ -78,14 +78,13 @@ impl Draft {
 
     /// Sets a field of a subscription, or takes it away.
     pub(crate) fn set(&mut self, name: &Name, key: &str, value: Option<Value>) -> Result<()> {
-        let entry = self.table(&["subscriptions", "pool", name.as_str()])?;
-        put(entry, key, value);
+        put(self.subscription(name)?, key, value);
         Ok(())
     }
 
     /// Sets a variable of a subscription, or takes it away where the value is empty.
     pub(crate) fn set_variable(&mut self, name: &Name, variable: &str, value: &str) -> Result<()> {
-        let entry = self.table(&["subscriptions", "pool", name.as_str()])?;
+        let entry = self.subscription(name)?;
         let env = entry.entry("env").or_insert_with(|| Value::InlineTable(InlineTable::new()).into());
         let env = env.as_table_like_mut().context("`env` is not a table")?;
         put(env, variable, (!value.is_empty()).then(|| value.into()));
@@ -151,6 +150,12 @@ impl Draft {
                 lists.for_each(|list| change_all(list, &change));
             }
         }
+    }
+
+    /// A subscription's table. It may have been removed since the config was read.
+    fn subscription(&mut self, name: &Name) -> Result<&mut dyn TableLike> {
+        let entry = self.known_table(&["subscriptions", "pool", name.as_str()]);
+        entry.with_context(|| format!("there is no subscription `{name}`"))
     }
 
     /// The table at a path, if it is there.

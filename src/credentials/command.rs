@@ -1,6 +1,7 @@
 //! A shell command that prints the secret: a password manager's own program.
 
 use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::os::unix::process::CommandExt as _;
+use zeroize::Zeroizing;
 
 use super::Backend;
 use crate::error::{Failure, Status};
@@ -41,24 +42,26 @@ pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>
         .process_group(0)
         .spawn()
         .context("could not start /bin/sh")?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let stdout = child.stdout.take().expect("it was piped");
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
-        let mut bytes = Vec::with_capacity(256);
-        let read = stdout.take(LONGEST).read_to_end(&mut bytes).map(|_| bytes);
-        let _ = done.send(read);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+        // Its end is waited for here too: it may close its output and stay.
+        let ended = stdout.take(LONGEST).read_to_end(&mut bytes).and_then(|_| child.wait());
+        let _ = done.send(ended.map(|status| (status, bytes)));
     });
-    let Ok(read) = wait.recv_timeout(patience) else {
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+    let Ok(ended) = wait.recv_timeout(patience) else {
+        if let Some(group) = group {
             let _ = kill_process_group(group, Signal::TERM);
         }
         return Ok(Err(format!("took longer than {} s", patience.as_secs())));
     };
-    let status = child.wait().context("could not wait for the credential command")?;
+    let (status, mut bytes) = ended.context("could not read from the credential command")?;
     if !status.success() {
         return Ok(Err(format!("failed ({status})")));
     }
-    Ok(Ok(read.context("could not read from the credential command")?))
+    Ok(Ok(std::mem::take(&mut *bytes)))
 }
 
 impl Backend for Printed {
@@ -71,8 +74,8 @@ impl Backend for Printed {
         Err(self.failure("only prints a secret; change it where it is kept").into())
     }
 
-    fn remove(&self, _: &Name) -> Result<()> {
-        Ok(())
+    fn remove(&self, _: &Name) -> Result<bool> {
+        Ok(false)
     }
 
     fn has(&self, name: &Name) -> Result<bool> {

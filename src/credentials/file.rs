@@ -80,7 +80,11 @@ impl EncryptedFile {
             }
         };
         let answer = edit(&mut secrets);
-        let plain = Zeroizing::new(serde_json::to_vec(&secrets.0)?);
+        // Large enough from the start, every letter escaped: a vector that grows leaves copies unwiped.
+        let room: usize =
+            secrets.0.iter().map(|(name, secret)| 2 * (name.as_str().len() + secret.len()) + 8).sum();
+        let mut plain = Zeroizing::new(Vec::with_capacity(room + 2));
+        serde_json::to_writer(&mut *plain, &secrets.0)?;
         let sealed = serde_json::to_vec_pretty(&Envelope::seal(&plain, form, &key)?)?;
         files::replace(&self.path, &sealed, Durability::Machine)
             .with_context(|| format!("could not write {}", self.path.display()))?;
@@ -104,8 +108,11 @@ impl Backend for EncryptedFile {
         self.update(|secrets| secrets.0.insert(name.clone(), secret.expose().to_owned()).zeroize())
     }
 
-    fn remove(&self, name: &Name) -> Result<()> {
-        if self.has(name)? { self.update(|secrets| secrets.0.remove(name).zeroize()) } else { Ok(()) }
+    fn remove(&self, name: &Name) -> Result<bool> {
+        if !self.has(name)? {
+            return Ok(false);
+        }
+        self.update(|secrets| secrets.0.remove(name).zeroize()).map(|()| true)
     }
 
     fn has(&self, name: &Name) -> Result<bool> {

@@ -32,8 +32,8 @@ impl Backend for Login {
         Err(self.refusal().into())
     }
 
-    fn remove(&self, _: &Name) -> Result<()> {
-        Ok(())
+    fn remove(&self, _: &Name) -> Result<bool> {
+        Ok(false)
     }
 
     fn has(&self, _: &Name) -> Result<bool> {

@@ -136,13 +136,14 @@ fn make_identity(path: &Path) -> Result<Key> {
     if let Some(parent) = path.parent() {
         files::make_private_dir(parent)?;
     }
-    let mut file = files::private().create_new(true).write(true).open(path);
-    let written =
-        file.as_mut().map_err(|why| std::io::Error::new(why.kind(), why.to_string())).and_then(|file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-    written.with_context(|| format!("could not write {}", path.display()))?;
+    let could_not = || format!("could not write {}", path.display());
+    let mut file = files::private().create_new(true).write(true).open(path).with_context(could_not)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // On a full disk half a key would stay, and be refused as damaged from then on.
+        let _ = fs::remove_file(path);
+    }
+    written.with_context(could_not)?;
     error::say(format_args!(
         "made the key {}: it protects backups and copies of the credentials file, \
          not against programs that run as you",

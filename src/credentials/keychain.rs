@@ -37,86 +37,121 @@ impl Keychain {
     /// One call: alone, within the deadline. `None` where there is no such entry.
     fn call<T: Send + 'static>(
         &self,
-        name: &Name,
-        work: impl Fn(&str) -> keyring::Result<T> + Send + 'static,
+        name: Option<&Name>,
+        work: impl Fn() -> keyring::Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let begun = Instant::now();
-        let _lock = Lock::acquire(&self.lock, self.patience)
-            .map_err(|why| why.context("the keychain is busy").context(refusal(name, "timed out")))?;
+        let _lock = Lock::acquire(&self.lock, self.patience).map_err(|why| {
+            // Its holder gives up in that time, so whoever waited for all of it waited for the keychain.
+            let waited = why.is::<Failure>();
+            if waited { Trouble::Silent(self.patience).refusal(name).into() } else { why }
+        })?;
         let (done, wait) = mpsc::channel();
-        let user = name.to_string();
         thread::spawn(move || {
-            let answer = match work(&user) {
+            let answer = match work() {
                 // A daemon that died under the call is started again by the bus; ask that one once.
-                Err(Error::PlatformFailure(_)) => work(&user),
+                Err(Error::PlatformFailure(_)) => work(),
                 answer => answer,
             };
-            let _ = done.send(answer.map_err(cause));
+            let _ = done.send(answer.map_err(Trouble::of));
         });
         let left = self.patience.saturating_sub(begun.elapsed());
         match wait.recv_timeout(left) {
             Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(Cause::NotFound)) => Ok(None),
-            Ok(Err(Cause::Other(what))) => Err(refusal(name, &what).into()),
-            Err(_) => {
-                let what = format!("did not answer within {} s", self.patience.as_secs());
-                Err(refusal(name, &what).into())
-            }
+            Ok(Err(Trouble::NoEntry)) => Ok(None),
+            Ok(Err(trouble)) => Err(trouble.refusal(name).into()),
+            Err(_) => Err(Trouble::Silent(self.patience).refusal(name).into()),
         }
+    }
+
+    /// A call about the entry of one name.
+    fn entry<T: Send + 'static>(
+        &self,
+        name: &Name,
+        work: impl Fn(Entry) -> keyring::Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let user = name.to_string();
+        self.call(Some(name), move || work(Entry::new(SERVICE, &user)?))
     }
 }
 
-/// What the keychain did, and the way out.
-fn refusal(name: &Name, what: &str) -> Failure {
-    Failure::new(Status::Failed, format!("the keychain {what}")).hint(format!(
-        "unlock it, or keep this secret in kage's encrypted file: \
-         kage subscription credential {name} --credential file (`add` takes the same option)"
-    ))
+/// The command that takes an entry away without kage.
+pub(super) fn by_hand(name: &Name) -> String {
+    if cfg!(target_os = "macos") {
+        format!("security delete-generic-password -s {SERVICE} -a {name}")
+    } else {
+        format!("secret-tool clear service {SERVICE} username {name}")
+    }
 }
 
-enum Cause {
-    NotFound,
-    /// A clause behind "the keychain".
+/// Why the keychain did not do what it was asked.
+#[derive(Debug, PartialEq)]
+enum Trouble {
+    NoEntry,
+    Locked,
+    NoBus,
+    NoService,
+    Silent(Duration),
     Other(String),
 }
 
-/// What a refusal of the keyring library means to a person.
-fn cause(error: Error) -> Cause {
-    match error {
-        Error::NoEntry => Cause::NotFound,
-        Error::NoStorageAccess(_) => Cause::Other("is locked".into()),
-        // `Entry::new` hides why the store could not be opened; this tells.
-        Error::NoDefaultStore => match Entry::store_status() {
-            Err(why) => Cause::Other(platform(&why.to_string())),
-            Ok(()) => Cause::Other("has no store on this system".into()),
-        },
-        other => Cause::Other(platform(&other.to_string())),
+impl Trouble {
+    /// What a refusal of the keyring library means to a person.
+    fn of(error: Error) -> Self {
+        match error {
+            Error::NoEntry => Self::NoEntry,
+            Error::NoStorageAccess(_) => Self::Locked,
+            // `Entry::new` hides why the store could not be opened; this tells.
+            Error::NoDefaultStore => match Entry::store_status() {
+                Err(why) => Self::of_platform(&why.to_string()),
+                Ok(()) => Self::Other("has no store on this system".into()),
+            },
+            other => Self::of_platform(&other.to_string()),
+        }
     }
-}
 
-fn platform(why: &str) -> String {
-    let lower = why.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if has(&["serviceunknown", "not provided by any", "namehasnoowner", "spawn"]) {
-        "is missing: no Secret Service runs on the session bus".into()
-    } else if has(&[
-        "no such file",
-        "connection refused",
-        "dbus_session_bus_address",
-        "address",
-        "autolaunch",
-    ]) {
-        "is missing: there is no session bus".into()
-    } else if has(&["locked", "prompt"]) {
-        "is locked".into()
-    } else {
-        format!("failed: {why}")
+    fn of_platform(why: &str) -> Self {
+        let lower = why.to_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+        if has(&["serviceunknown", "not provided by any", "namehasnoowner", "spawn"]) {
+            Self::NoService
+        } else if has(&[
+            "no such file",
+            "connection refused",
+            "address",
+            "autolaunch",
+            // What the library makes of an address that it cannot use; it has this for no other case.
+            "no secret service provider or dbus session",
+        ]) {
+            Self::NoBus
+        } else if has(&["locked", "prompt"]) {
+            Self::Locked
+        } else {
+            Self::Other(format!("failed: {why}"))
+        }
+    }
+
+    /// What the keychain did, and the way out.
+    fn refusal(&self, name: Option<&Name>) -> Failure {
+        let (what, remedy) = match self {
+            Self::NoEntry => ("has no such secret, or was never unlocked".into(), "unlock it, or "),
+            Self::Locked => ("is locked".into(), "unlock it, or "),
+            Self::NoBus => ("is missing: there is no session bus".into(), ""),
+            Self::NoService => ("is missing: no Secret Service runs on the session bus".into(), ""),
+            Self::Silent(patience) => (format!("did not answer within {} s", patience.as_secs()), ""),
+            Self::Other(what) => (what.clone(), ""),
+        };
+        let name = name.map_or("NAME", Name::as_str);
+        Failure::new(Status::Failed, format!("the keychain {what}")).hint(format!(
+            "{remedy}keep this secret in kage's encrypted file: \
+             kage subscription credential {name} --credential file (`add` takes the same option)"
+        ))
     }
 }
 
 impl Backend for Keychain {
     fn get(&self, name: &Name) -> Result<Secret> {
-        let found = self.call(name, |user| Entry::new(SERVICE, user)?.get_secret())?;
+        let found = self.entry(name, |entry| entry.get_secret())?;
         let bytes = found.ok_or_else(|| {
             let message = format!("the keychain has no secret for `{name}`, or was never unlocked");
             Failure::new(Status::Failed, message)
@@ -127,24 +162,22 @@ impl Backend for Keychain {
 
     fn set(&self, name: &Name, secret: &Secret) -> Result<()> {
         let secret = secret.clone();
-        let set =
-            self.call(name, move |user| Entry::new(SERVICE, user)?.set_secret(secret.expose().as_bytes()))?;
-        set.ok_or_else(|| refusal(name, "is locked").into())
+        let set = self.entry(name, move |entry| entry.set_secret(secret.expose().as_bytes()))?;
+        set.ok_or_else(|| Trouble::NoEntry.refusal(Some(name)).into())
     }
 
-    fn remove(&self, name: &Name) -> Result<()> {
-        self.call(name, |user| Entry::new(SERVICE, user)?.delete_credential()).map(|_| ())
+    fn remove(&self, name: &Name) -> Result<bool> {
+        self.entry(name, |entry| entry.delete_credential()).map(|removed| removed.is_some())
     }
 
     fn has(&self, name: &Name) -> Result<bool> {
-        let found = self.call(name, |user| Entry::new(SERVICE, user)?.inner.get_attributes())?;
+        let found = self.entry(name, |entry| entry.inner.get_attributes())?;
         Ok(found.is_some())
     }
 
     fn list(&self) -> Result<Vec<Name>> {
-        let any = "list".parse().map_err(|why: String| anyhow!(why))?;
-        let names = self.call(&any, |user| {
-            Entry::new(SERVICE, user)?; // chooses the platform's store
+        let names = self.call(None, || {
+            Entry::new(SERVICE, "list")?; // chooses the platform's store
             let entries = keyring_core::Entry::search(&HashMap::from([("service", SERVICE)]))?;
             let users = entries.iter().filter_map(keyring_core::Entry::get_specifiers).map(|(_, user)| user);
             Ok(users.collect::<Vec<_>>())
@@ -156,6 +189,35 @@ impl Backend for Keychain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What zbus and the keyring library said in each of these cases.
+    #[test]
+    fn a_failure_of_the_bus_is_told_from_one_of_the_service() {
+        for (said, meant) in [
+            (
+                "Platform failure: zbus error: I/O error: No such file or directory (os error 2)",
+                Trouble::NoBus,
+            ),
+            ("Platform failure: zbus error: I/O error: Connection refused (os error 111)", Trouble::NoBus),
+            ("Platform failure: no secret service provider or dbus session found", Trouble::NoBus),
+            (
+                "Platform failure: zbus error: org.freedesktop.DBus.Error.ServiceUnknown: The name \
+                 org.freedesktop.secrets was not provided by any .service files",
+                Trouble::NoService,
+            ),
+            (
+                "Platform failure: zbus error: org.freedesktop.Secret.Error.IsLocked: Cannot get secret of a \
+                 locked object",
+                Trouble::Locked,
+            ),
+            (
+                "Platform failure: Crypto error: x",
+                Trouble::Other("failed: Platform failure: Crypto error: x".into()),
+            ),
+        ] {
+            assert_eq!(Trouble::of_platform(said), meant, "{said}");
+        }
+    }
 
     /// keyring has a mock store that forgets everything: a build that falls back to it must not pass.
     /// Without a session bus there is no store at all, and that is an error, not a mock.

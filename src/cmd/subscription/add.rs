@@ -1,12 +1,11 @@
-//! `kage subscription add`: the secret first, the definition second; both or neither.
+//! `kage subscription add`: a definition and its secret, both or neither.
 
 use anyhow::Result;
 
-use super::{Desk, credential, settings};
+use super::{Desk, credential, edit_with_secret, settings};
 use crate::agent;
 use crate::cli::Add;
-use crate::config::edit::{self, Edit};
-use crate::credentials;
+use crate::config::edit;
 use crate::error::{self, Failure};
 use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
 
@@ -30,25 +29,15 @@ pub(super) fn run(args: Add) -> Result<()> {
     }
     let source = credential::source(secret.credential.as_deref(), &desk.paths.home)?;
     let stored = credential::obtain(&source, &name, agent, &secret, &desk.paths)?;
-    let place = Credential { source: source.clone(), deliver: Delivery::Env };
-    let backend = credentials::backend(&source, &desk.paths);
-    let mut edit = Edit::begin(&desk.paths)?;
-    edit.draft.add(&name)?;
-    if agent_name != DEFAULT_AGENT {
-        edit.draft.set(&name, "agent", Some(agent_name.as_str().into()))?;
-    }
-    settings::write(&mut edit.draft, &name, &fields)?;
-    edit.draft.set(&name, "credential", Some(edit::credential(&place)))?;
-    edit.check()?;
-    if let Some(stored) = &stored {
-        backend.set(&name, stored)?;
-    }
-    if let Err(failed) = edit.write() {
-        if stored.is_some() {
-            backend.remove(&name)?;
+    let place = edit::credential(&Credential { source: source.clone(), deliver: Delivery::Env });
+    edit_with_secret(&desk, &name, &source, stored.as_ref(), |draft| {
+        draft.add(&name)?;
+        if agent_name != DEFAULT_AGENT {
+            draft.set(&name, "agent", Some(agent_name.as_str().into()))?;
         }
-        return Err(failed);
-    }
+        settings::write(draft, &name, &fields)?;
+        draft.set(&name, "credential", Some(place))
+    })?;
     announce(&name, &source, &desk);
     Ok(())
 }

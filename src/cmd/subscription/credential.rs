@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Desk, known};
+use super::{Desk, edit_with_secret, known};
 use crate::agent::{self, Agent};
 use crate::cli::{Credential as Args, SecretInput};
 use crate::config::edit;
@@ -48,20 +48,32 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         _ => {}
     }
-    if let Some(secret) = obtain(&new, name, agent, &args.secret, &desk.paths)? {
-        credentials::backend(&new, &desk.paths).set(name, &secret)?;
-    }
-    if new != old.source {
-        let place = Credential { source: new.clone(), deliver: old.deliver };
-        edit::edit(&desk.paths, |draft| draft.set(name, "credential", Some(edit::credential(&place))))?;
-        // A secret is in one place only. The old place may be the one that cannot be reached any more.
-        if let Err(failed) = credentials::backend(&old.source, &desk.paths).remove(name) {
-            error::warn(format_args!("the old secret of `{name}` is still where it was: {failed:#}"));
-        }
+    let secret = obtain(&new, name, agent, &args.secret, &desk.paths)?;
+    let moves = new != old.source;
+    if moves {
+        let place = edit::credential(&Credential { source: new.clone(), deliver: old.deliver });
+        edit_with_secret(&desk, name, &new, secret.as_ref(), |draft| {
+            draft.set(name, "credential", Some(place))
+        })?;
+    } else if let Some(secret) = &secret {
+        credentials::backend(&new, &desk.paths).set(name, secret)?;
     }
     desk.store.update(Durability::Machine, |state| state.reset(name, "credential", Timestamp::now()))?;
     error::say(format_args!("`{name}` has its new credential ({})", new.word()));
+    if moves {
+        leave(&old.source, name, &desk.paths);
+    }
     Ok(())
+}
+
+/// A secret is in one place only. But the old place may be a keychain that cannot be reached, and to move
+/// away is the way out of that: so this warns, and the move stands.
+pub(super) fn leave(old: &Source, name: &Name, paths: &Paths) {
+    if let Err(refused) = credentials::forget(old, name, paths) {
+        let hint = refused.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        error::warn(format_args!("{refused:#}{hint}"));
+    }
 }
 
 /// Every secret that kage stores, and whether a subscription uses it.

@@ -1,14 +1,14 @@
-//! `kage subscription remove`: the definition, then the secret, then what was known of it.
+//! `kage subscription remove`: the definition, then what was known of it, then the secret.
 
 use anyhow::Result;
 
 use super::{Desk, credential, known};
 use crate::cli::Remove;
-use crate::config::edit::Edit;
+use crate::config::edit;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
-use crate::pool::{Name, Pool, Selector, Source};
+use crate::pool::{Name, Pool, Selector};
 use crate::report;
 
 pub(super) fn run(args: &Remove) -> Result<()> {
@@ -34,18 +34,17 @@ pub(super) fn run(args: &Remove) -> Result<()> {
             return Ok(());
         }
     }
-    // The secret goes first: a keychain that is locked refuses, and then nothing has changed.
-    let mut edit = Edit::begin(&desk.paths)?;
-    edit.draft.take_out_of_routes(name);
-    edit.draft.remove(name);
-    edit.check()?;
-    if matches!(source, Source::Keychain | Source::File) {
-        credentials::backend(&source, &desk.paths).remove(name)?;
-    }
-    edit.write()?;
+    // Without its secret a definition would fail each run that draws it, so the definition goes first.
+    edit::edit(&desk.paths, |draft| {
+        draft.take_out_of_routes(name);
+        draft.remove(name);
+        Ok(())
+    })?;
     desk.store.update(Durability::Machine, |state| state.subscriptions.remove(name))?;
     error::say(format_args!("removed `{name}`"));
-    warn_of_empty(&desk, &routes)
+    warn_of_empty(&desk, &routes)?;
+    // Last, since a keychain may refuse, and the rest is done all the same.
+    credentials::forget(&source, name, &desk.paths)
 }
 
 fn routes_naming(pool: &Pool, name: &Name) -> Vec<String> {

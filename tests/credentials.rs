@@ -1,0 +1,95 @@
+//! The encrypted credentials file under several kages at once, and on a full disk.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::thread;
+
+use support::{Ran, Sandbox, kage, token};
+
+fn add(sandbox: &Sandbox, name: &str, secret: &str) -> Ran {
+    sandbox.kage(["subscription", "add", name, "--credential", "file"]).stdin(secret).run()
+}
+
+fn given(sandbox: &Sandbox, name: &str) -> String {
+    let script = "printf %s \"$CLAUDE_CODE_OAUTH_TOKEN\"";
+    sandbox.kage(["exec", "-s", name, "--", "sh", "-c", script]).run().success().stdout()
+}
+
+#[test]
+fn the_first_secrets_of_many_kages_at_once_all_stay() {
+    let sandbox = Sandbox::new();
+    let names: Vec<_> = (0..8).map(|number| format!("client-{number}")).collect();
+    thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(|| add(&sandbox, name, &token(name)).success());
+        }
+    });
+    for name in &names {
+        assert_eq!(given(&sandbox, name), token(name));
+    }
+    for (dir, kept) in [
+        ("home/.local/share/kage", &["credentials", "credentials.lock"][..]),
+        ("home/.config/kage", &["config.toml", "identity"][..]),
+    ] {
+        let mut found: Vec<_> = fs::read_dir(sandbox.path(dir)).unwrap().flatten().collect();
+        found.sort_by_key(fs::DirEntry::file_name);
+        let names: Vec<_> = found.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
+        assert_eq!(names, kept, "temporary files stay");
+        assert_eq!(fs::metadata(sandbox.path(dir)).unwrap().permissions().mode() & 0o777, 0o700);
+        let open = |entry: &fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o077 != 0;
+        assert!(!found.iter().any(open), "others can read what is in {dir}");
+    }
+}
+
+#[test]
+fn of_two_that_want_one_name_the_second_leaves_the_first_its_secret() {
+    for _ in 0..4 {
+        let sandbox = Sandbox::new();
+        let secrets: Vec<_> = (0..6).map(|number| token(&number.to_string())).collect();
+        let winners: Vec<_> = thread::scope(|scope| {
+            let adding: Vec<_> =
+                secrets.iter().map(|secret| scope.spawn(|| add(&sandbox, "work", secret))).collect();
+            let ran = adding.into_iter().map(|one| one.join().unwrap());
+            ran.zip(&secrets)
+                .filter(|(ran, _)| ran.output.status.success())
+                .map(|(_, secret)| secret)
+                .collect()
+        });
+        assert_eq!(winners.len(), 1);
+        assert_eq!(given(&sandbox, "work"), *winners[0]);
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_key() {
+    let sandbox = Sandbox::new();
+    // With the signal ignored a write beyond the limit fails as one to a full disk does.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 0; exec '{}' subscription add work --credential file",
+        kage().display()
+    );
+    let refused = sandbox.call(Path::new("/bin/sh"), ["-c", &script]).stdin(&token("work")).run().status(1);
+    refused.mentions("could not write");
+    assert!(!sandbox.path("home/.config/kage/identity").exists(), "half a key stays");
+    add(&sandbox, "work", &token("work")).success();
+    assert_eq!(given(&sandbox, "work"), token("work"));
+}
+
+#[test]
+fn a_move_that_cannot_be_written_down_leaves_the_secret_where_it_was() {
+    let sandbox = Sandbox::new();
+    let config = "[subscriptions.pool.work]\ncredential = { command = \"echo sk-ant-oat01-printed\" }\n";
+    sandbox.config(config);
+    // A directory in the way of the temporary file: also root cannot write the config now.
+    fs::create_dir(sandbox.path("home/.config/kage/config.toml.new")).unwrap();
+    let mv = sandbox.kage(["subscription", "credential", "work", "--credential", "file"]);
+    mv.stdin(&token("moved")).run().status(1).mentions("could not write");
+    let listed = sandbox.kage(["subscription", "credential", "--list"]).run().success().stdout();
+    assert!(!listed.contains("work"), "a secret that nothing uses: {listed}");
+    assert_eq!(given(&sandbox, "work"), "sk-ant-oat01-printed");
+}
