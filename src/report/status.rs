@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::SCHEMA;
 use super::table::{painted, plain_table};
-use super::time::{grouped, until};
+use super::time::{counted, grouped, until};
 use crate::pool::{Moment, Pool, State, Status, Subscription, SubscriptionState};
 
 const TITLE: &str = "Subscription Pool Status";
@@ -170,8 +170,8 @@ pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, 
         (
             "Today",
             format!(
-                "{} runs, {} tokens in, {} out, {} read from cache",
-                row.known.today(&row.moment).runs,
+                "{}, {} tokens in, {} out, {} read from cache",
+                counted(row.known.today(&row.moment).runs, "run"),
                 grouped(today.input_tokens),
                 grouped(today.output_tokens),
                 grouped(today.cache_read_tokens),

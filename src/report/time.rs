@@ -42,6 +42,12 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 run`, `2 runs`.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

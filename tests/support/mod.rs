@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
@@ -140,16 +140,11 @@ impl Call {
         self
     }
 
-    pub fn run(mut self) -> Ran {
-        use std::io::Write as _;
+    pub fn run(self) -> Ran {
         let shown = format!("{:?}", self.command);
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().unwrap_or_else(|why| panic!("could not start {shown}: {why}"));
-        let mut pipe = child.stdin.take().unwrap();
-        // A program that reads nothing closes the pipe; that is not this test's matter.
-        let _ = pipe.write_all(&self.stdin.unwrap_or_default());
-        drop(pipe);
-        Ran { output: child.wait_with_output().unwrap(), shown }
+        let mut command = assert_cmd::Command::from_std(self.command);
+        let output = command.write_stdin(self.stdin.unwrap_or_default()).output();
+        Ran { output: output.unwrap_or_else(|why| panic!("could not run {shown}: {why}")), shown }
     }
 }
 
