@@ -10,6 +10,7 @@ use anyhow::Result;
 use jiff::Zoned;
 
 use crate::cli::{Ask, Cli, Verb};
+use crate::clock;
 use crate::config::project::Standing;
 use crate::config::{Config, closest};
 use crate::error::{self, Failure};
@@ -42,7 +43,7 @@ impl Desk {
         let paths = Paths::from_environment()?;
         let config = Config::load(&paths)?;
         let store = Store::new(&paths.state);
-        Ok(Self { paths, config, store, now: Zoned::now() })
+        Ok(Self { paths, config, store, now: clock::now() })
     }
 
     fn moment(&self) -> Moment {

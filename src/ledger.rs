@@ -1,8 +1,9 @@
 //! The ledger: one line an attempt, by month, append-only. Totals are derived from it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -54,9 +55,14 @@ impl Ledger {
         let path = self.dir.join(month).with_extension("jsonl");
         let mut line = serde_json::to_vec(attempt)?;
         line.push(b'\n');
-        let file = files::private().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(&line))
-            .with_context(|| format!("could not write {}", path.display()))
+        let file = files::private().create(true).read(true).append(true).open(&path);
+        file.and_then(|mut file| {
+            if is_torn(&file)? {
+                line.insert(0, b'\n');
+            }
+            file.write_all(&line)
+        })
+        .with_context(|| format!("could not write {}", path.display()))
     }
 
     /// The subscription that ran a session last.
@@ -81,6 +87,15 @@ impl Ledger {
             rows.find_map(|line| serde_json::from_str(line).ok().filter(&is_it).map(|row| row.subscription))
         })
     }
+}
+
+/// Whether the last line has no end: a full disk took only a part of it, or its writer was killed where
+/// the line crosses a page. Such a line may cost itself, not the one behind it.
+fn is_torn(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
 }
 
 /// What looking back needs of a line.

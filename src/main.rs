@@ -1,12 +1,13 @@
 //! Parse, dispatch, exit. The one place that prints an error that ends kage.
 //!
-//! Who may import whom (a test holds it): `cli`, `error`, `paths`, `files` and `secret` know little more
-//! than themselves, `pool` knows nothing but its own children, an `agent` knows the pool, `store`, `ledger`
-//! and `credentials` know pool and files, `run` knows agents, `report` knows pool and agents, and only the
-//! verbs in `cmd` know everything.
+//! Who may import whom (a test holds it): `cli`, `clock`, `error`, `paths`, `files` and `secret` know little
+//! more than themselves, `pool` knows nothing but its own children, an `agent` knows the pool, `store`,
+//! `ledger` and `credentials` know pool and files, `run` knows agents, `report` knows pool and agents, and
+//! only the verbs in `cmd` know everything.
 
 mod agent;
 mod cli;
+mod clock;
 mod cmd;
 mod config;
 mod credentials;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and what of the crate it may name. `*` stands for everything but `main`.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 15] = [
     ("cli", &["pool"]),
+    ("clock", &[]),
     ("error", &[]),
     ("secret", &[]),
     ("pool", &[]),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 
 use super::{Desk, request};
 use crate::agent::{self, Agent, Exit, Grant, Job, LaunchPlan, Resumed};
@@ -278,7 +278,7 @@ impl<'a> Errand<'a> {
     fn settle(&self, lease: &Lease, plan: &LaunchPlan, exit: Exit, begun: Instant) {
         let evidence = plan.watch.as_ref().map(|watch| self.agent.collect(watch)).unwrap_or_default();
         let outcome = self.agent.judge(exit, &evidence);
-        let now = Zoned::now();
+        let now = Timestamp::now().to_zoned(self.desk.now.time_zone().clone());
         let limits = Limits::from(&self.desk.config.pool);
         let settled = self.append(lease, plan, exit, &outcome, begun).and_then(|()| {
             let moment = Moment::from(&now);

@@ -94,6 +94,15 @@ impl Sandbox {
         serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default()["state"].clone()
     }
 
+    /// Every line of the ledger, which is JSON or a failed test.
+    pub fn ledger(&self) -> Vec<serde_json::Value> {
+        let months = fs::read_dir(self.path("home/.local/state/kage/usage")).into_iter().flatten().flatten();
+        let text: String = months.map(|month| fs::read_to_string(month.path()).unwrap()).collect();
+        let row =
+            |line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why} in the ledger: {line}"));
+        text.lines().map(row).collect()
+    }
+
     /// `kage status --json`.
     pub fn status(&self) -> serde_json::Value {
         let shown = self.kage(["status", "--json"]).run().success();
