@@ -1,0 +1,93 @@
+//! How the credential reaches the agent, and where it does not stay.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::scene::{Scene, answer, files_below};
+use crate::support::token;
+
+/// A tool call that counts the tokens in the agent's environment and in its arguments.
+const LOOK: &str = "for of in environ cmdline; do \
+                    tr '\\0' '\\n' < /proc/$PPID/$of | grep -c sk-ant-oat01 > seen-in-$of; done; true";
+
+/// Adds a subscription of this definition, whose token makes the agent call the tool.
+fn add_delivered(scene: &Scene, deliver: &str) {
+    scene.add("work", "work--tool+ok");
+    scene.sandbox.config(&format!(
+        "[subscriptions.pool.work]\ncredential = {{ from = \"file\", deliver = \"{deliver}\" }}\n\
+         env = {{ ANTHROPIC_BASE_URL = \"{}\" }}\n",
+        scene.provider.url()
+    ));
+}
+
+/// How often the token was in the agent's environment and in its arguments.
+fn look(scene: &Scene) -> [String; 2] {
+    scene
+        .exec(&["-p", "--dangerously-skip-permissions", "hi"])
+        .run()
+        .success()
+        .prints(&answer("ok"))
+        .says("");
+    scene.bears_only(&token("work--tool+ok"));
+    ["environ", "cmdline"].map(|of| scene.sandbox.read(&format!("work/seen-in-{of}")).trim().to_owned())
+}
+
+#[test]
+fn a_token_through_a_pipe_is_not_in_the_agents_environment() {
+    let test = a_token_through_a_pipe_is_not_in_the_agents_environment;
+    let Some(scene) = Scene::with_tool(LOOK, test) else { return };
+    add_delivered(&scene, "fd");
+    assert_eq!(look(&scene), ["0", "0"]);
+}
+
+#[test]
+fn a_token_in_the_environment_is_in_no_argument_and_no_file() {
+    let test = a_token_in_the_environment_is_in_no_argument_and_no_file;
+    let Some(scene) = Scene::with_tool(LOOK, test) else { return };
+    add_delivered(&scene, "env");
+    let key = json!({ "env": { "CLAUDE_CODE_OAUTH_TOKEN": "x", "ANTHROPIC_API_KEY": "x" } });
+    scene.settings("home/.claude/settings.json", &key);
+    assert_eq!(look(&scene), ["1", "0"]);
+    for dir in ["home/.config/kage", "home/.local/state/kage", "home/.local/share/kage"] {
+        for file in files_below(&scene.sandbox.path(dir)) {
+            let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+            assert!(!text.contains("sk-ant-"), "a token in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn an_api_key_arrives_as_one() {
+    let Some(scene) = Scene::of(an_api_key_arrives_as_one) else { return };
+    let key = "sk-ant-api03-invented-work--plain";
+    let add = ["subscription", "add", "work", "--credential", "file", "--env", &scene.address()];
+    scene.sandbox.kage(add).stdin(key).run().success();
+    scene.exec(&["-p", "hi"]).run().success().prints(&answer("plain")).says("");
+    for request in scene.some_requests() {
+        assert_eq!(request.api_key.as_deref(), Some(key), "{request:?}");
+        assert_eq!(request.authorization, None, "{request:?}");
+    }
+}
+
+#[test]
+fn a_login_directory_is_used_as_it_is() {
+    let Some(scene) = Scene::of(a_login_directory_is_used_as_it_is) else { return };
+    let login = json!({ "claudeAiOauth": {
+        "accessToken": token("home--ok"),
+        "refreshToken": "x",
+        "expiresAt": 4_102_444_800_000_i64,
+        "scopes": ["user:inference"],
+        "subscriptionType": "max",
+    }});
+    let credentials = scene.settings("home/.claude-work/.credentials.json", &login);
+    let settings = json!({ "env": { "SETTING_OF_THE_LOGIN": "1" } });
+    let settings = scene.settings("home/.claude-work/settings.json", &settings);
+    let before = [&credentials, &settings].map(|file| fs::read(file).unwrap());
+    let add = ["subscription", "add", "work", "--credential", "home:~/.claude-work", "--env"];
+    scene.sandbox.kage(add.into_iter().chain([scene.address().as_str()])).run().success();
+    scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")).says("");
+    scene.bears_only(&token("home--ok"));
+    assert_eq!(scene.tokens_of("work"), 46);
+    assert_eq!([&credentials, &settings].map(|file| fs::read(file).unwrap()), before);
+}
