@@ -1,5 +1,7 @@
 //! Conversations that are gone on with, and calls that are no conversation.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::scene::{ONE_ANSWER, Scene, answer};
@@ -46,6 +48,22 @@ fn the_latest_session_of_a_directory_is_found_again() {
     assert_eq!(scene.tokens_of(&ran_on[0]), 3 * ONE_ANSWER);
     let sessions: Vec<_> = scene.provider.messages().into_iter().map(|asked| asked.session).collect();
     assert!(sessions.iter().all(|session| *session == sessions[0]), "{sessions:?}");
+}
+
+#[test]
+fn the_latest_session_is_found_whatever_its_directory_is_called() {
+    let test = the_latest_session_is_found_whatever_its_directory_is_called;
+    let Some(scene) = Scene::of(test) else { return };
+    pool_of_two(&scene);
+    for name in ["h\u{e4}\u{df} \u{4ed5}\u{4e8b} \u{1f600}".to_owned(), "long/".repeat(60)] {
+        let dir = scene.sandbox.path("work").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        for args in [["-p", "hi"].as_slice(), &["-p", "--continue", "go on"]] {
+            scene.exec(args).cwd(&dir).run().success().prints(&answer("ok")).says("");
+        }
+    }
+    let counted: u64 = ["first", "second"].map(|name| scene.tokens_of(name).as_u64().unwrap()).iter().sum();
+    assert_eq!(counted, 4 * ONE_ANSWER);
 }
 
 #[test]
