@@ -116,6 +116,20 @@ fn settings_of_the_command_line_still_work() {
 }
 
 #[test]
+fn settings_with_a_byte_order_mark_do_not_win_either() {
+    let Some(scene) = Scene::of(settings_with_a_byte_order_mark_do_not_win_either) else { return };
+    scene.add("work", "work--ok");
+    let marked = |settings: Value| format!("\u{feff}{settings}");
+    scene.sandbox.write("home/.claude/settings.json", &marked(competing()));
+    scene.sandbox.write("work/own.json", &marked(with_a_hook(competing())));
+    for args in [["-p", "hi"].as_slice(), &["-p", "--settings", "own.json", "hi"]] {
+        scene.exec(args).run().success().prints(&answer("ok")).says("");
+    }
+    assert_eq!(scene.sandbox.read("work/hook-ran"), "stopped\n");
+    scene.bears_only(&token("work--ok"));
+}
+
+#[test]
 fn a_mistake_in_settings_is_the_agents_to_report() {
     let Some(scene) = Scene::of(a_mistake_in_settings_is_the_agents_to_report) else { return };
     scene.add("work", "work--ok");

@@ -19,6 +19,7 @@ use crate::agent::{Grant, Job, LaunchPlan};
 /// very variable that kage needs: emptying that one would empty kage's too.
 const MANAGED_BY_HOST: &str = "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST";
 const HELPER: &str = "apiKeyHelper";
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Settings of the machine's administrator, which nothing can overrule.
 const MANAGED: [&str; 2] = [
     "/etc/claude-code/managed-settings.json",
@@ -158,9 +159,12 @@ fn warn_of_managed(job: &Job<'_>, plan: &mut LaunchPlan) {
     }
 }
 
-/// A settings file as an object; one that is missing or broken is none, as it is to the agent.
+/// A settings file as an object; one that is missing or broken is none, as it is to the agent. A byte
+/// order mark, which editors of other systems leave, does not break it.
 fn read(file: &Path) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&fs::read(file).ok()?).ok()? {
+    let bytes = fs::read(file).ok()?;
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    match serde_json::from_slice(text).ok()? {
         Value::Object(settings) => Some(settings),
         _ => None,
     }
