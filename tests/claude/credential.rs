@@ -1,10 +1,12 @@
 //! How the credential reaches the agent, and where it does not stay.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::scene::{Scene, answer, files_below};
+use crate::scene::{ONE_ANSWER, Scene, answer, files_below, said_once};
+use crate::settings::competing;
 use crate::support::token;
 
 /// A tool call that counts the tokens in the agent's environment and in its arguments.
@@ -70,9 +72,8 @@ fn an_api_key_arrives_as_one() {
     }
 }
 
-#[test]
-fn a_login_directory_is_used_as_it_is() {
-    let Some(scene) = Scene::of(a_login_directory_is_used_as_it_is) else { return };
+/// Adds the agent's own login in `home/.claude-work`; these are its credentials.
+fn add_login(scene: &Scene) -> PathBuf {
     let login = json!({ "claudeAiOauth": {
         "accessToken": token("home--ok"),
         "refreshToken": "x",
@@ -80,14 +81,46 @@ fn a_login_directory_is_used_as_it_is() {
         "scopes": ["user:inference"],
         "subscriptionType": "max",
     }});
-    let credentials = scene.settings("home/.claude-work/.credentials.json", &login);
-    let settings = json!({ "env": { "SETTING_OF_THE_LOGIN": "1" } });
-    let settings = scene.settings("home/.claude-work/settings.json", &settings);
-    let before = [&credentials, &settings].map(|file| fs::read(file).unwrap());
+    let file = scene.settings("home/.claude-work/.credentials.json", &login);
     let add = ["subscription", "add", "work", "--credential", "home:~/.claude-work", "--env"];
     scene.sandbox.kage(add.into_iter().chain([scene.address().as_str()])).run().success();
+    file
+}
+
+#[test]
+fn a_login_directory_is_used_as_it_is() {
+    let Some(scene) = Scene::of(a_login_directory_is_used_as_it_is) else { return };
+    let credentials = add_login(&scene);
+    let settings = json!({ "env": { "SETTING_OF_THE_LOGIN": "1" } });
+    let settings = scene.settings("home/.claude-work/settings.json", &settings);
+    let files = || [&credentials, &settings].map(|file| fs::read(file).unwrap());
+    let before = files();
+    let ran = scene.exec(&["-p", "hi"]).env("CLAUDE_CODE_OAUTH_TOKEN", "x").run();
+    ran.success()
+        .prints(&answer("ok"))
+        .says("kage: not passed on: CLAUDE_CODE_OAUTH_TOKEN (--keep-env NAME keeps one)\n");
+    scene.bears_only(&token("home--ok"));
+    assert_eq!(scene.tokens_of("work"), ONE_ANSWER);
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_login_wins_over_the_projects_settings() {
+    let Some(scene) = Scene::of(a_login_wins_over_the_projects_settings) else { return };
+    add_login(&scene);
+    scene.settings("work/.claude/settings.json", &competing());
     scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")).says("");
     scene.bears_only(&token("home--ok"));
-    assert_eq!(scene.tokens_of("work"), 46);
-    assert_eq!([&credentials, &settings].map(|file| fs::read(file).unwrap()), before);
+    scene.has_no_leftover();
+}
+
+#[test]
+fn project_settings_against_a_login_are_warned_of_where_a_script_calls_the_agent() {
+    let test = project_settings_against_a_login_are_warned_of_where_a_script_calls_the_agent;
+    let Some(scene) = Scene::of(test) else { return };
+    add_login(&scene);
+    let key = json!({ "env": { "ANTHROPIC_API_KEY": "x" } });
+    scene.settings("work/.claude/settings.json", &key);
+    let ran = scene.kage_exec(&["sh", "-c", "claude -p hi"]).run();
+    said_once(&ran, "warning: `ANTHROPIC_API_KEY` of the project's settings would beat this subscription");
 }

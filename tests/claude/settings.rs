@@ -13,7 +13,7 @@ const TOKEN: &str = "sk-ant-oat01-invented-other";
 const ELSEWHERE: &str = "http://127.0.0.1:9";
 
 /// A settings file with everything in it that beats a process's environment.
-fn competing() -> Value {
+pub(crate) fn competing() -> Value {
     json!({
         "env": {
             "ANTHROPIC_API_KEY": KEY,
