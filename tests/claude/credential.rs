@@ -40,6 +40,7 @@ fn a_token_through_a_pipe_is_not_in_the_agents_environment() {
     let test = a_token_through_a_pipe_is_not_in_the_agents_environment;
     let Some(scene) = Scene::with_tool(LOOK, test) else { return };
     add_delivered(&scene, "fd");
+    scene.settings("home/.claude/settings.json", &competing());
     assert_eq!(look(&scene), ["0", "0"]);
 }
 
@@ -51,11 +52,14 @@ fn a_token_in_the_environment_is_in_no_argument_and_no_file() {
     let key = json!({ "env": { "CLAUDE_CODE_OAUTH_TOKEN": "x", "ANTHROPIC_API_KEY": "x" } });
     scene.settings("home/.claude/settings.json", &key);
     assert_eq!(look(&scene), ["1", "0"]);
-    for dir in ["home/.config/kage", "home/.local/state/kage", "home/.local/share/kage"] {
-        for file in files_below(&scene.sandbox.path(dir)) {
-            let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
-            assert!(!text.contains("sk-ant-"), "a token in {}", file.display());
-        }
+    let dirs = ["home/.config/kage", "home/.local/state/kage", "home/.local/share/kage"];
+    let files = dirs.map(|dir| files_below(&scene.sandbox.path(dir))).concat();
+    for kept in ["config.toml", "state.json", "credentials"] {
+        assert!(files.iter().any(|file| file.to_string_lossy().contains(kept)), "no {kept} in {files:?}");
+    }
+    for file in files {
+        let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+        assert!(!text.contains("sk-ant-"), "a token in {}", file.display());
     }
 }
 
@@ -65,6 +69,7 @@ fn an_api_key_arrives_as_one() {
     let key = "sk-ant-api03-invented-work--plain";
     let add = ["subscription", "add", "work", "--credential", "file", "--env", &scene.address()];
     scene.sandbox.kage(add).stdin(key).run().success();
+    scene.settings("home/.claude/settings.json", &competing());
     scene.exec(&["-p", "hi"]).run().success().prints(&answer("plain")).says("");
     for request in scene.some_requests() {
         assert_eq!(request.api_key.as_deref(), Some(key), "{request:?}");
