@@ -121,7 +121,7 @@ fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     plan.watch = session.map(|session| transcript::watch(projects, session, job.cwd, job.began));
 }
 
-/// Where the child keeps its settings and transcripts.
+/// Where the child keeps its settings and transcripts. An empty variable is the current directory to it.
 fn config_dir(job: &Job<'_>) -> PathBuf {
     match job.grant {
         Grant::Home(home) => home.to_owned(),

@@ -5,6 +5,8 @@ use std::fs;
 use serde_json::Value;
 
 use crate::scene::{ONE_ANSWER, Scene, answer};
+use crate::settings::competing;
+use crate::support::token;
 
 fn json_pair(one: u64, other: u64) -> (Value, Value) {
     (one.into(), other.into())
@@ -64,6 +66,16 @@ fn the_latest_session_is_found_whatever_its_directory_is_called() {
     }
     let counted: u64 = ["first", "second"].map(|name| scene.tokens_of(name).as_u64().unwrap()).iter().sum();
     assert_eq!(counted, 4 * ONE_ANSWER);
+}
+
+#[test]
+fn records_are_found_where_an_empty_config_dir_puts_them() {
+    let Some(scene) = Scene::of(records_are_found_where_an_empty_config_dir_puts_them) else { return };
+    scene.add("work", "work--ok");
+    scene.settings("work/settings.json", &competing());
+    scene.exec(&["-p", "hi"]).env("CLAUDE_CONFIG_DIR", "").run().success().prints(&answer("ok"));
+    scene.bears_only(&token("work--ok"));
+    assert_eq!(scene.tokens_of("work"), ONE_ANSWER);
 }
 
 #[test]
