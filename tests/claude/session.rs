@@ -42,7 +42,8 @@ fn a_resumed_session_stays_on_its_subscription_and_counts_what_is_new() {
 fn the_latest_session_of_a_directory_is_found_again() {
     let Some(scene) = Scene::of(the_latest_session_of_a_directory_is_found_again) else { return };
     pool_of_two(&scene);
-    for args in [["-p", "hi"].as_slice(), &["-p", "--continue", "go on"], &["-pc", "and on"]] {
+    // The first finds nothing to go on with, and the agent begins a session.
+    for args in [["-p", "--continue", "hi"].as_slice(), &["-p", "--continue", "go on"], &["-pc", "and on"]] {
         scene.exec(args).run().success().prints(&answer("ok")).says("");
     }
     let ran_on = scene.ran_on();
