@@ -31,6 +31,7 @@ impl Scene {
             return None;
         }
         let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("tmp")).unwrap();
         symlink(agent.canonicalize().unwrap(), sandbox.path("bin/claude")).unwrap();
         Some(Self { sandbox, provider: Provider::start_with_tool(command) })
     }
@@ -57,12 +58,21 @@ impl Scene {
 
     /// kage with these arguments, in an environment fit for the agent.
     pub(crate) fn kage(&self, args: &[&str]) -> Call {
-        prepared(self.sandbox.kage(args))
+        self.prepared(self.sandbox.kage(args))
     }
 
     /// The agent without kage.
     pub(crate) fn bare(&self, args: &[&str]) -> Call {
-        prepared(self.sandbox.call(&self.sandbox.path("bin/claude"), args))
+        self.prepared(self.sandbox.call(&self.sandbox.path("bin/claude"), args))
+    }
+
+    /// No request but those for an answer, each once; the agent may run as root here, and its temporary
+    /// directory is not one that another user's agent has made before.
+    fn prepared(&self, call: Call) -> Call {
+        call.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
+            .env("CLAUDE_CODE_MAX_RETRIES", "0")
+            .env("IS_SANDBOX", "1")
+            .env("TMPDIR", self.sandbox.path("tmp"))
     }
 
     /// Writes a settings file: below `home/.claude` the user's, below `work/.claude` the project's.
@@ -126,13 +136,6 @@ pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
 /// `bash tests/run.sh` installs it there.
 fn agent() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/claude")
-}
-
-/// No request but those for an answer, each once; the agent may run as root here.
-fn prepared(call: Call) -> Call {
-    call.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
-        .env("CLAUDE_CODE_MAX_RETRIES", "0")
-        .env("IS_SANDBOX", "1")
 }
 
 /// kage said one line, and this is in it.
