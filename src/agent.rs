@@ -131,7 +131,7 @@ impl Job<'_> {
         let own = self.own_env.get(name).map(OsString::from);
         let inherited =
             || self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        own.or_else(inherited).filter(|value| !value.is_empty())
+        own.or_else(inherited)
     }
 
     fn keeps(&self, name: &str) -> bool {

@@ -109,19 +109,26 @@ fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     settings::neutralise(conversation, job, &config, plan);
     let projects = config.join("projects");
     let session = match &conversation.session {
-        Session::Unset => {
-            let id = uuid::Uuid::new_v4().to_string();
-            plan.args.splice(0..0, ["--session-id".into(), id.clone().into()]);
-            Some(id)
-        }
+        Session::Unset => Some(begin(&[], plan)),
         Session::Given(id) | Session::Resumed(id) => Some(id.clone()),
-        Session::Latest => transcript::latest(&projects, job.cwd),
+        // With nothing to go on with, the agent begins a new session, and a fork is one whose id may be given.
+        Session::Latest => {
+            transcript::latest(&projects, job.cwd).or_else(|| Some(begin(&["--fork-session"], plan)))
+        }
         Session::Unknown => None,
     };
     plan.watch = session.map(|session| transcript::watch(projects, session, job.cwd, job.began));
 }
 
-/// Where the child keeps its settings and transcripts.
+/// Gives the session that begins an id, behind the options that allow it.
+fn begin(options: &[&str], plan: &mut LaunchPlan) -> String {
+    let id = uuid::Uuid::new_v4().to_string();
+    let more = options.iter().copied().chain(["--session-id", &id]).map(OsString::from);
+    plan.args.splice(0..0, more.collect::<Vec<_>>());
+    id
+}
+
+/// Where the child keeps its settings and transcripts. An empty variable is the current directory to it.
 fn config_dir(job: &Job<'_>) -> PathBuf {
     match job.grant {
         Grant::Home(home) => home.to_owned(),

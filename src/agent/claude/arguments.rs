@@ -68,7 +68,7 @@ const SUBCOMMANDS: [&str; 25] = [
 /// These end the agent, or hand the conversation to another place.
 const NO_CONVERSATION: [&str; 7] = ["--help", "-h", "--version", "-v", "--cloud", "--teleport", "--desktop"];
 
-const WITH_VALUE: [&str; 24] = [
+const WITH_VALUE: [&str; 25] = [
     "--agent",
     "--agents",
     "--append-system-prompt",
@@ -93,6 +93,7 @@ const WITH_VALUE: [&str; 24] = [
     "--setting-sources",
     "--system-prompt",
     "--system-prompt-file",
+    "--system-prompt-snapshot",
 ];
 
 const WITH_OPTIONAL_VALUE: [&str; 4] = ["--debug", "--prompt-suggestions", "--remote-control", "--worktree"];

@@ -16,9 +16,11 @@ use super::environment;
 use crate::agent::{Grant, Job, LaunchPlan};
 
 /// Makes the agent ignore credential variables of its settings. Used only where a settings file sets the
-/// very variable that kage needs: emptying that one would empty kage's too.
+/// very variable that kage needs: emptying that one would empty kage's too. Never with a login directory:
+/// the agent then ignores its own login as well.
 const MANAGED_BY_HOST: &str = "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST";
 const HELPER: &str = "apiKeyHelper";
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Settings of the machine's administrator, which nothing can overrule.
 const MANAGED: [&str; 2] = [
     "/etc/claude-code/managed-settings.json",
@@ -88,9 +90,10 @@ pub(super) fn neutralise(conversation: &Conversation, job: &Job<'_>, config: &Pa
         return;
     }
     switch_off(&competing, job, &mut merged, plan);
+    from_file |= restates(&competing, job);
     let text = Value::Object(merged).to_string();
     let value = if from_file {
-        // The user keeps these settings in a file, perhaps for a reason: they do not go into argv.
+        // The user keeps these values in a file, perhaps for a reason: they do not go into argv.
         plan.settings = Some((job.settings_file.to_owned(), text));
         job.settings_file.into()
     } else {
@@ -104,43 +107,57 @@ fn switch_off(competing: &Competing, job: &Job<'_>, merged: &mut Map<String, Val
     if competing.helper.is_some() {
         merged.insert(HELPER.into(), json!(""));
     }
-    let needed = |name: &str| is_ours(name, job);
     let variables = merged.entry("env").or_insert_with(|| json!({}));
     if let Some(variables) = variables.as_object_mut() {
         for name in &competing.variables {
-            if needed(name) {
-                variables.remove(name);
-            } else {
-                variables.insert(name.clone(), json!(""));
-            }
+            match instead(name, job) {
+                Some(value) => variables.insert(name.clone(), json!(value)),
+                None => variables.remove(name),
+            };
         }
         if variables.is_empty() {
             merged.remove("env");
         }
     }
-    if competing.variables.iter().any(|name| needed(name)) {
+    if competing.variables.iter().any(|name| instead(name, job).is_none()) {
         plan.set.push((MANAGED_BY_HOST.into(), "1".into()));
     }
 }
 
-/// Whether kage itself sets the variable for this run.
-fn is_ours(name: &str, job: &Job<'_>) -> bool {
-    let carries = matches!(job.grant, Grant::Secret(kind, deliver) if kind.carrier(deliver) == name);
-    carries || job.own_env.contains_key(name)
+/// What the run's settings say instead of a competing value: that there is none, or the subscription's own.
+/// `None` is what kage has put into the environment and the settings must keep silent about.
+fn instead<'a>(name: &str, job: &'a Job<'_>) -> Option<&'a str> {
+    let own = job.own_env.get(name).map(String::as_str);
+    match job.grant {
+        Grant::Home(_) => Some(own.unwrap_or_default()),
+        Grant::Secret(kind, deliver) if own.is_some() || kind.carrier(deliver) == name => None,
+        Grant::Secret(..) => Some(""),
+    }
+}
+
+/// Whether the run's settings hold values of the config.
+fn restates(competing: &Competing, job: &Job<'_>) -> bool {
+    competing.variables.iter().any(|name| instead(name, job).is_some_and(|value| !value.is_empty()))
 }
 
 /// A program that may start the agent gets no arguments, so only the environment can be arranged.
 pub(super) fn guard_other_program(job: &Job<'_>, config: &Path, plan: &mut LaunchPlan) {
     let competing = Competing::find(job, config);
-    if let Some(file) = competing.helper {
-        plan.warnings.push(format!(
-            "`{HELPER}` in {} beats this subscription where the program starts claude; \
-             run claude itself through kage exec, which switches it off",
-            file.display()
-        ));
-    } else if !competing.variables.is_empty() {
-        plan.set.push((MANAGED_BY_HOST.into(), "1".into()));
-    }
+    let login = matches!(job.grant, Grant::Home(_));
+    let winner = match &competing.helper {
+        Some(file) => format!("`{HELPER}` in {}", file.display()),
+        None if competing.variables.is_empty() => return,
+        None if login => format!("{} of the project's settings", listed(&competing.variables)),
+        None => return plan.set.push((MANAGED_BY_HOST.into(), "1".into())),
+    };
+    plan.warnings.push(format!(
+        "{winner} would beat this subscription where the program starts claude; \
+         run claude itself through kage exec, which switches it off"
+    ));
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn warn_of_managed(job: &Job<'_>, plan: &mut LaunchPlan) {
@@ -158,9 +175,12 @@ fn warn_of_managed(job: &Job<'_>, plan: &mut LaunchPlan) {
     }
 }
 
-/// A settings file as an object; one that is missing or broken is none, as it is to the agent.
+/// A settings file as an object; one that is missing or broken is none, as it is to the agent. A byte
+/// order mark, which editors of other systems leave, does not break it.
 fn read(file: &Path) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&fs::read(file).ok()?).ok()? {
+    let bytes = fs::read(file).ok()?;
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    match serde_json::from_slice(text).ok()? {
         Value::Object(settings) => Some(settings),
         _ => None,
     }

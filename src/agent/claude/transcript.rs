@@ -40,12 +40,29 @@ pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
     sessions.max().map(|(_, id)| id)
 }
 
-/// The name of a directory's folder: what is neither letter nor digit becomes `-`.
+/// The longest name of a folder; a longer one is cut there and ends in a hash of the whole path.
+const LONGEST_SLUG: usize = 200;
+
+/// The name of a directory's folder: what is neither letter nor digit becomes `-`. The agent counts in
+/// UTF-16, so that a letter outside the basic plane becomes two.
 fn slug(cwd: &Path) -> String {
-    cwd.to_string_lossy()
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
-        .collect()
+    let path = cwd.to_string_lossy();
+    let units = path.encode_utf16().map(|unit| u8::try_from(unit).map_or('-', char::from));
+    let slug: String =
+        units.map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    if slug.len() <= LONGEST_SLUG { slug } else { format!("{}-{}", &slug[..LONGEST_SLUG], hash(&path)) }
+}
+
+/// The agent's hash of a path: 31 times the former one plus the next UTF-16 unit, in 32 bits, in base 36.
+fn hash(path: &str) -> String {
+    let sum = path.encode_utf16().fold(0i32, |sum, unit| sum.wrapping_mul(31).wrapping_add(unit.into()));
+    let mut rest = sum.unsigned_abs();
+    let mut digits = Vec::new();
+    while rest > 0 || digits.is_empty() {
+        digits.extend(char::from_digit(rest % 36, 36));
+        rest /= 36;
+    }
+    digits.iter().rev().collect()
 }
 
 /// The files of a session that exist, its own first.

@@ -1,0 +1,21 @@
+//! The real Claude Code under `kage exec`, against a provider on the loopback of a network namespace.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/provider.rs"]
+mod provider;
+mod support;
+
+#[path = "claude/credential.rs"]
+mod credential;
+#[path = "claude/limits.rs"]
+mod limits;
+#[path = "claude/scene.rs"]
+mod scene;
+#[path = "claude/session.rs"]
+mod session;
+#[path = "claude/settings.rs"]
+mod settings;

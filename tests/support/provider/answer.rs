@@ -1,0 +1,231 @@
+//! What the stand-in of the Messages API answers: a table of refusals, one of rate limit headers, and
+//! messages, whole or streamed.
+
+use std::fmt::Display;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::Request;
+
+/// What is the same for every request.
+pub(super) struct Service {
+    pub five_hour_reset: i64,
+    pub seven_day_reset: i64,
+    /// The shell command of a tool call.
+    tool_command: String,
+}
+
+impl Service {
+    pub(super) fn new(tool_command: &str) -> Self {
+        let hour = now() / 3600 * 3600;
+        Self {
+            five_hour_reset: hour + 3 * 3600,
+            seven_day_reset: hour + 3 * 86_400,
+            tool_command: tool_command.to_owned(),
+        }
+    }
+
+    pub(super) fn answer(&self, request: &Request) -> Answer {
+        // One count for all providers, as usage is counted once per message id.
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = format!("fake{:08x}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        let behaviour = request.behaviour.as_str();
+        let known = |row: &'static str| row.strip_prefix(behaviour)?.strip_prefix(' ');
+        let mut answer = match REFUSALS.lines().find_map(known) {
+            _ if request.method == "HEAD" => Answer::json(200, ""),
+            _ if request.path.starts_with("/v1/messages/count_tokens") => {
+                Answer::json(200, json!({"input_tokens": 123}))
+            }
+            _ if !request.is_message() => Answer::error("404 not_found_error Not found"),
+            Some(refusal) => Answer::error(refusal),
+            None if behaviour == "hang" => Answer::json(0, ""),
+            None if quota(behaviour).is_some() => self.message(request, &serial),
+            None => Answer::error("400 invalid_request_error unknown behaviour"),
+        };
+        answer.put("request-id", format!("req_{serial}"));
+        self.limit(&mut answer, behaviour);
+        answer
+    }
+
+    /// Adds the rate limit headers, without those for API keys that no agent reads.
+    fn limit(&self, answer: &mut Answer, behaviour: &str) {
+        let (five_hour, seven_day) = (self.five_hour_reset, self.seven_day_reset);
+        for (name, value) in quota(behaviour).into_iter().flatten() {
+            let name = name.replace('*', "anthropic-ratelimit-unified-");
+            match value {
+                "-" => {}
+                "5h" => answer.put(&name, five_hour),
+                "7d" => answer.put(&name, seven_day),
+                "to-5h" => answer.put(&name, five_hour - now()),
+                "to-7d" => answer.put(&name, seven_day - now()),
+                _ => answer.put(&name, value),
+            }
+        }
+    }
+
+    fn message(&self, request: &Request, serial: &str) -> Answer {
+        let text = format!("Hello from the provider ({}).", request.behaviour);
+        let mut content = vec![json!({"type": "text", "text": text})];
+        let mut stop = "end_turn";
+        if request.behaviour == "tool" {
+            stop = "tool_use";
+            let input = json!({"command": self.tool_command, "description": "Run a test command"});
+            let id = format!("toolu_{serial}");
+            content.push(json!({"type": "tool_use", "id": id, "name": "Bash", "input": input}));
+        }
+        let mut message = json!({
+            "id": format!("msg_{serial}"), "type": "message", "role": "assistant",
+            "model": request.body["model"], "content": [],
+            "stop_reason": stop, "stop_sequence": null,
+            "usage": {
+                "input_tokens": 12, "cache_creation_input_tokens": 1000,
+                "cache_read_input_tokens": 2000, "output_tokens": 34,
+            },
+        });
+        if request.body["stream"] == true {
+            return Answer::stream(message, content, &request.behaviour);
+        }
+        message["content"] = content.into();
+        Answer::json(200, message)
+    }
+}
+
+/// What a wish comes to after `earlier` message requests with the same credential.
+pub(super) fn behaviour(wish: &str, earlier: usize) -> &str {
+    match (wish.strip_prefix("tool+"), wish.rsplit_once('+')) {
+        (Some(_), _) if earlier == 0 => "tool",
+        (Some(later), _) => behaviour(later, earlier - 1),
+        (_, Some((_, count))) if count.parse().is_ok_and(|count: usize| earlier < count) => "ok",
+        (_, Some((later, _))) => later,
+        _ => wish,
+    }
+}
+
+/// Behaviour, HTTP status, error type, message.
+const REFUSALS: &str = "\
+429five    429 rate_limit_error This request would exceed your account's rate limit. Please try again later.
+429seven   429 rate_limit_error This request would exceed your account's rate limit. Please try again later.
+429opus    429 rate_limit_error This request would exceed your account's rate limit. Please try again later.
+429over    429 rate_limit_error This request would exceed your account's rate limit. Please try again later.
+429key     429 rate_limit_error This request would exceed the rate limit for your organization of 50 requests per minute.
+429long    429 rate_limit_error This request would exceed the rate limit for your organization of 30,000 input tokens per minute.
+429bare    429 rate_limit_error Error
+529        529 overloaded_error Overloaded
+500        500 api_error Internal server error
+401key     401 authentication_error invalid x-api-key
+401expired 401 authentication_error OAuth token has expired. Please obtain a new token or refresh your existing token.
+401revoked 403 permission_error OAuth token has been revoked. Please obtain a new token.
+403        403 permission_error Your account does not have permission to use this model.
+403noauth  403 permission_error OAuth authentication is currently not allowed for this organization.
+credit     400 invalid_request_error Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.";
+
+/// The names and values that `QUOTAS` has for a behaviour.
+fn quota(behaviour: &str) -> Option<impl Iterator<Item = (&'static str, &'static str)>> {
+    let behaviour = match behaviour {
+        "tool" | "midoverload" | "midlimit" | "midcut" => "ok",
+        _ => behaviour,
+    };
+    let mut rows = QUOTAS.lines().map(str::split_whitespace);
+    let names = rows.next()?.skip(1);
+    let row = rows.find_map(|mut row| (row.next() == Some(behaviour)).then_some(row));
+    Some(names.zip(row?))
+}
+
+/// Rate limit headers, `*` being `anthropic-ratelimit-unified-`; the values `-`, `5h`, `7d` and
+/// `to-5h`, `to-7d` are no header, the end of a window and the seconds until then.
+const QUOTAS: &str = "\
+behaviour *status         *representative-claim *5h-status      *5h-utilization *5h-surpassed-threshold *7d-status      *7d-utilization *7d-surpassed-threshold *overage-status *overage-disabled-reason *reset *5h-reset *7d-reset *overage-reset retry-after
+ok        allowed         five_hour             allowed         0.42            -                       allowed         0.17            -                       rejected        org_level_disabled       5h     5h        7d        -              -
+warn      allowed_warning five_hour             allowed_warning 0.92            0.9                     allowed         0.17            -                       rejected        org_level_disabled       5h     5h        7d        -              -
+warn7     allowed_warning seven_day             allowed         0.42            -                       allowed_warning 0.81            0.75                    rejected        org_level_disabled       7d     5h        7d        -              -
+overage   rejected        five_hour             rejected        1.0             -                       allowed         0.17            -                       allowed         -                        5h     5h        7d        7d             -
+429five   rejected        five_hour             rejected        1.0             -                       allowed         0.17            -                       rejected        org_level_disabled       5h     5h        7d        -              to-5h
+429over   rejected        five_hour             rejected        1.0             -                       allowed         0.17            -                       rejected        out_of_credits           5h     5h        7d        -              to-5h
+429seven  rejected        seven_day             allowed         0.42            -                       rejected        1.0             -                       rejected        org_level_disabled       7d     5h        7d        -              to-7d
+429opus   rejected        seven_day_opus        allowed         0.42            -                       allowed         0.6             -                       rejected        org_level_disabled       7d     5h        7d        -              to-7d
+plain     -               -                     -               -               -                       -               -               -                       -               -                        -      -         -         -              -
+429key    -               -                     -               -               -                       -               -               -                       -               -                        -      -         -         -              1
+429long   -               -                     -               -               -                       -               -               -                       -               -                        -      -         -         -              3600";
+
+pub(super) struct Answer {
+    /// 0 is no answer at all.
+    pub status: u16,
+    headers: String,
+    text: String,
+}
+
+impl Answer {
+    fn json(status: u16, body: impl Display) -> Self {
+        let headers = "content-type: application/json\r\n".to_owned();
+        Self { status, headers, text: body.to_string() }
+    }
+
+    /// Takes HTTP status, error type and message in one line.
+    fn error(refusal: &str) -> Self {
+        let mut words = refusal.trim_start().splitn(3, ' ');
+        let status = words.next().and_then(|status| status.parse().ok());
+        let error = json!({"type": words.next(), "message": words.next()});
+        let body = json!({"type": "error", "error": error});
+        Answer::json(status.expect("a refusal starts with its status"), body)
+    }
+
+    /// Streams a message; a `mid*` behaviour breaks off before its text has ended.
+    fn stream(mut message: Value, content: Vec<Value>, behaviour: &str) -> Self {
+        let end = json!({"stop_reason": message["stop_reason"].take()});
+        let usage = json!({"output_tokens": message["usage"]["output_tokens"].take()});
+        message["usage"]["output_tokens"] = json!(1);
+        let mut events = vec![json!({"type": "message_start", "message": message})];
+        for (index, mut block) in content.into_iter().enumerate() {
+            let delta = if block["type"] == "text" {
+                let text = mem::replace(&mut block["text"], json!(""));
+                json!({"type": "text_delta", "text": text})
+            } else {
+                let input = mem::replace(&mut block["input"], json!({})).to_string();
+                json!({"type": "input_json_delta", "partial_json": input})
+            };
+            events.extend([
+                json!({"type": "content_block_start", "index": index, "content_block": block}),
+                json!({"type": "content_block_delta", "index": index, "delta": delta}),
+                json!({"type": "content_block_stop", "index": index}),
+            ]);
+        }
+        events.push(json!({"type": "message_delta", "delta": end, "usage": usage}));
+        events.push(json!({"type": "message_stop"}));
+        let error = match behaviour {
+            "midoverload" => json!({"type": "overloaded_error", "message": "Overloaded"}),
+            "midlimit" => json!({"type": "rate_limit_error", "message": "Rate limited"}),
+            _ => Value::Null,
+        };
+        if behaviour.starts_with("mid") {
+            events.truncate(3);
+        }
+        if !error.is_null() {
+            events.push(json!({"type": "error", "error": error}));
+        }
+        let mut text = String::new();
+        for event in events {
+            let kind = event["type"].as_str().unwrap_or_default();
+            text += &format!("event: {kind}\ndata: {event}\n\n");
+        }
+        let headers = "content-type: text/event-stream\r\n".to_owned();
+        Self { status: 200, headers, text }
+    }
+
+    fn put(&mut self, name: &str, value: impl Display) {
+        self.headers += &format!("{name}: {value}\r\n");
+    }
+
+    pub(super) fn to_http(&self) -> String {
+        let (status, headers, text) = (self.status, &self.headers, &self.text);
+        let end = format!("connection: close\r\ncontent-length: {}\r\n", text.len());
+        format!("HTTP/1.1 {status} \r\n{headers}{end}\r\n{text}")
+    }
+}
+
+fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    elapsed.as_secs().cast_signed()
+}
