@@ -1,0 +1,111 @@
+//! Order: what comes first among the eligible, and whose turn it is.
+
+use std::collections::BTreeMap;
+
+use crate::pool::route::Tier;
+use crate::pool::{State, Strategy, Subscription};
+
+use super::Exclusion;
+
+/// How many runs a subscription can be behind or ahead of its share; more is forgotten.
+const MOST_OWED: i64 = 3;
+
+/// What of a candidate decides before turns do; equal classes take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Class {
+    pub(super) tier: Tier,
+    pub(super) near_limit: bool,
+    pub(super) not_preferred: bool,
+    /// The strategy's own key, lower first.
+    pub(super) merit: (u64, u8),
+}
+
+/// An eligible subscription with all that orders it.
+pub(super) struct Eligible<'a> {
+    pub(super) subscription: &'a Subscription,
+    pub(super) class: Class,
+    pub(super) overruled: Option<Exclusion>,
+    pub(super) running: u32,
+    pub(super) credit: i64,
+    pub(super) utilization: Option<f64>,
+    pub(super) recent_tokens: u64,
+}
+
+impl Eligible<'_> {
+    fn weight(&self) -> i64 {
+        i64::from(self.subscription.priority.max(1))
+    }
+
+    /// What the order goes by: `0 running, priority 150`.
+    pub(super) fn merits(&self, strategy: Strategy) -> String {
+        let kept = if self.class.not_preferred { "" } else { "it ran this conversation last, " };
+        let fallback = if self.class.tier == Tier::Fallback { "fallback, " } else { "" };
+        let near = if self.class.near_limit { "near a limit, " } else { "" };
+        let used = match (strategy, self.utilization) {
+            (Strategy::LeastUsed, Some(part)) => format!("{:.0} % used, ", part * 100.0),
+            (Strategy::LeastUsed, None) => format!("{} tokens in 5 hours, ", self.recent_tokens),
+            _ => String::new(),
+        };
+        let Self { running, subscription, .. } = self;
+        format!("{kept}{fallback}{near}{used}{running} running, priority {}", subscription.priority)
+    }
+}
+
+/// Orders the eligible: by class; of a class those that lag a whole run behind their share before the others
+/// and those that are a whole run ahead of it behind them; then whoever runs fewest for its weight; then by
+/// turn.
+///
+/// Without the first of these a subscription whose runs happen to end sooner would be given more and more of
+/// them. Agents are counted in whole rounds (what the lightest of the class runs while all run their share),
+/// so that equal weights spread strictly and unequal ones keep their proportion also when few run at once.
+pub(super) fn rank(strategy: Strategy, eligible: &mut [Eligible<'_>]) {
+    let all_measured = eligible.iter().all(|one| one.utilization.is_some());
+    for one in &mut *eligible {
+        let standing = u8::MAX - one.subscription.priority;
+        one.class.merit = match (strategy, one.utilization) {
+            (Strategy::RoundRobin, _) => (0, 0),
+            (Strategy::Priority, _) => (0, standing),
+            (Strategy::LeastUsed, Some(utilization)) if all_measured => (thousandths(utilization), standing),
+            (Strategy::LeastUsed, _) => (one.recent_tokens, standing),
+        };
+    }
+    let mut classes: BTreeMap<Class, Round> = BTreeMap::new();
+    for one in &*eligible {
+        let round = classes.entry(one.class).or_insert(Round { lightest: one.weight(), whole: 0 });
+        round.lightest = round.lightest.min(one.weight());
+        round.whole += one.weight();
+    }
+    eligible.sort_by_cached_key(|one| {
+        let round = &classes[&one.class];
+        // A run more than its share costs a whole round of credit: -1 for a lag of more than one run, 1 for
+        // a lead of one or more, 0 between.
+        let ahead = (round.whole - one.credit).div_euclid(2 * round.whole);
+        let rounds = i64::from(one.running) * round.lightest / one.weight();
+        (one.class, ahead, rounds, -(one.credit + one.weight()), one.subscription.name.clone())
+    });
+}
+
+/// The weights of a class.
+struct Round {
+    lightest: i64,
+    whole: i64,
+}
+
+// A utilisation is 0.0-1.0 or a little above.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn thousandths(utilization: f64) -> u64 {
+    (utilization.max(0.0) * 1000.0).round() as u64
+}
+
+/// Smooth weighted round-robin among the class of the first: each is owed its weight, and the chosen pays
+/// for all. What is owed stays within a few runs, so that nobody who was away for long gets a burst of them.
+pub(super) fn take_turn(ranked: &[Eligible<'_>], state: &mut State) {
+    let class = ranked[0].class;
+    let peers: Vec<_> = ranked.iter().filter(|one| one.class == class).collect();
+    let round: i64 = peers.iter().map(|one| one.weight()).sum();
+    for (at, one) in peers.iter().enumerate() {
+        let known = state.subscriptions.entry(one.subscription.name.clone()).or_default();
+        let paid = if at == 0 { round } else { 0 };
+        known.credit = (known.credit + one.weight() - paid).clamp(-MOST_OWED * round, MOST_OWED * round);
+    }
+}
