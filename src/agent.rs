@@ -150,6 +150,8 @@ pub(crate) struct LaunchPlan {
     pub settings: Option<(PathBuf, String)>,
     /// Where the records of the attempt will be, where that is known.
     pub watch: Option<Watch>,
+    /// Keys of the agent's settings that would have won over the credential.
+    pub switched_off: Vec<String>,
     /// What kage could not arrange, for stderr.
     pub warnings: Vec<String>,
 }

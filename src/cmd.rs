@@ -13,7 +13,7 @@ use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
 use crate::config::{Config, closest};
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::paths::Paths;
 use crate::pool::{Moment, Name, Request};
 use crate::store::Store;
@@ -58,7 +58,6 @@ fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing
         let message = format!("`{agent}` is not an agent that kage knows");
         return Err(Failure::usage(message).hint(format!("known agents: {}", crate::agent::names())).into());
     }
-    warn_of_stranger(&standing, config);
     let request = Request {
         agent: agent.to_owned(),
         namespace: standing.namespace.clone(),
@@ -70,12 +69,12 @@ fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing
 }
 
 /// A namespace that nothing knows has no route and so reaches the whole pool: a mistyped one must be seen.
-fn warn_of_stranger(standing: &Standing, config: &Config) {
-    let Some(name) = &standing.namespace else { return };
+fn stranger(standing: &Standing, config: &Config) -> Option<String> {
+    let name = standing.namespace.as_ref()?;
     let known = || config.pool.routes.keys().chain(config.namespaces.keys());
-    if known().all(|key| key != name)
-        && let Some(near) = closest(name.as_str(), known().map(Name::as_str))
-    {
-        error::warn(format_args!("the namespace `{name}` has no route; did you mean `{near}`?"));
+    if known().any(|key| key == name) {
+        return None;
     }
+    let near = closest(name.as_str(), known().map(Name::as_str))?;
+    Some(format!("the namespace `{name}` has no route; did you mean `{near}`?"))
 }

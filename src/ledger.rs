@@ -25,7 +25,7 @@ pub(crate) struct Attempt<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<&'a Name>,
     pub level: Level,
-    pub cwd: &'a Path,
+    pub cwd: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<&'a str>,
     pub verdict: &'a str,
@@ -72,7 +72,7 @@ impl Ledger {
 
     /// The subscription that ran the last conversation in a directory.
     pub(crate) fn last_in(&self, cwd: &Path) -> Option<Name> {
-        self.last_row("\"session\"", |row| row.session.is_some() && row.cwd == cwd)
+        self.last_row("\"session\"", |row| row.session.is_some() && Path::new(&row.cwd) == cwd)
     }
 
     /// Looks back through this month and the one before it, parsing only lines that hold `word`.
@@ -103,5 +103,5 @@ fn is_torn(file: &File) -> io::Result<bool> {
 struct Row {
     subscription: Name,
     session: Option<String>,
-    cwd: PathBuf,
+    cwd: String,
 }

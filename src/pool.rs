@@ -22,7 +22,7 @@ pub(crate) use name::{Level, Name};
 pub(crate) use outcome::{Outcome, Scope, TokenCount, Usage, Verdict, Window};
 pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
-pub(crate) use settle::{Limits, Settled};
+pub(crate) use settle::Limits;
 pub(crate) use state::{Change, Lease, LeaseId, Limit, LimitKind, State, Status, SubscriptionState};
 
 /// The agent a subscription belongs to when none is named.

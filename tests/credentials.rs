@@ -93,3 +93,33 @@ fn a_move_that_cannot_be_written_down_leaves_the_secret_where_it_was() {
     assert!(!listed.contains("work"), "a secret that nothing uses: {listed}");
     assert_eq!(given(&sandbox, "work"), "sk-ant-oat01-printed");
 }
+
+#[test]
+fn a_subscription_with_a_pipe_can_move_to_a_login_directory() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let config = "home/.config/kage/config.toml";
+    let text = sandbox.read(config).replace("from = \"file\"", "from = \"file\", deliver = \"fd\"");
+    sandbox.config(&text);
+    let place = format!("home:{}", sandbox.path("home").display());
+    sandbox.kage(["sub", "credential", "work", "--credential", &place]).run().success();
+    assert!(!sandbox.read(config).contains("deliver"), "{}", sandbox.read(config));
+}
+
+#[test]
+fn a_new_subscription_does_not_inherit_the_limits_of_an_old_one() {
+    let sandbox = Sandbox::new();
+    sandbox.stand_in_claude().add_with("work", "work--429five", &[]);
+    sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(1);
+    sandbox.config("");
+    sandbox.add("work", &[]);
+    assert_eq!(sandbox.status_of("work")["status"], "active");
+}
+
+#[test]
+fn a_passphrase_that_is_not_used_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let add = sandbox.kage(["sub", "add", "other", "--credential", "file"]).env("KAGE_PASSPHRASE", "x");
+    add.stdin(&support::token("other")).run().success().mentions("the passphrase is not used for it");
+}

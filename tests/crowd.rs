@@ -179,3 +179,21 @@ fn equal_subscriptions_take_exact_turns() {
     assert_eq!(round.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{round:?}");
     assert!(order.chunks(4).all(|turn| turn == round), "{order:?}");
 }
+
+#[test]
+fn runs_with_merged_settings_leave_each_others_files_alone() {
+    let sandbox = pool(&[100; 4], &[]);
+    // The agent reads its settings late, when the next runs have begun.
+    sandbox.program("claude", "#!/bin/sh\nsleep 0.05\nfor word; do case $word in *.json) cat \"$word\" >/dev/null || exit 3;; esac; done\n");
+    sandbox.write("work/mine.json", "{\"env\":{\"ANTHROPIC_API_KEY\":\"sk-ant-api03-other\"}}");
+    let start = |_| {
+        let words = ["exec", "--quiet", "--", "claude", "--settings", "mine.json", "-p", "hi"];
+        let mut command = sandbox.kage(words).command;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<Child> = (0..100).map(start).collect();
+    let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    all_succeed(&outputs);
+    let left = std::fs::read_dir(sandbox.path("home/.local/state/kage/settings")).unwrap().count();
+    assert_eq!(left, 0, "a settings file stayed");
+}

@@ -99,3 +99,36 @@ fn arguments_arrive_as_they_were() {
     let args = ["exec", "--", "printf", "[%s]"].iter().chain(&odd);
     sandbox.kage(args).run().success().prints(&odd.map(|arg| format!("[{arg}]")).concat());
 }
+
+#[test]
+fn a_directory_whose_name_is_no_text_runs_like_any_other() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = pool_of_one();
+    let odd = sandbox.path("work").join(std::ffi::OsStr::from_bytes(b"a\xff"));
+    std::fs::create_dir(&odd).unwrap();
+    sandbox.kage(["exec", "--", "true"]).cwd(&odd).run().success().says("");
+}
+
+#[test]
+fn what_a_run_showed_is_kept_where_the_ledger_fails() {
+    let sandbox = Sandbox::new();
+    sandbox.stand_in_claude().add_with("work", "work--429five", &[]);
+    sandbox.write("home/.local/state/kage/usage", "a file where a directory should be");
+    let ran = sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(1);
+    ran.mentions("hit its 5-hour limit").mentions("this run is not in the ledger");
+    assert_eq!(sandbox.status_of("work")["status"], "rate_limited");
+    assert_eq!(sandbox.status_of("work")["running"], 0);
+}
+
+#[test]
+fn what_is_switched_off_in_the_agents_settings_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.stand_in_claude().add("work", &[]);
+    sandbox.write(
+        "home/.claude/settings.json",
+        r#"{"env":{"ANTHROPIC_BASE_URL":"http://mine"},"apiKeyHelper":"x"}"#,
+    );
+    let ran = sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().success();
+    ran.says("kage: switched off in the agent's settings for this run: ANTHROPIC_BASE_URL, apiKeyHelper\n");
+    sandbox.kage(["exec", "-q", "--", "claude", "-p", "hi"]).run().success().says("");
+}

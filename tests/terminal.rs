@@ -59,6 +59,32 @@ fn a_credential_typed_at_the_terminal_is_not_shown() {
 }
 
 #[test]
+fn an_interrupt_at_the_credential_prompt_leaves_the_terminal_as_it_was() {
+    let sandbox = Sandbox::new();
+    // Not from an interactive shell: that would put the terminal right itself.
+    let kage = support::kage().display().to_string();
+    let line = format!("trap : INT; '{kage}' sub add work --credential file; stty -a >modes");
+    let mut script = at_a_terminal(sandbox.call("/bin/sh".as_ref(), ["-c", &line]));
+    script.exp_string("(not shown): ").unwrap();
+    script.send_control('c').unwrap();
+    script.exp_eof().unwrap();
+    let modes = sandbox.read("work/modes");
+    assert!(modes.split_whitespace().any(|mode| mode == "echo"), "{modes}");
+}
+
+#[test]
+fn a_typed_credential_is_not_shown_either_where_stderr_goes_to_a_file() {
+    let sandbox = Sandbox::new();
+    let line = format!("'{}' sub add work --credential file 2>errors", support::kage().display());
+    let mut add = at_a_terminal(sandbox.call("/bin/sh".as_ref(), ["-c", &line]));
+    add.exp_string("(not shown): ").unwrap();
+    add.send_line(&token("typed")).unwrap();
+    let shown = add.exp_eof().unwrap();
+    assert!(!shown.contains("sk-ant"), "{shown}");
+    assert!(sandbox.read("work/errors").contains("added `work`"));
+}
+
+#[test]
 fn remove_asks_and_no_is_the_default() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);

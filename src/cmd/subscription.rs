@@ -2,6 +2,7 @@
 
 mod add;
 mod credential;
+mod prompt;
 mod remove;
 mod route;
 mod settings;

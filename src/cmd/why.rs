@@ -2,14 +2,18 @@
 
 use anyhow::Result;
 
-use super::{Desk, request};
+use super::{Desk, request, stranger};
 use crate::cli;
+use crate::error;
 use crate::pool::explain;
 use crate::report;
 
 pub(super) fn run(args: &cli::Why) -> Result<()> {
     let desk = Desk::open()?;
-    let (request, _) = request(&args.ask, &args.agent, &desk.config)?;
+    let (request, standing) = request(&args.ask, &args.agent, &desk.config)?;
+    if let Some(stranger) = stranger(&standing, &desk.config) {
+        error::warn(stranger);
+    }
     let candidates = explain(&desk.config.pool, &desk.store.read()?, &request, &desk.moment());
     if args.form.json {
         report::print_json(&report::why_json(&candidates))

@@ -1,5 +1,8 @@
 //! Edits of the config that keep its comments and layout. The result is checked whole before it is written.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
@@ -42,13 +45,21 @@ impl<'a> Edit<'a> {
             return Ok(());
         }
         // In a repository of dotfiles the config is a link, which must stay one.
-        let file = self.paths.config.canonicalize().unwrap_or_else(|_| self.paths.config.clone());
+        let file = linked(&self.paths.config);
         if let Some(parent) = file.parent() {
             files::make_private_dir(parent)?;
         }
         files::replace(&file, edited.as_bytes(), Durability::Machine)
             .with_context(|| format!("could not write {}", file.display()))
     }
+}
+
+/// Where a link leads, also to a file that is not there yet.
+fn linked(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (fs::read_link(path), path.parent()) {
+        (Ok(link), Some(parent)) => parent.join(link),
+        _ => path.to_owned(),
+    })
 }
 
 /// Edits the config and nothing else. Nothing is written where `change` fails, or where the result is no

@@ -247,6 +247,18 @@ priority = 10 # low
     }
 
     #[test]
+    fn a_link_to_a_config_that_is_not_there_yet_is_followed() {
+        let (dir, mut paths) = places("");
+        fs::remove_file(&paths.config).unwrap();
+        let link = dir.path().join("link.toml");
+        std::os::unix::fs::symlink("config/config.toml", &link).unwrap();
+        paths.config = link.clone();
+        edit(&paths, |draft| draft.add(&name("a"))).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&link).unwrap(), "[subscriptions.pool.a]\n");
+    }
+
+    #[test]
     fn a_new_config_is_made_of_what_is_needed() {
         let (_dir, paths) = places("");
         fs::remove_file(&paths.config).unwrap();

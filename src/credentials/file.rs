@@ -11,7 +11,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::Backend;
 use super::envelope::{Envelope, KeyForm};
 use super::key::{self, Key};
-use crate::error::{Failure, Status};
+use crate::error::{self, Failure, Status};
 use crate::files::{self, Durability, LOCK_PATIENCE, Lock};
 use crate::paths::Paths;
 use crate::pool::Name;
@@ -73,7 +73,15 @@ impl EncryptedFile {
     fn update<T>(&self, edit: impl FnOnce(&mut Secrets) -> T) -> Result<T> {
         let _lock = Lock::acquire(&files::sibling(&self.path, ".lock"), LOCK_PATIENCE)?;
         let (mut secrets, form, key) = match self.open()? {
-            Some(opened) => opened,
+            Some(opened) => {
+                if opened.1 == KeyForm::Identity && key::has_passphrase() {
+                    let (file, key) = (self.path.display(), self.identity.display());
+                    error::warn(format_args!(
+                        "{file} is sealed with {key}; the passphrase is not used for it"
+                    ));
+                }
+                opened
+            }
             None => {
                 let (form, key) = key::fresh(&self.identity)?;
                 (Secrets::default(), form, key)

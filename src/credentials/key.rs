@@ -88,6 +88,12 @@ fn derive(form: &KeyForm, passphrase: &Secret) -> Result<Key> {
     Ok(key)
 }
 
+/// Whether one of the three variables is set.
+pub(super) fn has_passphrase() -> bool {
+    let is_set = |variable| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    [PASSPHRASE, PASSPHRASE_FILE, PASSPHRASE_COMMAND].into_iter().any(is_set)
+}
+
 /// The passphrase from the first of three variables that is set.
 fn passphrase() -> Result<Option<Secret>> {
     let set = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty());

@@ -33,32 +33,22 @@ impl From<&Pool> for Limits {
     }
 }
 
-/// What settling changed, for the one line that tells the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settled {
-    pub subscription: Name,
-    pub change: Option<Change>,
-}
-
 impl State {
-    /// Releases a lease and books its outcome. `None` where the lease was reaped or settled before:
-    /// an outcome is never booked twice.
+    /// Releases a lease and books its outcome. The outcome counts also where the lease is gone: a kage that
+    /// does not see this one's process (in another container) takes it for dead.
     pub(crate) fn settle(
         &mut self,
-        id: &LeaseId,
+        lease: &Lease,
         outcome: &Outcome,
         limits: Limits,
         moment: &Moment,
-    ) -> Option<Settled> {
-        let at = self.leases.iter().position(|lease| lease.id == *id)?;
-        let lease = self.leases.remove(at);
+    ) -> Option<Change> {
+        self.release(&lease.id);
         let known = self.subscriptions.entry(lease.subscription.clone()).or_default();
         known.book(outcome, limits, moment);
-        let change = known.apply(outcome, &lease, limits, moment.now);
-        if let Some(change) = &change {
-            known.record(change.clone());
-        }
-        Some(Settled { subscription: lease.subscription, change })
+        let change = known.apply(outcome, lease, limits, moment.now)?;
+        known.record(change.clone());
+        Some(change)
     }
 
     /// Releases a lease whose agent never started.
@@ -149,13 +139,18 @@ impl SubscriptionState {
     /// (`kage exec -- true`) proves nothing, but ends a sickness whose time-out is over: it was the probe.
     fn succeed(&mut self, answered: bool, lease: &Lease, now: Timestamp) -> Option<Change> {
         let was = (self.sickness.is_some(), self.limits.len());
-        if let Some(sickness) = &self.sickness
-            && ((answered && lease.since >= sickness.since) || sickness.until <= now)
-        {
-            self.recover();
+        if let Some(sickness) = &self.sickness {
+            if answered && lease.since >= sickness.since {
+                self.recover();
+            } else if sickness.until <= now {
+                self.sickness = None; // the strikes stay: nothing has disproved them
+            }
         }
         if answered {
             (self.failures, self.repeats) = (0, 0);
+            if self.sickness.is_none() {
+                self.strikes = 0;
+            }
             self.limits.retain(|limit| lease.since < limit.since || limit.scope != Scope::All);
         }
         let better = was != (self.sickness.is_some(), self.limits.len());
@@ -170,8 +165,7 @@ impl SubscriptionState {
 
     fn recover(&mut self) {
         self.sickness = None;
-        self.failures = 0;
-        self.repeats = 0;
+        (self.failures, self.strikes, self.repeats) = (0, 0, 0);
     }
 
     /// Adds a limit, or moves the deadline of the one that is there; never to an earlier time.
@@ -207,14 +201,14 @@ impl SubscriptionState {
         most: SignedDuration,
         now: Timestamp,
     ) -> Change {
-        let (strikes, known_until) =
-            self.sickness.as_ref().map_or((0, now), |sickness| (sickness.strikes, sickness.until));
+        let known_until = self.sickness.as_ref().map_or(now, |sickness| sickness.until);
         // Runs that were under way together are one strike.
-        let again = strikes == 0 || known_until <= now;
-        let strikes = if again { strikes + 1 } else { strikes };
-        let until = (now + doubled(first, strikes - 1, most)).max(known_until);
+        if known_until <= now {
+            self.strikes = self.strikes.saturating_add(1);
+        }
+        let until = (now + doubled(first, self.strikes.saturating_sub(1), most)).max(known_until);
         let reason = reason.to_owned();
-        self.sickness = Some(Sickness { reason: reason.clone(), since: now, until, strikes });
+        self.sickness = Some(Sickness { reason: reason.clone(), since: now, until });
         let to = Status::Unhealthy { until }.word().to_owned();
         Change { at: now, to, until: Some(until), rule: rule.to_owned(), evidence: Some(reason) }
     }

@@ -1,7 +1,6 @@
 //! What every kage process on this machine shares: limits, health, leases, turns and today's totals.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -67,6 +66,9 @@ pub(crate) struct SubscriptionState {
     /// Failures of the account in a row that are not yet a sickness.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub failures: u32,
+    /// Sicknesses in a row; each doubles the time-out.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub strikes: u32,
     /// Limits in a row that came without a reset time; each doubles the wait.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub repeats: u32,
@@ -211,8 +213,6 @@ pub(crate) struct Sickness {
     pub since: Timestamp,
     /// After this one run may try again, alone.
     pub until: Timestamp,
-    /// How often in a row; each doubles the time-out.
-    pub strikes: u32,
 }
 
 /// Totals of one local day.
@@ -266,6 +266,7 @@ pub(crate) struct Lease {
     pub session: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pane: Option<String>,
-    pub cwd: PathBuf,
+    /// As it is shown: a directory's name need not be text.
+    pub cwd: String,
     pub since: Timestamp,
 }

@@ -16,8 +16,8 @@ use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
 
-/// Starts the program. This is the one place where the secret is read, and it is wiped here: an agent may
-/// run for days, and kage beside it needs no secret.
+/// Starts the program. This is the one place where the secret is read, and kage's own copy ends here: an
+/// agent may run for days, and kage beside it needs no secret.
 pub(super) fn spawn(
     program: &Program,
     plan: &LaunchPlan,

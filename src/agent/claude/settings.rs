@@ -104,7 +104,9 @@ pub(super) fn neutralise(conversation: &Conversation, job: &Job<'_>, config: &Pa
 }
 
 fn switch_off(competing: &Competing, job: &Job<'_>, merged: &mut Map<String, Value>, plan: &mut LaunchPlan) {
+    plan.switched_off.extend(competing.variables.iter().cloned());
     if competing.helper.is_some() {
+        plan.switched_off.push(HELPER.to_owned());
         merged.insert(HELPER.into(), json!(""));
     }
     let variables = merged.entry("env").or_insert_with(|| json!({}));

@@ -112,39 +112,23 @@ struct Row {
 struct Message {
     id: Option<String>,
     model: Option<String>,
-    usage: Option<RowUsage>,
+    /// As it comes: a number of another kind must not hide the row.
+    #[serde(default)]
+    usage: Value,
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct RowUsage {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_input_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_creation: Option<CacheCreation>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct CacheCreation {
-    ephemeral_5m_input_tokens: u64,
-    ephemeral_1h_input_tokens: u64,
-}
-
-impl RowUsage {
-    fn count(&self) -> TokenCount {
-        let long = self.cache_creation.as_ref().map_or(0, |cache| cache.ephemeral_1h_input_tokens);
-        let short = self.cache_creation.as_ref().map_or(0, |cache| cache.ephemeral_5m_input_tokens);
-        TokenCount {
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-            cache_read_tokens: self.cache_read_input_tokens,
-            // The total counts where it is not told apart; the short-lived kind is the older one.
-            cache_write_5m_tokens: short.max(self.cache_creation_input_tokens.saturating_sub(long)),
-            cache_write_1h_tokens: long,
-        }
+/// The counts of an answer; what is missing or no whole number counts as none.
+fn count(usage: &Value) -> TokenCount {
+    let number = |path: &str| usage.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let long = number("/cache_creation/ephemeral_1h_input_tokens");
+    let short = number("/cache_creation/ephemeral_5m_input_tokens");
+    TokenCount {
+        input_tokens: number("/input_tokens"),
+        output_tokens: number("/output_tokens"),
+        cache_read_tokens: number("/cache_read_input_tokens"),
+        // The total counts where it is not told apart; the short-lived kind is the older one.
+        cache_write_5m_tokens: short.max(number("/cache_creation_input_tokens").saturating_sub(long)),
+        cache_write_1h_tokens: long,
     }
 }
 
@@ -187,9 +171,10 @@ impl Rows {
             }
             return;
         }
-        let Some(Message { id: Some(id), model: Some(model), usage: Some(usage) }) = row.message else {
+        let Some(Message { id: Some(id), model: Some(model), usage }) = row.message else { return };
+        if !usage.is_object() {
             return;
-        };
+        }
         if model.starts_with('<') {
             return; // `<synthetic>`: the agent's own words
         }
@@ -198,7 +183,7 @@ impl Rows {
                 error.answered_since = true;
             }
         }
-        self.answers.insert((id, row.request_id.unwrap_or_default()), (model, usage.count()));
+        self.answers.insert((id, row.request_id.unwrap_or_default()), (model, count(&usage)));
     }
 
     fn evidence(self) -> Evidence {

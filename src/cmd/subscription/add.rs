@@ -7,6 +7,7 @@ use crate::agent;
 use crate::cli::Add;
 use crate::config::edit;
 use crate::error::{self, Failure};
+use crate::files::Durability;
 use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
 
 /// Names that will say nothing in a table of five.
@@ -38,6 +39,8 @@ pub(super) fn run(args: Add) -> Result<()> {
         settings::write(draft, &name, &fields)?;
         draft.set(&name, "credential", Some(place))
     })?;
+    // Another subscription may have had this name, and its limits.
+    desk.store.update(Durability::Machine, |state| state.subscriptions.remove(&name))?;
     announce(&name, &source, &desk);
     Ok(())
 }

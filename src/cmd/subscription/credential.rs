@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::prompt;
 use super::{Desk, edit_with_secret, known};
 use crate::agent::{self, Agent};
 use crate::cli::{Credential as Args, SecretInput};
@@ -15,7 +16,7 @@ use crate::credentials;
 use crate::error::{self, Failure};
 use crate::files::Durability;
 use crate::paths::{Paths, expand_home};
-use crate::pool::{Credential, Name, Source};
+use crate::pool::{Credential, Delivery, Name, Source};
 use crate::report;
 use crate::secret::Secret;
 
@@ -51,7 +52,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let secret = obtain(&new, name, agent, &args.secret, &desk.paths)?;
     let moves = new != old.source;
     if moves {
-        let place = edit::credential(&Credential { source: new.clone(), deliver: old.deliver });
+        let place =
+            edit::credential(&Credential { source: new.clone(), deliver: delivery(&new, old.deliver) });
         edit_with_secret(&desk, name, &new, secret.as_ref(), |draft| {
             draft.set(name, "credential", Some(place))
         })?;
@@ -64,6 +66,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         leave(&old.source, name, &desk.paths);
     }
     Ok(())
+}
+
+/// A login directory has no secret to deliver.
+fn delivery(source: &Source, wanted: Delivery) -> Delivery {
+    if matches!(source, Source::Home(_)) { Delivery::Env } else { wanted }
 }
 
 /// A secret is in one place only. But the old place may be a keychain that cannot be reached, and to move
@@ -142,10 +149,10 @@ pub(super) fn obtain(
 }
 
 fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
-    let bytes = if !from_stdin && report::can_ask() {
+    // What is typed must not be shown, wherever kage's own words go.
+    let bytes = if !from_stdin && io::stdin().is_terminal() {
         error::say(format_args!("to get a credential, {}", agent.how_to_get()));
-        let typed = rpassword::prompt_password(format!("Credential for {name} (not shown): "));
-        typed.context("could not read the credential from the terminal")?.into_bytes()
+        prompt::hidden(&format!("Credential for {name} (not shown): "))?
     } else {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
         io::stdin().take(LONGEST).read_to_end(&mut bytes).context("could not read standard input")?;
@@ -166,15 +173,4 @@ fn check(secret: &Secret, agent: &dyn Agent, force: bool) -> Result<(), Failure>
     let message =
         format!("that does not look like a credential of {}: expected {}", agent.name(), agent.looks());
     Err(Failure::usage(message).hint(format!("{}; or --force", agent.how_to_get())))
-}
-
-/// Asks a yes-or-no question at the terminal; no is the default.
-pub(super) fn confirms(question: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("could not read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

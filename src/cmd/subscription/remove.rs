@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Desk, credential, known};
+use super::{Desk, known, prompt};
 use crate::cli::Remove;
 use crate::config::edit;
 use crate::credentials;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Remove) -> Result<()> {
                 .hint(format!("kage subscription remove {name} --force"))
                 .into());
         }
-        if !credential::confirms(&format!("Remove `{name}` and its secret?"))? {
+        if !prompt::confirms(&format!("Remove `{name}` and its secret?"))? {
             error::say("nothing removed");
             return Ok(());
         }

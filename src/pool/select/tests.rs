@@ -222,8 +222,7 @@ fn each_rule_excludes_and_says_so() {
     let mut spent = SubscriptionState::default();
     spent.requests.add(1, pool.rate_limit_window, moment().now);
     know(&mut state, "budget", spent);
-    let sickness =
-        Sickness { reason: "refused".into(), since: moment().now, until: in_minutes(9), strikes: 1 };
+    let sickness = Sickness { reason: "refused".into(), since: moment().now, until: in_minutes(9) };
     know(&mut state, "sick", SubscriptionState { sickness: Some(sickness), ..SubscriptionState::default() });
     let asked = Request {
         namespace: Some(name("ns")),
@@ -276,7 +275,7 @@ fn a_limit_of_one_model_excludes_only_requests_for_it_and_ranks_others_last() {
 #[test]
 fn after_its_time_out_an_unhealthy_one_is_tried_by_one_run_alone() {
     let pool = pool(&[("a", 100)]);
-    let sickness = Sickness { reason: "x".into(), since: moment().now, until: moment().now, strikes: 1 };
+    let sickness = Sickness { reason: "x".into(), since: moment().now, until: moment().now };
     let sick = SubscriptionState { sickness: Some(sickness), ..SubscriptionState::default() };
     let mut state = State::default();
     know(&mut state, "a", sick.clone());

@@ -16,9 +16,8 @@ const LIMITS: Limits = Limits { cooldown: SignedDuration::from_mins(5), window: 
 
 /// A run that starts at one minute and settles at another.
 fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: u64) -> Option<Change> {
-    let id = LeaseId(format!("{began}-{ends}"));
-    state.leases.push(Lease {
-        id: id.clone(),
+    let lease = Lease {
+        id: LeaseId(format!("{began}-{ends}")),
         pid: 1,
         started: 1,
         subscription: name(),
@@ -29,12 +28,13 @@ fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: 
         pane: None,
         cwd: "/".into(),
         since: at(began).now,
-    });
+    };
+    state.leases.push(lease.clone());
     let count = TokenCount { input_tokens: 12, output_tokens: 34, ..TokenCount::default() };
     let models = (requests > 0).then(|| ("sonnet".to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
     let usage = Usage { requests, models };
     let outcome = Outcome { verdict, usage, rule: "transcript", evidence: Some("seen".into()) };
-    state.settle(&id, &outcome, LIMITS, &at(ends)).expect("the lease is there").change
+    state.settle(&lease, &outcome, LIMITS, &at(ends))
 }
 
 fn usage_limit(window: &str, long: bool, resets_at: Option<i64>) -> Verdict {
@@ -147,8 +147,8 @@ fn runs_that_were_refused_together_are_one_strike() {
     for ends in [1, 2, 3] {
         settle(&mut state, 0, ends, Verdict::AuthRejected, 0);
     }
-    let sickness = state.of(&name()).sickness.unwrap();
-    assert_eq!((sickness.strikes, sickness.until), (1, at(63).now));
+    let known = state.of(&name());
+    assert_eq!((known.strikes, known.sickness.unwrap().until), (1, at(63).now));
 }
 
 #[test]
@@ -222,12 +222,30 @@ fn tokens_count_for_today_and_requests_for_the_window() {
 }
 
 #[test]
-fn an_outcome_is_booked_once() {
+fn an_outcome_counts_also_where_the_lease_is_gone() {
     let mut state = State::default();
-    settle(&mut state, 0, 1, Verdict::Succeeded, 1);
-    let outcome =
-        Outcome { verdict: Verdict::Succeeded, usage: Usage::default(), rule: "exit", evidence: None };
-    assert_eq!(state.settle(&LeaseId("0-1".into()), &outcome, LIMITS, &at(2)), None);
+    settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
+    let mut reaped = State::default();
+    reaped.leases.clear();
+    let gone = |state: &mut State| {
+        let change = settle(state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
+        state.leases.clear();
+        change
+    };
+    assert_eq!(gone(&mut reaped).unwrap().to, "rate_limited");
+    assert_eq!(until(&reaped), until(&state));
+}
+
+#[test]
+fn a_probe_that_proves_nothing_does_not_forget_the_strikes() {
+    let mut state = State::default();
+    settle(&mut state, 0, 0, Verdict::AuthRejected, 0);
+    settle(&mut state, 60, 61, Verdict::Succeeded, 0);
+    let change = settle(&mut state, 62, 62, Verdict::AuthRejected, 0).unwrap();
+    assert_eq!(change.until, Some(at(62 + 120).now));
+    settle(&mut state, 200, 201, Verdict::Succeeded, 1);
+    let change = settle(&mut state, 202, 202, Verdict::AuthRejected, 0).unwrap();
+    assert_eq!(change.until, Some(at(202 + 60).now));
 }
 
 #[test]

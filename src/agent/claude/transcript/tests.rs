@@ -135,6 +135,19 @@ fn overage_and_throttling_are_no_usage_limit() {
 }
 
 #[test]
+fn odd_numbers_do_not_hide_a_row() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    let mut odd = limit(AFTER, "five_hour");
+    odd["message"]["usage"] = json!({ "input_tokens": null, "output_tokens": 1.5 });
+    let mut half = answer(AFTER, "m1", 3);
+    half["message"]["usage"]["input_tokens"] = Value::Null;
+    scene.append(&main_file(), &[odd, half]);
+    let evidence = read(&watch);
+    assert_eq!((evidence.errors.len(), evidence.usage.total().tokens()), (1, 3));
+}
+
+#[test]
 fn broken_and_unknown_rows_are_skipped() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);

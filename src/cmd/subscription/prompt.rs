@@ -1,0 +1,40 @@
+//! Asking at the terminal: for a secret without showing it, and yes or no.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+
+/// Asks for a secret. A ^C at this point, where the terminal shows nothing, must not leave it like that.
+pub(super) fn hidden(question: &str) -> Result<Vec<u8>> {
+    let terminal = File::open("/dev/tty").context("could not open the terminal")?;
+    let shown = tcgetattr(&terminal).context("could not ask the terminal for its modes")?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    let answered = signals.handle();
+    let guard = thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let _ = tcsetattr(&terminal, OptionalActions::Now, &shown);
+            let _ = low_level::emulate_default_handler(signal);
+        }
+    });
+    let typed = rpassword::prompt_password(question);
+    answered.close();
+    let _ = guard.join();
+    Ok(typed.context("could not read from the terminal")?.into_bytes())
+}
+
+/// Asks a yes-or-no question; no is the default, and the answer where nobody can be asked.
+pub(super) fn confirms(question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
