@@ -55,7 +55,8 @@ impl Lock {
 /// Whether a replaced file must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// It survives the end of any process.
+    /// It survives the end of any process. A power cut soon after may lose it where the file system does not
+    /// write a file out before it renames it over another (ext4 and btrfs do).
     Process,
     /// It survives the end of the machine.
     Machine,

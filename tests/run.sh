@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 agent=@anthropic-ai/claude-code@2.1.330
 agents=target/agents
 claude=$agents/node_modules/.bin/claude
-packages=(bash dbus gnome-keyring iproute2 libsecret-tools npm util-linux)
-programs=(bash dbus-run-session gnome-keyring-daemon ip secret-tool npm unshare)
+packages=(bash dbus gnome-keyring iproute2 libsecret-tools npm procps util-linux)
+programs=(bash dbus-run-session gnome-keyring-daemon ip secret-tool npm pgrep unshare)
 missing=()
 
 absent() {

@@ -63,13 +63,32 @@ fn an_interrupt_at_the_credential_prompt_leaves_the_terminal_as_it_was() {
     let sandbox = Sandbox::new();
     // Not from an interactive shell: that would put the terminal right itself.
     let kage = support::kage().display().to_string();
-    let line = format!("trap : INT; '{kage}' sub add work --credential file; stty -a >modes");
+    let line = format!(
+        "trap : INT; stty echo; '{kage}' sub add work --credential file; echo $? >status; stty -a >modes"
+    );
     let mut script = at_a_terminal(sandbox.call("/bin/sh".as_ref(), ["-c", &line]));
     script.exp_string("(not shown): ").unwrap();
     script.send_control('c').unwrap();
     script.exp_eof().unwrap();
     let modes = sandbox.read("work/modes");
     assert!(modes.split_whitespace().any(|mode| mode == "echo"), "{modes}");
+    assert_eq!(sandbox.read("work/status"), "130\n");
+}
+
+#[test]
+fn a_signal_at_the_credential_prompt_leaves_the_terminal_as_it_was() {
+    let sandbox = Sandbox::new();
+    let kage = support::kage().display().to_string();
+    let line = format!("stty echo; '{kage}' sub add work --credential file; echo $? >status; stty -a >modes");
+    let mut script = at_a_terminal(sandbox.call("/bin/sh".as_ref(), ["-c", &line]));
+    script.exp_string("(not shown): ").unwrap();
+    let kages = sandbox.call("/usr/bin/pgrep".as_ref(), ["-P", &script.process.child_pid.to_string()]);
+    let pid = kages.run().success().stdout().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    script.exp_eof().unwrap();
+    let modes = sandbox.read("work/modes");
+    assert!(modes.split_whitespace().any(|mode| mode == "echo"), "{modes}");
+    assert_eq!(sandbox.read("work/status"), "143\n");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Asking at the terminal: for a secret without showing it, and yes or no.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -23,7 +23,10 @@ pub(super) fn hidden(question: &str) -> Result<Vec<u8>> {
         }
     });
     let typed = rpassword::prompt_password(question);
-    answered.close();
+    // A ^C comes as a character there; it has been made a signal, and the guard is about to die of it.
+    if !typed.as_ref().is_err_and(|why| why.kind() == ErrorKind::Interrupted) {
+        answered.close();
+    }
     let _ = guard.join();
     Ok(typed.context("could not read from the terminal")?.into_bytes())
 }
