@@ -270,3 +270,23 @@ pub(crate) struct Lease {
     pub cwd: String,
     pub since: Timestamp,
 }
+
+#[cfg(test)]
+impl Lease {
+    /// Some lease on a subscription.
+    pub(crate) fn on(subscription: &str) -> Self {
+        Self {
+            id: LeaseId(format!("lease-{subscription}")),
+            pid: 1,
+            started: 1,
+            subscription: subscription.parse().unwrap(),
+            agent: super::DEFAULT_AGENT.into(),
+            namespace: None,
+            level: Level::Normal,
+            session: None,
+            pane: None,
+            cwd: "/".into(),
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+}

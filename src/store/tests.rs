@@ -1,5 +1,5 @@
 use super::*;
-use crate::pool::{Lease, LeaseId, Level, Name, SubscriptionState};
+use crate::pool::{Lease, LeaseId, Name, SubscriptionState};
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -13,19 +13,7 @@ fn touch(state: &mut State) {
 }
 
 fn lease(pid: u32, started: u64) -> Lease {
-    Lease {
-        id: LeaseId(format!("{pid}-{started}")),
-        pid,
-        started,
-        subscription: "a".parse().unwrap(),
-        agent: "claude".into(),
-        namespace: None,
-        level: Level::Normal,
-        session: None,
-        pane: None,
-        cwd: "/".into(),
-        since: Timestamp::UNIX_EPOCH,
-    }
+    Lease { id: LeaseId(format!("{pid}-{started}")), pid, started, ..Lease::on("a") }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::{any, prop, prop_assert, proptest};
 
 use super::*;
 use crate::pool::state::{Sickness, Utilization};
-use crate::pool::{Credential, Delivery, Lease, LeaseId, Level, Limit, LimitKind, Route, Source};
+use crate::pool::{Credential, Delivery, Lease, Level, Limit, LimitKind, Route, Source};
 use crate::pool::{Scope, Strategy};
 
 fn name(text: &str) -> Name {
@@ -53,24 +53,8 @@ fn request() -> Request {
     Request { agent: "claude".into(), ..Request::default() }
 }
 
-fn lease(on: &str) -> Lease {
-    Lease {
-        id: LeaseId(format!("lease-{on}")),
-        pid: 1,
-        started: 1,
-        subscription: name(on),
-        agent: "claude".into(),
-        namespace: None,
-        level: Level::Normal,
-        session: None,
-        pane: None,
-        cwd: "/".into(),
-        since: moment().now,
-    }
-}
-
 fn running(on: &[&str]) -> State {
-    State { leases: on.iter().map(|text| lease(text)).collect(), ..State::default() }
+    State { leases: on.iter().map(|text| Lease::on(text)).collect(), ..State::default() }
 }
 
 fn limited(scope: Scope, until: Timestamp) -> SubscriptionState {
@@ -321,7 +305,7 @@ fn insisting_overrules_limits_and_routes_but_not_the_users_own_settings() {
     let selection = select(&pool, &mut state, &insist, &moment()).unwrap();
     assert_eq!(selection.overruled.map(|why| why.rule), Some(Rule::Limited));
     pool.subscriptions.get_mut("a").unwrap().max_parallel = Some(1);
-    state.leases = vec![lease("a")];
+    state.leases = vec![Lease::on("a")];
     assert!(choose(&pool, &mut state, &insist).is_err(), "max_parallel was exceeded");
     state.leases.clear();
     pool.subscriptions.get_mut("a").unwrap().enabled = false;
@@ -373,7 +357,7 @@ proptest! {
                 state.leases.remove(end.index(state.leases.len()));
             }
             let chosen = choose(&pool, &mut state, &request()).unwrap();
-            state.leases.push(lease(&chosen));
+            state.leases.push(Lease::on(&chosen));
             *counts.entry(chosen).or_default() += 1;
         }
         let total: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
@@ -392,7 +376,7 @@ proptest! {
         let mut state = State::default();
         for _ in 0..runs {
             let chosen = choose(&pool, &mut state, &request()).unwrap();
-            state.leases.push(lease(&chosen));
+            state.leases.push(Lease::on(&chosen));
         }
         let counts: Vec<_> = names.iter().map(|text| state.running(&name(text))).collect();
         prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::pool::{Level, TokenCount, Usage};
+use crate::pool::{TokenCount, Usage};
 
 fn name() -> Name {
     "a".parse().unwrap()
@@ -16,19 +16,8 @@ const LIMITS: Limits = Limits { cooldown: SignedDuration::from_mins(5), window: 
 
 /// A run that starts at one minute and settles at another.
 fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: u64) -> Option<Change> {
-    let lease = Lease {
-        id: LeaseId(format!("{began}-{ends}")),
-        pid: 1,
-        started: 1,
-        subscription: name(),
-        agent: "claude".into(),
-        namespace: None,
-        level: Level::Normal,
-        session: None,
-        pane: None,
-        cwd: "/".into(),
-        since: at(began).now,
-    };
+    let id = LeaseId(format!("{began}-{ends}"));
+    let lease = Lease { id, since: at(began).now, ..Lease::on("a") };
     state.leases.push(lease.clone());
     let count = TokenCount { input_tokens: 12, output_tokens: 34, ..TokenCount::default() };
     let models = (requests > 0).then(|| ("sonnet".to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
