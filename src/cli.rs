@@ -185,7 +185,7 @@ pub(crate) struct Fields {
     #[arg(long)]
     pub description: Option<String>,
     /// Most agents that may run on it at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parallel)]
     pub max_parallel: Option<Number>,
     /// Requests it may make in `rate_limit_window`
     #[arg(long, value_name = "N")]
@@ -198,9 +198,9 @@ pub(crate) struct Fields {
     pub env: Vec<(String, String)>,
 }
 
-/// A number from 1 on, or `none`.
+/// A whole number from 1 on, as far as TOML has them, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Number(pub Option<u32>);
+pub(crate) struct Number(pub Option<i64>);
 
 impl std::str::FromStr for Number {
     type Err = String;
@@ -211,6 +211,13 @@ impl std::str::FromStr for Number {
             Ok(number) if number > 0 => Ok(Self(Some(number))),
             _ => Err("expected a whole number from 1 on, or `none`".into()),
         }
+    }
+}
+
+fn parallel(text: &str) -> Result<Number, String> {
+    match text.parse()? {
+        Number(Some(most)) if u32::try_from(most).is_err() => Err(format!("expected {} at most", u32::MAX)),
+        number => Ok(number),
     }
 }
 

@@ -98,6 +98,8 @@ fn add_refuses_names_places_and_agents_that_cannot_be() {
         (vec!["add", "x", "--credential", "home:/nonexistent"], "no login directory"),
         (vec!["add", "x", "--priority", "256"], "256"),
         (vec!["add", "x", "--max-parallel", "0"], "whole number from 1 on"),
+        (vec!["add", "x", "--max-parallel", "4294967296"], "expected 4294967295 at most"),
+        (vec!["add", "x", "--tokens-per-day", "9223372036854775808"], "whole number from 1 on"),
         (vec!["add", "x", "--env", "novalue"], "NAME=VALUE"),
         (vec!["add", "x", "--credential", "file", "--tags", "a b"], "not a tag"),
         (vec!["add"], "NAME"),
@@ -193,6 +195,23 @@ fn set_enable_disable_and_reset_do_what_they_say() {
     let set =
         ["sub", "set", "personal", "--priority", "0", "--tags", "a,b", "--max-parallel", "2", "--env", "X=1"];
     sandbox.kage(set).run().success();
+    sandbox
+        .kage([
+            "sub",
+            "set",
+            "personal",
+            "--tokens-per-day",
+            "5000000000",
+            "--requests-per-window",
+            "5000000000",
+        ])
+        .run()
+        .success();
+    let show = sandbox.kage(["sub", "show", "personal"]).run().success().stdout();
+    assert!(show.contains("Requests/window 5,000,000,000\nTokens/day      5,000,000,000\n"), "{show}");
+    for flag in ["--tokens-per-day", "--requests-per-window"] {
+        sandbox.kage(["sub", "set", "personal", flag, "none"]).run().success();
+    }
     sandbox
         .kage(["sub", "set", "personal", "--max-parallel", "none", "--tags", "", "--env", "X="])
         .run()
