@@ -83,8 +83,8 @@ pub(crate) struct Ask {
     /// How important it is: high, normal or batch [default: KAGE_PRIORITY, the project's, normal]
     #[arg(short, long, value_name = "LEVEL")]
     pub priority: Option<Level>,
-    /// Only subscriptions with this tag (repeatable)
-    #[arg(short, long = "tag", value_name = "TAG")]
+    /// Only subscriptions with all these tags (repeatable)
+    #[arg(short, long = "tag", value_name = "A,B", value_delimiter = ',')]
     pub tags: Vec<String>,
 }
 

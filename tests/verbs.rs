@@ -489,6 +489,8 @@ fn why_names_the_rule_for_each_and_changes_nothing() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], &json["chosen"]), (&json!(1), &json!("work-premium")));
     assert_eq!(json["candidates"][1]["excluded"]["rule"], "tag");
+    let both = sandbox.kage(["why", "-t", "backend,audited"]).run().success().stdout();
+    assert!(both.contains("work-premium  -  tag: it is not tagged `audited`"), "{both}");
     assert_eq!(sandbox.read("home/.local/state/kage/state.json"), before);
 }
 
