@@ -6,13 +6,14 @@ pub(crate) mod edit;
 mod fields;
 mod locate;
 pub(crate) mod project;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -151,10 +152,23 @@ impl Config {
 const EDIT_HINT: &str = "mend that line; the README lists every key";
 
 /// The text of the config; a missing file is an empty one.
-fn read(file: &Path) -> Result<String> {
-    match fs::read_to_string(file) {
+fn read(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    match fs::read(file) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|refused| {
+            let before = String::from_utf8_lossy(&refused.as_bytes()[..refused.utf8_error().valid_up_to()]);
+            let line = locate::line_at(&before, before.len());
+            Failure::usage(format!("{shown}:{line}: not UTF-8 text")).hint("save it as UTF-8")
+        }),
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
-        other => other.with_context(|| format!("could not read {}", file.display())),
+        Err(directory) if directory.kind() == ErrorKind::IsADirectory => {
+            let hint = format!("KAGE_CONFIG names a file, such as {}", file.join("config.toml").display());
+            Err(Failure::usage(format!("could not read {shown}: it is a directory")).hint(hint))
+        }
+        Err(refused) => {
+            let failure = Failure::usage(format!("could not read {shown}: {refused}"));
+            Err(failure.hint(format!("ls -l {shown}")))
+        }
     }
 }
 

@@ -357,6 +357,28 @@ fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
 }
 
 #[test]
+fn a_config_that_cannot_be_read_is_named_by_every_verb() {
+    let sandbox = pool();
+    let latin = sandbox.path("latin.toml");
+    fs::write(&latin, b"# one\n# caf\xe9\n").unwrap();
+    let dir = sandbox.path("work");
+    for words in [
+        vec!["status"],
+        vec!["why"],
+        vec!["exec", "--", "true"],
+        vec!["sub", "route", "--list"],
+        vec!["sub", "add", "work"],
+    ] {
+        let refused = |file| {
+            let call = sandbox.kage(&words).env("KAGE_CONFIG", file).stdin(&token("x"));
+            call.run().status(2).is_one_line_and_a_hint()
+        };
+        refused(&latin).mentions("latin.toml:2: not UTF-8 text");
+        refused(&dir).mentions("work: it is a directory\nhint: KAGE_CONFIG names a file, such as ");
+    }
+}
+
+#[test]
 fn the_namespace_comes_from_the_nearest_source() {
     let sandbox = pool();
     let repo = sandbox.path("work/code/api");
