@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::project::Standing;
 use crate::config::{Config, closest};
 use crate::error::{self, Failure};
-use crate::paths::Paths;
+use crate::paths::{Paths, config_is_named};
 use crate::pool::{Moment, Name, Request};
 use crate::store::Store;
 
@@ -39,7 +39,20 @@ struct Desk {
 }
 
 impl Desk {
+    /// With a config that exists, if `KAGE_CONFIG` names it: a mistyped path would look like an empty pool.
     fn open() -> Result<Self> {
+        let desk = Self::open_or_begin()?;
+        let file = &desk.paths.config;
+        if config_is_named() && !file.exists() {
+            let message = format!("KAGE_CONFIG names {}, which does not exist", file.display());
+            let hint = "mend the path, or begin that file: kage subscription add work";
+            return Err(Failure::usage(message).hint(hint).into());
+        }
+        Ok(desk)
+    }
+
+    /// For the verbs that write what they need into a new config.
+    fn open_or_begin() -> Result<Self> {
         let paths = Paths::from_environment()?;
         let config = Config::load(&paths)?;
         let store = Store::new(&paths.state);

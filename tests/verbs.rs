@@ -379,6 +379,19 @@ fn a_config_that_cannot_be_read_is_named_by_every_verb() {
 }
 
 #[test]
+fn a_config_that_was_named_has_to_be_there_unless_it_is_being_made() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("other.toml");
+    for words in [vec!["status"], vec!["why"], vec!["exec", "--", "true"], vec!["sub", "route", "--list"]] {
+        let refused = sandbox.kage(words).env("KAGE_CONFIG", &file).run().status(2).is_one_line_and_a_hint();
+        refused.mentions("other.toml, which does not exist");
+    }
+    let add = ["sub", "add", "work", "--credential", "file"];
+    sandbox.kage(add).env("KAGE_CONFIG", &file).stdin(&token("x")).run().success();
+    sandbox.kage(["status"]).env("KAGE_CONFIG", &file).run().success();
+}
+
+#[test]
 fn the_namespace_comes_from_the_nearest_source() {
     let sandbox = pool();
     let repo = sandbox.path("work/code/api");

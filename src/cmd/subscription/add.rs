@@ -13,7 +13,7 @@ use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
 const VAGUE: [&str; 8] = ["account", "acc", "claude", "default", "main", "sub", "subscription", "test"];
 
 pub(super) fn run(args: Add) -> Result<()> {
-    let desk = Desk::open()?;
+    let desk = Desk::open_or_begin()?;
     let Add { name, name_option, agent: agent_name, fields, secret } = args;
     let Some(name) = name.or(name_option) else {
         return Err(Failure::usage("a subscription needs a name").hint("kage subscription add work").into());

@@ -11,13 +11,13 @@ use crate::pool::{Name, Route, Selector};
 use crate::report;
 
 pub(super) fn run(args: cli::Route) -> Result<()> {
-    let desk = Desk::open()?;
     if args.list {
-        return list(&desk, args.form.json);
+        return list(&Desk::open()?, args.form.json);
     }
     if let Some(key) = &args.remove {
-        return remove(&desk, key);
+        return remove(&Desk::open()?, key);
     }
+    let desk = Desk::open_or_begin()?;
     let key = match (&args.namespace, args.priority) {
         (Some(namespace), _) => namespace.as_str(),
         (None, Some(level)) => level.as_str(),
