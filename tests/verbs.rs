@@ -520,6 +520,10 @@ fn why_names_the_rule_for_each_and_changes_nothing() {
     assert!(text.contains("namespace ns, level normal, strategy round-robin"), "{text}");
     assert!(text.contains("work-premium  -  route: the route `ns` does not name it"), "{text}");
     assert!(text.ends_with("\nnext: personal\n"), "{text}");
+    sandbox.kage(["sub", "route", "--priority", "high", "--subscriptions", "work-premium"]).run().success();
+    let text = sandbox.kage(["why", "-n", "ns", "-p", "high"]).run().success().stdout();
+    assert!(text.contains("work-premium  -  route: the route `ns` does not name it"), "{text}");
+    assert!(text.contains("personal      -  route: the route `high` does not name it"), "{text}");
     let json = sandbox.kage(["why", "-t", "backend", "--json"]).run().success().stdout();
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], &json["chosen"]), (&json!(1), &json!("work-premium")));
