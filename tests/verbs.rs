@@ -534,6 +534,15 @@ fn why_names_the_rule_for_each_and_changes_nothing() {
 }
 
 #[test]
+fn why_lines_up_names_of_wide_letters() {
+    let sandbox = Sandbox::new();
+    sandbox.config("[subscriptions.pool.work]\n[subscriptions.pool.\"仕事\"]\n[subscriptions.pool.ab]\n");
+    let text = sandbox.kage(["why"]).run().success().stdout();
+    let ranks = ["ab    1  ", "work  2  ", "仕事  3  "];
+    assert!(ranks.iter().all(|start| text.lines().any(|line| line.starts_with(start))), "{text}");
+}
+
+#[test]
 fn dry_run_tells_and_runs_nothing() {
     let sandbox = pool();
     sandbox.program("claude", "#!/bin/sh\ntouch ran\n");
