@@ -512,6 +512,26 @@ Total Usage:  0 tokens today
 }
 
 #[test]
+fn only_the_status_is_painted_and_only_where_colour_shows() {
+    let sandbox = Sandbox::new();
+    let words =
+        |what: &str| format!("[subscriptions.pool.{what}]\ndescription = \"an active | {what} one\"\n");
+    sandbox.config(&format!("{}{}enabled = false\n", words("active"), words("disabled")));
+    for locale in ["C", "C.UTF-8"] {
+        let list = || sandbox.kage(["sub", "list"]).env("LANG", locale);
+        let plain = list().env("NO_COLOR", "1").run().success().stdout();
+        let colour = list().env("CLICOLOR_FORCE", "1").run().success().stdout();
+        assert!(!plain.contains('\u{1b}') && plain.contains("an active | disabled one"), "{plain}");
+        let (on, off) =
+            ("claude X \u{1b}[32mactive\u{1b}[0m   X 100", "claude X \u{1b}[2mdisabled\u{1b}[0m X 100");
+        let bars = colour.replace("│ ", "X ").replace("| ", "X ");
+        assert!(bars.contains(on) && bars.contains(off), "{colour}");
+        assert_eq!(colour.matches('\u{1b}').count(), 4, "{colour}");
+        assert_eq!(colour.replace("\u{1b}[32m", "").replace("\u{1b}[2m", "").replace("\u{1b}[0m", ""), plain);
+    }
+}
+
+#[test]
 fn why_names_the_rule_for_each_and_changes_nothing() {
     let sandbox = pool();
     sandbox.kage(["sub", "route", "--namespace", "ns", "--subscriptions", "personal"]).run().success();

@@ -4,7 +4,7 @@ use jiff::Zoned;
 use serde_json::{Map, Value, json};
 
 use super::SCHEMA;
-use super::table::{painted, plain_table};
+use super::table::painted_table;
 use super::time::{counted, grouped, until};
 use crate::pool::{Moment, Pool, State, Status, Subscription, SubscriptionState};
 
@@ -66,7 +66,7 @@ pub(crate) fn overview(pool: &Pool, state: &State, now: &Zoned) -> String {
         }
         cells
     });
-    text + "\n" + &coloured(plain_table(&head, cells.collect()), &rows)
+    text + "\n" + &painted_table(&head, cells.collect(), &words(&rows))
 }
 
 /// What `kage subscription list` shows; `only` is a status.
@@ -86,18 +86,11 @@ pub(crate) fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) 
         ]
     });
     let head = ["Name", "Agent", "Status", "Priority", "Tags", "Credential", "Description"];
-    coloured(plain_table(&head, cells.collect()), &rows)
+    painted_table(&head, cells.collect(), &words(&rows))
 }
 
-/// Paints the finished table, so that escapes do not count as width.
-fn coloured(table: String, rows: &[Row<'_>]) -> String {
-    let mut words: Vec<_> = rows.iter().map(|row| row.status.word()).collect();
-    words.sort_unstable();
-    words.dedup();
-    words.into_iter().fold(table, |table, word| {
-        let cell = format!(" {word} ");
-        table.replace(&cell, &format!(" {} ", painted(word, word)))
-    })
+fn words(rows: &[Row<'_>]) -> Vec<&'static str> {
+    rows.iter().map(|row| row.status.word()).collect()
 }
 
 impl Row<'_> {
