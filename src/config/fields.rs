@@ -75,7 +75,8 @@ pub(super) fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<S
 }
 
 pub(super) fn is_variable(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0']) && !name.chars().any(char::is_whitespace)
+    let odd = |letter: char| letter == '=' || letter.is_whitespace() || letter.is_control();
+    !name.is_empty() && !name.chars().any(odd)
 }
 
 /// `["a", "tag:b"]`, or `{ use = [...], fallback = [...] }`.

@@ -108,6 +108,10 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[subscriptions.pool]\na = { priority = 999 }", &[":2: `subscriptions.pool.a.priority`", "999"]),
         ("[subscriptions.pool.a]\nmax_parallel = 0", &[":2: `subscriptions.pool.a.max_parallel`"]),
         ("[subscriptions.pool.a]\ntags = [\"x y\"]", &[":2: `subscriptions.pool.a.tags`", "x y"]),
+        (
+            "[subscriptions.pool.a]\nenv = { \"A\\u001b[2J\" = \"1\" }",
+            &[":2: ", "`A\\u{1b}[2J` cannot be a variable"],
+        ),
         ("[subscriptions.pool.a]\ncolour = 1", &[":2: `subscriptions.pool.a.colour`"]),
         ("[subscriptions.pool.a]\nagent = \"clod\"", &[":2: `subscriptions.pool.a.agent`", "clod"]),
         ("[subscriptions.pool.\"\"]\n", &[":1: ", "may not be empty"]),
