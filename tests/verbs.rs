@@ -566,12 +566,14 @@ fn why_lines_up_names_of_wide_letters() {
 fn dry_run_tells_and_runs_nothing() {
     let sandbox = pool();
     sandbox.program("claude", "#!/bin/sh\ntouch ran\n");
+    sandbox.kage(["sub", "set", "personal", "--env", "GATEWAY_TOKEN=hidden"]).run().success();
     let ran = sandbox.kage(["exec", "--dry-run", "-s", "personal", "--", "claude", "-p", "hi there"]);
     let text = ran.env("ANTHROPIC_API_KEY", "x").run().success().says("").stdout();
     assert!(text.contains("subscription  personal\n") && text.contains("bin/claude\n"), "{text}");
     assert!(text.contains("--session-id") && text.contains("'hi there'"), "{text}");
     assert!(text.contains("credential    CLAUDE_CODE_OAUTH_TOKEN from file\n"), "{text}");
     assert!(text.contains("not passed on ANTHROPIC_API_KEY\n"), "{text}");
+    assert!(text.contains("set           GATEWAY_TOKEN\n") && !text.contains("hidden"), "{text}");
     assert!(!sandbox.path("work/ran").exists());
     assert_eq!(sandbox.state(), Value::Null, "a dry run changed the state");
 }
