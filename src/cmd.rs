@@ -12,7 +12,7 @@ use jiff::Zoned;
 use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
-use crate::config::{Config, closest};
+use crate::config::{Config, closest, known_agent};
 use crate::error::{self, Failure};
 use crate::paths::{Paths, config_is_named};
 use crate::pool::{Moment, Name, Request};
@@ -67,10 +67,7 @@ impl Desk {
 /// What a run asks of the pool, from what was typed and where it stands.
 fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing)> {
     let standing = Standing::find(config, ask.namespace.clone(), ask.priority)?;
-    if crate::agent::find(agent).is_none() {
-        let message = format!("`{agent}` is not an agent that kage knows");
-        return Err(Failure::usage(message).hint(format!("known agents: {}", crate::agent::names())).into());
-    }
+    known_agent(agent)?;
     warn_of_stranger(&standing, config);
     let request = Request {
         agent: agent.to_owned(),

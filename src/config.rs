@@ -17,12 +17,11 @@ use anyhow::Result;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::agent;
+use crate::agent::{self, Agent};
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
-    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Level, Name, Pool, Route, Selector, Source, Strategy,
-    Subscription,
+    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Name, Pool, Route, Selector, Source, Strategy, Subscription,
 };
 
 /// Everything the config says.
@@ -129,7 +128,7 @@ impl Config {
         let routes = routes(settings.routing, &subscriptions)?;
         let mut namespaces = BTreeMap::new();
         for (name, raw) in raw.namespaces {
-            if Level::ALL.iter().any(|level| level.as_str() == name.as_str()) {
+            if name.is_level() {
                 let message = format!("`{name}` is a level; a namespace needs another name");
                 let key = ["namespaces", name.as_str()];
                 return Err(Mistake::new(&key, message, format!("rename it, for example `{name}-work`")));
@@ -174,11 +173,10 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 fn subscription(name: Name, raw: RawSubscription, home: &Path) -> Result<Subscription, Mistake> {
     let agent = raw.agent.unwrap_or_else(|| DEFAULT_AGENT.to_owned());
-    if agent::find(&agent).is_none() {
+    known_agent(&agent).map_err(|unknown| {
         let key = ["subscriptions", "pool", name.as_str(), "agent"];
-        let message = format!("`{agent}` is not an agent that kage knows");
-        return Err(Mistake::new(&key, message, format!("known agents: {}", agent::names())));
-    }
+        Mistake::new(&key, unknown.message, unknown.hint.unwrap_or_default())
+    })?;
     let credential = raw.credential.map_or_else(
         || Credential { source: Source::Keychain, deliver: crate::pool::Delivery::Env },
         |credential| credential.resolve(home),
@@ -223,6 +221,14 @@ fn routes(
         routes.insert(key, route);
     }
     Ok(routes)
+}
+
+/// The agent of a name, or a refusal that lists those there are.
+pub(crate) fn known_agent(name: &str) -> Result<&'static dyn Agent, Failure> {
+    agent::find(name).ok_or_else(|| {
+        let message = format!("`{name}` is not an agent that kage knows");
+        Failure::usage(message).hint(format!("known agents: {}", agent::names()))
+    })
 }
 
 /// The known word that is nearest to a mistyped one, if any is near.
