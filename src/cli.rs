@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::pool::{Level, Name, Selector};
 
@@ -246,20 +246,10 @@ pub(crate) struct SecretInput {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Only those of this status
-    #[arg(long, value_enum)]
-    pub status: Option<StatusWord>,
+    #[arg(long, value_parser = ["active", "rate_limited", "exhausted", "disabled", "unhealthy"])]
+    pub status: Option<String>,
     #[command(flatten)]
     pub form: Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(crate) enum StatusWord {
-    Active,
-    RateLimited,
-    Exhausted,
-    Disabled,
-    Unhealthy,
 }
 
 /// Change settings of a subscription
