@@ -272,13 +272,15 @@ pub(crate) struct Remove {
 /// Replace the secret of a subscription, or move it to another place
 #[derive(Debug, Args)]
 pub(crate) struct Credential {
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", conflicts_with = "json")]
     pub(crate) name: Option<Name>,
     #[command(flatten)]
     pub(crate) secret: SecretInput,
     /// List the secrets that are stored, by name and place
     #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force"])]
     pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) form: Json,
 }
 
 /// Say which subscriptions a namespace or a level may use

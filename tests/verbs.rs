@@ -113,6 +113,7 @@ fn add_refuses_names_places_and_agents_that_cannot_be() {
         (vec!["route", "--namespace", "ns", "--subscriptions", "ghost"], "no subscription `ghost`"),
         (vec!["route", "--namespace", "ns"], "--subscriptions"),
         (vec!["route", "--remove", "ns"], "no route for `ns`"),
+        (vec!["credential", "personal", "--json"], "--json"),
         (vec!["frobnicate"], "frobnicate"),
     ] {
         let line = ["subscription"].into_iter().chain(words);
