@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::pool::{Level, Name, Selector};
 
@@ -70,7 +70,7 @@ pub(crate) struct Exec {
     #[arg(short, long)]
     pub quiet: bool,
     /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "PROGRAM [ARGS]...")]
+    #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
@@ -83,8 +83,8 @@ pub(crate) struct Ask {
     /// How important it is: high, normal or batch [default: KAGE_PRIORITY, the project's, normal]
     #[arg(short, long, value_name = "LEVEL")]
     pub priority: Option<Level>,
-    /// Only subscriptions with this tag (repeatable)
-    #[arg(short, long = "tag", value_name = "TAG")]
+    /// Only subscriptions with all these tags (repeatable)
+    #[arg(short, long = "tag", value_name = "A,B", value_delimiter = ',')]
     pub tags: Vec<String>,
 }
 
@@ -185,7 +185,7 @@ pub(crate) struct Fields {
     #[arg(long)]
     pub description: Option<String>,
     /// Most agents that may run on it at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parallel)]
     pub max_parallel: Option<Number>,
     /// Requests it may make in `rate_limit_window`
     #[arg(long, value_name = "N")]
@@ -198,9 +198,9 @@ pub(crate) struct Fields {
     pub env: Vec<(String, String)>,
 }
 
-/// A number from 1 on, or `none`.
+/// A whole number from 1 on, as far as TOML has them, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Number(pub Option<u32>);
+pub(crate) struct Number(pub Option<i64>);
 
 impl std::str::FromStr for Number {
     type Err = String;
@@ -211,6 +211,13 @@ impl std::str::FromStr for Number {
             Ok(number) if number > 0 => Ok(Self(Some(number))),
             _ => Err("expected a whole number from 1 on, or `none`".into()),
         }
+    }
+}
+
+fn parallel(text: &str) -> Result<Number, String> {
+    match text.parse()? {
+        Number(Some(most)) if u32::try_from(most).is_err() => Err(format!("expected {} at most", u32::MAX)),
+        number => Ok(number),
     }
 }
 
@@ -239,20 +246,10 @@ pub(crate) struct SecretInput {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Only those of this status
-    #[arg(long, value_enum)]
-    pub status: Option<StatusWord>,
+    #[arg(long, value_parser = ["active", "rate_limited", "exhausted", "disabled", "unhealthy"])]
+    pub status: Option<String>,
     #[command(flatten)]
     pub form: Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(crate) enum StatusWord {
-    Active,
-    RateLimited,
-    Exhausted,
-    Disabled,
-    Unhealthy,
 }
 
 /// Change settings of a subscription
@@ -275,13 +272,15 @@ pub(crate) struct Remove {
 /// Replace the secret of a subscription, or move it to another place
 #[derive(Debug, Args)]
 pub(crate) struct Credential {
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", conflicts_with = "json")]
     pub(crate) name: Option<Name>,
     #[command(flatten)]
     pub(crate) secret: SecretInput,
     /// List the secrets that are stored, by name and place
     #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force"])]
     pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) form: Json,
 }
 
 /// Say which subscriptions a namespace or a level may use

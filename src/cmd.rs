@@ -12,9 +12,9 @@ use jiff::Zoned;
 use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
-use crate::config::{Config, closest};
-use crate::error::Failure;
-use crate::paths::Paths;
+use crate::config::{Config, closest, known_agent};
+use crate::error;
+use crate::paths::{Paths, config_is_named};
 use crate::pool::{Moment, Name, Request};
 use crate::store::Store;
 
@@ -39,7 +39,18 @@ struct Desk {
 }
 
 impl Desk {
+    /// A mistyped path in `KAGE_CONFIG` would look like an empty pool, so this says it.
     fn open() -> Result<Self> {
+        let desk = Self::open_or_begin()?;
+        let file = &desk.paths.config;
+        if config_is_named() && !file.exists() {
+            error::warn(format_args!("KAGE_CONFIG names {}, which does not exist", file.display()));
+        }
+        Ok(desk)
+    }
+
+    /// For the verbs that write what they need into a new config.
+    fn open_or_begin() -> Result<Self> {
         let paths = Paths::from_environment()?;
         let config = Config::load(&paths)?;
         let store = Store::new(&paths.state);
@@ -54,10 +65,7 @@ impl Desk {
 /// What a run asks of the pool, from what was typed and where it stands.
 fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing)> {
     let standing = Standing::find(config, ask.namespace.clone(), ask.priority)?;
-    if crate::agent::find(agent).is_none() {
-        let message = format!("`{agent}` is not an agent that kage knows");
-        return Err(Failure::usage(message).hint(format!("known agents: {}", crate::agent::names())).into());
-    }
+    known_agent(agent)?;
     let request = Request {
         agent: agent.to_owned(),
         namespace: standing.namespace.clone(),

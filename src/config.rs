@@ -6,22 +6,22 @@ pub(crate) mod edit;
 mod fields;
 mod locate;
 pub(crate) mod project;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::agent;
+use crate::agent::{self, Agent};
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
-    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Level, Name, Pool, Route, Selector, Source, Strategy,
-    Subscription,
+    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Name, Pool, Route, Selector, Source, Strategy, Subscription,
 };
 
 /// Everything the config says.
@@ -128,7 +128,7 @@ impl Config {
         let routes = routes(settings.routing, &subscriptions)?;
         let mut namespaces = BTreeMap::new();
         for (name, raw) in raw.namespaces {
-            if Level::ALL.iter().any(|level| level.as_str() == name.as_str()) {
+            if name.is_level() {
                 let message = format!("`{name}` is a level; a namespace needs another name");
                 let key = ["namespaces", name.as_str()];
                 return Err(Mistake::new(&key, message, format!("rename it, for example `{name}-work`")));
@@ -151,20 +151,32 @@ impl Config {
 const EDIT_HINT: &str = "mend that line; the README lists every key";
 
 /// The text of the config; a missing file is an empty one.
-fn read(file: &Path) -> Result<String> {
-    match fs::read_to_string(file) {
+fn read(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    match fs::read(file) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|refused| {
+            let before = String::from_utf8_lossy(&refused.as_bytes()[..refused.utf8_error().valid_up_to()]);
+            let line = locate::line_at(&before, before.len());
+            Failure::usage(format!("{shown}:{line}: not UTF-8 text")).hint("save it as UTF-8")
+        }),
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
-        other => other.with_context(|| format!("could not read {}", file.display())),
+        Err(directory) if directory.kind() == ErrorKind::IsADirectory => {
+            let hint = format!("KAGE_CONFIG names a file, such as {}", file.join("config.toml").display());
+            Err(Failure::usage(format!("could not read {shown}: it is a directory")).hint(hint))
+        }
+        Err(refused) => {
+            let failure = Failure::usage(format!("could not read {shown}: {refused}"));
+            Err(failure.hint(format!("ls -l {shown}")))
+        }
     }
 }
 
 fn subscription(name: Name, raw: RawSubscription, home: &Path) -> Result<Subscription, Mistake> {
     let agent = raw.agent.unwrap_or_else(|| DEFAULT_AGENT.to_owned());
-    if agent::find(&agent).is_none() {
+    known_agent(&agent).map_err(|unknown| {
         let key = ["subscriptions", "pool", name.as_str(), "agent"];
-        let message = format!("`{agent}` is not an agent that kage knows");
-        return Err(Mistake::new(&key, message, format!("known agents: {}", agent::names())));
-    }
+        Mistake::new(&key, unknown.message, unknown.hint.unwrap_or_default())
+    })?;
     let credential = raw.credential.map_or_else(
         || Credential { source: Source::Keychain, deliver: crate::pool::Delivery::Env },
         |credential| credential.resolve(home),
@@ -209,6 +221,14 @@ fn routes(
         routes.insert(key, route);
     }
     Ok(routes)
+}
+
+/// The agent of a name, or a refusal that lists those there are.
+pub(crate) fn known_agent(name: &str) -> Result<&'static dyn Agent, Failure> {
+    agent::find(name).ok_or_else(|| {
+        let message = format!("`{name}` is not an agent that kage knows");
+        Failure::usage(message).hint(format!("known agents: {}", agent::names()))
+    })
 }
 
 /// The known word that is nearest to a mistyped one, if any is near.

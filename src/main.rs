@@ -21,10 +21,12 @@ mod run;
 mod secret;
 mod store;
 
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::Cli;
 use crate::error::{Failure, Status};
@@ -65,21 +67,56 @@ fn refuse(refused: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = refused.render().to_string();
-            let mut parts = text.split("\n\n");
-            let first = parts.next().unwrap_or_default().trim_start_matches("error: ");
+            let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
-            let tip = parts.find_map(|part| part.trim().strip_prefix("tip: "));
-            let hint = tip.map_or_else(|| help_of(&text), |tip| tip.lines().next().unwrap_or(tip).to_owned());
-            error::show(&Failure::usage(message).hint(hint).into());
+            error::show(&Failure::usage(message).hint(hint(refused, &text)).into());
             exit_code(Status::Usage as i32)
         }
     }
 }
 
-/// The command that shows the help of the verb whose usage clap printed.
-fn help_of(text: &str) -> String {
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("kage");
-    let is_verb = |word: &&str| word.starts_with(|letter: char| letter.is_ascii_lowercase());
-    let verbs: Vec<_> = usage.split_whitespace().take_while(is_verb).collect();
-    format!("{} --help", verbs.join(" "))
+/// What to type instead: clap's own tip where it has one, else the help of the verb.
+fn hint(refused: &clap::Error, text: &str) -> String {
+    let verbs = verbs(env::args_os().skip(1));
+    if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
+        return format!("put `--` in front of the program: kage exec -- {program}");
+    }
+    let tip = text.split("\n\n").find_map(|part| part.trim().strip_prefix("tip: "));
+    tip.and_then(|tip| tip.lines().next()).map_or_else(|| format!("{verbs} --help"), str::to_owned)
+}
+
+/// The word, not a flag, for which there was no place.
+fn stray_word(refused: &clap::Error) -> Option<&str> {
+    match refused.get(ContextKind::InvalidArg)? {
+        ContextValue::String(word) if refused.kind() == ErrorKind::UnknownArgument => {
+            Some(word.as_str()).filter(|word| !word.starts_with('-'))
+        }
+        _ => None,
+    }
+}
+
+/// `kage subscription set`, by the words that were typed: clap names no verb when it refuses a value.
+fn verbs(typed: impl Iterator<Item = OsString>) -> String {
+    let root = Cli::command();
+    let mut path = root.get_name().to_owned();
+    let mut command = &root;
+    for word in typed {
+        let Some(verb) = command.find_subcommand(&word) else { break };
+        path = format!("{path} {}", verb.get_name());
+        command = verb;
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verb_is_found_behind_its_alias() {
+        let path = |line: &str| verbs(line.split_whitespace().map(OsString::from));
+        assert_eq!(path("sub set work --priority 256"), "kage subscription set");
+        assert_eq!(path("exec -- exec"), "kage exec");
+        assert_eq!(path("--frob status"), "kage");
+    }
 }

@@ -40,6 +40,11 @@ impl Paths {
     }
 }
 
+/// Whether the user named the config file, rather than leaving it to be made where it belongs.
+pub(crate) fn config_is_named() -> bool {
+    own("KAGE_CONFIG").is_some()
+}
+
 /// A variable of kage's own; it may be relative to the current directory.
 fn own(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)

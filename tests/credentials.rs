@@ -123,3 +123,16 @@ fn a_passphrase_that_is_not_used_is_said() {
     let add = sandbox.kage(["sub", "add", "other", "--credential", "file"]).env("KAGE_PASSPHRASE", "x");
     add.stdin(&support::token("other")).run().success().mentions("the passphrase is not used for it");
 }
+
+#[test]
+fn stored_secrets_are_listed_by_name_for_people_and_programs() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let list = sandbox.kage(["sub", "credential", "--list"]).run().success().stdout();
+    assert!(list.contains("│ work   │ file  │ yes    │"), "{list}");
+    let list = sandbox.kage(["sub", "credential", "--list", "--json"]).run().success().stdout();
+    let expected = serde_json::json!({
+        "schema": 1, "secrets": [{ "name": "work", "where": "file", "in_use": true }],
+    });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&list).unwrap(), expected);
+}

@@ -1,21 +1,11 @@
-//! The verbs as a user types them: what they change, what they say, what they refuse.
+//! The subscription verbs as a user types them: what they change, what they say, what they refuse.
 
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
-use support::{Sandbox, token};
-
-const CONFIG: &str = "home/.config/kage/config.toml";
-
-fn pool() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.add("work-premium", &["--priority", "150", "--tags", "backend"]);
-    sandbox.add("personal", &["--priority", "50"]);
-    sandbox
-}
+use support::{CONFIG, Sandbox, pool, token};
 
 #[test]
 fn add_writes_the_definition_and_keeps_the_secret_out_of_it() {
@@ -98,6 +88,8 @@ fn add_refuses_names_places_and_agents_that_cannot_be() {
         (vec!["add", "x", "--credential", "home:/nonexistent"], "no login directory"),
         (vec!["add", "x", "--priority", "256"], "256"),
         (vec!["add", "x", "--max-parallel", "0"], "whole number from 1 on"),
+        (vec!["add", "x", "--max-parallel", "4294967296"], "expected 4294967295 at most"),
+        (vec!["add", "x", "--tokens-per-day", "9223372036854775808"], "whole number from 1 on"),
         (vec!["add", "x", "--env", "novalue"], "NAME=VALUE"),
         (vec!["add", "x", "--credential", "file", "--tags", "a b"], "not a tag"),
         (vec!["add"], "NAME"),
@@ -111,6 +103,7 @@ fn add_refuses_names_places_and_agents_that_cannot_be() {
         (vec!["route", "--namespace", "ns", "--subscriptions", "ghost"], "no subscription `ghost`"),
         (vec!["route", "--namespace", "ns"], "--subscriptions"),
         (vec!["route", "--remove", "ns"], "no route for `ns`"),
+        (vec!["credential", "personal", "--json"], "--json"),
         (vec!["frobnicate"], "frobnicate"),
     ] {
         let line = ["subscription"].into_iter().chain(words);
@@ -142,9 +135,20 @@ fn a_vague_name_is_taken_with_advice() {
 fn a_mistyped_verb_or_flag_is_suggested() {
     let sandbox = Sandbox::new();
     sandbox.kage(["statsu"]).run().status(2).is_one_line_and_a_hint().mentions("'status'");
-    sandbox.kage(["exec", "claude"]).run().status(2).is_one_line_and_a_hint().mentions("--");
-    sandbox.kage(["exec"]).run().status(2).is_one_line_and_a_hint().mentions("kage exec --help");
+    let hint = "hint: put `--` in front of the program: kage exec -- claude\n";
+    sandbox.kage(["exec", "claude"]).run().status(2).is_one_line_and_a_hint().mentions(hint);
+    sandbox.kage(["exec", "-n", "ns", "claude", "-p", "hi"]).run().status(2).mentions(hint);
+    let nothing = "kage: the following required arguments were not provided: <COMMAND>...\n";
+    sandbox.kage(["exec"]).run().status(2).says(&format!("{nothing}hint: kage exec --help\n"));
     sandbox.kage(["exec", "-p", "urgent", "--", "true"]).run().status(2).mentions("high, normal or batch");
+    for (words, hint) in [
+        (vec!["sub", "set", "work", "--priority", "256"], "hint: kage subscription set --help\n"),
+        (vec!["sub", "list", "--status", "foo"], "hint: kage subscription list --help\n"),
+        (vec!["exec", "-p", "urgent", "--", "true"], "hint: kage exec --help\n"),
+        (vec!["exec", "--frobnicate", "--", "true"], "hint: "),
+    ] {
+        sandbox.kage(words).run().status(2).is_one_line_and_a_hint().mentions(hint);
+    }
 }
 
 #[test]
@@ -182,6 +186,23 @@ fn set_enable_disable_and_reset_do_what_they_say() {
     let set =
         ["sub", "set", "personal", "--priority", "0", "--tags", "a,b", "--max-parallel", "2", "--env", "X=1"];
     sandbox.kage(set).run().success();
+    sandbox
+        .kage([
+            "sub",
+            "set",
+            "personal",
+            "--tokens-per-day",
+            "5000000000",
+            "--requests-per-window",
+            "5000000000",
+        ])
+        .run()
+        .success();
+    let show = sandbox.kage(["sub", "show", "personal"]).run().success().stdout();
+    assert!(show.contains("Requests/window 5,000,000,000\nTokens/day      5,000,000,000\n"), "{show}");
+    for flag in ["--tokens-per-day", "--requests-per-window"] {
+        sandbox.kage(["sub", "set", "personal", flag, "none"]).run().success();
+    }
     sandbox
         .kage(["sub", "set", "personal", "--max-parallel", "none", "--tags", "", "--env", "X="])
         .run()
@@ -273,291 +294,6 @@ fn a_passphrase_opens_the_file_and_does_not_reach_the_agent() {
         .status(125)
         .is_one_line_and_a_hint()
         .mentions("does not open");
-}
-
-#[test]
-fn routes_are_set_listed_and_removed() {
-    let sandbox = pool();
-    sandbox
-        .kage([
-            "sub",
-            "route",
-            "--namespace",
-            "ns",
-            "--subscriptions",
-            "tag:backend",
-            "--fallback",
-            "personal",
-        ])
-        .run()
-        .success();
-    sandbox
-        .kage(["sub", "route", "--priority", "high", "--subscriptions", "work-premium,personal"])
-        .run()
-        .success();
-    let list = sandbox.kage(["sub", "route", "--list"]).run().success().stdout();
-    assert!(list.contains("│ ns   │ tag:backend            │ personal │"), "{list}");
-    let list = sandbox.kage(["sub", "route", "--list", "--json"]).run().success().stdout();
-    let expected = json!({ "schema": 1, "routes": {
-        "high": { "use": ["work-premium", "personal"], "fallback": [] },
-        "ns": { "use": ["tag:backend"], "fallback": ["personal"] },
-    } });
-    assert_eq!(serde_json::from_str::<Value>(&list).unwrap(), expected);
-    sandbox.kage(["sub", "route", "--remove", "ns"]).run().success();
-    assert!(!sandbox.read(CONFIG).contains("ns ="));
-}
-
-#[test]
-fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
-    let sandbox = pool();
-    let broken = format!("{}\npriorty = 5\n", sandbox.read(CONFIG));
-    sandbox.config(&broken);
-    for words in [
-        vec!["status"],
-        vec!["why"],
-        vec!["exec", "--", "true"],
-        vec!["sub", "set", "personal", "--priority", "1"],
-    ] {
-        let said = sandbox.kage(words).run().status(2).is_one_line_and_a_hint().stderr();
-        assert!(said.contains("config.toml:10: `subscriptions.pool.personal.priorty`"), "{said}");
-    }
-    assert_eq!(sandbox.read(CONFIG), broken);
-    let other = sandbox.write("other.toml", "");
-    sandbox.kage(["status"]).env("KAGE_CONFIG", &other).run().success();
-}
-
-#[test]
-fn the_namespace_comes_from_the_nearest_source() {
-    let sandbox = pool();
-    let repo = sandbox.path("work/code/api");
-    fs::create_dir_all(repo.join("src")).unwrap();
-    let text =
-        format!("{}\n[namespaces.from-repos]\nrepos = [\"{}\"]\n", sandbox.read(CONFIG), repo.display());
-    sandbox.config(&text);
-    let namespace = |flags: &[&str], variable: Option<&str>| {
-        let words = ["exec"].into_iter().chain(flags.iter().copied()).chain([
-            "--",
-            "sh",
-            "-c",
-            "echo $KAGE_NAMESPACE",
-        ]);
-        let call = sandbox.kage(words).cwd(repo.join("src"));
-        let call = if let Some(value) = variable { call.env("KAGE_NAMESPACE", value) } else { call };
-        call.run().success().stdout().trim().to_owned()
-    };
-    assert_eq!(namespace(&[], None), "from-repos");
-    sandbox.write("work/code/.kage/config.toml", "namespace = \"from-project\"\npriority = \"batch\"\n");
-    assert_eq!(namespace(&[], None), "from-project");
-    assert_eq!(namespace(&[], Some("from-variable")), "from-variable");
-    assert_eq!(namespace(&["-n", "from-flag"], Some("from-variable")), "from-flag");
-    sandbox
-        .kage(["exec", "-n", "high", "--", "true"])
-        .run()
-        .status(2)
-        .is_one_line_and_a_hint()
-        .mentions("is a level");
-}
-
-#[test]
-fn a_mistyped_namespace_is_suggested() {
-    let sandbox = pool();
-    sandbox.kage(["sub", "route", "--namespace", "backend", "--subscriptions", "personal"]).run().success();
-    let typo = sandbox.kage(["exec", "-n", "backnd", "--", "true"]).run().success();
-    typo.says("kage: warning: the namespace `backnd` has no route; did you mean `backend`?\n");
-    sandbox.kage(["exec", "-n", "another", "--", "true"]).run().success().says("");
-}
-
-#[test]
-fn the_readmes_config_is_one() {
-    let readme = include_str!("../README.md");
-    let config = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let sandbox = Sandbox::new();
-    sandbox.config(config);
-    let shown = sandbox.kage(["status"]).run().success().says("").stdout();
-    assert!(shown.contains("Active:       2/2"), "{shown}");
-}
-
-#[test]
-fn a_project_may_say_its_namespace_and_level_and_nothing_else() {
-    let sandbox = pool();
-    for text in [
-        "namespace = \"x\"\n[subscriptions.pool.evil]\ncredential = { command = \"touch pwned\" }\n",
-        "strategy = \"priority\"\n",
-        "namespace = \"a b\"\n",
-        "priority = \"urgent\"\n",
-    ] {
-        sandbox.write("work/.kage/config.toml", text);
-        let said = sandbox.kage(["exec", "--", "true"]).run().status(2).is_one_line_and_a_hint().stderr();
-        assert!(
-            said.contains(".kage/config.toml:") && said.contains("only `namespace` and `priority`"),
-            "{said}"
-        );
-    }
-    assert!(!sandbox.path("work/pwned").exists());
-}
-
-#[test]
-fn status_counts_and_shows_what_there_is() {
-    let sandbox = pool();
-    sandbox.kage(["sub", "disable", "personal"]).run().success();
-    let expected = "\
-Subscription Pool Status
-========================
-
-Active:       1/2
-Disabled:     1
-Total Usage:  0 tokens today
-
-┌──────────────┬──────────┬──────────┬─────────────┐
-│ Name         │ Status   │ Priority │ Today Usage │
-├──────────────┼──────────┼──────────┼─────────────┤
-│ personal     │ disabled │ 50       │ 0 tokens    │
-│ work-premium │ active   │ 150      │ 0 tokens    │
-└──────────────┴──────────┴──────────┴─────────────┘
-";
-    sandbox.kage(["status"]).run().success().prints(expected).says("");
-    sandbox.kage(["subscription", "status"]).run().success().prints(expected);
-    sandbox
-        .kage(["status"])
-        .env("LC_ALL", "C")
-        .run()
-        .success()
-        .stdout()
-        .is_ascii()
-        .then_some(())
-        .expect("plain ASCII");
-    let running = sandbox.kage([
-        "exec",
-        "--",
-        "sh",
-        "-c",
-        "kage() { \"$0\" \"$@\"; }; kage status",
-        support::kage().to_str().unwrap(),
-    ]);
-    let shown = running.run().success().stdout();
-    assert!(shown.contains("│ Running │") && shown.contains("│ 150      │ 1       │"), "{shown}");
-    Sandbox::new()
-        .kage(["status"])
-        .run()
-        .success()
-        .stdout()
-        .contains("kage subscription add")
-        .then_some(())
-        .expect("advice");
-}
-
-#[test]
-fn why_names_the_rule_for_each_and_changes_nothing() {
-    let sandbox = pool();
-    sandbox.kage(["sub", "route", "--namespace", "ns", "--subscriptions", "personal"]).run().success();
-    let before = sandbox.read("home/.local/state/kage/state.json");
-    let text = sandbox.kage(["why", "-n", "ns"]).run().success().stdout();
-    assert!(text.contains("namespace ns, level normal, strategy round-robin"), "{text}");
-    assert!(text.contains("work-premium  -  route: the route `ns` does not name it"), "{text}");
-    assert!(text.ends_with("\nnext: personal\n"), "{text}");
-    let json = sandbox.kage(["why", "-t", "backend", "--json"]).run().success().stdout();
-    let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["schema"], &json["chosen"]), (&json!(1), &json!("work-premium")));
-    assert_eq!(json["candidates"][1]["excluded"]["rule"], "tag");
-    assert_eq!(sandbox.read("home/.local/state/kage/state.json"), before);
-}
-
-#[test]
-fn dry_run_tells_and_runs_nothing() {
-    let sandbox = pool();
-    sandbox.program("claude", "#!/bin/sh\ntouch ran\n");
-    let ran = sandbox.kage(["exec", "--dry-run", "-s", "personal", "--", "claude", "-p", "hi there"]);
-    let text = ran.env("ANTHROPIC_API_KEY", "x").run().success().says("").stdout();
-    assert!(text.contains("subscription  personal\n") && text.contains("bin/claude\n"), "{text}");
-    assert!(text.contains("--session-id") && text.contains("'hi there'"), "{text}");
-    assert!(text.contains("credential    CLAUDE_CODE_OAUTH_TOKEN from file\n"), "{text}");
-    assert!(text.contains("not passed on ANTHROPIC_API_KEY\n"), "{text}");
-    assert!(!sandbox.path("work/ran").exists());
-    assert_eq!(sandbox.state(), Value::Null, "a dry run changed the state");
-}
-
-#[test]
-fn nothing_eligible_says_why_and_when() {
-    let sandbox = Sandbox::new();
-    sandbox
-        .kage(["exec", "--", "true"])
-        .run()
-        .status(75)
-        .is_one_line_and_a_hint()
-        .mentions("the pool has no subscription");
-    sandbox.stand_in_claude().add_with("work", "work--429five", &[]);
-    sandbox
-        .kage(["exec", "--", "claude", "-p", "hi"])
-        .run()
-        .status(1)
-        .mentions("kage: `work` hit its 5-hour limit; rate_limited until ");
-    assert_eq!(sandbox.status_of("work")["status"], "rate_limited");
-    let said =
-        sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(75).is_one_line_and_a_hint().stderr();
-    assert!(
-        said.contains("no subscription is ready before ") && said.contains("`work` is rate_limited until "),
-        "{said}"
-    );
-    // Insisting uses it all the same, and says so.
-    let insisted = sandbox.kage(["exec", "-s", "work", "--", "claude", "-p", "hi"]).run().status(1);
-    insisted.mentions("`work` is rate_limited until ").mentions("using it all the same (-s)");
-    sandbox.kage(["sub", "reset", "work"]).run().success();
-    assert_eq!(sandbox.status_of("work")["status"], "active");
-}
-
-#[test]
-fn a_secret_that_cannot_be_had_fails_before_the_agent_and_after_three_times_rests_the_account() {
-    let sandbox = Sandbox::new();
-    sandbox.config("[subscriptions.pool.work]\ncredential = { command = \"exit 1\" }\n");
-    for _ in 0..3 {
-        sandbox
-            .kage(["exec", "--", "touch", "ran"])
-            .run()
-            .status(125)
-            .is_one_line_and_a_hint()
-            .mentions("`exit 1` failed");
-    }
-    sandbox
-        .kage(["exec", "--", "touch", "ran"])
-        .run()
-        .status(75)
-        .mentions("is unhealthy (its credential cannot be had)");
-    assert!(!sandbox.path("work/ran").exists());
-    assert_eq!(sandbox.state()["leases"], Value::Null);
-}
-
-#[test]
-fn programs_that_cannot_run_have_the_shells_statuses() {
-    let sandbox = pool();
-    sandbox.kage(["exec", "--", "no-such-program"]).run().status(127).is_one_line_and_a_hint();
-    sandbox.kage(["exec", "--", "/no/such/program"]).run().status(127).is_one_line_and_a_hint();
-    let file = sandbox.write("work/plain", "text");
-    sandbox.kage(["exec", "--", file.to_str().unwrap()]).run().status(126).is_one_line_and_a_hint();
-    let script = sandbox.write("work/script", "#!/no/such/interpreter\n");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    sandbox.kage(["exec", "--", "./script"]).run().status(127).mentions("interpreter");
-    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease stayed");
-}
-
-#[test]
-fn kage_never_runs_itself() {
-    let sandbox = pool();
-    std::os::unix::fs::symlink(support::kage(), sandbox.path("bin/claude")).unwrap();
-    sandbox
-        .kage(["exec", "--", "claude"])
-        .run()
-        .status(127)
-        .is_one_line_and_a_hint()
-        .mentions("is kage itself");
-    let real = sandbox.write("real/claude", "#!/bin/sh\necho real\n");
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}:/usr/bin:/bin", sandbox.path("bin").display(), sandbox.path("real").display());
-    sandbox.kage(["exec", "--", "claude", "--version"]).env("PATH", &path).run().success().prints("real\n");
-    sandbox.kage(["exec", "--", real.to_str().unwrap(), "--version"]).run().success().prints("real\n");
-    // A wrapper script that calls kage again ends after a few levels instead of never.
-    fs::remove_file(sandbox.path("bin/claude")).unwrap();
-    sandbox.program("claude", &format!("#!/bin/sh\nexec '{}' exec -- claude\n", support::kage().display()));
-    sandbox.kage(["exec", "--", "claude"]).run().status(125).mentions("kage runs itself, 8 levels deep");
 }
 
 #[test]

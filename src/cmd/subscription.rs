@@ -11,7 +11,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{Desk, status};
-use crate::cli::{self, StatusWord};
+use crate::cli;
 use crate::config::edit::{self, Edit};
 use crate::config::{Config, closest};
 use crate::credentials;
@@ -52,13 +52,7 @@ pub(super) fn known<'a>(config: &'a Config, name: &Name) -> Result<&'a Subscript
 fn list(args: &cli::List) -> Result<()> {
     let desk = Desk::open()?;
     let state = desk.store.read()?;
-    let only = args.status.map(|status| match status {
-        StatusWord::Active => "active",
-        StatusWord::RateLimited => "rate_limited",
-        StatusWord::Exhausted => "exhausted",
-        StatusWord::Disabled => "disabled",
-        StatusWord::Unhealthy => "unhealthy",
-    });
+    let only = args.status.as_deref();
     if args.form.json {
         report::print_json(&report::pool_json(&desk.config.pool, &state, only, &desk.now))
     } else {

@@ -46,8 +46,10 @@ where
     N: TryFrom<i64>,
 {
     let value = i64::deserialize(from)?;
-    let number = (value > 0).then(|| N::try_from(value).ok()).flatten();
-    number.map(Some).ok_or_else(|| D::Error::custom(format!("{value} is not a whole number from 1 on")))
+    if value <= 0 {
+        return Err(D::Error::custom(format!("{value} is not a whole number from 1 on")));
+    }
+    N::try_from(value).map(Some).map_err(|_| D::Error::custom(format!("{value} is too large")))
 }
 
 /// Tags are words: not empty, without commas, blanks or control characters.
@@ -73,7 +75,8 @@ pub(super) fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<S
 }
 
 pub(super) fn is_variable(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0']) && !name.chars().any(char::is_whitespace)
+    let odd = |letter: char| letter == '=' || letter.is_whitespace() || letter.is_control();
+    !name.is_empty() && !name.chars().any(odd)
 }
 
 /// `["a", "tag:b"]`, or `{ use = [...], fallback = [...] }`.

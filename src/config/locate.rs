@@ -5,16 +5,22 @@ use std::path::Path;
 
 use toml_edit::{Document, Item, TableLike};
 
+use super::wording;
 use crate::error::Failure;
 
 /// The refusal of a whole text, with file, line and key.
 pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: &str) -> Failure {
-    let message = refused.message().lines().collect::<Vec<_>>().join(" ");
+    let message = wording::plain(refused.message());
     let Some(span) = refused.span() else {
         return Failure::usage(format!("{}: {message}", file.display())).hint(hint);
     };
     let line = line_at(text, span.start);
     let key = key_at(text, &span).map(|key| format!("`{key}`: ")).unwrap_or_default();
+    // A text with a key twice is no document, so its keys cannot be walked; but the place is the key itself.
+    let message = match text.get(span) {
+        Some(twice) if message == "duplicate key" => format!("`{}` is there twice", twice.trim()),
+        _ => message,
+    };
     Failure::usage(format!("{}:{line}: {key}{message}", file.display())).hint(hint)
 }
 
@@ -59,6 +65,7 @@ fn descend(table: &dyn TableLike, place: &Range<usize>, found: &mut Vec<String>)
     false
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
+/// The line of a place, counted from 1.
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
 }

@@ -41,9 +41,7 @@ impl Standing {
         let project =
             if namespace.is_some() && level.is_some() { Project::default() } else { nearest(&cwd)? };
         let namespace = namespace.or(project.namespace).or_else(|| from_repos(config, &cwd));
-        if let Some(name) = &namespace
-            && Level::ALL.iter().any(|level| level.as_str() == name.as_str())
-        {
+        if let Some(name) = namespace.as_ref().filter(|name| name.is_level()) {
             let message = format!("`{name}` is a level and cannot be a namespace");
             return Err(Failure::usage(message).hint(format!("use --priority {name}")).into());
         }

@@ -108,6 +108,10 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[subscriptions.pool]\na = { priority = 999 }", &[":2: `subscriptions.pool.a.priority`", "999"]),
         ("[subscriptions.pool.a]\nmax_parallel = 0", &[":2: `subscriptions.pool.a.max_parallel`"]),
         ("[subscriptions.pool.a]\ntags = [\"x y\"]", &[":2: `subscriptions.pool.a.tags`", "x y"]),
+        (
+            "[subscriptions.pool.a]\nenv = { \"A\\u001b[2J\" = \"1\" }",
+            &[":2: ", "`A\\u{1b}[2J` cannot be a variable"],
+        ),
         ("[subscriptions.pool.a]\ncolour = 1", &[":2: `subscriptions.pool.a.colour`"]),
         ("[subscriptions.pool.a]\nagent = \"clod\"", &[":2: `subscriptions.pool.a.agent`", "clod"]),
         ("[subscriptions.pool.\"\"]\n", &[":1: ", "may not be empty"]),
@@ -125,6 +129,19 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[subscriptions.routing]\nns = 5", &[":2: `subscriptions.routing.ns`", "list of subscriptions"]),
         ("[namespaces.high]\nrepos = []", &[":1: `namespaces.high`", "level"]),
         ("[namespaces.x]\nrepo = []", &[":2: `namespaces.x.repo`"]),
+        (
+            "[subscriptions]\nstrategy = \"priority\"\nstrategy = \"priority\"",
+            &["/c.toml:3: `strategy` is there twice"],
+        ),
+        ("[subscriptions.pool.a]\n[subscriptions.pool.a]", &["/c.toml:2: `a` is there twice"]),
+        ("[subscriptions.pool.a]\nmax_parallel = 5000000000", &[":2: ", "5000000000 is too large"]),
+        (
+            "[subscriptions.pool.a]\npriority = \"x\"",
+            &[":2: ", "expected a whole number, not the string \"x\""],
+        ),
+        ("[subscriptions.pool]\na = 5", &[":2: `subscriptions.pool.a`: expected a table"]),
+        ("[subscriptions.pool.a]\ncredential = \"x\"", &[":2: ", "expected a table, not the string \"x\""]),
+        ("[subscriptions]\nstrategy = 1", &[":2: `subscriptions.strategy`: expected a string"]),
         ("[subscriptions\n", &["/c.toml:1: "]),
         ("a = 1\nb = \n", &["/c.toml:2: "]),
     ];

@@ -18,6 +18,11 @@ impl Name {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the word of a level, which no namespace may have: the two share the keys of routes.
+    pub(crate) fn is_level(&self) -> bool {
+        self.0.parse::<Level>().is_ok()
+    }
 }
 
 impl FromStr for Name {
@@ -71,8 +76,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The three words, which no namespace may have as its name.
-    pub(crate) const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
+    const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {

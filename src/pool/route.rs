@@ -75,6 +75,12 @@ pub(super) fn applying<'a>(pool: &'a Pool, request: &'a Request) -> Vec<(&'a str
     keys.filter_map(|key| pool.routes.get(key).map(|route| (key, route))).collect()
 }
 
+/// The first of the routes, by its key, that does not allow the subscription.
+pub(super) fn refusing<'a>(routes: &[(&'a str, &Route)], subscription: &Subscription) -> Option<&'a str> {
+    let refuses = |route: &Route| route.tier(subscription).is_none();
+    routes.iter().find(|(_, route)| refuses(route)).map(|(key, _)| *key)
+}
+
 /// Whether every route that applies allows the subscription, and as what.
 pub(super) fn tier(routes: &[(&str, &Route)], subscription: &Subscription) -> Option<Tier> {
     routes.iter().try_fold(Tier::Primary, |reach, (_, route)| Some(reach.max(route.tier(subscription)?)))

@@ -171,7 +171,7 @@ fn judge_all<'a>(
         let running = running_on.get(name).copied().unwrap_or(0);
         let tier = route::tier(&routes, subscription);
         let case = Case { pool, subscription, known, running, request, moment };
-        match case.exclusion(tier, &routes) {
+        match case.exclusion(&routes) {
             Some(exclusion) if !(request.only.is_some() && exclusion.rule.yields_to_insistence()) => {
                 excluded.push(Candidate { name: name.clone(), standing: Standing::Excluded(exclusion) });
             }

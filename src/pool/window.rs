@@ -29,7 +29,8 @@ impl Sliding {
     /// What fell into the window that ends now.
     pub(crate) fn total(&self, width: SignedDuration, now: Timestamp) -> u64 {
         let slot = slot(width, now);
-        self.0.iter().filter(|(then, _)| *then > slot - SLOTS && *then <= slot).map(|(_, count)| count).sum()
+        let inside = self.0.iter().filter(|(then, _)| *then > slot - SLOTS && *then <= slot);
+        inside.fold(0, |total, (_, count)| total.saturating_add(*count))
     }
 
     /// When the window will hold fewer than `limit`, if nothing more is added.
@@ -40,7 +41,8 @@ impl Sliding {
             if left < limit {
                 break;
             }
-            left -= count;
+            // A total that stopped at the largest number is less than its parts.
+            left = left.saturating_sub(count);
             if left < limit {
                 let leaves = (then + SLOTS) * slot_width(width);
                 return Timestamp::from_millisecond(leaves).ok();
@@ -76,6 +78,18 @@ mod tests {
         let free = count.below(4, minute, start + SignedDuration::from_secs(40)).unwrap();
         assert_eq!(free, start + SignedDuration::from_secs(60));
         assert_eq!(count.below(9, minute, start), None);
+    }
+
+    #[test]
+    fn a_total_stops_at_the_largest_number() {
+        let minute = SignedDuration::from_secs(60);
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let later = now + SignedDuration::from_secs(30);
+        let mut count = Sliding::default();
+        count.add(u64::MAX, minute, now);
+        count.add(u64::MAX, minute, later);
+        assert_eq!(count.total(minute, later), u64::MAX);
+        assert!(count.below(1, minute, later).is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use jiff::Zoned;
 
 use super::time::until;
 use crate::agent::LaunchPlan;
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Status, one_line};
 use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict};
 
 /// How many reasons fit into one line.
@@ -106,19 +106,18 @@ fn window_word(window: &str) -> String {
 
 /// What a run would do. The secret itself is not fetched.
 pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, credential: &str) -> String {
-    let mut text = format!("subscription  {name}\nprogram       {}\n", program.display());
     let args = plan.args.iter().map(|arg| quoted(&arg.to_string_lossy())).collect::<Vec<_>>().join(" ");
-    text += &format!("arguments     {args}\ncredential    {credential}\n");
-    for (variable, value) in &plan.set {
-        text += &format!("set           {variable}={}\n", quoted(&value.to_string_lossy()));
-    }
-    for variable in &plan.remove {
-        text += &format!("not passed on {variable}\n");
-    }
-    for warning in &plan.warnings {
-        text += &format!("warning       {warning}\n");
-    }
-    text
+    let mut lines = vec![
+        format!("subscription  {name}"),
+        format!("program       {}", program.display()),
+        format!("arguments     {args}"),
+        format!("credential    {credential}"),
+    ];
+    // By name only: a gateway's token may stand among them.
+    lines.extend(plan.set.iter().map(|(variable, _)| format!("set           {variable}")));
+    lines.extend(plan.remove.iter().map(|variable| format!("not passed on {variable}")));
+    lines.extend(plan.warnings.iter().map(|warning| format!("warning       {warning}")));
+    lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
 /// A word as a shell would need it.
@@ -127,6 +126,25 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
-        format!("'{}'", crate::error::one_line(word).replace('\'', r"'\''"))
+        format!("'{}'", one_line(word).replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_shows_no_value_and_no_escape() {
+        let plan = LaunchPlan {
+            args: vec!["-p".into(), "a\u{1b}[2Jb".into()],
+            set: vec![("TOKEN".into(), "hidden".into())],
+            warnings: vec!["odd\u{1b}]0;title\u{7}\nend".into()],
+            ..LaunchPlan::default()
+        };
+        let text = dry_run(&"work".parse().unwrap(), "/bin/\u{1b}c".as_ref(), &plan, "from file");
+        let expected = "subscription  work\nprogram       /bin/ c\narguments     -p 'a [2Jb'\n\
+                        credential    from file\nset           TOKEN\nwarning       odd ]0;title  end\n";
+        assert_eq!(text, expected);
     }
 }

@@ -4,7 +4,7 @@ use jiff::Zoned;
 use serde_json::{Map, Value, json};
 
 use super::SCHEMA;
-use super::table::{painted, plain_table};
+use super::table::painted_table;
 use super::time::{counted, grouped, until};
 use crate::pool::{Moment, Pool, State, Status, Subscription, SubscriptionState};
 
@@ -20,13 +20,14 @@ struct Row<'a> {
 }
 
 fn rows<'a>(pool: &'a Pool, state: &State, now: &Zoned) -> Vec<Row<'a>> {
+    pool.subscriptions.values().map(|subscription| row(subscription, state, now)).collect()
+}
+
+fn row<'a>(subscription: &'a Subscription, state: &State, now: &Zoned) -> Row<'a> {
     let moment = Moment::from(now);
-    let row = |subscription: &'a Subscription| {
-        let known = state.of(&subscription.name);
-        let status = known.status(subscription, moment.now);
-        Row { subscription, known, status, running: state.running(&subscription.name), moment }
-    };
-    pool.subscriptions.values().map(row).collect()
+    let known = state.of(&subscription.name);
+    let status = known.status(subscription, moment.now);
+    Row { subscription, known, status, running: state.running(&subscription.name), moment }
 }
 
 /// What `kage status` shows.
@@ -44,7 +45,8 @@ pub(crate) fn overview(pool: &Pool, state: &State, now: &Zoned) -> String {
     for (label, word) in others.into_iter().filter(|(_, word)| count(word) > 0) {
         text += &format!("{label:<14}{}\n", count(word));
     }
-    let tokens: u64 = rows.iter().map(|row| row.known.today(&row.moment).tokens.tokens()).sum();
+    let of_row = |row: &Row<'_>| row.known.today(&row.moment).tokens.tokens();
+    let tokens = rows.iter().map(of_row).fold(0, u64::saturating_add);
     text += &format!("{:<14}{} tokens today\n", "Total Usage:", grouped(tokens));
     if rows.is_empty() {
         return text + "\nThe pool has no subscription yet. Add one: kage subscription add work\n";
@@ -66,7 +68,7 @@ pub(crate) fn overview(pool: &Pool, state: &State, now: &Zoned) -> String {
         }
         cells
     });
-    text + "\n" + &coloured(plain_table(&head, cells.collect()), &rows)
+    text + "\n" + &painted_table(&head, cells.collect(), &words(&rows))
 }
 
 /// What `kage subscription list` shows; `only` is a status.
@@ -86,18 +88,11 @@ pub(crate) fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) 
         ]
     });
     let head = ["Name", "Agent", "Status", "Priority", "Tags", "Credential", "Description"];
-    coloured(plain_table(&head, cells.collect()), &rows)
+    painted_table(&head, cells.collect(), &words(&rows))
 }
 
-/// Paints the finished table, so that escapes do not count as width.
-fn coloured(table: String, rows: &[Row<'_>]) -> String {
-    let mut words: Vec<_> = rows.iter().map(|row| row.status.word()).collect();
-    words.sort_unstable();
-    words.dedup();
-    words.into_iter().fold(table, |table, word| {
-        let cell = format!(" {word} ");
-        table.replace(&cell, &format!(" {} ", painted(word, word)))
-    })
+fn words(rows: &[Row<'_>]) -> Vec<&'static str> {
+    rows.iter().map(|row| row.status.word()).collect()
 }
 
 impl Row<'_> {
@@ -152,7 +147,7 @@ pub(crate) fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zo
 
 /// `subscription show`. `stored` says whether the backend has the secret.
 pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, now: &Zoned) -> String {
-    let row = row_of(subscription, state, now);
+    let row = row(subscription, state, now);
     let today = row.known.today(&row.moment).tokens;
     let none = || "none".to_owned();
     let number = |value: Option<String>| value.unwrap_or_else(none);
@@ -193,7 +188,7 @@ pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, 
 
 /// `subscription show --json`.
 pub(crate) fn details_json(subscription: &Subscription, state: &State, now: &Zoned) -> Value {
-    let row = row_of(subscription, state, now);
+    let row = row(subscription, state, now);
     let mut value = row.json();
     value["schema"] = json!(SCHEMA);
     value["description"] = json!(subscription.description);
@@ -204,11 +199,4 @@ pub(crate) fn details_json(subscription: &Subscription, state: &State, now: &Zon
     value["tokens_per_day"] = json!(subscription.tokens_per_day);
     value["changes"] = json!(row.known.changes);
     value
-}
-
-fn row_of<'a>(subscription: &'a Subscription, state: &State, now: &Zoned) -> Row<'a> {
-    let moment = Moment::from(now);
-    let known = state.of(&subscription.name);
-    let status = known.status(subscription, moment.now);
-    Row { subscription, known, status, running: state.running(&subscription.name), moment }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Zoned;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::SCHEMA;
 use super::time::until;
@@ -18,9 +19,12 @@ pub(crate) fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now:
     let level = request.level.as_str();
     let mut text =
         format!("agent {}, namespace {namespace}, level {level}, strategy {strategy}\n\n", request.agent);
-    let width = candidates.iter().map(|candidate| candidate.name.as_str().chars().count()).max().unwrap_or(0);
+    // Columns, not letters: those of some scripts are two columns wide.
+    let columns = |candidate: &Candidate| candidate.name.as_str().width();
+    let widest = candidates.iter().map(columns).max().unwrap_or(0);
     for candidate in candidates {
-        text += &format!("{:<width$}  {}\n", candidate.name, standing(&candidate.standing, now));
+        let gap = " ".repeat(widest - columns(candidate));
+        text += &format!("{}{gap}  {}\n", candidate.name, standing(&candidate.standing, now));
     }
     match chosen(candidates) {
         Some(name) => text + &format!("\nnext: {name}\n"),

@@ -44,7 +44,7 @@ impl Sandbox {
     }
 
     pub fn config(&self, text: &str) -> &Self {
-        self.write("home/.config/kage/config.toml", text);
+        self.write(CONFIG, text);
         self
     }
 
@@ -115,6 +115,17 @@ impl Sandbox {
         let found = all["subscriptions"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
         found.unwrap_or_else(|| panic!("no `{name}` in {all:#}"))
     }
+}
+
+/// Where the sandbox's config is.
+pub const CONFIG: &str = "home/.config/kage/config.toml";
+
+/// A sandbox with two subscriptions.
+pub fn pool() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.add("work-premium", &["--priority", "150", "--tags", "backend"]);
+    sandbox.add("personal", &["--priority", "50"]);
+    sandbox
 }
 
 /// An invented token whose end says how a stand-in behaves.

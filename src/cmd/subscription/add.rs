@@ -3,9 +3,8 @@
 use anyhow::Result;
 
 use super::{Desk, credential, edit_with_secret, settings};
-use crate::agent;
 use crate::cli::Add;
-use crate::config::edit;
+use crate::config::{edit, known_agent};
 use crate::error::{self, Failure};
 use crate::files::Durability;
 use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
@@ -14,15 +13,12 @@ use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
 const VAGUE: [&str; 8] = ["account", "acc", "claude", "default", "main", "sub", "subscription", "test"];
 
 pub(super) fn run(args: Add) -> Result<()> {
-    let desk = Desk::open()?;
+    let desk = Desk::open_or_begin()?;
     let Add { name, name_option, agent: agent_name, fields, secret } = args;
     let Some(name) = name.or(name_option) else {
         return Err(Failure::usage("a subscription needs a name").hint("kage subscription add work").into());
     };
-    let Some(agent) = agent::find(&agent_name) else {
-        let message = format!("`{agent_name}` is not an agent that kage knows");
-        return Err(Failure::usage(message).hint(format!("known agents: {}", agent::names())).into());
-    };
+    let agent = known_agent(&agent_name)?;
     if desk.config.pool.subscriptions.contains_key(&name) {
         let message = format!("there is a subscription `{name}` already");
         let hint = format!("kage subscription set {name}, or kage subscription credential {name}");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::prompt;
@@ -26,7 +27,7 @@ const LONGEST: u64 = 64 * 1024;
 /// Replaces the secret where it is, or moves the subscription to another place with a new one.
 pub(super) fn run(args: &Args) -> Result<()> {
     let desk = Desk::open()?;
-    let Some(name) = &args.name else { return list(&desk) };
+    let Some(name) = &args.name else { return list(&desk, args.form.json) };
     let subscription = known(&desk.config, name)?;
     let old = &subscription.credential;
     let new = match &args.secret.credential {
@@ -84,7 +85,7 @@ pub(super) fn leave(old: &Source, name: &Name, paths: &Paths) {
 }
 
 /// Every secret that kage stores, and whether a subscription uses it.
-fn list(desk: &Desk) -> Result<()> {
+fn list(desk: &Desk, as_json: bool) -> Result<()> {
     let subscriptions = &desk.config.pool.subscriptions;
     let uses = |source: &Source| subscriptions.values().any(|known| known.credential.source == *source);
     let places = [Source::Keychain, Source::File];
@@ -92,10 +93,17 @@ fn list(desk: &Desk) -> Result<()> {
     for place in places.iter().filter(|place| uses(place) || **place == Source::File) {
         for name in credentials::backend(place, &desk.paths).list()? {
             let used = subscriptions.get(&name).is_some_and(|known| known.credential.source == *place);
-            let used = if used { "yes" } else { "no" };
-            rows.push(vec![name.to_string(), place.word().to_owned(), used.to_owned()]);
+            rows.push((name.to_string(), place.word(), used));
         }
     }
+    if as_json {
+        let secrets =
+            rows.iter().map(|(name, place, used)| json!({ "name": name, "where": place, "in_use": used }));
+        let secrets: Vec<_> = secrets.collect();
+        return report::print_json(&json!({ "schema": report::SCHEMA, "secrets": secrets }));
+    }
+    let word = |used: bool| if used { "yes" } else { "no" }.to_owned();
+    let rows = rows.into_iter().map(|(name, place, used)| vec![name, place.to_owned(), word(used)]).collect();
     report::print(&report::plain_table(&["Secret", "Where", "In use"], rows))
 }
 

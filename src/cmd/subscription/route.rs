@@ -11,24 +11,23 @@ use crate::pool::{Name, Route, Selector};
 use crate::report;
 
 pub(super) fn run(args: cli::Route) -> Result<()> {
-    let desk = Desk::open()?;
     if args.list {
-        return list(&desk, args.form.json);
+        return list(&Desk::open()?, args.form.json);
     }
     if let Some(key) = &args.remove {
-        return remove(&desk, key);
+        return remove(&Desk::open()?, key);
     }
+    let desk = Desk::open_or_begin()?;
     let key = match (&args.namespace, args.priority) {
+        (Some(namespace), _) if namespace.is_level() => {
+            let message = format!("`{namespace}` is a level and cannot be a namespace");
+            let hint = format!("kage subscription route --priority {namespace} ...");
+            return Err(Failure::usage(message).hint(hint).into());
+        }
         (Some(namespace), _) => namespace.as_str(),
         (None, Some(level)) => level.as_str(),
         (None, None) => return Err(Failure::usage("a route needs a namespace or a level").into()),
     };
-    if args.namespace.is_some() && cli_level(key) {
-        let message = format!("`{key}` is a level and cannot be a namespace");
-        return Err(Failure::usage(message)
-            .hint(format!("kage subscription route --priority {key} ..."))
-            .into());
-    }
     let route = Route { primary: args.subscriptions.unwrap_or_default(), fallback: args.fallback };
     for selector in route.primary.iter().chain(&route.fallback) {
         if let Selector::Name(name) = selector {
@@ -38,10 +37,6 @@ pub(super) fn run(args: cli::Route) -> Result<()> {
     edit::edit(&desk.paths, |draft| draft.set_route(key, &route))?;
     error::say(format_args!("`{key}` may use {}", words(&route)));
     Ok(())
-}
-
-fn cli_level(key: &str) -> bool {
-    key.parse::<crate::pool::Level>().is_ok()
 }
 
 fn remove(desk: &Desk, key: &Name) -> Result<()> {

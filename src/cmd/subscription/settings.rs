@@ -35,7 +35,7 @@ fn is_empty(fields: &Fields) -> bool {
 
 /// Writes the fields that were given.
 pub(super) fn write(draft: &mut Draft, name: &Name, fields: &Fields) -> Result<()> {
-    let number = |number: Number| number.0.map(|number| Value::from(i64::from(number)));
+    let number = |number: Number| number.0.map(Value::from);
     if let Some(priority) = fields.priority {
         draft.set(name, "priority", Some(i64::from(priority).into()))?;
     }

@@ -1,6 +1,6 @@
 //! Eligibility: the rules that keep a subscription from a request, in the order in which they are asked.
 
-use crate::pool::route::Tier;
+use crate::pool::route::refusing;
 use crate::pool::state::SubscriptionState;
 use crate::pool::{LimitKind, Moment, Pool, Request, Route, Scope, Subscription};
 
@@ -21,7 +21,7 @@ pub(super) struct Case<'a> {
 
 impl Case<'_> {
     /// The first rule that excludes the subscription.
-    pub(super) fn exclusion(&self, tier: Option<Tier>, routes: &[(&str, &Route)]) -> Option<Exclusion> {
+    pub(super) fn exclusion(&self, routes: &[(&str, &Route)]) -> Option<Exclusion> {
         let Self { subscription, request, .. } = self;
         if subscription.agent != request.agent {
             return Some(Exclusion::new(Rule::Agent, format!("it is for {}", subscription.agent)));
@@ -29,9 +29,8 @@ impl Case<'_> {
         // What insistence cannot overrule is asked first, so that it is not hidden by what it can.
         self.own_setting()
             .or_else(|| {
-                let keys: Vec<String> = routes.iter().map(|(key, _)| format!("`{key}`")).collect();
-                let detail = format!("the route {} does not name it", keys.join(" and "));
-                tier.is_none().then(|| Exclusion::new(Rule::Route, detail))
+                let key = refusing(routes, subscription)?;
+                Some(Exclusion::new(Rule::Route, format!("the route `{key}` does not name it")))
             })
             .or_else(|| {
                 let missing = request.tags.iter().find(|tag| !subscription.tags.contains(tag))?;

@@ -1,0 +1,91 @@
+//! The config file and a project's: what is refused, and how that is said.
+
+mod support;
+
+use std::fs;
+
+use support::{CONFIG, Sandbox, pool, token};
+
+#[test]
+fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
+    let sandbox = pool();
+    let broken = format!("{}\npriorty = 5\n", sandbox.read(CONFIG));
+    sandbox.config(&broken);
+    for words in [
+        vec!["status"],
+        vec!["why"],
+        vec!["exec", "--", "true"],
+        vec!["sub", "set", "personal", "--priority", "1"],
+    ] {
+        let said = sandbox.kage(words).run().status(2).is_one_line_and_a_hint().stderr();
+        assert!(said.contains("config.toml:10: `subscriptions.pool.personal.priorty`"), "{said}");
+    }
+    assert_eq!(sandbox.read(CONFIG), broken);
+    let other = sandbox.write("other.toml", "");
+    sandbox.kage(["status"]).env("KAGE_CONFIG", &other).run().success();
+}
+
+#[test]
+fn a_config_that_cannot_be_read_is_named_by_every_verb() {
+    let sandbox = pool();
+    let latin = sandbox.path("latin.toml");
+    fs::write(&latin, b"# one\n# caf\xe9\n").unwrap();
+    let dir = sandbox.path("work");
+    for words in [
+        vec!["status"],
+        vec!["why"],
+        vec!["exec", "--", "true"],
+        vec!["sub", "route", "--list"],
+        vec!["sub", "add", "work"],
+    ] {
+        let refused = |file| {
+            let call = sandbox.kage(&words).env("KAGE_CONFIG", file).stdin(&token("x"));
+            call.run().status(2).is_one_line_and_a_hint()
+        };
+        refused(&latin).mentions("latin.toml:2: not UTF-8 text");
+        refused(&dir).mentions("work: it is a directory\nhint: KAGE_CONFIG names a file, such as ");
+    }
+}
+
+#[test]
+fn a_config_that_was_named_and_is_not_there_is_said_unless_it_is_being_made() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("other.toml");
+    for (words, status) in [(vec!["status"], 0), (vec!["exec", "--", "true"], 75)] {
+        let ran = sandbox.kage(words).env("KAGE_CONFIG", &file).run().status(status);
+        ran.mentions("other.toml, which does not exist");
+    }
+    let add = ["sub", "add", "work", "--credential", "file"];
+    let added = sandbox.kage(add).env("KAGE_CONFIG", &file).stdin(&token("x")).run().success();
+    assert!(!added.stderr().contains("does not exist"), "{}", added.stderr());
+    sandbox.kage(["status"]).env("KAGE_CONFIG", &file).run().success().says("");
+}
+
+#[test]
+fn the_readmes_config_is_one() {
+    let readme = include_str!("../README.md");
+    let config = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.config(config);
+    let shown = sandbox.kage(["status"]).run().success().says("").stdout();
+    assert!(shown.contains("Active:       2/2"), "{shown}");
+}
+
+#[test]
+fn a_project_may_say_its_namespace_and_level_and_nothing_else() {
+    let sandbox = pool();
+    for text in [
+        "namespace = \"x\"\n[subscriptions.pool.evil]\ncredential = { command = \"touch pwned\" }\n",
+        "strategy = \"priority\"\n",
+        "namespace = \"a b\"\n",
+        "priority = \"urgent\"\n",
+    ] {
+        sandbox.write("work/.kage/config.toml", text);
+        let said = sandbox.kage(["exec", "--", "true"]).run().status(2).is_one_line_and_a_hint().stderr();
+        assert!(
+            said.contains(".kage/config.toml:") && said.contains("only `namespace` and `priority`"),
+            "{said}"
+        );
+    }
+    assert!(!sandbox.path("work/pwned").exists());
+}
