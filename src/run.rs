@@ -19,7 +19,7 @@ use crate::error::{Failure, Status};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
-pub(crate) use signals::die_of;
+pub(crate) use signals::{die_of, expect_children};
 
 /// A program with the path it was found at.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub(crate) fn run(
         |what: &str, why: &io::Error| Failure::new(Status::BeforeStart, format!("could not {what}: {why}"));
     let mut signals = signals::Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
     let child = child::spawn(program, plan, handover, marks).map_err(|why| not_started(program, &why))?;
+    let _unblocked = signals::Unblocked::all();
     Ok(child.wait(&mut signals))
 }
 

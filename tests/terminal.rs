@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 
 use rexpect::session::{PtySession, spawn_command};
@@ -21,6 +22,28 @@ fn at_a_terminal(call: Call) -> PtySession {
 fn in_background(call: Call) -> Child {
     let mut command = call.command;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The same, begun between fork and exec with what another parent would have left behind.
+#[allow(unsafe_code)]
+fn in_background_after(mut call: Call, left_behind: fn()) -> Child {
+    let prepare = move || {
+        left_behind();
+        Ok(())
+    };
+    // SAFETY: what the tests give makes system calls only, which may be made between fork and exec.
+    unsafe { call.command.pre_exec(prepare) };
+    in_background(call)
+}
+
+/// How a child ended, which must not take for ever.
+fn end_of(child: &mut Child) -> Option<i32> {
+    let mut ended = None;
+    wait_until("kage ends", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    ended.and_then(|status| status.code())
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -108,10 +131,12 @@ fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
 fn an_agent_that_stops_itself_stops_kage_and_goes_on_with_fg() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
+    // kage need not be the shell's own child.
+    sandbox.program("script", &format!("#!/bin/sh\n'{}' \"$@\"\nexit $?\n", support::kage().display()));
     let mut bash = shell(&sandbox);
-    for stop in ["kill -STOP $$", "kill -TSTP 0"] {
+    for (kage, stop) in [("kage", "kill -STOP $$"), ("kage", "kill -TSTP 0"), ("script", "kill -TSTP 0")] {
         bash.send_line(&format!(
-            "kage exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo went-on; exit 7'"
+            "{kage} exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo went-on; exit 7'"
         ))
         .unwrap();
         bash.exp_string("Stopped").unwrap();
@@ -153,4 +178,68 @@ fn a_hangup_that_nohup_ignores_stays_ignored() {
     send(&child, Signal::HUP);
     sandbox.write("work/go", "");
     assert_eq!(child.wait().unwrap().code(), Some(6));
+}
+
+#[allow(unsafe_code)]
+fn block_signals() {
+    // SAFETY: the set is filled before it is used; the call changes this process's mask only.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+#[test]
+fn signals_that_were_blocked_on_entry_still_reach_kage() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let mut quick = in_background_after(sandbox.kage(["exec", "--", "sh", "-c", "exit 7"]), block_signals);
+    assert_eq!(end_of(&mut quick), Some(7));
+}
+
+/// No shell as the agent here: some begin with an empty mask of their own.
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_that_were_blocked_on_entry_stay_so_for_the_agent_and_are_passed_on() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let term = 1_u64 << (libc::SIGTERM - 1);
+    let mut child = in_background_after(sandbox.kage(["exec", "--", "sleep", "600"]), block_signals);
+    let kage = child.id();
+    let children = || std::fs::read_to_string(format!("/proc/{kage}/task/{kage}/children")).unwrap();
+    let status = || std::fs::read_to_string(format!("/proc/{}/status", children().trim()));
+    wait_until("the agent runs", || status().is_ok_and(|status| status.starts_with("Name:\tsleep")));
+    let has_term = |set: &str| {
+        let status = status().unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(set)).unwrap().trim();
+        u64::from_str_radix(line, 16).unwrap() & term != 0
+    };
+    assert!(has_term("SigBlk:"));
+    send(&child, Signal::TERM);
+    wait_until("the signal was passed on", || has_term("ShdPnd:"));
+    kill_process(Pid::from_raw(children().trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(end_of(&mut child), Some(137));
+}
+
+/// A pool whose one secret a shell command prints.
+fn printed_by(line: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.config(&format!("[subscriptions.pool.work]\ncredential = {{ command = '{line}' }}\n"));
+    sandbox
+}
+
+#[allow(unsafe_code)]
+fn ignore_children() {
+    // SAFETY: ignoring a signal runs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+#[test]
+fn a_credential_command_works_where_ends_of_children_were_ignored() {
+    let sandbox = printed_by(&format!("echo {}", token("printed")));
+    let call = sandbox.kage(["exec", "--", "sh", "-c", "exit 7"]);
+    let child = in_background_after(call, ignore_children);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
 }
