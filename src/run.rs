@@ -4,10 +4,11 @@
 //! - The agent shares kage's streams and its process group; no pty, nothing locked, nothing polled.
 //! - A signal that a process sends to kage is passed on; a ^C typed at the terminal has reached the agent
 //!   already. kage itself dies of none while the agent lives, so that it can keep the books.
-//! - When the agent stops, kage stops with it, and wakes it again.
+//! - When the agent stops under a shell, kage stops with it, and wakes it again.
 //! - The agent's end is kage's: the same status, or the same signal.
 
 mod child;
+mod jobs;
 mod signals;
 
 use std::ffi::{OsStr, OsString};

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 
 use rexpect::session::{PtySession, spawn_command};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setsid};
 use support::{Call, Sandbox, has_all, token, wait_until};
 
 /// Long enough for a loaded machine; nothing waits for it that succeeds.
@@ -44,6 +44,12 @@ fn end_of(child: &mut Child) -> Option<i32> {
         ended.is_some()
     });
     ended.and_then(|status| status.code())
+}
+
+/// The process whose id an agent wrote into `work/pid`.
+fn written_pid(sandbox: &Sandbox) -> Pid {
+    wait_until("a process id is written", || sandbox.read("work/pid").ends_with('\n'));
+    Pid::from_raw(sandbox.read("work/pid").trim().parse().unwrap()).unwrap()
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -220,6 +226,44 @@ fn signals_that_were_blocked_on_entry_stay_so_for_the_agent_and_are_passed_on() 
     wait_until("the signal was passed on", || has_term("ShdPnd:"));
     kill_process(Pid::from_raw(children().trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
     assert_eq!(end_of(&mut child), Some(137));
+}
+
+#[test]
+fn without_a_terminal_a_stopped_agent_does_not_stop_kage() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let agent = "echo $$ >pid; kill -STOP $$; exit 7";
+    let mut child = in_background_after(sandbox.kage(["exec", "--", "sh", "-c", agent]), || {
+        let _ = setsid();
+    });
+    let agent = written_pid(&sandbox);
+    if cfg!(target_os = "linux") {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", agent.as_raw_nonzero())).unwrap();
+        wait_until("the agent has stopped", || stat().contains(") T "));
+        // kage leaves it to whoever stopped it: there is nobody at a keyboard.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(stat().contains(") T "), "{}", stat());
+    }
+    // Elsewhere it may not have stopped yet, so one waking may be too early.
+    let mut ended = None;
+    wait_until("kage ends", || {
+        let _ = kill_process(agent, Signal::CONT);
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(7));
+}
+
+#[test]
+fn at_a_terminal_without_a_shell_a_stopped_agent_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    for stop in ["kill -STOP $$", "kill -TSTP $$"] {
+        let agent = format!("{stop}; echo went-on");
+        let mut leader = at_a_terminal(sandbox.kage(["exec", "--", "sh", "-c", &agent]));
+        leader.exp_string("went-on").unwrap();
+        leader.exp_eof().unwrap();
+    }
 }
 
 /// A pool whose one secret a shell command prints.

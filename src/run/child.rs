@@ -1,5 +1,6 @@
 //! The agent's process: spawned with its credential, waited for through stops and signals.
 
+use std::ffi::OsString;
 use std::io::{self, PipeReader, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -7,10 +8,9 @@ use std::process::Command;
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
-use std::ffi::OsString;
 
 use super::signals::{Caught, Signals};
-use super::{Handover, Program};
+use super::{Handover, Program, jobs};
 use crate::agent::{Exit, LaunchPlan};
 use crate::pool::Delivery;
 
@@ -75,7 +75,7 @@ impl Child {
     fn changed(&self) -> Option<Exit> {
         loop {
             match waitpid(Some(self.0), WaitOptions::NOHANG | WaitOptions::UNTRACED) {
-                Ok(Some((_, status))) if status.stopped() => self.stop_with_it(),
+                Ok(Some((_, status))) if status.stopped() => self.stop_with_it(status.stopping_signal()),
                 Ok(Some((_, status))) => return Some(exit_of(status)),
                 Ok(None) => return None,
                 Err(Errno::INTR) => {}
@@ -88,22 +88,26 @@ impl Child {
     /// An agent that stops itself alone would leave the shell waiting for kage: so kage stops too, and
     /// wakes the agent when the shell wakes kage. If the stop came to the whole group and has been undone
     /// while kage slept, the agent runs again by now, and stopping would stop twice.
-    fn stop_with_it(&self) {
-        if self.is_stopped() {
+    ///
+    /// Where no shell can wake kage, it would sleep for ever. At a terminal of its own the agent goes on at
+    /// once, as tmux does with what stops in a pane: a ^Z would freeze it for good. One that is refused the
+    /// terminal is left alone, for it would try again without end. Without a terminal nobody typed a ^Z, and
+    /// whoever stopped the agent wakes it.
+    fn stop_with_it(&self, stop: Option<i32>) {
+        if !jobs::has_terminal() {
+            return;
+        }
+        let has_shell = jobs::has_shell();
+        // The last thing asked, so that nothing changes behind the answer.
+        if jobs::is_stopped(self.0) == Some(false) {
+            return;
+        }
+        if has_shell {
             let _ = kill_process(getpid(), Signal::STOP);
-            let _ = kill_process(self.0, Signal::CONT);
+        } else if stop == Some(Signal::TTIN.as_raw()) || stop == Some(Signal::TTOU.as_raw()) {
+            return;
         }
-    }
-
-    fn is_stopped(&self) -> bool {
-        let stat = std::fs::read(format!("/proc/{}/stat", self.0.as_raw_nonzero()));
-        match stat {
-            // The state letter follows the name, which may hold anything, in parentheses.
-            Ok(text) => {
-                text.iter().rposition(|&byte| byte == b')').and_then(|at| text.get(at + 2)) == Some(&b'T')
-            }
-            Err(_) => true, // no /proc: as waitpid said
-        }
+        let _ = kill_process(self.0, Signal::CONT);
     }
 
     /// A ^C or ^Z typed at the terminal has no sender and has reached the agent, which is in kage's group.
