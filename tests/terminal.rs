@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 
 use rexpect::session::{PtySession, spawn_command};
-use rustix::process::{Pid, Signal, kill_process, setsid};
+use rustix::process::{Pid, Signal, kill_process, setsid, test_kill_process};
 use support::{Call, Sandbox, has_all, token, wait_until};
 
 /// Long enough for a loaded machine; nothing waits for it that succeeds.
@@ -271,6 +271,30 @@ fn printed_by(line: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.config(&format!("[subscriptions.pool.work]\ncredential = {{ command = '{line}' }}\n"));
     sandbox
+}
+
+#[test]
+fn a_credential_command_may_ask_at_the_terminal() {
+    let sandbox = printed_by("printf password: >/dev/tty; read typed </dev/tty; echo $typed");
+    let mut bash = shell(&sandbox);
+    bash.send_line("kage exec -- printenv CLAUDE_CODE_OAUTH_TOKEN").unwrap();
+    bash.exp_string("password:").unwrap();
+    bash.send_line(&token("typed")).unwrap();
+    bash.exp_string(&token("typed")).unwrap();
+    bash.exp_string("$ ").unwrap();
+    leave(bash);
+}
+
+#[test]
+fn an_interrupt_ends_the_credential_command_too() {
+    let sandbox = printed_by("echo $$ >pid; exec sleep 600");
+    let mut bash = shell(&sandbox);
+    bash.send_line("kage exec -- echo not-reached").unwrap();
+    let command = written_pid(&sandbox);
+    bash.send_control('c').unwrap();
+    bash.exp_string("$ ").unwrap();
+    wait_until("the command is gone", || test_kill_process(command).is_err());
+    leave(bash);
 }
 
 #[allow(unsafe_code)]
