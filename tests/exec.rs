@@ -99,3 +99,18 @@ fn arguments_arrive_as_they_were() {
     let args = ["exec", "--", "printf", "[%s]"].iter().chain(&odd);
     sandbox.kage(args).run().success().prints(&odd.map(|arg| format!("[{arg}]")).concat());
 }
+
+#[test]
+fn a_secret_that_came_by_a_pipe_goes_no_further_than_the_subscription() {
+    let sandbox = pool_of_one();
+    sandbox.add("other", &[]).config(
+        "[subscriptions.pool.work]\ncredential = { from = \"file\" }\n\
+        [subscriptions.pool.other]\ncredential = { from = \"file\", deliver = \"fd\" }\n",
+    );
+    let inner = "[ -z \"$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\" ] && ! [ -e /dev/fd/$pipe ]";
+    let outer = "pipe=$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR; export pipe; [ -p /dev/fd/$pipe ] || exit 9\n\
+        \"$0\" exec --quiet -s work -- sh -c \"$1\"";
+    let kage = support::kage();
+    let words = ["exec", "-s", "other", "--", "sh", "-c", outer, kage.to_str().unwrap(), inner];
+    sandbox.kage(words).run().success().says("");
+}

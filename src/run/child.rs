@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
@@ -28,6 +30,7 @@ pub(super) fn spawn(
     command.arg0(&program.name).args(&plan.args);
     for name in &plan.remove {
         command.env_remove(name);
+        keep_pipe_of(name);
     }
     command.envs(plan.set.iter().map(|(name, value)| (name, value)));
     command.envs(marks.iter().map(|(name, value)| (name, value)));
@@ -47,6 +50,25 @@ pub(super) fn spawn(
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     pid.map(Child).ok_or_else(|| io::Error::other("the system gave a process id out of range"))
+}
+
+/// A variable that is not passed on may name a pipe with a secret in it, from a kage above this one or from
+/// whoever else started it. The pipe stays here as well, or the agent could read what is not its own.
+#[allow(unsafe_code)]
+fn keep_pipe_of(variable: &str) {
+    if !variable.ends_with("_FILE_DESCRIPTOR") {
+        return;
+    }
+    let number = env::var(variable).ok().and_then(|text| text.parse::<RawFd>().ok());
+    // The number may be stale, and the streams are the agent's whatever it says.
+    let is_pipe = |number: RawFd| {
+        fs::metadata(format!("/dev/fd/{number}")).is_ok_and(|metadata| metadata.file_type().is_fifo())
+    };
+    if let Some(number) = number.filter(|&number| number > 2 && is_pipe(number)) {
+        // SAFETY: it is open, as was just seen, and nothing here closes what it did not open.
+        let pipe = unsafe { BorrowedFd::borrow_raw(number) };
+        let _ = fcntl_setfd(pipe, FdFlags::CLOEXEC);
+    }
 }
 
 /// The reading end of a pipe with the text in it and its other end closed, open in the child as well.
