@@ -32,6 +32,7 @@ use crate::cli::Cli;
 use crate::error::{Failure, Status};
 
 fn main() -> ExitCode {
+    run::expect_children();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),

@@ -4,10 +4,11 @@
 //! - The agent shares kage's streams and its process group; no pty, nothing locked, nothing polled.
 //! - A signal that a process sends to kage is passed on; a ^C typed at the terminal has reached the agent
 //!   already. kage itself dies of none while the agent lives, so that it can keep the books.
-//! - When the agent stops, kage stops with it, and wakes it again.
+//! - When the agent stops under a shell, kage stops with it, and wakes it again.
 //! - The agent's end is kage's: the same status, or the same signal.
 
 mod child;
+mod jobs;
 mod signals;
 
 use std::ffi::{OsStr, OsString};
@@ -19,7 +20,7 @@ use crate::error::{Failure, Status};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
-pub(crate) use signals::die_of;
+pub(crate) use signals::{die_of, expect_children};
 
 /// A program with the path it was found at.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +79,7 @@ pub(crate) fn run(
         |what: &str, why: &io::Error| Failure::new(Status::BeforeStart, format!("could not {what}: {why}"));
     let mut signals = signals::Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
     let child = child::spawn(program, plan, handover, marks).map_err(|why| not_started(program, &why))?;
+    let _unblocked = signals::Unblocked::all();
     Ok(child.wait(&mut signals))
 }
 

@@ -101,6 +101,7 @@ fn arguments_arrive_as_they_were() {
 }
 
 #[test]
+
 fn a_directory_whose_name_is_no_text_runs_like_any_other() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = pool_of_one();
@@ -131,4 +132,19 @@ fn what_is_switched_off_in_the_agents_settings_is_said() {
     let ran = sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().success();
     ran.says("kage: switched off in the agent's settings for this run: ANTHROPIC_BASE_URL, apiKeyHelper\n");
     sandbox.kage(["exec", "-q", "--", "claude", "-p", "hi"]).run().success().says("");
+}
+
+#[test]
+fn a_secret_that_came_by_a_pipe_goes_no_further_than_the_subscription() {
+    let sandbox = pool_of_one();
+    sandbox.add("other", &[]).config(
+        "[subscriptions.pool.work]\ncredential = { from = \"file\" }\n\
+        [subscriptions.pool.other]\ncredential = { from = \"file\", deliver = \"fd\" }\n",
+    );
+    let inner = "[ -z \"$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\" ] && ! [ -e /dev/fd/$pipe ]";
+    let outer = "pipe=$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR; export pipe; [ -p /dev/fd/$pipe ] || exit 9\n\
+        \"$0\" exec --quiet -s work -- sh -c \"$1\"";
+    let kage = support::kage();
+    let words = ["exec", "-s", "other", "--", "sh", "-c", outer, kage.to_str().unwrap(), inner];
+    sandbox.kage(words).run().success().says("");
 }

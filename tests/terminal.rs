@@ -5,10 +5,11 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 
 use rexpect::session::{PtySession, spawn_command};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setsid, test_kill_process};
 use support::{Call, Sandbox, has_all, token, wait_until};
 
 /// Long enough for a loaded machine; nothing waits for it that succeeds.
@@ -21,6 +22,34 @@ fn at_a_terminal(call: Call) -> PtySession {
 fn in_background(call: Call) -> Child {
     let mut command = call.command;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The same, begun between fork and exec with what another parent would have left behind.
+#[allow(unsafe_code)]
+fn in_background_after(mut call: Call, left_behind: fn()) -> Child {
+    let prepare = move || {
+        left_behind();
+        Ok(())
+    };
+    // SAFETY: what the tests give makes system calls only, which may be made between fork and exec.
+    unsafe { call.command.pre_exec(prepare) };
+    in_background(call)
+}
+
+/// How a child ended, which must not take for ever.
+fn end_of(child: &mut Child) -> Option<i32> {
+    let mut ended = None;
+    wait_until("kage ends", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    ended.and_then(|status| status.code())
+}
+
+/// The process whose id an agent wrote into `work/pid`.
+fn written_pid(sandbox: &Sandbox) -> Pid {
+    wait_until("a process id is written", || sandbox.read("work/pid").ends_with('\n'));
+    Pid::from_raw(sandbox.read("work/pid").trim().parse().unwrap()).unwrap()
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -153,10 +182,12 @@ fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
 fn an_agent_that_stops_itself_stops_kage_and_goes_on_with_fg() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
+    // kage need not be the shell's own child.
+    sandbox.program("script", &format!("#!/bin/sh\n'{}' \"$@\"\nexit $?\n", support::kage().display()));
     let mut bash = shell(&sandbox);
-    for stop in ["kill -STOP $$", "kill -TSTP 0"] {
+    for (kage, stop) in [("kage", "kill -STOP $$"), ("kage", "kill -TSTP 0"), ("script", "kill -TSTP 0")] {
         bash.send_line(&format!(
-            "kage exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo went-on; exit 7'"
+            "{kage} exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo went-on; exit 7'"
         ))
         .unwrap();
         bash.exp_string("Stopped").unwrap();
@@ -198,4 +229,130 @@ fn a_hangup_that_nohup_ignores_stays_ignored() {
     send(&child, Signal::HUP);
     sandbox.write("work/go", "");
     assert_eq!(child.wait().unwrap().code(), Some(6));
+}
+
+#[allow(unsafe_code)]
+fn block_signals() {
+    // SAFETY: the set is filled before it is used; the call changes this process's mask only.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+#[test]
+fn signals_that_were_blocked_on_entry_still_reach_kage() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let mut quick = in_background_after(sandbox.kage(["exec", "--", "sh", "-c", "exit 7"]), block_signals);
+    assert_eq!(end_of(&mut quick), Some(7));
+}
+
+/// No shell as the agent here: some begin with an empty mask of their own.
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_that_were_blocked_on_entry_stay_so_for_the_agent_and_are_passed_on() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let term = 1_u64 << (libc::SIGTERM - 1);
+    let mut child = in_background_after(sandbox.kage(["exec", "--", "sleep", "600"]), block_signals);
+    let kage = child.id();
+    let children = || std::fs::read_to_string(format!("/proc/{kage}/task/{kage}/children")).unwrap();
+    let status = || std::fs::read_to_string(format!("/proc/{}/status", children().trim()));
+    wait_until("the agent runs", || status().is_ok_and(|status| status.starts_with("Name:\tsleep")));
+    let has_term = |set: &str| {
+        let status = status().unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(set)).unwrap().trim();
+        u64::from_str_radix(line, 16).unwrap() & term != 0
+    };
+    assert!(has_term("SigBlk:"));
+    send(&child, Signal::TERM);
+    wait_until("the signal was passed on", || has_term("ShdPnd:"));
+    kill_process(Pid::from_raw(children().trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(end_of(&mut child), Some(137));
+}
+
+#[test]
+fn without_a_terminal_a_stopped_agent_does_not_stop_kage() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let agent = "echo $$ >pid; kill -STOP $$; exit 7";
+    let mut child = in_background_after(sandbox.kage(["exec", "--", "sh", "-c", agent]), || {
+        let _ = setsid();
+    });
+    let agent = written_pid(&sandbox);
+    if cfg!(target_os = "linux") {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", agent.as_raw_nonzero())).unwrap();
+        wait_until("the agent has stopped", || stat().contains(") T "));
+        // kage leaves it to whoever stopped it: there is nobody at a keyboard.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(stat().contains(") T "), "{}", stat());
+    }
+    // Elsewhere it may not have stopped yet, so one waking may be too early.
+    let mut ended = None;
+    wait_until("kage ends", || {
+        let _ = kill_process(agent, Signal::CONT);
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(7));
+}
+
+#[test]
+fn at_a_terminal_without_a_shell_a_stopped_agent_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    for stop in ["kill -STOP $$", "kill -TSTP $$"] {
+        let agent = format!("{stop}; echo went-on");
+        let mut leader = at_a_terminal(sandbox.kage(["exec", "--", "sh", "-c", &agent]));
+        leader.exp_string("went-on").unwrap();
+        leader.exp_eof().unwrap();
+    }
+}
+
+/// A pool whose one secret a shell command prints.
+fn printed_by(line: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.config(&format!("[subscriptions.pool.work]\ncredential = {{ command = '{line}' }}\n"));
+    sandbox
+}
+
+#[test]
+fn a_credential_command_may_ask_at_the_terminal() {
+    let sandbox = printed_by("printf password: >/dev/tty; read typed </dev/tty; echo $typed");
+    let mut bash = shell(&sandbox);
+    bash.send_line("kage exec -- printenv CLAUDE_CODE_OAUTH_TOKEN").unwrap();
+    bash.exp_string("password:").unwrap();
+    bash.send_line(&token("typed")).unwrap();
+    bash.exp_string(&token("typed")).unwrap();
+    bash.exp_string("$ ").unwrap();
+    leave(bash);
+}
+
+#[test]
+fn an_interrupt_ends_the_credential_command_too() {
+    let sandbox = printed_by("echo $$ >pid; exec sleep 600");
+    let mut bash = shell(&sandbox);
+    bash.send_line("kage exec -- echo not-reached").unwrap();
+    let command = written_pid(&sandbox);
+    bash.send_control('c').unwrap();
+    bash.exp_string("$ ").unwrap();
+    wait_until("the command is gone", || test_kill_process(command).is_err());
+    leave(bash);
+}
+
+#[allow(unsafe_code)]
+fn ignore_children() {
+    // SAFETY: ignoring a signal runs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+#[test]
+fn a_credential_command_works_where_ends_of_children_were_ignored() {
+    let sandbox = printed_by(&format!("echo {}", token("printed")));
+    let call = sandbox.kage(["exec", "--", "sh", "-c", "exit 7"]);
+    let child = in_background_after(call, ignore_children);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,14 +1,13 @@
 //! A shell command that prints the secret: a password manager's own program.
 
 use std::io::Read as _;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use zeroize::Zeroizing;
 
 use super::Backend;
@@ -33,31 +32,35 @@ impl Printed {
 }
 
 /// Runs a command for the line it prints. Its standard input is closed: kage's own belongs to the agent.
-/// It has a process group of its own, so that what it started ends with it when it takes too long.
+///
+/// It stays in kage's process group. In one of its own it would be in the background, where reading the
+/// terminal stops it, so that it could ask for nothing; and a ^C would end kage alone. So when it takes too
+/// long only the command itself is ended. What it has started meets a closed pipe once kage is gone.
 pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>, String>> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .process_group(0)
         .spawn()
         .context("could not start /bin/sh")?;
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = Pid::from_child(&child);
     let stdout = child.stdout.take().expect("it was piped");
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
-        // Its end is waited for here too: it may close its output and stay.
-        let ended = stdout.take(LONGEST).read_to_end(&mut bytes).and_then(|_| child.wait());
-        let _ = done.send(ended.map(|status| (status, bytes)));
+        let read = stdout.take(LONGEST).read_to_end(&mut bytes);
+        // Its end is waited for here too: it may close its output and stay. It is left to be reaped below,
+        // so that its id is not another's by the time it is ended.
+        let ended =
+            read.and_then(|_| Ok(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?));
+        let _ = done.send(ended.map(|_| bytes));
     });
     let Ok(ended) = wait.recv_timeout(patience) else {
-        if let Some(group) = group {
-            let _ = kill_process_group(group, Signal::TERM);
-        }
+        let _ = kill_process(pid, Signal::TERM);
         return Ok(Err(format!("took longer than {} s", patience.as_secs())));
     };
-    let (status, mut bytes) = ended.context("could not read from the credential command")?;
+    let mut bytes = ended.context("could not read from the credential command")?;
+    let status = child.wait().context("could not wait for the credential command")?;
     if !status.success() {
         return Ok(Err(format!("failed ({status})")));
     }

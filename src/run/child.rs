@@ -1,16 +1,18 @@
 //! The agent's process: spawned with its credential, waited for through stops and signals.
 
+use std::ffi::OsString;
 use std::io::{self, PipeReader, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
-use std::ffi::OsString;
 
 use super::signals::{Caught, Signals};
-use super::{Handover, Program};
+use super::{Handover, Program, jobs};
 use crate::agent::{Exit, LaunchPlan};
 use crate::pool::Delivery;
 
@@ -28,6 +30,7 @@ pub(super) fn spawn(
     command.arg0(&program.name).args(&plan.args);
     for name in &plan.remove {
         command.env_remove(name);
+        keep_pipe_of(name);
     }
     command.envs(plan.set.iter().map(|(name, value)| (name, value)));
     command.envs(marks.iter().map(|(name, value)| (name, value)));
@@ -47,6 +50,25 @@ pub(super) fn spawn(
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     pid.map(Child).ok_or_else(|| io::Error::other("the system gave a process id out of range"))
+}
+
+/// A variable that is not passed on may name a pipe with a secret in it, from a kage above this one or from
+/// whoever else started it. The pipe stays here as well, or the agent could read what is not its own.
+#[allow(unsafe_code)]
+fn keep_pipe_of(variable: &str) {
+    if !variable.ends_with("_FILE_DESCRIPTOR") {
+        return;
+    }
+    let number = env::var(variable).ok().and_then(|text| text.parse::<RawFd>().ok());
+    // The number may be stale, and the streams are the agent's whatever it says.
+    let is_pipe = |number: RawFd| {
+        fs::metadata(format!("/dev/fd/{number}")).is_ok_and(|metadata| metadata.file_type().is_fifo())
+    };
+    if let Some(number) = number.filter(|&number| number > 2 && is_pipe(number)) {
+        // SAFETY: it is open, as was just seen, and nothing here closes what it did not open.
+        let pipe = unsafe { BorrowedFd::borrow_raw(number) };
+        let _ = fcntl_setfd(pipe, FdFlags::CLOEXEC);
+    }
 }
 
 /// The reading end of a pipe with the text in it and its other end closed, open in the child as well.
@@ -75,7 +97,7 @@ impl Child {
     fn changed(&self) -> Option<Exit> {
         loop {
             match waitpid(Some(self.0), WaitOptions::NOHANG | WaitOptions::UNTRACED) {
-                Ok(Some((_, status))) if status.stopped() => self.stop_with_it(),
+                Ok(Some((_, status))) if status.stopped() => self.stop_with_it(status.stopping_signal()),
                 Ok(Some((_, status))) => return Some(exit_of(status)),
                 Ok(None) => return None,
                 Err(Errno::INTR) => {}
@@ -88,22 +110,26 @@ impl Child {
     /// An agent that stops itself alone would leave the shell waiting for kage: so kage stops too, and
     /// wakes the agent when the shell wakes kage. If the stop came to the whole group and has been undone
     /// while kage slept, the agent runs again by now, and stopping would stop twice.
-    fn stop_with_it(&self) {
-        if self.is_stopped() {
+    ///
+    /// Where no shell can wake kage, it would sleep for ever. At a terminal of its own the agent goes on at
+    /// once, as tmux does with what stops in a pane: a ^Z would freeze it for good. One that is refused the
+    /// terminal is left alone, for it would try again without end. Without a terminal nobody typed a ^Z, and
+    /// whoever stopped the agent wakes it.
+    fn stop_with_it(&self, stop: Option<i32>) {
+        if !jobs::has_terminal() {
+            return;
+        }
+        let has_shell = jobs::has_shell();
+        // The last thing asked, so that nothing changes behind the answer.
+        if jobs::is_stopped(self.0) == Some(false) {
+            return;
+        }
+        if has_shell {
             let _ = kill_process(getpid(), Signal::STOP);
-            let _ = kill_process(self.0, Signal::CONT);
+        } else if stop == Some(Signal::TTIN.as_raw()) || stop == Some(Signal::TTOU.as_raw()) {
+            return;
         }
-    }
-
-    fn is_stopped(&self) -> bool {
-        let stat = std::fs::read(format!("/proc/{}/stat", self.0.as_raw_nonzero()));
-        match stat {
-            // The state letter follows the name, which may hold anything, in parentheses.
-            Ok(text) => {
-                text.iter().rposition(|&byte| byte == b')').and_then(|at| text.get(at + 2)) == Some(&b'T')
-            }
-            Err(_) => true, // no /proc: as waitpid said
-        }
+        let _ = kill_process(self.0, Signal::CONT);
     }
 
     /// A ^C or ^Z typed at the terminal has no sender and has reached the agent, which is in kage's group.

@@ -69,6 +69,49 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
+/// To be called before kage starts any process. With the ends of children ignored, as some daemons leave it
+/// to what they start, the system reaps each child by itself, and how a credential command ended is never
+/// known. An agent gets the default as well: it waits for children of its own, and through `exec` kage's
+/// handler would become the default anyway.
+#[allow(unsafe_code)]
+pub(crate) fn expect_children() {
+    // SAFETY: the default action runs no handler.
+    unsafe { libc::signal(SIGCHLD, libc::SIG_DFL) };
+}
+
+/// While this lives, the signals that kage waits for come through, although a parent left them blocked:
+/// without them the end of the agent wakes nobody, and a SIGTERM is not passed on. Made after the spawn,
+/// since the child has the mask of whoever spawns it and is to have the one that kage was started with;
+/// what came before then is pending, not lost. Afterwards the mask is what it was.
+pub(super) struct Unblocked(libc::sigset_t);
+
+impl Unblocked {
+    #[allow(unsafe_code)]
+    pub(super) fn all() -> Self {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: both sets are written by `sigemptyset` before they are read, and the calls touch only
+        // them and this thread's mask.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigemptyset(before.as_mut_ptr());
+            for signal in WATCHED.into_iter().chain([SIGCHLD]) {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), before.as_mut_ptr());
+            Self(before.assume_init())
+        }
+    }
+}
+
+impl Drop for Unblocked {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: the set is one that `pthread_sigmask` gave.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+    }
+}
+
 /// Ends kage as the agent ended: by the same signal where a shell acts on it, so that a ^C also ends the
 /// loop that kage was called from. The others would only write a second core file.
 pub(crate) fn die_of(signal: i32) -> i32 {
