@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::scene::{ONE_ANSWER, Scene, answer, files_below, said_once};
+use crate::scene::{ONE_ANSWER, SWITCHED_OFF, Scene, answer, files_below, said_once};
 use crate::settings::competing;
 use crate::support::token;
 
@@ -25,12 +25,8 @@ fn add_delivered(scene: &Scene, deliver: &str) {
 
 /// How often the token was in the agent's environment and in its arguments.
 fn look(scene: &Scene) -> [String; 2] {
-    scene
-        .exec(&["-p", "--dangerously-skip-permissions", "hi"])
-        .run()
-        .success()
-        .prints(&answer("ok"))
-        .says("");
+    let ran = scene.exec(&["-p", "--dangerously-skip-permissions", "hi"]).run();
+    said_once(&ran.success().prints(&answer("ok")), SWITCHED_OFF);
     scene.bears_only(&token("work--tool+ok"));
     ["environ", "cmdline"].map(|of| scene.sandbox.read(&format!("work/seen-in-{of}")).trim().to_owned())
 }
@@ -70,7 +66,7 @@ fn an_api_key_arrives_as_one() {
     let add = ["subscription", "add", "work", "--credential", "file", "--env", &scene.address()];
     scene.sandbox.kage(add).stdin(key).run().success();
     scene.settings("home/.claude/settings.json", &competing());
-    scene.exec(&["-p", "hi"]).run().success().prints(&answer("plain")).says("");
+    said_once(&scene.exec(&["-p", "hi"]).run().success().prints(&answer("plain")), SWITCHED_OFF);
     for request in scene.some_requests() {
         assert_eq!(request.api_key.as_deref(), Some(key), "{request:?}");
         assert_eq!(request.authorization, None, "{request:?}");
@@ -114,7 +110,7 @@ fn a_login_wins_over_the_projects_settings() {
     let Some(scene) = Scene::of(a_login_wins_over_the_projects_settings) else { return };
     add_login(&scene);
     scene.settings("work/.claude/settings.json", &competing());
-    scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")).says("");
+    said_once(&scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")), SWITCHED_OFF);
     scene.bears_only(&token("home--ok"));
     scene.has_no_leftover();
 }

@@ -138,6 +138,9 @@ fn agent() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/claude")
 }
 
+/// How kage says that settings would have won.
+pub(crate) const SWITCHED_OFF: &str = "switched off in the agent's settings for this run: ";
+
 /// kage said one line, and this is in it.
 pub(crate) fn said_once(ran: &Ran, part: &str) {
     let said = ran.stderr();

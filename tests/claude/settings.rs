@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::scene::{ONE_ANSWER, Scene, answer, hook, said_once};
+use crate::scene::{ONE_ANSWER, SWITCHED_OFF, Scene, answer, hook, said_once};
 use crate::support::{Call, token};
 
 const KEY: &str = "sk-ant-api03-invented-other";
@@ -108,7 +108,8 @@ fn settings_of_the_command_line_still_work() {
     for settings in
         [&inline, &competing_inline, "own.json", file.to_str().unwrap(), competing_file.to_str().unwrap()]
     {
-        scene.exec(&["-p", "--settings", settings, "hi"]).run().success().prints(&answer("ok")).says("");
+        let ran = scene.exec(&["-p", "--settings", settings, "hi"]).run();
+        said_once(&ran.success().prints(&answer("ok")), SWITCHED_OFF);
         fs::remove_file(&trace).unwrap_or_else(|why| panic!("the hook of {settings} did not run: {why}"));
         scene.has_no_leftover();
     }
@@ -123,7 +124,7 @@ fn settings_with_a_byte_order_mark_do_not_win_either() {
     scene.sandbox.write("home/.claude/settings.json", &marked(competing()));
     scene.sandbox.write("work/own.json", &marked(with_a_hook(competing())));
     for args in [["-p", "hi"].as_slice(), &["-p", "--settings", "own.json", "hi"]] {
-        scene.exec(args).run().success().prints(&answer("ok")).says("");
+        said_once(&scene.exec(args).run().success().prints(&answer("ok")), SWITCHED_OFF);
     }
     assert_eq!(scene.sandbox.read("work/hook-ran"), "stopped\n");
     scene.bears_only(&token("work--ok"));

@@ -95,17 +95,20 @@ impl Errand<'_> {
         self.desk.paths.state.join("settings")
     }
 
-    /// A line on what the user's environment and settings held against the subscription.
+    /// One line on what the user's environment and settings held against the subscription.
     pub(super) fn announce(&self, plan: &LaunchPlan) {
         let of_the_user = |name: &&str| *name != PASSPHRASE;
         let removed: Vec<_> = plan.remove.iter().map(String::as_str).filter(of_the_user).collect();
+        let mut parts = Vec::new();
         if !removed.is_empty() {
-            let removed = removed.join(", ");
-            self.say(format_args!("not passed on: {removed} (--keep-env NAME keeps one)"));
+            parts.push(format!("not passed on: {} (--keep-env NAME keeps one)", removed.join(", ")));
         }
         if !plan.switched_off.is_empty() {
             let keys = plan.switched_off.join(", ");
-            self.say(format_args!("switched off in the agent's settings for this run: {keys}"));
+            parts.push(format!("switched off in the agent's settings for this run: {keys}"));
+        }
+        if !parts.is_empty() {
+            self.say(parts.join("; "));
         }
         for warning in &plan.warnings {
             self.say(format_args!("warning: {warning}"));
