@@ -75,8 +75,9 @@ fn pool() -> Sandbox {
     for at in 0..SUBSCRIPTIONS {
         let name = format!("subscription-{at:02}");
         let priority = (50 + at * 5).to_string();
-        let described =
-            format!("account {at} of the team, paid for by the department, renewed every month by card");
+        let described = format!(
+            "account {at} of the team, paid for by the department, renewed every month by card of the lead"
+        );
         let flags =
             ["--priority", &priority, "--tags", "team,backend,large,eu", "--description", described.as_str()];
         sandbox.add(&name, &flags);
@@ -110,11 +111,14 @@ fn show(contenders: &[Contender]) {
     for contender in contenders {
         let (median, p90) = (contender.at(50).as_secs_f64(), contender.at(90).as_secs_f64());
         let name = &contender.name;
-        println!("{name:width$}  {:9.3}  {:6.3}  {:5.2}", median * 1e3, p90 * 1e3, median / base);
+        let ratio = median / base;
+        let verdict = match name.contains("kage") {
+            true if ratio <= TARGET => format!("  at most {TARGET}: met"),
+            true => format!("  at most {TARGET}: missed"),
+            false => String::new(),
+        };
+        println!("{name:width$}  {:9.3}  {:6.3}  {ratio:5.2}{verdict}", median * 1e3, p90 * 1e3);
     }
-    let ratio = contenders[1].at(50).as_secs_f64() / base;
-    let met = if ratio <= TARGET { "met" } else { "missed" };
-    println!("target of {TARGET} for kage: {met}");
 }
 
 fn mise() -> Option<PathBuf> {
