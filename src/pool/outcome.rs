@@ -101,6 +101,10 @@ pub(crate) struct TokenCount {
 }
 
 impl TokenCount {
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Input + output: what tables and budgets call "tokens".
     pub(crate) fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)

@@ -220,6 +220,7 @@ pub(crate) struct Sickness {
 pub(crate) struct Today {
     pub date: Date,
     pub runs: u64,
+    #[serde(default, skip_serializing_if = "TokenCount::is_none")]
     pub tokens: TokenCount,
 }
 
