@@ -1,6 +1,6 @@
 //! Parse, dispatch, exit. The one place that prints an error that ends kage.
 //!
-//! Who may import whom (a test holds it): `cli`, `clock`, `error`, `paths`, `files` and `secret` know little
+//! Who may import whom (a test holds it): `cli`, `clock`, `error`, `paths`, `files`, `process` and `secret` know little
 //! more than themselves, `pool` knows nothing but its own children, an `agent` knows the pool, `store`,
 //! `ledger` and `credentials` know pool and files, `run` knows agents, `report` knows pool and agents, and
 //! only the verbs in `cmd` know everything.
@@ -16,6 +16,7 @@ mod files;
 mod ledger;
 mod paths;
 mod pool;
+mod process;
 mod report;
 mod run;
 mod secret;

@@ -4,20 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and what of the crate it may name. `*` stands for everything but `main`.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 16] = [
     ("cli", &["pool"]),
     ("clock", &[]),
     ("error", &[]),
     ("secret", &[]),
+    ("process", &[]),
     ("pool", &[]),
     ("paths", &["error"]),
     ("files", &["error"]),
     ("agent", &["pool", "secret"]),
-    ("store", &["pool", "error", "files"]),
+    ("store", &["pool", "error", "files", "process"]),
     ("ledger", &["pool", "files"]),
     ("credentials", &["pool", "error", "files", "paths", "secret"]),
     ("config", &["pool", "agent", "error", "files", "paths"]),
-    ("run", &["agent", "pool", "error", "secret"]),
+    ("run", &["agent", "pool", "error", "process", "secret"]),
     ("report", &["pool", "agent", "error"]),
     ("cmd", &["*"]),
 ];

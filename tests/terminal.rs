@@ -249,6 +249,13 @@ fn signals_that_were_blocked_on_entry_still_reach_kage() {
     assert_eq!(end_of(&mut quick), Some(7));
 }
 
+/// Whether a signal waits for a process as a whole.
+fn pending(pid: Pid, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap().trim();
+    u64::from_str_radix(mask, 16).unwrap() & (1 << (signal - 1)) != 0
+}
+
 /// No shell as the agent here: some begin with an empty mask of their own.
 #[test]
 #[cfg(target_os = "linux")]
@@ -277,7 +284,7 @@ fn signals_that_were_blocked_on_entry_stay_so_for_the_agent_and_are_passed_on() 
 fn without_a_terminal_a_stopped_agent_does_not_stop_kage() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    let agent = "echo $$ >pid; kill -STOP $$; exit 7";
+    let agent = "trap : USR1 USR2; echo $$ >pid; kill -STOP $$; exit 7";
     let mut child = in_background_after(sandbox.kage(["exec", "--", "sh", "-c", agent]), || {
         let _ = setsid();
     });
@@ -285,8 +292,13 @@ fn without_a_terminal_a_stopped_agent_does_not_stop_kage() {
     if cfg!(target_os = "linux") {
         let stat = || std::fs::read_to_string(format!("/proc/{}/stat", agent.as_raw_nonzero())).unwrap();
         wait_until("the agent has stopped", || stat().contains(") T "));
-        // kage leaves it to whoever stopped it: there is nobody at a keyboard.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // kage leaves it to whoever stopped it: there is nobody at a keyboard. It takes one signal after the
+        // other, so when it has passed on two that came later it has seen the stop.
+        let pending = |signal: i32| pending(agent, signal);
+        for signal in [Signal::USR1, Signal::USR2] {
+            send(&child, signal);
+            wait_until("the signal was passed on", || pending(signal.as_raw()));
+        }
         assert!(stat().contains(") T "), "{}", stat());
     }
     // Elsewhere it may not have stopped yet, so one waking may be too early.

@@ -1,8 +1,10 @@
 //! Job control: who is above kage to see it stop, and to wake it. Asked when the agent has stopped.
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use rustix::process::{Pid, getpgid, getpgrp, getpid, getppid, getsid};
+
+use crate::process::Stat;
 
 /// Whether there is a terminal, and with it perhaps a keyboard to stop an agent from.
 pub(super) fn has_terminal() -> bool {
@@ -30,19 +32,13 @@ pub(super) fn has_shell() -> bool {
 
 /// Whether a process is stopped; without `/proc` it is not known.
 pub(super) fn is_stopped(pid: Pid) -> Option<bool> {
-    Some(behind_name(&stat(pid)?).next()? == "T")
+    Some(stat(pid)?.state == 'T')
 }
 
 fn parent(pid: Pid) -> Option<Pid> {
-    Pid::from_raw(behind_name(&stat(pid)?).nth(1)?.parse().ok()?)
+    Pid::from_raw(stat(pid)?.parent)
 }
 
-fn stat(pid: Pid) -> Option<String> {
-    let text = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// The fields behind the name, which stands in parentheses and may hold anything: state, parent, ...
-fn behind_name(stat: &str) -> impl Iterator<Item = &str> {
-    stat.rsplit(')').next().unwrap_or_default().split_whitespace()
+fn stat(pid: Pid) -> Option<Stat> {
+    Stat::of(pid.as_raw_nonzero().get().unsigned_abs())
 }

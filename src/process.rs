@@ -1,0 +1,40 @@
+//! What the system tells of a process. Source: proc(5), `/proc/pid/stat`; elsewhere it tells nothing.
+
+use std::fs;
+
+/// A process at the moment of asking.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// `R` runs, `T` is stopped, `Z` has ended and only its parent does not know yet.
+    pub(crate) state: char,
+    pub(crate) parent: i32,
+    /// When it started, in clock ticks since boot.
+    pub(crate) started: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        // The name in field 2 may hold anything, so reading starts behind its parenthesis.
+        let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        Some(Self { state, parent, started: fields.nth(17)?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_its_own_start_and_parent() {
+        if cfg!(target_os = "linux") {
+            let own = Stat::of(std::process::id()).unwrap();
+            assert!(own.started > 0);
+            assert_eq!(u32::try_from(own.parent).ok(), Some(std::os::unix::process::parent_id()));
+            assert_eq!(Stat::of(u32::MAX), None);
+        }
+    }
+}
