@@ -3,20 +3,43 @@
 //! Called by the config (names) and `exec`. One module an agent; it knows the pool's types, nothing else.
 
 mod claude;
+mod custom;
+mod detect;
+mod evidence;
+mod markers;
+mod records;
+mod registry;
+mod reset;
+mod said;
+mod verdict;
+
+#[cfg(test)]
+mod innocent;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 
 use crate::pool::{Delivery, Outcome};
 use crate::secret::Secret;
 
+pub(crate) use custom::Definition;
+pub(crate) use detect::{Detected, Saved};
+pub(crate) use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
+pub(crate) use markers::{Marker, RawMarker};
+pub(crate) use registry::Agents;
+
 /// A coding agent.
 pub(crate) trait Agent: Sync {
-    /// The word in `agent = "..."`, which is also the program's name.
-    fn name(&self) -> &'static str;
+    /// The word in `agent = "..."`.
+    fn name(&self) -> &str;
+
+    /// The name of its program.
+    fn program(&self) -> &str {
+        self.name()
+    }
 
     /// The kind of a secret, if it looks like one of the agent's.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind>;
@@ -25,39 +48,62 @@ pub(crate) trait Agent: Sync {
     fn default_kind(&self) -> &'static SecretKind;
 
     /// What the agent's secrets look like, for a person.
-    fn looks(&self) -> &'static str;
+    fn looks(&self) -> &str;
 
     /// How to get a secret, for a person.
-    fn how_to_get(&self) -> &'static str;
+    fn how_to_get(&self) -> &str;
 
-    /// What its arguments ask for; `environment` looks a variable up.
-    fn read(&self, args: &[OsString], environment: &dyn Fn(&str) -> Option<OsString>) -> Intent;
+    /// How to log in to a login directory, for a person; `None` where the agent knows none.
+    fn login_hint(&self, home: &Path) -> Option<String>;
+
+    /// What its arguments ask for; `environment` looks a variable up, and `to_terminal` says where standard
+    /// output goes.
+    fn read(
+        &self,
+        args: &[OsString],
+        environment: &dyn Fn(&str) -> Option<OsString>,
+        to_terminal: bool,
+    ) -> Intent;
 
     /// How to start it, or another program that may start it.
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan;
 
-    /// Reads the records that the attempt left.
-    fn collect(&self, watch: &Watch) -> Evidence;
+    /// Whether a conversation of an earlier attempt can be gone on with in this job: its record must be where
+    /// the agent will look.
+    fn can_resume(&self, session: &str, job: &Job<'_>) -> bool;
+
+    /// Whether the evidence may be on standard error alone, so that kage must see it also at a terminal.
+    fn speaks_on_stderr(&self) -> bool {
+        false
+    }
+
+    /// What a line of its JSON lines is.
+    fn classifier(&self) -> fn(&[u8]) -> Line {
+        |_| Line::Progress
+    }
+
+    /// Reads the records that the attempt left, and what was seen of its output.
+    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence;
+
+    /// What a saved output or record says, for `kage detect`. Words only where the text is no record.
+    fn examine(&self, text: &[u8], now: &Zoned) -> Evidence;
+
+    /// The texts by which it says that it was refused.
+    fn markers(&self) -> &'static [Marker];
 
     /// What the evidence means. Pure.
-    fn judge(&self, exit: Exit, evidence: &Evidence) -> Outcome;
+    fn judge(&self, case: &Case<'_>) -> Outcome {
+        verdict::judge(case, self.markers())
+    }
 }
 
-const AGENTS: [&dyn Agent; 1] = [&claude::Claude];
-
-/// The agent of a name.
-pub(crate) fn find(name: &str) -> Option<&'static dyn Agent> {
-    AGENTS.into_iter().find(|agent| agent.name() == name)
-}
-
-/// The agent whose program this is, by its file name.
-pub(crate) fn of_program(program: &OsStr) -> Option<&'static dyn Agent> {
-    find(Path::new(program).file_name()?.to_str()?)
-}
-
-/// The names of all agents, for a person.
-pub(crate) fn names() -> String {
-    AGENTS.map(Agent::name).join(", ")
+/// What a verdict goes by.
+pub(crate) struct Case<'a> {
+    pub exit: Exit,
+    pub evidence: &'a Evidence,
+    /// The user's own markers.
+    pub more: &'a [Marker],
+    pub now: &'a Zoned,
 }
 
 /// One kind of secret and the variables that carry it.
@@ -65,16 +111,18 @@ pub(crate) fn names() -> String {
 pub(crate) struct SecretKind {
     pub prefix: &'static str,
     pub variable: &'static str,
-    /// The variable that holds the number of a pipe with the secret in it.
-    pub descriptor: &'static str,
+    /// The variable that holds the number of a pipe with the secret in it, where the agent reads one.
+    pub descriptor: Option<&'static str>,
+    /// The model that the agent takes by itself with such a secret.
+    pub model: Option<&'static str>,
 }
 
 impl SecretKind {
     /// The variable that is set under a way of delivery.
     pub(crate) fn carrier(&self, deliver: Delivery) -> &'static str {
-        match deliver {
-            Delivery::Env => self.variable,
-            Delivery::Fd => self.descriptor,
+        match (deliver, self.descriptor) {
+            (Delivery::Fd, Some(descriptor)) => descriptor,
+            _ => self.variable,
         }
     }
 }
@@ -82,10 +130,41 @@ impl SecretKind {
 /// What the arguments ask for, as far as choosing a subscription needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Intent {
+    pub form: Form,
     /// The model family that is asked for by name.
     pub model: Option<String>,
+    /// Whether a model is named, so that it does not change with the credential.
+    pub names_model: bool,
+    /// Whether it talks on after its answer, with whoever feeds its standard input. Nothing that it says may
+    /// be held back then: the other side waits for it.
+    pub converses: bool,
     /// Which conversation is gone on with.
     pub resumes: Option<Resumed>,
+    /// Whether the command may be run once more as it was typed, each time as a new conversation.
+    pub repeatable: bool,
+    /// Why no other attempt can go on with the conversation, for a person.
+    pub not_resumable: Option<&'static str>,
+}
+
+/// How the agent will talk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// No conversation: help, an update, a login.
+    #[default]
+    Other,
+    /// A session at the terminal.
+    Interactive,
+    /// One answer that comes in one piece at the end: text, a JSON object.
+    Whole,
+    /// One answer as JSON lines, as they happen.
+    Lines,
+}
+
+impl Form {
+    /// Whether the agent answers once and ends.
+    pub(crate) fn is_print(self) -> bool {
+        matches!(self, Self::Whole | Self::Lines)
+    }
 }
 
 /// A conversation that is gone on with.
@@ -94,6 +173,15 @@ pub(crate) enum Resumed {
     Session(String),
     /// The latest of the directory.
     Latest,
+}
+
+/// How an attempt begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening<'a> {
+    /// The command as the user typed it.
+    AsTyped,
+    /// The conversation of an earlier attempt goes on, with this prompt instead of the user's.
+    Resuming { session: &'a str, prompt: &'a str },
 }
 
 /// What the child gets for a credential.
@@ -111,6 +199,11 @@ pub(crate) struct Job<'a> {
     pub args: &'a [OsString],
     /// Whether the program is the agent itself; another one gets no arguments.
     pub is_agent: bool,
+    pub opening: Opening<'a>,
+    /// The model to name, so that it stays what it was.
+    pub model: Option<&'a str>,
+    /// Whether kage goes on where the agent gives up, so that the agent may give up early.
+    pub takes_over: bool,
     pub grant: Grant<'a>,
     /// The subscription's own variables.
     pub own_env: &'a BTreeMap<String, String>,
@@ -159,43 +252,13 @@ pub(crate) struct LaunchPlan {
 /// Which records belong to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Watch {
-    /// The agent's directory of projects.
-    pub projects: PathBuf,
-    pub session: String,
+    /// The agent's directory of records.
+    pub records: PathBuf,
+    /// The conversation, where kage knows it before the start.
+    pub session: Option<String>,
     pub cwd: PathBuf,
     /// Rows from before are not of this attempt, wherever they stand.
     pub began: Timestamp,
     /// How long each file of the session was before: nothing before that is read again.
     pub lengths: BTreeMap<PathBuf, u64>,
-}
-
-/// How the agent ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    Code(i32),
-    Signal(i32),
-}
-
-/// What an attempt left behind, as the agent's module reads it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Evidence {
-    pub usage: crate::pool::Usage,
-    /// Errors of the provider in the main conversation, oldest first.
-    pub errors: Vec<ProviderError>,
-}
-
-/// A row that says that the provider refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProviderError {
-    pub at: Timestamp,
-    /// The agent's class of it: `rate_limit`, `authentication_failed`.
-    pub class: String,
-    pub is_usage_limit: bool,
-    /// The provider's word for the limit's window.
-    pub window: Option<String>,
-    pub resets_at: Option<Timestamp>,
-    /// The line that the user saw.
-    pub text: String,
-    /// Whether the provider answered again afterwards.
-    pub answered_since: bool,
 }

@@ -4,8 +4,10 @@
 #![allow(clippy::doc_markdown)]
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::pool::{Level, Name, Selector};
 
@@ -24,6 +26,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     Exec(Exec),
     Why(Why),
+    Detect(Detect),
     Status(Json),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
@@ -41,6 +44,9 @@ pub(crate) enum Verb {
 ///
 /// A known agent (`claude`) runs as itself. Any other program (`env`, a script that calls claude) gets the
 /// credential in its environment and no arguments.
+///
+/// Where an agent that prints (`claude -p`) is refused, for its limit, its credential or its bill, kage goes
+/// on with the next subscription, and only the answer is printed.
 ///
 /// Exit status: the agent's own. kage's: 2 wrong usage or config, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
@@ -63,6 +69,12 @@ pub(crate) struct Exec {
     /// Keep a variable that kage would remove (repeatable)
     #[arg(long, value_name = "VARIABLE")]
     pub keep_env: Vec<String>,
+    /// Attempts that may follow one that was refused; 0 for none [default: the config's, 3]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Where no subscription is ready, wait for the first that is, at most so long
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = patience, default_missing_value = "forever")]
+    pub wait: Option<Patience>,
     /// Say what would run, and run nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -72,6 +84,22 @@ pub(crate) struct Exec {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// How long a run may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience(pub Option<jiff::SignedDuration>);
+
+fn patience(text: &str) -> Result<Patience, String> {
+    if text == "forever" {
+        return Ok(Patience(None));
+    }
+    let span = text.parse::<jiff::Span>().ok();
+    let duration = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+    let duration = duration.filter(jiff::SignedDuration::is_positive);
+    duration
+        .map(|duration| Patience(Some(duration)))
+        .ok_or("expected a duration such as `90s` or `2h`".into())
 }
 
 /// What a run asks of the pool
@@ -100,6 +128,41 @@ pub(crate) struct Why {
     pub agent: String,
     #[command(flatten)]
     pub form: Json,
+}
+
+/// Say what kage concludes from a saved output of an agent
+///
+/// Reads what an agent printed (text, JSON, JSON lines), one of its transcripts, or the input of its hook:
+/// the verdict, what it covers, when it ends, and by which line and rule. Changes nothing.
+///
+/// Without --agent every agent is tried, its records before its words, claude first. Text counts only of a
+/// run that failed, and only where it is an agent's error message as a whole; outputs are mostly saved of
+/// runs that failed, so the exit status is taken for 1 unless --exit says otherwise.
+///
+/// Exit status: 0 no limit, 10 usage limit, 11 throttled, 12 overloaded, 13 authentication, organisation or
+/// billing; 2 wrong usage, or nothing to read.
+///
+/// Examples:
+///   claude -p "run the tests" >out; kage detect --exit $? out
+///   kage detect --json ~/.claude/projects/*/SESSION.jsonl
+///   kage detect --at 2026-11-22T10:00:00Z old-output.txt
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Detect {
+    /// The agent it is of [default: whichever fits]
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// The exit status of the run
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub exit: i32,
+    /// When it was printed, for reset times without a date [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    #[command(flatten)]
+    pub form: Json,
+    /// What was saved; `-` is standard input [default: -]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// Show the pool at a glance

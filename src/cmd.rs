@@ -1,18 +1,20 @@
 //! The verbs, one a file. This is where the parts meet.
 
 mod demo;
+mod detect;
+mod events;
 mod exec;
 mod status;
 mod subscription;
 mod why;
 
 use anyhow::Result;
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
-use crate::config::{Config, closest, known_agent};
+use crate::config::{Config, closest};
 use crate::error;
 use crate::paths::{Paths, config_is_named};
 use crate::pool::{Moment, Name, Request};
@@ -23,6 +25,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
     match cli.verb {
         Verb::Exec(exec) => exec::run(exec),
         Verb::Why(why) => why::run(&why).map(|()| 0),
+        Verb::Detect(detect) => detect::run(&detect),
         Verb::Status(form) => status::run(&form).map(|()| 0),
         Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
         Verb::Demo => demo::run(),
@@ -57,6 +60,11 @@ impl Desk {
         Ok(Self { paths, config, store, now: clock::now() })
     }
 
+    /// Now, later than the desk was opened.
+    fn later(&self) -> Zoned {
+        Timestamp::now().to_zoned(self.now.time_zone().clone())
+    }
+
     fn moment(&self) -> Moment {
         Moment::from(&self.now)
     }
@@ -65,7 +73,7 @@ impl Desk {
 /// What a run asks of the pool, from what was typed and where it stands.
 fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing)> {
     let standing = Standing::find(config, ask.namespace.clone(), ask.priority)?;
-    known_agent(agent)?;
+    config.agent(agent)?;
     let request = Request {
         agent: agent.to_owned(),
         namespace: standing.namespace.clone(),

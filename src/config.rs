@@ -2,6 +2,7 @@
 //!
 //! Called by the verbs. Every refusal names the file, the line and the key.
 
+mod agents;
 pub(crate) mod edit;
 mod fields;
 mod locate;
@@ -17,11 +18,12 @@ use anyhow::Result;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::agent::{self, Agent};
+use crate::agent::{Agent, Agents};
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
-    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Name, Pool, Route, Selector, Source, Strategy, Subscription,
+    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector, Source, Strategy,
+    Subscription,
 };
 
 /// Everything the config says.
@@ -30,6 +32,31 @@ pub(crate) struct Config {
     pub pool: Pool,
     /// Below which directories a run has which namespace.
     pub namespaces: BTreeMap<Name, Vec<PathBuf>>,
+    pub agents: Agents,
+    pub failover: Failover,
+    /// The shell command that is told what happens to the pool.
+    pub event_command: Option<String>,
+}
+
+/// How a run goes on where an attempt was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failover {
+    /// How many attempts may follow the first.
+    pub attempts: u32,
+    /// What the next attempt is told where the conversation goes on.
+    pub prompt: String,
+    /// How long a throttled or overloaded provider is left alone before the next attempt.
+    pub throttle_wait: SignedDuration,
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            prompt: "Continue where you left off.".into(),
+            throttle_wait: SignedDuration::from_secs(20),
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -37,6 +64,26 @@ pub(crate) struct Config {
 struct RawConfig {
     subscriptions: RawSubscriptions,
     namespaces: BTreeMap<Name, RawNamespace>,
+    agents: BTreeMap<Name, agents::RawAgent>,
+    failover: RawFailover,
+    events: RawEvents,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawFailover {
+    attempts: Option<u32>,
+    #[serde(deserialize_with = "fields::words")]
+    prompt: Option<String>,
+    #[serde(deserialize_with = "fields::duration")]
+    throttle_wait: Option<SignedDuration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawEvents {
+    #[serde(deserialize_with = "fields::words")]
+    command: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -121,9 +168,10 @@ impl Config {
             let key = ["subscriptions", "default_priority"];
             return Err(Mistake::new(&key, message, "remove the line with `default_priority`"));
         }
+        let agents = agents::agents(raw.agents)?;
         let mut subscriptions = BTreeMap::new();
         for (name, raw) in settings.pool {
-            subscriptions.insert(name.clone(), subscription(name, raw, home)?);
+            subscriptions.insert(name.clone(), subscription(name, raw, &agents, home)?);
         }
         let routes = routes(settings.routing, &subscriptions)?;
         let mut namespaces = BTreeMap::new();
@@ -143,7 +191,18 @@ impl Config {
             rate_limit_cooldown: settings.rate_limit_cooldown.unwrap_or(SignedDuration::from_mins(5)),
             near_limit: settings.near_limit.unwrap_or(0.9),
         };
-        Ok(Self { pool, namespaces })
+        let usual = Failover::default();
+        let failover = Failover {
+            attempts: raw.failover.attempts.unwrap_or(usual.attempts),
+            prompt: raw.failover.prompt.unwrap_or(usual.prompt),
+            throttle_wait: raw.failover.throttle_wait.unwrap_or(usual.throttle_wait),
+        };
+        Ok(Self { pool, namespaces, agents, failover, event_command: raw.events.command })
+    }
+
+    /// The agent of a name, or a refusal that lists those there are.
+    pub(crate) fn agent(&self, name: &str) -> Result<&'static dyn Agent, Failure> {
+        known_agent(&self.agents, name)
     }
 }
 
@@ -171,16 +230,31 @@ fn read(file: &Path) -> Result<String, Failure> {
     }
 }
 
-fn subscription(name: Name, raw: RawSubscription, home: &Path) -> Result<Subscription, Mistake> {
+fn subscription(
+    name: Name,
+    raw: RawSubscription,
+    agents: &Agents,
+    home: &Path,
+) -> Result<Subscription, Mistake> {
     let agent = raw.agent.unwrap_or_else(|| DEFAULT_AGENT.to_owned());
-    known_agent(&agent).map_err(|unknown| {
+    let known = known_agent(agents, &agent).map_err(|unknown| {
         let key = ["subscriptions", "pool", name.as_str(), "agent"];
         Mistake::new(&key, unknown.message, unknown.hint.unwrap_or_default())
     })?;
     let credential = raw.credential.map_or_else(
-        || Credential { source: Source::Keychain, deliver: crate::pool::Delivery::Env },
+        || Credential { source: Source::Keychain, deliver: Delivery::Env },
         |credential| credential.resolve(home),
     );
+    if let (Source::Home(dir), None) = (&credential.source, known.login_hint(home)) {
+        let key = ["subscriptions", "pool", name.as_str(), "credential"];
+        let message = format!("`{agent}` has no login directory such as {}", dir.display());
+        return Err(Mistake::new(&key, message, "give its key: from = \"keychain\", \"file\", or a command"));
+    }
+    if credential.deliver == Delivery::Fd && known.default_kind().descriptor.is_none() {
+        let key = ["subscriptions", "pool", name.as_str(), "credential"];
+        let message = format!("`{agent}` cannot read its key from a pipe");
+        return Err(Mistake::new(&key, message, "leave `deliver` out"));
+    }
     Ok(Subscription {
         agent,
         priority: raw.priority.unwrap_or(DEFAULT_PRIORITY),
@@ -223,11 +297,10 @@ fn routes(
     Ok(routes)
 }
 
-/// The agent of a name, or a refusal that lists those there are.
-pub(crate) fn known_agent(name: &str) -> Result<&'static dyn Agent, Failure> {
-    agent::find(name).ok_or_else(|| {
+fn known_agent(agents: &Agents, name: &str) -> Result<&'static dyn Agent, Failure> {
+    agents.find(name).ok_or_else(|| {
         let message = format!("`{name}` is not an agent that kage knows");
-        Failure::usage(message).hint(format!("known agents: {}", agent::names()))
+        Failure::usage(message).hint(format!("known agents: {}", agents.names()))
     })
 }
 

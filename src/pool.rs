@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use moment::Moment;
 pub(crate) use name::{Level, Name};
-pub(crate) use outcome::{Outcome, Scope, TokenCount, Usage, Verdict, Window};
+pub(crate) use outcome::{Outcome, Reading, Scope, TokenCount, Usage, Verdict, Window};
 pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;

@@ -1,5 +1,6 @@
 //! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
 
+mod detect;
 mod sentences;
 mod status;
 mod table;
@@ -11,9 +12,11 @@ use std::io::{self, ErrorKind, Write as _};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-pub(crate) use sentences::{because, changed, dry_run, not_ready};
+pub(crate) use detect::{detected, detected_json};
+pub(crate) use sentences::{because, changed, dry_run, no_other, not_ready, refused};
 pub(crate) use status::{details, details_json, list, overview, pool_json};
 pub(crate) use table::plain_table;
+pub(crate) use time::{short, until};
 pub(crate) use why::{why, why_json};
 
 /// The number in every JSON answer; keys are only ever added under it.

@@ -6,21 +6,32 @@
 //!   already. kage itself dies of none while the agent lives, so that it can keep the books.
 //! - When the agent stops under a shell, kage stops with it, and wakes it again.
 //! - The agent's end is kage's: the same status, or the same signal.
+//! - Where an attempt may be followed by another, its output goes through kage (`relay`): threads copy, and
+//!   this one waits for the agent and its signals as before.
 
 mod child;
 mod jobs;
+mod relay;
 mod signals;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::agent::{Exit, LaunchPlan, SecretKind};
+use rustix::event::Timespec;
+
+use crate::agent::{Captured, Exit, LaunchPlan, SecretKind};
 use crate::error::{Failure, Status};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
+pub(crate) use relay::Output;
+pub(crate) use relay::Relay;
 pub(crate) use signals::{die_of, expect_children};
+
+use signals::{Signals, Unblocked};
 
 /// A program with the path it was found at.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,20 +78,115 @@ pub(crate) struct Handover {
     pub(crate) deliver: Delivery,
 }
 
-/// Runs a program as planned, with kage's own streams, and waits for its end.
-/// The error is why it did not start.
+/// Where the agent's streams lead.
+pub(crate) enum Streams<'a> {
+    /// They are kage's own, with nothing in between.
+    Inherited,
+    /// Output goes through the relay.
+    Relayed(&'a mut Relay, Input),
+}
+
+/// What the agent reads on standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// kage's own, from where it stood when the run began.
+    FromStart,
+    /// Nothing: `/dev/null`.
+    Nothing,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub exit: Exit,
+    /// A HUP, INT, QUIT or TERM came to kage while the agent ran, or while its last output was on its way.
+    pub interrupted: bool,
+    pub captured: Captured,
+}
+
+/// Runs a program as planned and waits for its end. The error is why it did not start.
 pub(crate) fn run(
     program: &Program,
     plan: &LaunchPlan,
     handover: Option<Handover>,
     marks: &[(&str, OsString)],
-) -> Result<Exit, Failure> {
-    let cannot =
-        |what: &str, why: &io::Error| Failure::new(Status::BeforeStart, format!("could not {what}: {why}"));
-    let mut signals = signals::Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
-    let child = child::spawn(program, plan, handover, marks).map_err(|why| not_started(program, &why))?;
-    let _unblocked = signals::Unblocked::all();
-    Ok(child.wait(&mut signals))
+    streams: Streams<'_>,
+) -> Result<Ended, Failure> {
+    let mut signals = Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
+    match streams {
+        Streams::Inherited => {
+            let child = child::spawn(program, plan, handover, marks, None);
+            let child = child.map_err(|why| not_started(program, &why))?;
+            let _unblocked = Unblocked::all();
+            let exit = child.wait(&mut signals);
+            Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() })
+        }
+        Streams::Relayed(relay, input) => {
+            let start = |wires| child::spawn(program, plan, handover, marks, Some(wires));
+            let ended = relayed(relay, input, &mut signals, start);
+            signals.keep();
+            ended.map_err(|why| match why {
+                NotRun::Pipes(why) => cannot("lay the agent's streams", &why),
+                NotRun::Program(why) => not_started(program, &why),
+            })
+        }
+    }
+}
+
+/// Why there was no attempt.
+enum NotRun {
+    Pipes(io::Error),
+    Program(io::Error),
+}
+
+fn relayed(
+    relay: &mut Relay,
+    input: Input,
+    signals: &mut Signals,
+    start: impl FnOnce(child::Wires) -> io::Result<child::Child>,
+) -> Result<Ended, NotRun> {
+    // One that came after the last attempt is for kage: a ^C typed then has reached no agent.
+    let quiet = signals.rest(None, Some(Instant::now()));
+    if let Err(signal) = quiet {
+        let captured = Captured::default();
+        return Ok(Ended { exit: Exit::Signal(signal), interrupted: true, captured });
+    }
+    // The threads come first: were they refused, an agent would run already, and must not be killed.
+    let (wires, running) = relay.start(input).map_err(NotRun::Pipes)?;
+    let started = start(wires);
+    let _unblocked = Unblocked::all();
+    let exit = started.map(|child| child.wait(signals));
+    // What came together with the agent's end came while it ran, and takes nothing from its last words.
+    let _ = signals.pending().count();
+    let (captured, delivered) = relay.finish(running, signals);
+    let exit = exit.map_err(NotRun::Program)?;
+    // A signal that ends the delivery would, without kage, have ended the agent in its last write.
+    let exit = delivered.err().map_or(exit, Exit::Signal);
+    Ok(Ended { exit, interrupted: signals.interrupted(), captured })
+}
+
+/// Sleeps, unless a signal comes that is meant to end the run: then its number is the error. For the time
+/// between two attempts, in which ^Z stops kage and a signal that was ignored on entry stays ignored.
+pub(crate) fn pause(duration: Duration) -> Result<(), i32> {
+    let until = Instant::now().checked_add(duration);
+    let Ok(mut signals) = Signals::catch() else {
+        thread::sleep(duration);
+        return Ok(());
+    };
+    let _unblocked = Unblocked::all();
+    let rested = signals.rest(None, until);
+    signals.keep();
+    rested
+}
+
+/// How long it is until a moment, as `poll` wants it.
+fn time_left(until: Instant) -> Timespec {
+    let left = until.saturating_duration_since(Instant::now());
+    Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })
+}
+
+fn cannot(what: &str, why: &io::Error) -> Failure {
+    Failure::new(Status::BeforeStart, format!("could not {what}: {why}"))
 }
 
 fn not_started(program: &Program, why: &io::Error) -> Failure {
@@ -97,3 +203,6 @@ fn not_started(program: &Program, why: &io::Error) -> Failure {
         _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

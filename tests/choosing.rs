@@ -213,7 +213,7 @@ fn nothing_eligible_says_why_and_when() {
         .kage(["exec", "--", "claude", "-p", "hi"])
         .run()
         .status(1)
-        .mentions("kage: `work` hit its 5-hour limit; rate_limited until ");
+        .mentions("kage: work hit its 5-hour limit (until ");
     assert_eq!(sandbox.status_of("work")["status"], "rate_limited");
     let said =
         sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(75).is_one_line_and_a_hint().stderr();

@@ -11,6 +11,8 @@ mod support;
 
 #[path = "claude/credential.rs"]
 mod credential;
+#[path = "claude/failover.rs"]
+mod failover;
 #[path = "claude/limits.rs"]
 mod limits;
 #[path = "claude/scene.rs"]

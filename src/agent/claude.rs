@@ -2,31 +2,48 @@
 
 mod arguments;
 mod environment;
+mod hook;
+mod printed;
+mod refusal;
+mod saved;
 mod settings;
 mod transcript;
-mod verdict;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
-use super::{Agent, Evidence, Exit, Grant, Intent, Job, LaunchPlan, Resumed, SecretKind, Watch};
-use crate::pool::Outcome;
+use super::{
+    Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
+    SecretKind, Watch, Work, markers, said,
+};
 use crate::secret::Secret;
 
 pub(super) struct Claude;
+
+/// Read only where something went wrong.
+static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("claude.toml")));
+
+/// How often the agent asks again before it gives up, where kage goes on from there; by itself it tries for
+/// three minutes.
+const RETRIES: (&str, &str) = ("CLAUDE_CODE_MAX_RETRIES", "2");
 
 /// The credential of a subscription, from `claude setup-token`.
 static SETUP_TOKEN: SecretKind = SecretKind {
     prefix: "sk-ant-oat01-",
     variable: "CLAUDE_CODE_OAUTH_TOKEN",
-    descriptor: "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    descriptor: Some("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"),
+    model: Some("sonnet"),
 };
 
 static API_KEY: SecretKind = SecretKind {
     prefix: "sk-ant-api03-",
     variable: "ANTHROPIC_API_KEY",
-    descriptor: "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    descriptor: Some("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR"),
+    model: Some("opus"),
 };
 
 impl Agent for Claude {
@@ -56,11 +73,27 @@ impl Agent for Claude {
         "run `claude setup-token`, log in with that account, and copy the token it prints"
     }
 
-    fn read(&self, args: &[OsString], environment: &dyn Fn(&str) -> Option<OsString>) -> Intent {
+    fn login_hint(&self, home: &Path) -> Option<String> {
+        Some(format!("CLAUDE_CONFIG_DIR={} claude /login", home.display()))
+    }
+
+    fn read(
+        &self,
+        args: &[OsString],
+        environment: &dyn Fn(&str) -> Option<OsString>,
+        to_terminal: bool,
+    ) -> Intent {
         let Invocation::Conversation(conversation) = arguments::read(args) else { return Intent::default() };
         let model = conversation.model.clone().or_else(|| environment("ANTHROPIC_MODEL"));
         Intent {
-            model: model.and_then(|model| verdict::family(&model.to_string_lossy())),
+            form: form(&conversation, to_terminal),
+            names_model: model.is_some(),
+            model: model.and_then(|model| refusal::family(&model.to_string_lossy())),
+            repeatable: conversation.session == Session::Unset,
+            converses: conversation.input_is_lines,
+            not_resumable: conversation
+                .forgets
+                .then_some("`--no-session-persistence` leaves nothing to go on with"),
             resumes: match conversation.session {
                 Session::Resumed(id) => Some(Resumed::Session(id)),
                 Session::Latest => Some(Resumed::Latest),
@@ -70,7 +103,11 @@ impl Agent for Claude {
     }
 
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
-        let mut plan = LaunchPlan { args: job.args.to_vec(), ..LaunchPlan::default() };
+        let args = match job.opening {
+            Opening::AsTyped => job.args.to_vec(),
+            Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
+        };
+        let mut plan = LaunchPlan { args, ..LaunchPlan::default() };
         let inherited = job.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
         for (name, value) in inherited {
             if environment::competes(name) && !value.is_empty() && !job.keeps(name) {
@@ -82,7 +119,10 @@ impl Agent for Claude {
         }
         let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
         plan.set.extend(own);
-        match arguments::read(job.args) {
+        if job.takes_over && job.variable(RETRIES.0).is_none() {
+            plan.set.push((RETRIES.0.into(), RETRIES.1.into()));
+        }
+        match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {
                 converse(&conversation, job, &mut plan);
             }
@@ -92,12 +132,72 @@ impl Agent for Claude {
         plan
     }
 
-    fn collect(&self, watch: &Watch) -> Evidence {
-        transcript::read(watch)
+    fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
+        let projects = config_dir(job).join("projects");
+        !transcript::watch(projects, session.to_owned(), job.cwd, job.began).lengths.is_empty()
     }
 
-    fn judge(&self, exit: Exit, evidence: &Evidence) -> Outcome {
-        verdict::judge(exit, evidence)
+    fn classifier(&self) -> fn(&[u8]) -> Line {
+        printed::classify
+    }
+
+    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence {
+        let whole = captured.whole.as_deref().unwrap_or_default();
+        let lines = captured.lines.iter().map(Vec::as_slice).chain([whole]);
+        let printed = printed::read(lines, now);
+        let recorded = watch.and_then(|watch| transcript::read(watch, now.time_zone()));
+        let known = recorded.is_some() || printed.is_some();
+        let mut evidence = recorded.unwrap_or_default();
+        // An answer may be a sample of what an error looks like; the record of the conversation knows.
+        let answered = evidence.work == Work::Done && captured.lines.is_empty();
+        if let Some(printed) = printed {
+            evidence.readings = printed.readings;
+            evidence.model = evidence.model.or(printed.model);
+            if printed.work == Work::Done {
+                evidence.work = Work::Done;
+            }
+            if evidence.errors.is_empty() && !answered {
+                evidence.errors = printed.errors;
+            }
+        }
+        if captured.progressed {
+            evidence.work = Work::Done;
+        } else if !known && watch.is_none() {
+            // Without a record only what it printed could tell, and text does not.
+            evidence.work = Work::Unknown;
+        }
+        // An answer that is recorded makes of what was printed an answer, not an error.
+        if evidence.work != Work::Done {
+            evidence.said = said_of(whole, &captured.stderr);
+        }
+        evidence
+    }
+
+    fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
+        saved::examine(text, now)
+    }
+
+    fn markers(&self) -> &'static [Marker] {
+        &MARKERS
+    }
+}
+
+/// The line that may be an error: alone on standard output. What is wrong with the arguments is on
+/// standard error, with nothing on the other.
+fn said_of(out: &[u8], err: &[u8]) -> Vec<String> {
+    match said::sole_line(out) {
+        Some(line) => vec![line],
+        None if said::filled(out).next().is_none() => said::last_lines(err, 3),
+        None => Vec::new(),
+    }
+}
+
+/// How it will talk. Without a terminal to talk to it prints, whether asked to or not.
+fn form(conversation: &Conversation, to_terminal: bool) -> Form {
+    match &conversation.output {
+        _ if !conversation.prints && to_terminal => Form::Interactive,
+        Some(output) if output == "stream-json" => Form::Lines,
+        _ => Form::Whole,
     }
 }
 
@@ -117,7 +217,11 @@ fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
         }
         Session::Unknown => None,
     };
+    let session = session.filter(|_| !conversation.forgets);
     plan.watch = session.map(|session| transcript::watch(projects, session, job.cwd, job.began));
+    if let Some(model) = job.model {
+        plan.args.splice(0..0, ["--model".into(), model.into()]);
+    }
 }
 
 /// Gives the session that begins an id, behind the options that allow it.
@@ -137,3 +241,6 @@ fn config_dir(job: &Job<'_>) -> PathBuf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

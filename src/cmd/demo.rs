@@ -46,9 +46,9 @@ pub(super) fn run() -> Result<i32> {
     report::print("\nWork on the backend may use two of them and nothing else.\n")?;
     let pair = "work-premium,work-basic";
     stage.kage(&["subscription", "route", "--namespace", "backend", "--subscriptions", pair], None, 0)?;
-    report::print("\nThe first run draws work-premium, whose limit happens to be reached. kage sees it.\n")?;
-    stage.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 1)?;
-    report::print("\nThe next run goes to the other one.\n")?;
+    report::print(
+        "\nThe run draws work-premium, whose limit happens to be reached, and goes on with the other.\n",
+    )?;
     stage.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 0)?;
     report::print("\nThe pool at a glance, and why the next run would get what it gets.\n")?;
     stage.kage(&["status"], None, 0)?;

@@ -1,22 +1,29 @@
-//! `kage exec`: choose and reserve, fetch the credential, start the agent, read what it left, book it.
+//! `kage exec`: choose and reserve, fetch the credential, start the agent, read what it left, book it; and
+//! where it was refused, go on with another subscription.
 
 mod attempt;
+mod books;
+mod journey;
+mod step;
+mod wait;
 
 use std::env;
-use std::time::Instant;
+use std::io::IsTerminal as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
+use self::journey::{Journey, Onward};
+use super::events::Events;
 use super::{Desk, request, stranger};
-use crate::agent::{self, Agent, Exit, Resumed};
+use crate::agent::{Agent, Exit, Form, Intent, Opening, Resumed};
 use crate::cli;
 use crate::config::project::Standing;
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
 use crate::ledger::Ledger;
-use crate::pool::{DEFAULT_AGENT, Lease, LeaseId, Request, Selection, Source, select};
+use crate::pool::{DEFAULT_AGENT, Lease, LeaseId, NotReady, Request, Selection, Source, select};
 use crate::report;
-use crate::run::{Program, die_of};
+use crate::run::{Output, Program, Relay, die_of};
 use crate::store;
 
 /// How deep kage may run inside kage.
@@ -34,24 +41,30 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     if errand.args.dry_run {
         return errand.dry_run().map(|()| 0);
     }
-    let (lease, selection) = errand.reserve()?;
-    let subscription = &desk.config.pool.subscriptions[&selection.name];
-    if let Some(overruled) = &selection.overruled {
-        errand.say(format_args!(
-            "warning: {}; using it all the same (-s)",
-            report::because(&selection.name, overruled, &desk.now)
-        ));
+    let mut journey = Journey::begin(&errand)?;
+    let mut relay = errand.relay();
+    errand.announce(&journey.plan);
+    loop {
+        let ended = errand.attempt(&mut journey, relay.as_mut())?;
+        match errand.go_on(&mut journey, &ended, relay.as_ref())? {
+            Onward::Again => relay.iter_mut().for_each(Relay::discard),
+            Onward::Stands => {
+                release(relay.as_mut());
+                return Ok(match ended.exit {
+                    Exit::Code(code) => code,
+                    Exit::Signal(signal) => die_of(signal),
+                });
+            }
+            Onward::EndedBy(signal) => return Ok(die_of(signal)),
+        }
     }
-    let handover = errand.fetch(subscription, &lease)?;
-    let plan = errand.plan(subscription, errand.grant(subscription, handover.as_ref()), &lease.id);
-    errand.announce(&plan);
-    let begun = Instant::now();
-    let exit = errand.attempt(&plan, handover, &lease)?;
-    errand.settle(&lease, &plan, exit, begun);
-    Ok(match exit {
-        Exit::Code(code) => code,
-        Exit::Signal(signal) => die_of(signal),
-    })
+}
+
+/// The last attempt stands, so what it printed goes out.
+fn release(relay: Option<&mut Relay>) {
+    if let Some(Err(failed)) = relay.map(Relay::release) {
+        error::warn(format_args!("could not write what the agent printed: {failed}"));
+    }
 }
 
 /// kage started from kage from kage: more than a few levels is a program that calls itself.
@@ -71,36 +84,44 @@ struct Errand<'a> {
     args: cli::Exec,
     desk: &'a Desk,
     depth: u32,
+    /// The run, under which its attempts hold their leases one after the other.
+    id: LeaseId,
     agent: &'static dyn Agent,
     /// Whether the program is the agent itself.
     is_agent: bool,
+    intent: Intent,
     program: Program,
     request: Request,
     standing: Standing,
+    events: Events<'a>,
 }
 
 impl<'a> Errand<'a> {
     fn read(args: cli::Exec, desk: &'a Desk, depth: u32) -> Result<Self> {
-        let known = agent::of_program(&args.command[0]);
+        let known = desk.config.agents.of_program(&args.command[0]);
         let named = args.agent.as_deref().or(known.map(Agent::name)).unwrap_or(DEFAULT_AGENT);
         let (mut request, standing) = request(&args.ask, named, &desk.config)?;
-        let agent = agent::find(named).context("the agent was found before")?;
+        let agent = desk.config.agent(named)?;
         let is_agent = known.is_some_and(|known| known.name() == agent.name());
         request.only.clone_from(&args.subscription);
         if let Some(only) = &request.only {
             super::subscription::known(&desk.config, only)?;
         }
+        let mut intent = Intent::default();
         if is_agent {
-            let intent = agent.read(&args.command[1..], &|name| env::var_os(name));
-            request.model = intent.model;
+            let to_terminal = std::io::stdout().is_terminal();
+            intent = agent.read(&args.command[1..], &|name| env::var_os(name), to_terminal);
+            request.model.clone_from(&intent.model);
             let ledger = Ledger::new(&desk.paths.state);
-            request.prefer = intent.resumes.and_then(|resumed| match resumed {
-                Resumed::Session(id) => ledger.last_of_session(&id),
+            request.prefer = intent.resumes.as_ref().and_then(|resumed| match resumed {
+                Resumed::Session(id) => ledger.last_of_session(id),
                 Resumed::Latest => ledger.last_in(&standing.cwd),
             });
         }
         let program = Program::find(&args.command[0], &desk.paths.shims)?;
-        Ok(Self { args, desk, depth, agent, is_agent, program, request, standing })
+        let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
+        let events = Events::new(desk);
+        Ok(Self { args, desk, depth, id, agent, is_agent, intent, program, request, standing, events })
     }
 
     fn say(&self, message: impl std::fmt::Display) {
@@ -109,31 +130,58 @@ impl<'a> Errand<'a> {
         }
     }
 
+    /// How many attempts may follow the first.
+    fn retries(&self) -> u32 {
+        if !self.intent.form.is_print() || self.intent.converses {
+            return 0;
+        }
+        self.args.retries.unwrap_or(self.desk.config.failover.attempts)
+    }
+
+    /// What stands between the agent and the caller, where the agent prints an answer: that can be held back
+    /// until it is known to be one. At a terminal, and around any other program, nothing does.
+    fn relay(&self) -> Option<Relay> {
+        let output = match self.intent.form {
+            Form::Whole => Output::Whole,
+            Form::Lines => Output::Lines(self.agent.classifier()),
+            Form::Interactive | Form::Other => return None,
+        };
+        let mut relay = Relay::new(output, self.agent.speaks_on_stderr());
+        relay.hold(self.retries() > 0);
+        Some(relay)
+    }
+
     /// Transaction 1: choose, and hold what was chosen, so that two kages never take the last free place.
-    fn reserve(&self) -> Result<(Lease, Selection)> {
-        let Self { desk, request, standing, .. } = self;
-        let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
+    fn reserve(&self, request: &Request) -> Result<Result<(Lease, Selection), NotReady>> {
+        let Self { desk, standing, .. } = self;
+        let now = desk.later();
         let pid = std::process::id();
         let started = store::started(pid);
-        let chosen = desk.store.update(Durability::Process, |state| {
-            let selection = select(&desk.config.pool, state, request, &desk.moment())?;
-            let lease = Lease {
-                id,
-                pid,
-                started,
-                subscription: selection.name.clone(),
-                agent: self.agent.name().to_owned(),
-                namespace: standing.namespace.clone(),
-                level: standing.level,
-                session: None,
-                pane: env::var("TMUX_PANE").ok(),
-                cwd: standing.cwd.to_string_lossy().into_owned(),
-                since: desk.now.timestamp(),
-            };
-            state.leases.push(lease.clone());
-            Ok((lease, selection))
+        let (recovered, chosen) = desk.store.update(Durability::Process, |state| {
+            let recovered = state.pass_deadlines(now.timestamp());
+            let chosen = select(&desk.config.pool, state, request, &(&now).into()).map(|selection| {
+                let lease = Lease {
+                    id: self.id.clone(),
+                    pid,
+                    started,
+                    subscription: selection.name.clone(),
+                    agent: self.agent.name().to_owned(),
+                    namespace: standing.namespace.clone(),
+                    level: standing.level,
+                    session: None,
+                    pane: env::var("TMUX_PANE").ok(),
+                    cwd: standing.cwd.to_string_lossy().into_owned(),
+                    since: now.timestamp(),
+                };
+                state.leases.push(lease.clone());
+                (lease, selection)
+            });
+            (recovered, chosen)
         })?;
-        chosen.map_err(|not_ready| report::not_ready(&not_ready, request, &desk.now).into())
+        for name in &recovered {
+            self.events.recovered(name);
+        }
+        Ok(chosen)
     }
 
     /// What would run, without choosing for real and without touching a secret.
@@ -144,7 +192,9 @@ impl<'a> Errand<'a> {
         let selection =
             chosen.map_err(|not_ready| report::not_ready(&not_ready, &self.request, &desk.now))?;
         let subscription = &desk.config.pool.subscriptions[&selection.name];
-        let plan = self.plan(subscription, self.grant(subscription, None), &LeaseId("dry-run".into()));
+        let grant = self.grant(subscription, None);
+        let takes_over = self.retries() > 0;
+        let plan = self.plan(subscription, grant, Opening::AsTyped, None, takes_over);
         let carrier = match &subscription.credential.source {
             Source::Home(dir) => format!("the login in {}", dir.display()),
             source => {

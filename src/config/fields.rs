@@ -74,6 +74,26 @@ pub(super) fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<S
     }
 }
 
+/// A text that is not empty.
+pub(super) fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.trim().is_empty() {
+        Err(D::Error::custom("expected a text, not an empty one"))
+    } else {
+        Ok(Some(text))
+    }
+}
+
+/// The name of a variable.
+pub(super) fn variable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(from)?;
+    if is_variable(&name) {
+        Ok(Some(name))
+    } else {
+        Err(D::Error::custom(format!("`{}` cannot be a variable", name.escape_debug())))
+    }
+}
+
 pub(super) fn is_variable(name: &str) -> bool {
     let odd = |letter: char| letter == '=' || letter.is_whitespace() || letter.is_control();
     !name.is_empty() && !name.chars().any(odd)

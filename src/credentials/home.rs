@@ -19,7 +19,7 @@ impl Login {
             Status::Failed,
             format!("the login in {dir} is the agent's own; kage stores no secret for it"),
         )
-        .hint(format!("CLAUDE_CONFIG_DIR={dir} claude /login"))
+        .hint("log in with the agent itself")
     }
 }
 

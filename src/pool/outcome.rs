@@ -1,5 +1,6 @@
 //! What an attempt came to: the verdict on its evidence, and the tokens it used.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
@@ -13,6 +14,8 @@ pub(crate) enum Verdict {
     Succeeded,
     /// The agent ended with a failure that is not the account's fault.
     AgentFailed,
+    /// The agent refused its arguments or settings, and asked the provider nothing.
+    NotStarted,
     /// A signal ended it.
     Interrupted,
     /// The account's own limit is reached.
@@ -25,9 +28,15 @@ pub(crate) enum Verdict {
     Throttled {
         retry_after: Option<SignedDuration>,
     },
-    /// The provider is out of capacity, whatever the account.
+    /// The provider is out of capacity or out of order, whatever the account.
     Overloaded,
+    /// The provider was not reached.
+    Unreachable,
+    /// The provider did not answer in time.
+    TimedOut,
     AuthRejected,
+    /// The account's organisation does not allow this use.
+    OrganisationRefused,
     BillingRejected,
 }
 
@@ -37,11 +46,15 @@ impl Verdict {
         match self {
             Self::Succeeded => "succeeded",
             Self::AgentFailed => "agent_failed",
+            Self::NotStarted => "not_started",
             Self::Interrupted => "interrupted",
             Self::UsageLimit { .. } => "usage_limit",
             Self::Throttled { .. } => "throttled",
             Self::Overloaded => "overloaded",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
             Self::AuthRejected => "auth_rejected",
+            Self::OrganisationRefused => "organisation_refused",
             Self::BillingRejected => "billing_rejected",
         }
     }
@@ -139,13 +152,23 @@ impl Usage {
     }
 }
 
+/// How much of a provider's window is gone, as an attempt saw it in passing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reading {
+    /// 0.0-1.0.
+    pub value: f64,
+    pub resets_at: Option<Timestamp>,
+}
+
 /// A verdict with what it rests on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outcome {
     pub verdict: Verdict,
     pub usage: Usage,
-    /// Which rule came to the verdict: `transcript`, `exit`.
-    pub rule: &'static str,
+    /// By the provider's word for the window.
+    pub readings: BTreeMap<String, Reading>,
+    /// Which rule came to the verdict: `transcript`, `exit`, or a marker's name.
+    pub rule: Cow<'static, str>,
     /// A short piece of what was seen, without secrets.
     pub evidence: Option<String>,
 }

@@ -43,6 +43,11 @@ impl Rule {
         }
     }
 
+    /// Whether it ends by itself.
+    fn passes(self) -> bool {
+        matches!(self, Self::Limited | Self::Unhealthy | Self::Parallel | Self::Budget)
+    }
+
     /// Whether naming the subscription with `-s` overrules it.
     fn yields_to_insistence(self) -> bool {
         matches!(self, Self::Route | Self::Tag | Self::Limited | Self::Unhealthy | Self::Budget)
@@ -106,6 +111,27 @@ pub(crate) enum NotReady {
     EmptyRoute(Vec<String>),
     /// Everything is excluded; the candidates say why.
     Excluded(Vec<Candidate>),
+}
+
+impl NotReady {
+    /// When the first of what was meant for the request is ready again, where that is known.
+    pub(crate) fn earliest(&self) -> Option<Timestamp> {
+        let Self::Excluded(candidates) = self else { return None };
+        let exclusions = candidates.iter().filter_map(|candidate| match &candidate.standing {
+            Standing::Excluded(exclusion) => exclusion.until,
+            Standing::Ranked { .. } => None,
+        });
+        exclusions.min()
+    }
+
+    /// Whether waiting can help: not against an empty pool, a route or a mistyped tag.
+    pub(crate) fn may_pass(&self) -> bool {
+        let Self::Excluded(candidates) = self else { return false };
+        candidates.iter().any(|candidate| match &candidate.standing {
+            Standing::Excluded(exclusion) => exclusion.rule.passes(),
+            Standing::Ranked { .. } => true,
+        })
+    }
 }
 
 /// Every subscription with its standing: the eligible by rank, then the excluded by name.

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::{Sickness, SubscriptionState, USAGE_WINDOW};
+use super::state::{Sickness, SubscriptionState, USAGE_WINDOW, Utilization};
 use super::{
-    Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Scope, State, Status, Verdict,
-    Window,
+    Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Reading, Scope, State, Status,
+    Verdict, Window,
 };
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -97,6 +97,11 @@ impl SubscriptionState {
         if total.tokens() > 0 {
             self.tokens.add(total.tokens(), USAGE_WINDOW, moment.now);
         }
+        for (window, reading) in &outcome.readings {
+            let Reading { value, resets_at } = *reading;
+            let read = Utilization { value, resets_at, read_at: moment.now };
+            self.utilization.insert(window.clone(), read);
+        }
         // The start of the run counted as one request.
         let more = outcome.usage.requests.saturating_sub(1);
         if more > 0 {
@@ -109,7 +114,12 @@ impl SubscriptionState {
         let evidence = outcome.evidence.clone();
         let change = match &outcome.verdict {
             Verdict::Succeeded => return self.succeed(outcome.usage.requests > 0, lease, now),
-            Verdict::AgentFailed | Verdict::Interrupted | Verdict::Overloaded => return None,
+            Verdict::AgentFailed
+            | Verdict::NotStarted
+            | Verdict::Interrupted
+            | Verdict::Overloaded
+            | Verdict::Unreachable
+            | Verdict::TimedOut => return None,
             Verdict::UsageLimit { scope, window, resets_at } => {
                 let until = resets_at.unwrap_or_else(|| now + self.next_pause(window, limits.cooldown));
                 let kind = if window.long { LimitKind::Exhausted } else { LimitKind::RateLimited };
@@ -128,11 +138,14 @@ impl SubscriptionState {
                 self.limit(Limit { scope: Scope::All, kind, window, since: now, until: now + pause })?
             }
             Verdict::AuthRejected => {
-                self.fall_ill("the credential is rejected", outcome.rule, HOUR, DAY, now)
+                self.fall_ill("the credential is rejected", &outcome.rule, HOUR, DAY, now)
             }
-            Verdict::BillingRejected => self.fall_ill("billing is rejected", outcome.rule, HOUR, DAY, now),
+            Verdict::OrganisationRefused => {
+                self.fall_ill("its organisation does not allow this use", &outcome.rule, HOUR, DAY, now)
+            }
+            Verdict::BillingRejected => self.fall_ill("billing is rejected", &outcome.rule, HOUR, DAY, now),
         };
-        Some(Change { rule: outcome.rule.to_owned(), evidence, ..change })
+        Some(Change { rule: outcome.rule.clone().into_owned(), evidence, ..change })
     }
 
     /// A success that the provider answered proves the account. One that only the exit status tells of

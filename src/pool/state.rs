@@ -41,6 +41,15 @@ impl State {
         self.leases.retain(is_alive);
     }
 
+    /// Forgets limits that have passed; the answer is which subscriptions that makes active again.
+    pub(crate) fn pass_deadlines(&mut self, now: Timestamp) -> Vec<Name> {
+        let passed = self
+            .subscriptions
+            .iter_mut()
+            .filter_map(|(name, known)| known.pass_deadlines(now).then(|| name.clone()));
+        passed.collect()
+    }
+
     /// A subscription has another name; its limits, totals and running agents go with it.
     pub(crate) fn rename(&mut self, old: &Name, new: &Name) {
         if let Some(state) = self.subscriptions.remove(old) {
@@ -146,6 +155,18 @@ impl SubscriptionState {
         sick.map(|sickness| sickness.reason.as_str()).or_else(|| {
             self.active_limits(now).max_by_key(|limit| limit.until).map(|limit| limit.window.as_str())
         })
+    }
+
+    fn pass_deadlines(&mut self, now: Timestamp) -> bool {
+        let limits_all = |limits: &[Limit]| limits.iter().any(|limit| limit.scope == Scope::All);
+        let was_limited = limits_all(&self.limits);
+        self.limits.retain(|limit| limit.until > now);
+        let is_active = was_limited && !limits_all(&self.limits) && self.sickness.is_none();
+        if is_active {
+            let to = Status::Active.word().to_owned();
+            self.record(Change { at: now, to, until: None, rule: "deadline".into(), evidence: None });
+        }
+        is_active
     }
 
     pub(super) fn record(&mut self, change: Change) {

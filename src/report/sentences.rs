@@ -2,7 +2,7 @@
 
 use jiff::Zoned;
 
-use super::time::until;
+use super::time::{clock, until};
 use crate::agent::LaunchPlan;
 use crate::error::{Failure, Status, one_line};
 use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict};
@@ -54,11 +54,7 @@ fn excluded(candidates: &[Candidate], request: &Request, now: &Zoned) -> String 
     if reasons.len() > MOST_REASONS {
         text = format!("{text}; and {} more", reasons.len() - MOST_REASONS);
     }
-    let who = match (&request.only, &request.namespace) {
-        (Some(only), _) => format!("`{only}` is not ready"),
-        (None, Some(namespace)) => format!("no subscription is ready for `{namespace}`"),
-        (None, None) => "no subscription is ready".to_owned(),
-    };
+    let who = nobody(request);
     match earliest {
         Some(at) => format!("{who} before {}: {text}", until(at, now)),
         None => format!("{who}: {text}"),
@@ -82,16 +78,54 @@ fn flags(request: &Request) -> String {
 
 /// A change of status, at the end of the attempt that brought it.
 pub(crate) fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> String {
-    let what = match &outcome.verdict {
-        Verdict::UsageLimit { window, .. } => format!("`{name}` hit its {} limit", window_word(&window.name)),
-        Verdict::Throttled { .. } => format!("`{name}` was throttled"),
-        Verdict::AuthRejected => format!("the credential of `{name}` was rejected"),
-        Verdict::BillingRejected => format!("billing of `{name}` was rejected"),
-        _ => return format!("`{name}` is {} again", change.to),
+    let Some(what) = what_happened(name, &outcome.verdict) else {
+        return format!("{name} is {} again", change.to);
     };
     match change.until {
         Some(at) => format!("{what}; {} until {}", change.to, until(at, now)),
         None => format!("{what}; {}", change.to),
+    }
+}
+
+/// Why an attempt does not stand: `work-premium hit its 5-hour limit (until 13:00)`.
+pub(crate) fn refused(name: &Name, outcome: &Outcome, now: &Zoned) -> String {
+    let what = what_happened(name, &outcome.verdict).unwrap_or_else(|| format!("{name} did not answer"));
+    match &outcome.verdict {
+        Verdict::UsageLimit { resets_at: Some(at), .. } => format!("{what} (until {})", clock(*at, now)),
+        _ => what,
+    }
+}
+
+fn what_happened(name: &Name, verdict: &Verdict) -> Option<String> {
+    Some(match verdict {
+        Verdict::UsageLimit { window, .. } => format!("{name} hit its {} limit", window_word(&window.name)),
+        Verdict::Throttled { .. } => format!("{name} was throttled"),
+        Verdict::AuthRejected => format!("the credential of {name} was rejected"),
+        Verdict::OrganisationRefused => format!("the organisation of {name} does not allow this use"),
+        Verdict::BillingRejected => format!("billing of {name} was rejected"),
+        Verdict::Overloaded => "the provider is overloaded".to_owned(),
+        Verdict::Unreachable => "the provider was not reached".to_owned(),
+        Verdict::TimedOut => "the provider did not answer in time".to_owned(),
+        Verdict::Succeeded | Verdict::AgentFailed | Verdict::NotStarted | Verdict::Interrupted => {
+            return None;
+        }
+    })
+}
+
+/// That there is nothing to go on with: `no subscription is ready before 13:00 (1h 12m)`.
+pub(crate) fn no_other(why: &NotReady, request: &Request, now: &Zoned) -> String {
+    match (why.earliest(), &request.only) {
+        (Some(at), _) => format!("{} before {}", nobody(request), until(at, now)),
+        (None, Some(only)) => format!("`{only}` is not ready"),
+        (None, None) => nobody(request).replace("no subscription", "no other subscription"),
+    }
+}
+
+fn nobody(request: &Request) -> String {
+    match (&request.only, &request.namespace) {
+        (Some(only), _) => format!("`{only}` is not ready"),
+        (None, Some(namespace)) => format!("no subscription is ready for `{namespace}`"),
+        (None, None) => "no subscription is ready".to_owned(),
     }
 }
 

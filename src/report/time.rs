@@ -1,18 +1,35 @@
 //! Times as a person reads them.
 
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// `13:00 (1h 12m)`, or with the day where it is not today.
-pub(super) fn until(at: Timestamp, now: &Zoned) -> String {
+pub(crate) fn until(at: Timestamp, now: &Zoned) -> String {
+    format!("{} ({})", clock(at, now), distance(at, now.timestamp()))
+}
+
+/// `13:00`, or with the day where it is not today.
+pub(super) fn clock(at: Timestamp, now: &Zoned) -> String {
     let local = at.to_zoned(now.time_zone().clone());
-    let clock = if local.date() == now.date() {
-        local.strftime("%H:%M").to_string()
-    } else if local.date().year() == now.date().year() {
-        local.strftime("%b %-d %H:%M").to_string()
-    } else {
-        local.strftime("%Y-%m-%d %H:%M").to_string()
+    let form = match local.date() {
+        date if date == now.date() => "%H:%M",
+        date if date.year() == now.date().year() => "%b %-d %H:%M",
+        _ => "%Y-%m-%d %H:%M",
     };
-    format!("{clock} ({})", distance(at, now.timestamp()))
+    local.strftime(form).to_string()
+}
+
+/// `20s`, `1h 12m`.
+pub(crate) fn short(duration: SignedDuration) -> String {
+    distance(Timestamp::UNIX_EPOCH + duration, Timestamp::UNIX_EPOCH)
+}
+
+/// `2026-11-22 13:00 (1h 12m)`: with the day whatever it is, for a record of any age.
+pub(super) fn dated(at: Timestamp, now: &Zoned) -> String {
+    let local = at.to_zoned(now.time_zone().clone()).strftime("%Y-%m-%d %H:%M").to_string();
+    if at < now.timestamp() {
+        return format!("{local} (over)");
+    }
+    format!("{local} ({})", distance(at, now.timestamp()))
 }
 
 /// `45s`, `1h 12m`, `2d 21h`: two units at most, rounded up so that it never says too little.

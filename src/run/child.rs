@@ -5,7 +5,7 @@ use std::io::{self, PipeReader, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -13,10 +13,17 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process
 
 use super::signals::{Caught, Signals};
 use super::{Handover, Program, jobs};
-use crate::agent::{Exit, LaunchPlan};
+use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
+
+/// What the agent gets in place of kage's own streams.
+pub(super) struct Wires {
+    pub(super) stdin: Stdio,
+    pub(super) stdout: Stdio,
+    pub(super) stderr: Stdio,
+}
 
 /// Starts the program. This is the one place where the secret is read, and kage's own copy ends here: an
 /// agent may run for days, and kage beside it needs no secret.
@@ -25,6 +32,7 @@ pub(super) fn spawn(
     plan: &LaunchPlan,
     handover: Option<Handover>,
     marks: &[(&str, OsString)],
+    wires: Option<Wires>,
 ) -> io::Result<Child> {
     let mut command = Command::new(&program.path);
     command.arg0(&program.name).args(&plan.args);
@@ -34,16 +42,24 @@ pub(super) fn spawn(
     }
     command.envs(plan.set.iter().map(|(name, value)| (name, value)));
     command.envs(marks.iter().map(|(name, value)| (name, value)));
+    // With the command kage's copies of these ends are closed, so that the agent's end is the streams' end.
+    if let Some(Wires { stdin, stdout, stderr }) = wires {
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+    }
     // Held until the child has its own copy.
     let _pipe = match &handover {
-        Some(Handover { secret, kind, deliver: Delivery::Env }) => {
+        Some(Handover {
+            secret,
+            kind: SecretKind { descriptor: Some(variable), .. },
+            deliver: Delivery::Fd,
+        }) => {
+            let pipe = pipe_holding(secret.expose())?;
+            command.env(variable, pipe.as_raw_fd().to_string());
+            Some(pipe)
+        }
+        Some(Handover { secret, kind, .. }) => {
             command.env(kind.variable, secret.expose());
             None
-        }
-        Some(Handover { secret, kind, deliver: Delivery::Fd }) => {
-            let pipe = pipe_holding(secret.expose())?;
-            command.env(kind.descriptor, pipe.as_raw_fd().to_string());
-            Some(pipe)
         }
         None => None,
     };

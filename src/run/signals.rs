@@ -1,17 +1,32 @@
 //! Signals: caught while the agent lives, with their sender, and died of when the agent died of one.
 
-use std::io;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process};
 use signal_hook::consts::signal::{
-    SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+    SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ,
 };
-use signal_hook::iterator::SignalsInfo;
-use signal_hook::iterator::exfiltrator::origin::WithOrigin;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
 use signal_hook::low_level;
+
+use super::{jobs, time_left};
 
 /// What kage would die or stop of while its agent runs.
 const WATCHED: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2];
+
+/// Those by which somebody ends a run. SIGUSR1 and SIGUSR2 end a program only where it does not know them:
+/// they are words to the agent.
+const FATAL: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
+/// The signals of a run whose attempt has ended and that may start another.
+static KEPT: Mutex<Option<Signals>> = Mutex::new(None);
 
 /// A signal and who sent it.
 pub(super) struct Caught {
@@ -38,23 +53,101 @@ impl Caught {
 }
 
 /// The signals that have come and not been looked at.
-pub(super) struct Signals(SignalsInfo<WithOrigin>);
+pub(super) struct Signals {
+    delivery: SignalDelivery<UnixStream, WithOrigin>,
+    interrupted: bool,
+}
 
 impl Signals {
     /// From here on the signals wait here. One that was ignored on entry stays ignored, for the agent
     /// too: `nohup` would be undone by a handler.
     pub(super) fn catch() -> io::Result<Self> {
+        if let Some(kept) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Ok(kept);
+        }
         let watched = WATCHED.into_iter().filter(|&signal| !is_ignored(signal));
-        SignalsInfo::new(watched.chain([SIGCHLD])).map(Self)
+        let (read, write) = UnixStream::pair()?;
+        let delivery =
+            SignalDelivery::with_pipe(read, write, WithOrigin::default(), watched.chain([SIGCHLD]))?;
+        Ok(Self { delivery, interrupted: false })
+    }
+
+    /// For the next attempt, or the pause before it. A signal that comes in between would otherwise be seen
+    /// by nobody: its handler stays in place, and what it did ends with the catching.
+    pub(super) fn keep(mut self) {
+        self.interrupted = false;
+        *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
+    }
+
+    /// Whether one has been looked at that is meant to end the run.
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupted
     }
 
     /// Sleeps until at least one has come. That of a child is only the waking.
     pub(super) fn wait(&mut self) -> impl Iterator<Item = Caught> {
-        self.0.wait().filter_map(|origin| {
-            let signal = Signal::from_named_raw(origin.signal).filter(|&signal| signal != Signal::CHILD)?;
-            let sender = origin.process.and_then(|process| Pid::from_raw(process.pid));
-            Some(Caught { signal, sender })
-        })
+        let Self { delivery, interrupted } = self;
+        let come = delivery.poll_pending(&mut has_signals).ok().flatten();
+        come.into_iter().flatten().filter_map(|origin| caught(&origin, interrupted))
+    }
+
+    /// Those that have come already.
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = Caught> {
+        let Self { delivery, interrupted } = self;
+        delivery.pending().filter_map(|origin| caught(&origin, interrupted))
+    }
+
+    /// Sleeps while there is no agent: until a descriptor has something to read or is at its end, or until
+    /// a moment. A fatal signal, which ends kage as it would any program, is the error.
+    pub(super) fn rest(&mut self, done: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<(), i32> {
+        loop {
+            for Caught { signal, .. } in self.pending() {
+                if FATAL.contains(&signal.as_raw()) {
+                    return Err(signal.as_raw());
+                }
+                if signal == Signal::TSTP {
+                    stop();
+                }
+            }
+            let mut watched = vec![PollFd::new(self.delivery.get_read(), PollFlags::IN)];
+            watched.extend(done.iter().map(|done| PollFd::new(done, PollFlags::IN)));
+            match poll(&mut watched, until.map(time_left).as_ref()) {
+                Err(Errno::INTR) => {}
+                Ok(1..) if watched.get(1).is_none_or(|done| done.revents().is_empty()) => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+fn has_signals(pipe: &mut UnixStream) -> io::Result<bool> {
+    loop {
+        match pipe.read(&mut [0]) {
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            read => return read.map(|length| length > 0),
+        }
+    }
+}
+
+fn caught(origin: &Origin, interrupted: &mut bool) -> Option<Caught> {
+    let signal = Signal::from_named_raw(origin.signal).filter(|&signal| signal != Signal::CHILD)?;
+    *interrupted |= FATAL.contains(&origin.signal);
+    let sender = origin.process.and_then(|process| Pid::from_raw(process.pid));
+    Some(Caught { signal, sender })
+}
+
+/// What SIGTSTP does where it is not caught: it stops, except where no shell could wake what it stopped.
+fn stop() {
+    if jobs::has_shell() {
+        let _ = kill_process(getpid(), Signal::STOP);
+    }
+}
+
+/// A file that grows beyond `ulimit -f` kills who writes it. What kage writes for the agent it can do without,
+/// so for kage the limit is an error of the write. A handler that does nothing: the agent starts without it.
+pub(super) fn survive_the_file_limit() {
+    if !is_ignored(SIGXFSZ) {
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     }
 }
 

@@ -42,6 +42,12 @@ impl Scene {
         self
     }
 
+    /// The same, tried before all others under the strategy `priority`.
+    pub(crate) fn add_first(&self, name: &str, tail: &str) -> &Self {
+        self.sandbox.add_with(name, tail, &["--priority", "200", "--env", &self.address()]);
+        self
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("ANTHROPIC_BASE_URL={}", self.provider.url())
     }

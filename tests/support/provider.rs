@@ -161,7 +161,7 @@ impl Shared {
 }
 
 impl Request {
-    fn read(mut stream: &TcpStream) -> io::Result<Self> {
+    pub fn read(mut stream: &TcpStream) -> io::Result<Self> {
         let mut reader = BufReader::new(stream);
         let mut lines = reader.by_ref().lines();
         let start = lines.next().ok_or(ErrorKind::UnexpectedEof)??;

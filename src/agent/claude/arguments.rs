@@ -16,6 +16,14 @@ pub(super) enum Invocation {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Conversation {
     pub session: Session,
+    /// `--print`; without a terminal the agent prints all the same.
+    pub prints: bool,
+    /// `--output-format`.
+    pub output: Option<OsString>,
+    /// Whether prompts come as JSON lines on standard input, any number of them.
+    pub input_is_lines: bool,
+    /// Whether the agent keeps no record: `--no-session-persistence`.
+    pub forgets: bool,
     pub model: Option<OsString>,
     /// The last `--settings` (the agent ignores the ones before) and which arguments it takes up.
     pub settings: Option<(Range<usize>, OsString)>,
@@ -68,7 +76,7 @@ const SUBCOMMANDS: [&str; 25] = [
 /// These end the agent, or hand the conversation to another place.
 const NO_CONVERSATION: [&str; 7] = ["--help", "-h", "--version", "-v", "--cloud", "--teleport", "--desktop"];
 
-const WITH_VALUE: [&str; 25] = [
+const WITH_VALUE: [&str; 23] = [
     "--agent",
     "--agents",
     "--append-system-prompt",
@@ -78,12 +86,10 @@ const WITH_VALUE: [&str; 25] = [
     "--effort",
     "--environment",
     "--fallback-model",
-    "--input-format",
     "--json-schema",
     "--max-budget-usd",
     "--max-turns",
     "--name",
-    "--output-format",
     "--permission-mode",
     "--permission-prompt-tool",
     "--permission-prompts",
@@ -95,6 +101,9 @@ const WITH_VALUE: [&str; 25] = [
     "--system-prompt-file",
     "--system-prompt-snapshot",
 ];
+
+/// These say which session it will be, and are taken out where another attempt goes on with one.
+const CHOOSE_SESSION: [&str; 5] = ["--continue", "--fork-session", "--from-pr", "--resume", "--session-id"];
 
 const WITH_OPTIONAL_VALUE: [&str; 4] = ["--debug", "--prompt-suggestions", "--remote-control", "--worktree"];
 
@@ -112,15 +121,15 @@ const WITH_VALUES: [&str; 9] = [
 
 /// Reads a command line without its program.
 pub(super) fn read(args: &[OsString]) -> Invocation {
-    let mut reader = Reader { args, at: 0, seen: Seen::default() };
-    while reader.at < args.len() {
-        match reader.step() {
-            Step::Ended => break,
-            Step::Other => return Invocation::Other,
-            Step::Next => {}
-        }
-    }
-    Invocation::Conversation(reader.seen.conversation())
+    Reader::through(args)
+        .map_or(Invocation::Other, |reader| Invocation::Conversation(reader.seen.conversation()))
+}
+
+/// The same command line for going on with a session: its options, without the prompt and without the
+/// choice of a session. The new prompt stands in front, where no option can swallow it.
+pub(super) fn resuming(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
+    let kept = Reader::through(args).map(|reader| reader.kept).unwrap_or_default();
+    ["--resume", session, prompt].into_iter().map(OsString::from).chain(kept).collect()
 }
 
 // Each is a flag of the command line.
@@ -134,6 +143,10 @@ struct Seen {
     from_pr: bool,
     continues: bool,
     forks: bool,
+    prints: bool,
+    output: Option<OsString>,
+    input_is_lines: bool,
+    forgets: bool,
     model: Option<OsString>,
     settings: Option<(Range<usize>, OsString)>,
     positional: bool,
@@ -155,7 +168,15 @@ impl Seen {
                 None => Session::Unset,
             }
         };
-        Conversation { session, model: self.model, settings: self.settings }
+        Conversation {
+            session,
+            prints: self.prints,
+            output: self.output,
+            input_is_lines: self.input_is_lines,
+            forgets: self.forgets,
+            model: self.model,
+            settings: self.settings,
+        }
     }
 }
 
@@ -169,9 +190,24 @@ struct Reader<'a> {
     args: &'a [OsString],
     at: usize,
     seen: Seen,
+    /// The options that also another attempt gets.
+    kept: Vec<OsString>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// Reads all of it; `None` where it is no conversation.
+    fn through(args: &'a [OsString]) -> Option<Self> {
+        let mut reader = Self { args, at: 0, seen: Seen::default(), kept: Vec::new() };
+        while reader.at < args.len() {
+            match reader.step() {
+                Step::Ended => break,
+                Step::Other => return None,
+                Step::Next => {}
+            }
+        }
+        Some(reader)
+    }
+
     fn step(&mut self) -> Step {
         let start = self.at;
         let arg = self.args[start].clone();
@@ -188,11 +224,18 @@ impl Reader<'_> {
             let first = !std::mem::replace(&mut self.seen.positional, true);
             return if first && SUBCOMMANDS.contains(&text) { Step::Other } else { Step::Next };
         }
-        match text.split_once('=') {
-            Some((option, value)) if text.starts_with("--") => self.long(option, Some(value.into()), start),
-            _ if text.starts_with("--") => self.long(text, None, start),
-            _ => self.short(&text[1..]),
+        if !text.starts_with("--") {
+            return self.short(&text[1..], start);
         }
+        let (option, value) = match text.split_once('=') {
+            Some((option, value)) => (option, Some(value.into())),
+            None => (text, None),
+        };
+        let step = self.long(option, value, start);
+        if !CHOOSE_SESSION.contains(&option) {
+            self.kept.extend_from_slice(&self.args[start..self.at]);
+        }
+        step
     }
 
     fn long(&mut self, option: &str, value: Option<OsString>, start: usize) -> Step {
@@ -200,6 +243,13 @@ impl Reader<'_> {
             return Step::Other;
         }
         match option {
+            "--print" => self.seen.prints = true,
+            "--output-format" => self.seen.output = value.or_else(|| self.take()),
+            "--input-format" => {
+                self.seen.input_is_lines =
+                    value.or_else(|| self.take()).is_some_and(|is| is == "stream-json");
+            }
+            "--no-session-persistence" => self.seen.forgets = true,
             "--continue" => self.seen.continues = true,
             "--fork-session" => self.seen.forks = true,
             "--session-id" => self.seen.session_id = value.or_else(|| self.take()),
@@ -227,28 +277,38 @@ impl Reader<'_> {
     }
 
     /// `-p`, `-c`, `-r ID`, `-rID`, and clusters such as `-pc`.
-    fn short(&mut self, letters: &str) -> Step {
+    fn short(&mut self, letters: &str, start: usize) -> Step {
+        let mut kept = String::from("-");
         for (at, letter) in letters.char_indices() {
             let rest = &letters[at + letter.len_utf8()..];
             let attached = (!rest.is_empty()).then(|| OsString::from(rest));
             match letter {
                 'h' | 'v' => return Step::Other,
-                'c' => self.seen.continues = true,
+                'c' => {
+                    self.seen.continues = true;
+                    continue;
+                }
+                'p' => self.seen.prints = true,
                 'r' => {
                     self.seen.resumes = true;
                     self.seen.resume = attached.or_else(|| self.take_optional());
-                    return Step::Next;
+                    break;
                 }
-                'n' => {
-                    attached.or_else(|| self.take());
-                    return Step::Next;
-                }
-                'd' | 'w' => {
-                    attached.or_else(|| self.take_optional());
-                    return Step::Next;
+                'n' | 'd' | 'w' => {
+                    kept += &letters[at..];
+                    let _ =
+                        attached.or_else(|| if letter == 'n' { self.take() } else { self.take_optional() });
+                    break;
                 }
                 _ => {}
             }
+            kept.push(letter);
+        }
+        if kept.len() > 1 {
+            // What follows the word is the value of its last letter; that of `-r` goes with it.
+            let values = if letters.contains('r') { self.at..self.at } else { start + 1..self.at };
+            self.kept.push(kept.into());
+            self.kept.extend_from_slice(&self.args[values]);
         }
         Step::Next
     }

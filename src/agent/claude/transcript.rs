@@ -8,21 +8,26 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use memchr::memmem;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::agent::{Evidence, ProviderError, Watch};
+use super::refusal::{RateLimitInfo, Said, lenient, refusal};
+use crate::agent::{Evidence, ProviderError, Watch, Work};
 use crate::pool::{TokenCount, Usage};
-
-/// The longest text of an error that is kept.
-const LONGEST_TEXT: usize = 200;
 
 /// Notes how long the session's files are, before the attempt begins.
 pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Timestamp) -> Watch {
     // Rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
-    let mut watch = Watch { projects, session, cwd: cwd.to_owned(), began, lengths: BTreeMap::new() };
+    let mut watch = Watch {
+        records: projects,
+        session: Some(session),
+        cwd: cwd.to_owned(),
+        began,
+        lengths: BTreeMap::new(),
+    };
     let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
     watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();
     watch
@@ -67,11 +72,12 @@ fn hash(path: &str) -> String {
 
 /// The files of a session that exist, its own first.
 fn files(watch: &Watch) -> Vec<PathBuf> {
-    let name = format!("{}.jsonl", watch.session);
-    let expected = watch.projects.join(slug(&watch.cwd)).join(&name);
+    let Some(session) = &watch.session else { return Vec::new() };
+    let name = format!("{session}.jsonl");
+    let expected = watch.records.join(slug(&watch.cwd)).join(&name);
     let elsewhere = || {
         // A linked or renamed directory has another folder than its name says.
-        let folders = fs::read_dir(&watch.projects).ok()?.flatten();
+        let folders = fs::read_dir(&watch.records).ok()?.flatten();
         folders.map(|folder| folder.path().join(&name)).find(|file| file.is_file())
     };
     let Some(main) = (if expected.is_file() { Some(expected) } else { elsewhere() }) else {
@@ -84,14 +90,25 @@ fn files(watch: &Watch) -> Vec<PathBuf> {
     [main].into_iter().chain(subagents).collect()
 }
 
-/// Reads what an attempt appended.
-pub(super) fn read(watch: &Watch) -> Evidence {
-    let mut rows = Rows::default();
-    for (at, path) in files(watch).into_iter().enumerate() {
+/// Reads what an attempt appended; `None` where there is no record of it.
+pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
+    let files = files(watch);
+    if files.is_empty() {
+        return None;
+    }
+    let mut rows = Rows::new(zone);
+    for (at, path) in files.into_iter().enumerate() {
         let from = watch.lengths.get(&path).copied().unwrap_or(0);
         let is_main = at == 0;
         rows.read(&path, from, is_main, watch.began);
     }
+    Some(Evidence { session: watch.session.clone(), ..rows.evidence() })
+}
+
+/// What rows that were saved say.
+pub(super) fn examine<'a>(saved: impl Iterator<Item = &'a [u8]>, zone: &TimeZone) -> Evidence {
+    let mut rows = Rows::new(zone);
+    saved.for_each(|row| rows.take(row, true, Timestamp::MIN));
     rows.evidence()
 }
 
@@ -101,9 +118,9 @@ struct Row {
     r#type: String,
     timestamp: Option<Timestamp>,
     request_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     is_api_error_message: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     is_sidechain: bool,
     message: Option<Message>,
 }
@@ -133,13 +150,20 @@ fn count(usage: &Value) -> TokenCount {
 }
 
 /// What has been read so far. An answer of several blocks is as many rows with the same ids and usage.
-#[derive(Default)]
 struct Rows {
     answers: HashMap<(String, String), (String, TokenCount)>,
     errors: Vec<ProviderError>,
+    /// The model of the main conversation.
+    model: Option<String>,
+    /// The user's.
+    zone: TimeZone,
 }
 
 impl Rows {
+    fn new(zone: &TimeZone) -> Self {
+        Self { answers: HashMap::new(), errors: Vec::new(), model: None, zone: zone.clone() }
+    }
+
     fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
         let Ok(mut file) = File::open(path) else { return };
         // A shorter file is another one than before.
@@ -157,7 +181,7 @@ impl Rows {
 
     fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {
         // Most bytes of a transcript are rows of other types; they are not worth parsing.
-        if !contains(line, b"\"assistant\"") {
+        if memmem::find(line, b"\"assistant\"").is_none() {
             return;
         }
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
@@ -167,7 +191,7 @@ impl Rows {
         }
         if row.is_api_error_message {
             if is_main && !row.is_sidechain {
-                self.errors.extend(provider_error(line, at));
+                self.errors.extend(provider_error(line, at, &self.zone));
             }
             return;
         }
@@ -182,6 +206,7 @@ impl Rows {
             for error in &mut self.errors {
                 error.answered_since = true;
             }
+            self.model = Some(model.clone());
         }
         self.answers.insert((id, row.request_id.unwrap_or_default()), (model, count(&usage)));
     }
@@ -191,32 +216,23 @@ impl Rows {
         for (model, count) in self.answers.into_values() {
             *usage.models.entry(model).or_default() += count;
         }
-        Evidence { usage, errors: self.errors }
+        let work = if usage.requests > 0 { Work::Done } else { Work::None };
+        Evidence { usage, work, model: self.model, errors: self.errors, ..Evidence::default() }
     }
-}
-
-fn contains(line: &[u8], word: &[u8]) -> bool {
-    line.windows(word.len()).any(|window| window == word)
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ErrorRow {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     error: String,
+    #[serde(default, deserialize_with = "lenient")]
     api_error: Option<String>,
-    quota_limits: Option<QuotaLimits>,
+    #[serde(default, deserialize_with = "lenient")]
+    api_error_status: Option<u16>,
+    #[serde(default, deserialize_with = "lenient")]
+    quota_limits: Option<RateLimitInfo>,
     message: ErrorMessage,
-    #[serde(rename = "type")]
-    _type: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct QuotaLimits {
-    rate_limit_type: Option<String>,
-    resets_at: Option<i64>,
-    is_using_overage: bool,
 }
 
 #[derive(Deserialize)]
@@ -225,27 +241,16 @@ struct ErrorMessage {
     content: Value,
 }
 
-fn provider_error(line: &[u8], at: Timestamp) -> Option<ProviderError> {
+fn provider_error(line: &[u8], at: Timestamp, zone: &TimeZone) -> Option<ProviderError> {
     let row: ErrorRow = serde_json::from_slice(line).ok()?;
-    let quota = row.quota_limits.unwrap_or_default();
-    let refused_by_plan = row.api_error.as_deref() == Some("usage_limit_reached");
     let text = row.message.content.pointer("/0/text").or(Some(&row.message.content)).and_then(Value::as_str);
-    Some(ProviderError {
-        at,
-        is_usage_limit: row.error == "rate_limit"
-            && (refused_by_plan || (quota.rate_limit_type.is_some() && !quota.is_using_overage)),
-        class: row.error,
-        window: quota.rate_limit_type,
-        resets_at: quota.resets_at.and_then(instant),
-        text: text.unwrap_or_default().chars().take(LONGEST_TEXT).collect(),
-        answered_since: false,
-    })
-}
-
-/// Epoch seconds; milliseconds are told apart by their size.
-fn instant(epoch: i64) -> Option<Timestamp> {
-    if epoch > 100_000_000_000 { Timestamp::from_millisecond(epoch) } else { Timestamp::from_second(epoch) }
-        .ok()
+    let said = Said {
+        class: Some(&row.error),
+        code: row.api_error.as_deref(),
+        status: row.api_error_status,
+        text: text.unwrap_or_default(),
+    };
+    Some(refusal(&said, row.quota_limits.as_ref(), &at.to_zoned(zone.clone()), "transcript"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One attempt: the credential, the plan, the start, and the books afterwards.
+//! One attempt: the credential, the plan, the start.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,15 +10,15 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
+use super::books::Ended;
+use super::journey::Journey;
 use super::{DEPTH, Errand};
-use crate::agent::{Exit, Grant, Job, LaunchPlan};
+use crate::agent::{Grant, Job, LaunchPlan, Opening};
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::{self, Durability};
-use crate::ledger::{Attempt, Ledger};
-use crate::pool::{Lease, LeaseId, Limits, Moment, Name, Outcome, Source, Subscription};
-use crate::report;
-use crate::run::{self, Handover};
+use crate::pool::{Lease, LeaseId, Name, Source, Subscription};
+use crate::run::{self, Handover, Input, Relay, Streams};
 
 /// kage's own secret, which no agent needs. It goes without a word, unlike the agent's variables.
 const PASSPHRASE: &str = "KAGE_PASSPHRASE";
@@ -33,7 +33,7 @@ impl Errand<'_> {
             Source::Home(dir) if dir.is_dir() => return Ok(None),
             Source::Home(dir) => {
                 let message = format!("the login directory {} of `{name}` is missing", dir.display());
-                let hint = format!("CLAUDE_CONFIG_DIR={} claude /login", dir.display());
+                let hint = self.agent.login_hint(dir).unwrap_or_default();
                 Err(Failure::new(Status::BeforeStart, message).hint(hint).into())
             }
             _ => credentials::backend(source, &self.desk.paths).get(name),
@@ -69,25 +69,53 @@ impl Errand<'_> {
         }
     }
 
-    pub(super) fn plan(&self, subscription: &Subscription, grant: Grant<'_>, id: &LeaseId) -> LaunchPlan {
+    pub(super) fn plan(
+        &self,
+        subscription: &Subscription,
+        grant: Grant<'_>,
+        opening: Opening<'_>,
+        model: Option<&str>,
+        takes_over: bool,
+    ) -> LaunchPlan {
+        let prepare = |job: &Job<'_>| self.agent.prepare(job);
+        let mut plan = self.with_job(subscription, grant, opening, (model, takes_over), prepare);
+        let keeps = self.args.keep_env.iter().any(|kept| kept == PASSPHRASE);
+        if env::var_os(PASSPHRASE).is_some() && !keeps {
+            plan.remove.push(PASSPHRASE.to_owned());
+        }
+        plan
+    }
+
+    /// Whether the agent would find a conversation under a subscription.
+    pub(super) fn finds(&self, session: &str, subscription: &Subscription, grant: Grant<'_>) -> bool {
+        let finds = |job: &Job<'_>| self.agent.can_resume(session, job);
+        self.with_job(subscription, grant, Opening::AsTyped, (None, false), finds)
+    }
+
+    fn with_job<T>(
+        &self,
+        subscription: &Subscription,
+        grant: Grant<'_>,
+        opening: Opening<'_>,
+        (model, takes_over): (Option<&str>, bool),
+        answer: impl FnOnce(&Job<'_>) -> T,
+    ) -> T {
         let environment: Vec<_> = env::vars_os().collect();
-        let mut plan = self.agent.prepare(&Job {
+        answer(&Job {
             args: &self.args.command[1..],
             is_agent: self.is_agent,
+            opening,
+            model,
+            takes_over,
             grant,
             own_env: &subscription.env,
             keep: &self.args.keep_env,
             cwd: &self.standing.cwd,
             home: &self.desk.paths.home,
             environment: &environment,
-            settings_file: &self.settings_dir().join(format!("{}.json", id.0)),
+            settings_file: &self.settings_dir().join(format!("{}.json", self.id.0)),
             began: Timestamp::now(),
-        });
-        let keeps = self.args.keep_env.iter().any(|kept| kept == PASSPHRASE);
-        if env::var_os(PASSPHRASE).is_some() && !keeps {
-            plan.remove.push(PASSPHRASE.to_owned());
-        }
-        plan
+        })
     }
 
     /// Where merged settings lie while their run lasts, by its id.
@@ -115,23 +143,32 @@ impl Errand<'_> {
         }
     }
 
-    pub(super) fn attempt(
-        &self,
-        plan: &LaunchPlan,
-        handover: Option<Handover>,
-        lease: &Lease,
-    ) -> Result<Exit> {
+    /// Runs the agent once, and books what it left. The error is why it did not start.
+    pub(super) fn attempt(&self, journey: &mut Journey, relay: Option<&mut Relay>) -> Result<Ended> {
+        let handover = journey.handover.take();
+        let Journey { lease, plan, reads_input, .. } = &*journey;
+        let begun = Instant::now();
         let ran = self.write_settings(plan).and_then(|()| {
             let marks = self.marks(&lease.subscription, &lease.id);
-            Ok(run::run(&self.program, plan, handover, &marks)?)
+            let input = if *reads_input { Input::FromStart } else { Input::Nothing };
+            let streams = relay.map_or(Streams::Inherited, |relay| Streams::Relayed(relay, input));
+            Ok(run::run(&self.program, plan, handover, &marks, streams)?)
         });
         if let Some((file, _)) = &plan.settings {
             let _ = fs::remove_file(file);
         }
-        if ran.is_err() {
-            self.desk.store.update(Durability::Process, |state| state.release(&lease.id))?;
+        match ran {
+            Ok(ended) => Ok(self.settle(journey, ended, begun)),
+            Err(why) => {
+                self.give_back(&journey.lease)?;
+                Err(why)
+            }
         }
-        ran
+    }
+
+    /// Releases a lease whose agent never ran.
+    pub(super) fn give_back(&self, lease: &Lease) -> Result<()> {
+        self.desk.store.update(Durability::Process, |state| state.release(&lease.id))
     }
 
     /// Writes the merged settings, and removes those of runs that were killed.
@@ -161,53 +198,6 @@ impl Errand<'_> {
         let namespace = self.standing.namespace.iter();
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));
         marks
-    }
-
-    /// Transaction 2: read what the attempt left, book it, give the lease back. The agent has ended, so
-    /// nothing here may change how kage ends; and the state, by which the next run is chosen, does not
-    /// depend on the ledger.
-    pub(super) fn settle(&self, lease: &Lease, plan: &LaunchPlan, exit: Exit, begun: Instant) {
-        let evidence = plan.watch.as_ref().map(|watch| self.agent.collect(watch)).unwrap_or_default();
-        let outcome = self.agent.judge(exit, &evidence);
-        let now = Timestamp::now().to_zoned(self.desk.now.time_zone().clone());
-        let (limits, moment) = (Limits::from(&self.desk.config.pool), Moment::from(&now));
-        let book = |state: &mut crate::pool::State| state.settle(lease, &outcome, limits, &moment);
-        match self.desk.store.update(Durability::Machine, book) {
-            Ok(Some(change)) => self.say(report::changed(&lease.subscription, &change, &outcome, &now)),
-            Ok(None) => {}
-            Err(failed) => error::warn(format_args!("what this run showed is not in the state: {failed:#}")),
-        }
-        if let Err(failed) = self.append(lease, plan, exit, &outcome, begun) {
-            error::warn(format_args!("this run is not in the ledger: {failed:#}"));
-        }
-    }
-
-    fn append(
-        &self,
-        lease: &Lease,
-        plan: &LaunchPlan,
-        exit: Exit,
-        outcome: &Outcome,
-        begun: Instant,
-    ) -> Result<()> {
-        Ledger::new(&self.desk.paths.state).append(&Attempt {
-            time: lease.since,
-            run: &lease.id.0,
-            attempt: 1,
-            subscription: &lease.subscription,
-            agent: &lease.agent,
-            namespace: lease.namespace.as_ref(),
-            level: lease.level,
-            cwd: &lease.cwd,
-            session: plan.watch.as_ref().map(|watch| watch.session.as_str()),
-            verdict: outcome.verdict.word(),
-            exit: match exit {
-                Exit::Code(code) => code,
-                Exit::Signal(signal) => 128 + signal,
-            },
-            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            models: &outcome.usage.models,
-        })
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Desk, credential, edit_with_secret, settings};
 use crate::cli::Add;
-use crate::config::{edit, known_agent};
+use crate::config::edit;
 use crate::error::{self, Failure};
 use crate::files::Durability;
 use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
@@ -18,7 +18,7 @@ pub(super) fn run(args: Add) -> Result<()> {
     let Some(name) = name.or(name_option) else {
         return Err(Failure::usage("a subscription needs a name").hint("kage subscription add work").into());
     };
-    let agent = known_agent(&agent_name)?;
+    let agent = desk.config.agent(&agent_name)?;
     if desk.config.pool.subscriptions.contains_key(&name) {
         let message = format!("there is a subscription `{name}` already");
         let hint = format!("kage subscription set {name}, or kage subscription credential {name}");

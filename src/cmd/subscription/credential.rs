@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::prompt;
 use super::{Desk, edit_with_secret, known};
-use crate::agent::{self, Agent};
+use crate::agent::Agent;
 use crate::cli::{Credential as Args, SecretInput};
 use crate::config::edit;
 use crate::credentials;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Some(place) => source(Some(place), &desk.paths.home)?,
         None => old.source.clone(),
     };
-    let agent = agent::find(&subscription.agent).context("the config knows only agents that there are")?;
+    let agent = desk.config.agent(&subscription.agent)?;
     match (&new, &args.secret.credential) {
         (Source::Command(line), None) => {
             let message = format!("the secret of `{name}` comes from `{line}`");
@@ -44,9 +44,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         (Source::Home(dir), None) => {
             let message = format!("`{name}` uses the agent's own login in {}", dir.display());
-            return Err(Failure::usage(message)
-                .hint(format!("CLAUDE_CONFIG_DIR={} claude /login", dir.display()))
-                .into());
+            return Err(Failure::usage(message).hint(agent.login_hint(dir).unwrap_or_default()).into());
         }
         _ => {}
     }
@@ -138,8 +136,7 @@ pub(super) fn obtain(
         Source::Home(dir) => {
             if !dir.is_dir() {
                 let message = format!("there is no login directory {}", dir.display());
-                let hint = format!("CLAUDE_CONFIG_DIR={} claude /login", dir.display());
-                return Err(Failure::usage(message).hint(hint).into());
+                return Err(Failure::usage(message).hint(agent.login_hint(dir).unwrap_or_default()).into());
             }
             Ok(None)
         }

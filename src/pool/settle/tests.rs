@@ -22,7 +22,9 @@ fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: 
     let count = TokenCount { input_tokens: 12, output_tokens: 34, ..TokenCount::default() };
     let models = (requests > 0).then(|| ("sonnet".to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
     let usage = Usage { requests, models };
-    let outcome = Outcome { verdict, usage, rule: "transcript", evidence: Some("seen".into()) };
+    let readings = BTreeMap::new();
+    let outcome =
+        Outcome { verdict, usage, readings, rule: "transcript".into(), evidence: Some("seen".into()) };
     state.settle(&lease, &outcome, LIMITS, &at(ends))
 }
 
@@ -247,4 +249,42 @@ fn reset_forgets_limits_and_health_and_keeps_totals() {
     assert_eq!((known.limits.len(), known.sickness.is_none()), (0, true));
     assert_eq!(known.today(&at(2)).tokens.tokens(), 46);
     assert_eq!(known.changes.last().unwrap().rule, "reset");
+}
+
+#[test]
+fn a_passed_deadline_makes_active_once() {
+    let mut state = State::default();
+    settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 0);
+    assert_eq!(state.pass_deadlines(at(179).now), [] as [Name; 0]);
+    assert_eq!(state.pass_deadlines(at(180).now), [name()]);
+    assert_eq!(state.pass_deadlines(at(181).now), [] as [Name; 0]);
+    let last = state.of(&name()).changes.pop().unwrap();
+    assert_eq!((last.to.as_str(), last.rule.as_str()), ("active", "deadline"));
+}
+
+#[test]
+fn the_provider_and_the_command_line_are_not_the_accounts_fault() {
+    let mut state = State::default();
+    for verdict in [Verdict::Overloaded, Verdict::Unreachable, Verdict::TimedOut, Verdict::NotStarted] {
+        assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);
+    }
+    assert_eq!(settle(&mut state, 1, 2, Verdict::OrganisationRefused, 0).unwrap().to, "unhealthy");
+}
+
+#[test]
+fn a_reading_seen_in_passing_is_kept() {
+    let mut state = State::default();
+    let lease = Lease { since: at(0).now, ..Lease::on("a") };
+    let reading = Reading { value: 0.42, resets_at: Some(at(60).now) };
+    let outcome = Outcome {
+        verdict: Verdict::Succeeded,
+        usage: Usage::default(),
+        readings: BTreeMap::from([("five_hour".to_owned(), reading)]),
+        rule: "exit".into(),
+        evidence: None,
+    };
+    state.settle(&lease, &outcome, LIMITS, &at(1));
+    let known = state.of(&name());
+    assert_eq!(known.highest_utilization(at(2).now), Some(0.42));
+    assert_eq!(known.highest_utilization(at(60).now), None, "the window has begun anew");
 }

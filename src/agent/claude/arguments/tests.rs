@@ -84,3 +84,33 @@ fn the_last_settings_are_found_with_their_place() {
     assert_eq!(found.settings, Some((3..4, "{}".into())));
     assert_eq!(found.model, Some("opus".into()));
 }
+
+#[test]
+fn another_attempt_keeps_the_options_and_drops_prompt_and_session() {
+    for (line, kept) in [
+        ("-p hello world", "-p"),
+        ("hello -p --model opus", "-p --model opus"),
+        ("--session-id ID -p hello", "-p"),
+        ("--resume ID --fork-session -p hello", "-p"),
+        ("-pc hello", "-p"),
+        ("-c -p hello", "-p"),
+        ("-pr ID hello", "-p"),
+        ("-prID hello", "-p"),
+        ("-r ID", ""),
+        ("-pn name hello", "-pn name"),
+        ("-n name hello", "-n name"),
+        ("-p --allowedTools Bash Edit", "-p --allowedTools Bash Edit"),
+        ("--output-format=json -p hello", "--output-format=json -p"),
+        ("-p -- hello --model opus", "-p"),
+        ("-d api -p hello", "-d api -p"),
+    ] {
+        let words = |line: &str| -> Vec<OsString> {
+            line.split_whitespace().map(|word| word.replace("ID", ID).into()).collect()
+        };
+        let resumed = resuming(&words(line), "S", "go on");
+        let expected = [vec!["--resume".into(), "S".into(), "go on".into()], words(kept)].concat();
+        assert_eq!(resumed, expected, "{line}");
+        let Invocation::Conversation(again) = read(&resumed) else { panic!("{line}") };
+        assert_eq!(again.session, Session::Unknown, "S is no id: {line}");
+    }
+}

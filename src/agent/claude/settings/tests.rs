@@ -42,6 +42,9 @@ impl Scene {
         Claude.prepare(&Job {
             args: &args,
             is_agent: self.is_agent,
+            opening: crate::agent::Opening::AsTyped,
+            model: None,
+            takes_over: false,
             grant: Grant::Secret(&SETUP_TOKEN, self.deliver),
             own_env: &self.own_env,
             keep: &self.keep,

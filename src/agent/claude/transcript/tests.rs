@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::agent::Kind;
 
 const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
 
@@ -28,6 +29,10 @@ impl Scene {
     fn watch(&self, began: &str) -> Watch {
         watch(self.dir.path().to_owned(), SESSION.into(), &self.cwd, began.parse().unwrap())
     }
+}
+
+fn evidence_of(watch: &Watch) -> Evidence {
+    read(watch, &TimeZone::UTC).unwrap_or_default()
 }
 
 fn main_file() -> String {
@@ -64,7 +69,7 @@ fn an_answer_of_several_blocks_counts_once() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 1), answer(AFTER, "m1", 34), answer(AFTER, "m2", 5)]);
-    let usage = read(&watch).usage;
+    let usage = evidence_of(&watch).usage;
     assert_eq!(usage.requests, 2);
     let count = usage.models["claude-sonnet-5-5"];
     assert_eq!((count.input_tokens, count.output_tokens), (20, 39));
@@ -81,7 +86,7 @@ fn subagents_count_and_their_errors_do_not() {
     scene.append(&main_file(), &[answer(AFTER, "m1", 1)]);
     let subagent = format!("{SESSION}/subagents/agent-1.jsonl");
     scene.append(&subagent, &[answer(AFTER, "m2", 2), limit(AFTER, "five_hour")]);
-    let evidence = read(&watch);
+    let evidence = evidence_of(&watch);
     assert_eq!(evidence.usage.total().output_tokens, 3);
     assert_eq!(evidence.errors, []);
 }
@@ -96,7 +101,7 @@ fn only_what_was_appended_in_the_attempt_counts() {
         &main_file(),
         &[answer(BEFORE, "copied", 100), limit(BEFORE, "five_hour"), answer(AFTER, "new", 7)],
     );
-    let evidence = read(&watch);
+    let evidence = evidence_of(&watch);
     assert_eq!((evidence.usage.total().output_tokens, evidence.errors.len()), (7, 0));
 }
 
@@ -105,9 +110,9 @@ fn a_limit_is_read_with_its_window_and_reset_time() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 1), limit(AFTER, "five_hour")]);
-    let [error] = &read(&watch).errors[..] else { panic!("one error") };
-    assert!(error.is_usage_limit && !error.answered_since);
-    assert_eq!(error.window.as_deref(), Some("five_hour"));
+    let [error] = &evidence_of(&watch).errors[..] else { panic!("one error") };
+    assert!(error.kind == Kind::UsageLimit && !error.answered_since);
+    assert_eq!(error.window.as_ref().map(|window| window.name.as_str()), Some("five_hour"));
     assert_eq!(error.resets_at, Some("2026-11-22T13:00:00Z".parse().unwrap()));
     assert_eq!(error.text, "You've hit your 5-hour limit · resets 1pm (UTC)");
 }
@@ -117,7 +122,7 @@ fn an_answer_after_an_error_says_that_it_is_over() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[limit(AFTER, "five_hour"), answer(AFTER, "m1", 1)]);
-    assert!(read(&watch).errors[0].answered_since);
+    assert!(evidence_of(&watch).errors[0].answered_since);
 }
 
 #[test]
@@ -129,9 +134,24 @@ fn overage_and_throttling_are_no_usage_limit() {
     overage.as_object_mut().unwrap().remove("apiError");
     let mut bare = limit(AFTER, "five_hour");
     bare.as_object_mut().unwrap().retain(|key, _| key != "apiError" && key != "quotaLimits");
+    bare["message"]["content"][0]["text"] = json!("API Error: Request rejected (429) · slow down");
     scene.append(&main_file(), &[overage, bare]);
-    let errors = read(&watch).errors;
-    assert_eq!(errors.iter().map(|error| error.is_usage_limit).collect::<Vec<_>>(), [false, false]);
+    let errors = evidence_of(&watch).errors;
+    assert_eq!(errors.iter().map(|error| error.kind).collect::<Vec<_>>(), [Kind::Throttled, Kind::Throttled]);
+}
+
+#[test]
+fn a_limit_whose_window_is_not_recorded_is_told_by_its_text() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    let mut row = limit(AFTER, "five_hour");
+    row.as_object_mut().unwrap().retain(|key, _| key != "apiError" && key != "quotaLimits");
+    scene.append(&main_file(), &[row]);
+    let error = &evidence_of(&watch).errors[0];
+    assert_eq!(
+        (error.kind, error.resets_at),
+        (Kind::UsageLimit, Some("2026-11-22T13:00:00Z".parse().unwrap()))
+    );
 }
 
 #[test]
@@ -143,7 +163,7 @@ fn odd_numbers_do_not_hide_a_row() {
     let mut half = answer(AFTER, "m1", 3);
     half["message"]["usage"]["input_tokens"] = Value::Null;
     scene.append(&main_file(), &[odd, half]);
-    let evidence = read(&watch);
+    let evidence = evidence_of(&watch);
     assert_eq!((evidence.errors.len(), evidence.usage.total().tokens()), (1, 3));
 }
 
@@ -164,7 +184,7 @@ fn broken_and_unknown_rows_are_skipped() {
     bytes.extend(answer(AFTER, "m1", 3).to_string().bytes());
     bytes.extend(b"\n{\"type\":\"assistant\",\"times");
     fs::write(&path, bytes).unwrap();
-    let evidence = read(&watch);
+    let evidence = evidence_of(&watch);
     assert_eq!((evidence.usage.total().output_tokens, evidence.errors.len()), (3, 0));
 }
 
@@ -173,7 +193,7 @@ fn a_session_in_a_folder_of_another_name_is_found() {
     let scene = Scene::new();
     let watch = Watch { cwd: "/a/link/to/it".into(), ..scene.watch(BEGAN) };
     scene.append(&main_file(), &[answer(AFTER, "m1", 3)]);
-    assert_eq!(read(&watch).usage.requests, 1);
+    assert_eq!(evidence_of(&watch).usage.requests, 1);
 }
 
 #[test]

@@ -1,0 +1,75 @@
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::agent::Kind;
+
+const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+const LIMIT: &str = "You've hit your 5-hour limit · resets 1pm (UTC)";
+
+fn result() -> Value {
+    json!({ "type": "result", "subtype": "success", "is_error": true, "api_error_status": 429,
+        "api_error": "usage_limit_reached", "terminal_reason": "api_error", "result": LIMIT, "num_turns": 1 })
+}
+
+fn answer() -> Value {
+    json!({ "type": "assistant", "timestamp": "2026-11-22T10:00:01Z", "requestId": "r", "message": {
+        "id": "m", "model": "claude-sonnet-5-5", "usage": { "output_tokens": 3 }, "content": [] } })
+}
+
+fn refusal() -> Value {
+    json!({ "type": "assistant", "timestamp": "2026-11-22T10:00:02Z", "isApiErrorMessage": true,
+        "error": "rate_limit", "apiErrorStatus": 429, "apiError": "usage_limit_reached",
+        "message": { "id": "x", "content": [{ "type": "text", "text": LIMIT }] } })
+}
+
+/// What an attempt left behind that printed this and recorded these rows, or kept no record.
+fn collect(printed: &str, rows: Option<&[Value]>) -> Evidence {
+    let dir = tempfile::tempdir().unwrap();
+    let began = "2026-11-22T10:00:00Z".parse().unwrap();
+    let watch =
+        transcript::watch(dir.path().to_owned(), SESSION.into(), Path::new("/home/user/project"), began);
+    if let Some(rows) = rows {
+        let folder = dir.path().join("-home-user-project");
+        fs::create_dir(&folder).unwrap();
+        let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+        fs::write(folder.join(format!("{SESSION}.jsonl")), text).unwrap();
+    }
+    let captured = Captured { whole: Some(printed.into()), ..Captured::default() };
+    let now = "2026-11-22T10:00:03[UTC]".parse().unwrap();
+    Claude.collect(rows.is_some().then_some(&watch), &captured, &now)
+}
+
+fn kinds(evidence: &Evidence) -> Vec<Kind> {
+    evidence.errors.iter().map(|error| error.kind).collect()
+}
+
+#[test]
+fn an_answer_that_is_a_sample_of_an_error_is_an_answer() {
+    for printed in [LIMIT.to_owned(), result().to_string(), format!("{:#}\n", result())] {
+        let evidence = collect(&printed, Some(&[answer()]));
+        assert_eq!((evidence.errors.len(), evidence.said.len()), (0, 0), "{printed}");
+    }
+    let quoted = format!("This is it:\n{}\n", result());
+    let evidence = collect(&quoted, None);
+    assert_eq!((evidence.errors.len(), evidence.said.len()), (0, 0));
+}
+
+#[test]
+fn an_error_is_read_from_the_record_before_what_was_printed() {
+    for printed in [LIMIT.to_owned(), result().to_string()] {
+        for rows in [&[refusal()][..], &[answer(), refusal()]] {
+            let evidence = collect(&printed, Some(rows));
+            assert_eq!(kinds(&evidence), [Kind::UsageLimit]);
+            assert_eq!(evidence.errors[0].rule, "transcript");
+        }
+    }
+}
+
+#[test]
+fn without_a_record_what_was_printed_tells() {
+    let evidence = collect(&format!("{}\n", result()), None);
+    assert_eq!((kinds(&evidence), evidence.errors[0].rule.as_ref()), (vec![Kind::UsageLimit], "result"));
+    assert_eq!(collect(&format!("{LIMIT}\n"), None).said, [LIMIT]);
+}

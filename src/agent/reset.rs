@@ -1,0 +1,104 @@
+//! When a limit ends, in the words that agents have for it: `3pm (Europe/Berlin)`, `Apr 28th, 2026 10:03 PM`,
+//! `2 days 3 hours`, seconds of the epoch. Called by the readers of agents' messages, with the piece that
+//! says when. What is not understood has no time: a guess could put a subscription away for a day.
+
+mod clock;
+mod zone;
+
+use jiff::fmt::strtime;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
+
+/// A longer text says more than a time, in characters.
+const LONGEST_TEXT: usize = 200;
+/// Nothing that is limited today waits longer than this, with a leap day.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);
+/// What begins the next clause, as in `resets 2am · /upgrade to Max 20x`.
+const CLAUSE_ENDS: [&str; 6] = ["·", "∙", "•", "|", " - ", ". "];
+/// Words that lead to the time.
+const LEADING_WORDS: [&str; 15] = [
+    "access", "after", "again", "at", "in", "limit", "on", "please", "quota", "reset", "resets", "retry",
+    "try", "will", "your",
+];
+
+/// When a limit ends, from what an agent's message says of it. Times without a zone are local (the zone of
+/// `now`). `now` is when the message was written, which for an old record is not the present. A limit that is
+/// over already may be an answer.
+pub(crate) fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
+    if text.chars().nth(LONGEST_TEXT).is_some() {
+        return None;
+    }
+    let text = plain(text);
+    let words = without_lead(first_clause(&text));
+    let at = instant(words, now).or_else(|| instant_elsewhere(words, now))?;
+    let latest = now.timestamp().checked_add(FARTHEST).ok()?;
+    (at <= latest).then_some(at)
+}
+
+/// Lower case and plain spaces: ICU 72, and a Node.js that has it, puts U+202F before `PM`.
+fn plain(text: &str) -> String {
+    let plain = |letter: char| if letter.is_whitespace() { ' ' } else { letter.to_ascii_lowercase() };
+    text.chars().map(plain).collect()
+}
+
+fn first_clause(text: &str) -> &str {
+    let end = CLAUSE_ENDS.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+    text[..end].trim_matches([' ', '.', ','])
+}
+
+fn without_lead(clause: &str) -> &str {
+    match clause.split_once(' ') {
+        Some((word, rest)) if LEADING_WORDS.contains(&word.trim_end_matches(':')) => {
+            without_lead(rest.trim_start())
+        }
+        _ => clause,
+    }
+}
+
+fn instant(words: &str, now: &Zoned) -> Option<Timestamp> {
+    epoch(words)
+        .or_else(|| words.parse().ok())
+        .or_else(|| now.timestamp().checked_add(duration(words)?).ok())
+        .or_else(|| clock::parse(words, now))
+}
+
+/// The zone is said behind the time: `3pm (Asia/Seoul)`, `11:00 am gmt+2`.
+fn instant_elsewhere(words: &str, now: &Zoned) -> Option<Timestamp> {
+    let (time, name) = match words.split_once('(') {
+        Some((time, rest)) => (time, rest.strip_suffix(')')?),
+        None => words.rsplit_once(' ')?,
+    };
+    let zone = zone::find(name.trim(), now)?;
+    clock::parse(time.trim_end(), &now.with_time_zone(zone))
+}
+
+/// Seconds have ten digits from 2001 to 2286, milliseconds thirteen.
+fn epoch(words: &str) -> Option<Timestamp> {
+    if !words.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match words.len() {
+        10 => Timestamp::from_second(words.parse().ok()?).ok(),
+        13 => Timestamp::from_millisecond(words.parse().ok()?).ok(),
+        _ => None,
+    }
+}
+
+/// How long from now, in whole seconds and never less than was said. A day is 24 hours.
+fn duration(words: &str) -> Option<SignedDuration> {
+    // jiff also reads `15:00:00` as a duration; here that is a time of day.
+    if words.contains(':') {
+        return None;
+    }
+    let span: Span = words.replace(" and ", " ").parse().ok()?;
+    let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    let begun = i64::from(exact.subsec_nanos() > 0);
+    (!exact.is_negative()).then(|| SignedDuration::from_secs(exact.as_secs() + begun))
+}
+
+/// The first of the formats that all of the text has.
+fn first_match(formats: &[&str], text: &str) -> Option<strtime::BrokenDownTime> {
+    formats.iter().find_map(|format| strtime::parse(format, text).ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Times of day, with a date or without one, as the instant that was meant.
+
+use jiff::civil::{Date, Time, Weekday};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
+
+use super::first_match;
+
+/// A time that passed so short a time ago is not that of tomorrow: the agent wrote it before it ended.
+const GRACE: SignedDuration = SignedDuration::from_mins(1);
+const CLOCKS: [&str; 5] = ["%I%p", "%I:%M%p", "%I:%M:%S%p", "%H:%M", "%H:%M:%S"];
+const DATES: [&str; 6] = ["%b %d", "%B %d", "%b %d %Y", "%B %d %Y", "%a", "%A"];
+const ORDINALS: [&str; 4] = ["st", "nd", "rd", "th"];
+
+/// The day as far as it was said.
+#[derive(Debug, Clone, Copy)]
+enum Day {
+    Any,
+    Week(Weekday),
+    Year { month: i8, day: i8 },
+    Exact(Date),
+}
+
+/// The instant of `10am`, `feb 11`, `apr 23 at 4pm`, `apr 28th, 2026 10:03 pm`, `mon 3pm`, in the zone of
+/// `now`. A time that passed within the last minute gets a minute from then.
+pub(super) fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
+    let (day, time) = read(text)?;
+    let earliest = earliest(day, now)?;
+    let at = candidates(day, time, now).into_iter().find(|&at| at >= earliest)?;
+    let passed = now.timestamp().duration_since(at);
+    let just_passed = passed.is_positive() && passed <= GRACE;
+    if just_passed { at.checked_add(GRACE).ok() } else { Some(at) }
+}
+
+/// The words of the date come first, and either half may be missing.
+fn read(text: &str) -> Option<(Day, Time)> {
+    let words: Vec<&str> =
+        text.split([' ', ',']).filter(|word| !["", "at"].contains(word)).map(cardinal).collect();
+    (0..=words.len()).find_map(|middle| match words.split_at(middle) {
+        ([], []) => None,
+        ([], clock) => Some((Day::Any, time_of(clock)?)),
+        (date, []) => Some((day_of(date)?, Time::midnight())),
+        (date, clock) => Some((day_of(date)?, time_of(clock)?)),
+    })
+}
+
+/// `28th` as `28`.
+fn cardinal(word: &str) -> &str {
+    let number = ORDINALS.iter().find_map(|ending| word.strip_suffix(ending));
+    number.filter(|number| number.parse::<u8>().is_ok()).unwrap_or(word)
+}
+
+fn time_of(words: &[&str]) -> Option<Time> {
+    first_match(&CLOCKS, &words.concat())?.to_time().ok()
+}
+
+fn day_of(words: &[&str]) -> Option<Day> {
+    let said = first_match(&DATES, &words.join(" "))?;
+    match (said.year(), said.month(), said.day(), said.weekday()) {
+        // `feb 11 10` lacks an `am`, it does not tell of the year 10.
+        (Some(year), ..) if year < 2000 => None,
+        (Some(_), ..) => said.to_date().ok().map(Day::Exact),
+        (None, Some(month), Some(day), _) => Some(Day::Year { month, day }),
+        (None, _, _, weekday) => weekday.map(Day::Week),
+    }
+}
+
+/// The end of a limit is ahead, except that of a known date may be over.
+fn earliest(day: Day, now: &Zoned) -> Option<Timestamp> {
+    match day {
+        Day::Any | Day::Week(_) => now.timestamp().checked_sub(GRACE).ok(),
+        Day::Year { .. } => Some(now.checked_sub(1.day()).ok()?.timestamp()),
+        Day::Exact(_) => Some(Timestamp::MIN),
+    }
+}
+
+/// The instants of that description around now, in their order. In the autumn night that has a time twice
+/// both are among them; a time that a spring night leaves out is as much later as the clocks moved.
+fn candidates(day: Day, time: Time, now: &Zoned) -> Vec<Timestamp> {
+    let instants = |date: Date| {
+        let at = now.time_zone().to_ambiguous_timestamp(date.to_datetime(time));
+        [at.compatible(), at.later()].into_iter().flatten()
+    };
+    dates(day, now.date()).into_iter().flat_map(instants).collect()
+}
+
+fn dates(day: Day, today: Date) -> Vec<Date> {
+    let around = |last: i64| (-1..=last).filter_map(move |days| today.checked_add(days.days()).ok());
+    match day {
+        Day::Any => around(1).collect(),
+        Day::Week(weekday) => around(7).filter(|date| date.weekday() == weekday).collect(),
+        Day::Year { month, day } => {
+            (-1..=1).filter_map(|years| Date::new(today.year() + years, month, day).ok()).collect()
+        }
+        Day::Exact(date) => vec![date],
+    }
+}

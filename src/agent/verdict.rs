@@ -1,0 +1,84 @@
+//! From evidence to a verdict, the same for all agents. The exit status alone never means a limit, and
+//! exit 0 hides one: a terminal session that hit its limit ends with 0.
+
+use std::collections::BTreeMap;
+
+use super::markers::{self, Marker};
+use super::{Case, Exit, Kind, ProviderError};
+use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
+
+/// What the evidence means. Records come before words, and words count only of a failed attempt.
+pub(super) fn judge(case: &Case<'_>, own: &[Marker]) -> Outcome {
+    let evidence = case.evidence;
+    let meant = |error: &ProviderError| Some((error.clone(), verdict_of(error)?));
+    let latest = || evidence.errors.iter().rev().find_map(meant);
+    // A connection that breaks later does not end a limit.
+    let ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > case.now.timestamp());
+    let standing =
+        |error: &&ProviderError| error.kind == Kind::UsageLimit && !error.answered_since && ahead(error);
+    let recorded = evidence.errors.iter().rev().find(standing).and_then(meant).or_else(latest);
+    let rendered = || {
+        let failed = matches!(case.exit, Exit::Code(code) if code != 0);
+        let lines = evidence.said.iter().filter(|_| failed);
+        let error = markers::find(lines, &[case.more, own], case.now)?;
+        verdict_of(&error).map(|verdict| (error, verdict))
+    };
+    let outcome = match recorded.or_else(rendered) {
+        Some((error, verdict)) => Outcome {
+            verdict,
+            rule: error.rule,
+            evidence: Some(error.text).filter(|text| !text.is_empty()),
+            ..by_exit_alone(case.exit)
+        },
+        None => by_exit_alone(case.exit),
+    };
+    Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), ..outcome }
+}
+
+/// What is known where nothing but the exit status is.
+pub(super) fn by_exit_alone(exit: Exit) -> Outcome {
+    Outcome {
+        verdict: by_exit(exit),
+        usage: Usage::default(),
+        readings: BTreeMap::new(),
+        rule: "exit".into(),
+        evidence: None,
+    }
+}
+
+/// What an error still means at the end: one that the provider answered after is over, unless it was a
+/// limit of one model family and the answer came from another.
+fn verdict_of(error: &ProviderError) -> Option<Verdict> {
+    let of_one_model = error.kind == Kind::UsageLimit && matches!(error.scope, Scope::Model(_));
+    if error.answered_since && !of_one_model {
+        return None;
+    }
+    Some(match error.kind {
+        Kind::UsageLimit => Verdict::UsageLimit {
+            scope: error.scope.clone(),
+            window: error.window.clone().unwrap_or_else(|| Window { name: "usage".into(), long: false }),
+            resets_at: error.resets_at,
+        },
+        Kind::Throttled => Verdict::Throttled { retry_after: error.retry_after },
+        Kind::Overloaded => Verdict::Overloaded,
+        Kind::Network => Verdict::Unreachable,
+        Kind::Timeout => Verdict::TimedOut,
+        Kind::Auth => Verdict::AuthRejected,
+        Kind::Organisation => Verdict::OrganisationRefused,
+        Kind::Billing => Verdict::BillingRejected,
+        Kind::Startup => Verdict::NotStarted,
+        Kind::None => return None,
+    })
+}
+
+fn by_exit(exit: Exit) -> Verdict {
+    match exit {
+        Exit::Code(0) => Verdict::Succeeded,
+        // 128 + HUP, INT, TERM: an agent that caught the signal and ended by itself.
+        Exit::Signal(_) | Exit::Code(129 | 130 | 143) => Verdict::Interrupted,
+        Exit::Code(_) => Verdict::AgentFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use jiff::{SignedDuration, Zoned};
+
+use super::*;
+use crate::agent::Evidence;
+
+fn error(kind: Kind) -> ProviderError {
+    ProviderError::new(kind, "what the user saw", "a record")
+}
+
+fn limit(window: Option<(&str, bool)>, resets_at: Option<&str>) -> ProviderError {
+    ProviderError {
+        window: window.map(|(name, long)| Window { name: name.into(), long }),
+        resets_at: resets_at.map(|at| at.parse().unwrap()),
+        ..error(Kind::UsageLimit)
+    }
+}
+
+fn outcome(exit: Exit, errors: &[ProviderError], said: &[&str]) -> Outcome {
+    let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
+    let said = said.iter().map(|&line| line.to_owned()).collect();
+    let evidence = Evidence { errors: errors.to_vec(), said, ..Evidence::default() };
+    let own = markers::built_in(include_str!("../claude.toml"));
+    judge(&Case { exit, evidence: &evidence, more: &[], now: &now }, &own)
+}
+
+fn verdict(exit: Exit, errors: &[ProviderError]) -> Verdict {
+    outcome(exit, errors, &[]).verdict
+}
+
+const SOON: Option<&str> = Some("2026-11-22T13:00:00Z");
+
+#[test]
+fn every_kind_of_error_has_its_verdict() {
+    for (kind, expected) in [
+        (Kind::Throttled, Verdict::Throttled { retry_after: None }),
+        (Kind::Overloaded, Verdict::Overloaded),
+        (Kind::Network, Verdict::Unreachable),
+        (Kind::Timeout, Verdict::TimedOut),
+        (Kind::Auth, Verdict::AuthRejected),
+        (Kind::Organisation, Verdict::OrganisationRefused),
+        (Kind::Billing, Verdict::BillingRejected),
+        (Kind::Startup, Verdict::NotStarted),
+        (Kind::None, Verdict::AgentFailed),
+    ] {
+        assert_eq!(verdict(Exit::Code(1), &[error(kind)]), expected, "{kind:?}");
+    }
+    let pause = SignedDuration::from_secs(45);
+    let slow = ProviderError { retry_after: Some(pause), ..error(Kind::Throttled) };
+    assert_eq!(verdict(Exit::Code(1), &[slow]), Verdict::Throttled { retry_after: Some(pause) });
+}
+
+#[test]
+fn a_limit_keeps_what_is_known_of_it() {
+    let opus = ProviderError {
+        scope: Scope::Model("opus".into()),
+        ..limit(Some(("seven_day_opus", true)), Some("2026-11-25T10:00:00Z"))
+    };
+    let expected = Verdict::UsageLimit {
+        scope: Scope::Model("opus".into()),
+        window: Window { name: "seven_day_opus".into(), long: true },
+        resets_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
+    };
+    assert_eq!(verdict(Exit::Code(1), &[opus]), expected);
+    let nameless = Verdict::UsageLimit {
+        scope: Scope::All,
+        window: Window { name: "usage".into(), long: false },
+        resets_at: None,
+    };
+    assert_eq!(verdict(Exit::Code(1), &[limit(None, None)]), nameless);
+}
+
+#[test]
+fn a_terminal_session_ends_with_0_and_its_limit_counts() {
+    for exit in [Exit::Code(0), Exit::Code(1), Exit::Code(143), Exit::Signal(15)] {
+        let verdict = verdict(exit, &[limit(Some(("five_hour", false)), SOON)]);
+        assert!(matches!(verdict, Verdict::UsageLimit { .. }), "{exit:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn an_error_that_was_answered_after_is_over_unless_it_is_of_one_model() {
+    let answered = |error: ProviderError| ProviderError { answered_since: true, ..error };
+    for over in [limit(None, SOON), error(Kind::Throttled), error(Kind::Auth), error(Kind::Overloaded)] {
+        assert_eq!(verdict(Exit::Code(0), &[answered(over)]), Verdict::Succeeded);
+    }
+    let opus = ProviderError { scope: Scope::Model("opus".into()), ..answered(limit(None, SOON)) };
+    assert!(matches!(
+        verdict(Exit::Code(0), std::slice::from_ref(&opus)),
+        Verdict::UsageLimit { scope: Scope::Model(_), .. }
+    ));
+    assert_eq!(verdict(Exit::Code(1), &[opus, error(Kind::Auth)]), Verdict::AuthRejected);
+}
+
+#[test]
+fn the_last_error_counts_and_a_limit_ahead_outlives_what_comes_after_it() {
+    let errors = [error(Kind::Overloaded), error(Kind::Auth)];
+    assert_eq!(verdict(Exit::Code(1), &errors), Verdict::AuthRejected);
+    let errors = [limit(None, SOON), error(Kind::Network)];
+    assert!(matches!(verdict(Exit::Code(1), &errors), Verdict::UsageLimit { .. }));
+    let over = limit(None, Some("2026-11-22T10:00:00Z"));
+    assert_eq!(verdict(Exit::Code(1), &[over, error(Kind::Network)]), Verdict::Unreachable);
+}
+
+#[test]
+fn words_count_only_of_a_failed_attempt_and_only_where_no_record_tells() {
+    let line = "You've hit your 5-hour limit · resets 1pm (UTC)";
+    let told = outcome(Exit::Code(1), &[], &[line]);
+    assert!(matches!(told.verdict, Verdict::UsageLimit { .. }));
+    assert_eq!((told.rule.as_ref(), told.evidence.as_deref()), ("marker limit of a window", Some(line)));
+    for (exit, expected) in [
+        (Exit::Code(0), Verdict::Succeeded),
+        (Exit::Signal(9), Verdict::Interrupted),
+        (Exit::Signal(15), Verdict::Interrupted),
+    ] {
+        assert_eq!(outcome(exit, &[], &[line]).verdict, expected, "{exit:?}");
+    }
+    assert_eq!(outcome(Exit::Code(1), &[error(Kind::Auth)], &[line]).verdict, Verdict::AuthRejected);
+}
+
+#[test]
+fn without_evidence_only_the_exit_speaks() {
+    for (exit, expected) in [
+        (Exit::Code(0), Verdict::Succeeded),
+        (Exit::Code(1), Verdict::AgentFailed),
+        (Exit::Code(-1), Verdict::AgentFailed),
+        (Exit::Code(129), Verdict::Interrupted),
+        (Exit::Code(130), Verdict::Interrupted),
+        (Exit::Code(143), Verdict::Interrupted),
+        (Exit::Signal(2), Verdict::Interrupted),
+    ] {
+        assert_eq!(verdict(exit, &[]), expected, "{exit:?}");
+        assert_eq!(outcome(exit, &[], &["I am done."]).rule, "exit");
+    }
+}

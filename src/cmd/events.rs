@@ -1,0 +1,104 @@
+//! `[events] command`: what happens to the pool, told to a command of the user's, one JSON line each. It runs
+//! on its own: nothing waits for it.
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Desk;
+use crate::error;
+use crate::pool::{Change, Name, NotReady, Outcome};
+use crate::report::SCHEMA;
+
+/// kage's own secret, which the command does not need.
+const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+
+/// The command, and the ones that were started.
+pub(super) struct Events<'a> {
+    command: Option<&'a str>,
+    started: RefCell<Vec<Child>>,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(desk: &'a Desk) -> Self {
+        Self { command: desk.config.event_command.as_deref(), started: RefCell::default() }
+    }
+
+    /// A run goes on with another subscription.
+    pub(super) fn switched(&self, from: &Name, to: &Name, why: &Outcome) {
+        let reason = why.verdict.word();
+        self.tell("switched", json!({ "subscription": from, "to": to, "reason": reason }));
+    }
+
+    /// The status of a subscription has changed.
+    pub(super) fn changed(&self, name: &Name, change: &Change) {
+        let Some(event) = event(&change.to) else { return };
+        let reason = change.evidence.as_deref().unwrap_or(&change.rule);
+        self.tell(event, json!({ "subscription": name, "until": change.until, "reason": reason }));
+    }
+
+    /// The last limit of a subscription has passed.
+    pub(super) fn recovered(&self, name: &Name) {
+        self.tell("recovered", json!({ "subscription": name, "reason": "its limit has passed" }));
+    }
+
+    /// Nothing is ready for a run.
+    pub(super) fn all_limited(&self, why: &NotReady) {
+        self.tell("all_limited", json!({ "until": why.earliest() }));
+    }
+
+    fn tell(&self, event: &str, what: Value) {
+        let Some(command) = self.command else { return };
+        let mut line = json!({ "schema": SCHEMA, "event": event, "time": Timestamp::now() });
+        if let (Value::Object(line), Value::Object(what)) = (&mut line, what) {
+            line.extend(what);
+        }
+        match start(command, &format!("{line}\n")) {
+            Ok(child) => self.started.borrow_mut().push(child),
+            Err(why) => error::warn(format_args!("the event command could not be started: {why}")),
+        }
+    }
+}
+
+/// In a group of its own, so that a ^C at the terminal is not meant for it. The line fits into the pipe, so
+/// that a command which never reads delays nobody.
+fn start(command: &str, line: &str) -> std::io::Result<Child> {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", command])
+        .env_remove(PASSPHRASE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // One that ends without reading is no failure.
+        let _ = pipe.write_all(line.as_bytes());
+    }
+    Ok(child)
+}
+
+/// What a new status is called as an event; a limit of one model leaves the status as it is.
+fn event(status: &str) -> Option<&'static str> {
+    ["rate_limited", "exhausted", "unhealthy"].into_iter().find(|event| *event == status).or(match status {
+        "active" => Some("recovered"),
+        _ => None,
+    })
+}
+
+impl Drop for Events<'_> {
+    /// A command that has failed by now is worth a line; one that still runs is left alone.
+    fn drop(&mut self) {
+        for child in self.started.get_mut() {
+            if let Ok(Some(status)) = child.try_wait()
+                && !status.success()
+            {
+                error::warn(format_args!("the event command failed: {status}"));
+            }
+        }
+    }
+}

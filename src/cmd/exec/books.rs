@@ -1,0 +1,86 @@
+//! The books: what an attempt left is read, judged, and written into the state and the ledger.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use jiff::Zoned;
+
+use super::Errand;
+use super::journey::Journey;
+use crate::agent::{Case, Evidence, Exit};
+use crate::error;
+use crate::files::Durability;
+use crate::ledger::{Attempt, Ledger};
+use crate::pool::{Change, Limits, Name, Outcome, State};
+use crate::run;
+
+/// An attempt that has ended, and what it came to.
+pub(super) struct Ended {
+    pub subscription: Name,
+    pub exit: Exit,
+    pub interrupted: bool,
+    pub evidence: Evidence,
+    pub outcome: Outcome,
+    /// What it changed about the subscription.
+    pub change: Option<Change>,
+    /// When.
+    pub now: Zoned,
+}
+
+impl Errand<'_> {
+    /// Transaction 2: read what the attempt left, book it, give the lease back. The agent has ended, so
+    /// nothing here may change how kage ends; and the state, by which the next run is chosen, does not
+    /// depend on the ledger.
+    pub(super) fn settle(&self, journey: &Journey, ended: run::Ended, begun: Instant) -> Ended {
+        let run::Ended { exit, interrupted, captured } = ended;
+        let now = self.desk.later();
+        let evidence = self.agent.collect(journey.plan.watch.as_ref(), &captured, &now);
+        let more = self.desk.config.agents.markers(self.agent);
+        let outcome = self.agent.judge(&Case { exit, evidence: &evidence, more, now: &now });
+        let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
+        let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
+        let change = self.desk.store.update(Durability::Machine, book).unwrap_or_else(|failed| {
+            error::warn(format_args!("what this run showed is not in the state: {failed:#}"));
+            None
+        });
+        if let Some(change) = &change {
+            self.events.changed(&lease.subscription, change);
+        }
+        let session = evidence.session.as_deref();
+        if let Err(failed) = self.append(journey, exit, session, &outcome, begun) {
+            error::warn(format_args!("this run is not in the ledger: {failed:#}"));
+        }
+        let subscription = lease.subscription.clone();
+        Ended { subscription, exit, interrupted, evidence, outcome, change, now }
+    }
+
+    fn append(
+        &self,
+        journey: &Journey,
+        exit: Exit,
+        session: Option<&str>,
+        outcome: &Outcome,
+        begun: Instant,
+    ) -> Result<()> {
+        let Journey { lease, plan, .. } = journey;
+        let planned = plan.watch.as_ref().and_then(|watch| watch.session.as_deref());
+        Ledger::new(&self.desk.paths.state).append(&Attempt {
+            time: lease.since,
+            run: &lease.id.0,
+            attempt: journey.number,
+            subscription: &lease.subscription,
+            agent: &lease.agent,
+            namespace: lease.namespace.as_ref(),
+            level: lease.level,
+            cwd: &lease.cwd,
+            session: session.or(planned),
+            verdict: outcome.verdict.word(),
+            exit: match exit {
+                Exit::Code(code) => code,
+                Exit::Signal(signal) => 128 + signal,
+            },
+            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            models: &outcome.usage.models,
+        })
+    }
+}
