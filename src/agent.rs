@@ -6,6 +6,7 @@ mod claude;
 mod custom;
 mod detect;
 mod evidence;
+mod gemini;
 mod markers;
 mod records;
 mod registry;

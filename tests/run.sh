@@ -4,11 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-agent=@anthropic-ai/claude-code@2.1.330
-agents=target/agents
-claude=$agents/node_modules/.bin/claude
-packages=(bash dbus gnome-keyring iproute2 libsecret-tools npm procps util-linux)
-programs=(bash dbus-run-session gnome-keyring-daemon ip secret-tool npm pgrep unshare)
+agents=(@anthropic-ai/claude-code@2.1.330 @google/gemini-cli@0.61.0)
+prefix=target/agents
+packages=(bash dbus gnome-keyring iproute2 libsecret-tools nodejs npm procps util-linux)
+programs=(bash dbus-run-session gnome-keyring-daemon ip secret-tool node npm pgrep unshare)
 missing=()
 
 absent() {
@@ -32,20 +31,29 @@ install_packages() {
   done
 }
 
-# The real agent. It is a native binary inside an npm package and needs no Node.js to run.
-install_agent() {
-  local known=$agents/node_modules/@anthropic-ai/claude-code/package.json
-  if [ -x "$claude" ] && grep -q "\"version\": \"${agent##*@}\"" "$known"; then return 0; fi
+is_installed() {
+  grep -qs "\"version\": \"${1##*@}\"" "$prefix/node_modules/${1%@*}/package.json"
+}
+
+# The real agents: Claude Code is a native binary inside an npm package, the others run under Node.js.
+install_agents() {
+  local agent wanted=()
+  for agent in "${agents[@]}"; do
+    if ! is_installed "$agent"; then wanted+=("$agent"); fi
+  done
+  [ ${#wanted[@]} -gt 0 ] || return 0
   if ! absent npm; then
-    echo "installing $agent"
-    npm install --silent --no-fund --no-audit --prefix "$agents" "$agent" >/dev/null 2>&1 || true
+    echo "installing ${wanted[*]}"
+    npm install --silent --no-fund --no-audit --prefix "$prefix" "${wanted[@]}" >/dev/null 2>&1 || true
   fi
-  [ -x "$claude" ] || missing+=("$agent")
+  for agent in "${wanted[@]}"; do
+    is_installed "$agent" || missing+=("$agent")
+  done
 }
 
 install_packages
 mkdir -p target
-install_agent
+install_agents
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "could not install: ${missing[*]}" >&2

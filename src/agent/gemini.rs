@@ -1,0 +1,217 @@
+//! Gemini CLI. Measured on 0.61.0; what is not in its documentation was read off its behaviour.
+
+mod arguments;
+mod environment;
+mod printed;
+mod record;
+mod refusal;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use jiff::Zoned;
+
+use self::arguments::{Conversation, Invocation, Session};
+use super::{
+    Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
+    SecretKind, Watch, Work, markers, records, verdict,
+};
+use crate::pool::{Outcome, Usage};
+use crate::secret::Secret;
+
+pub(super) struct Gemini;
+
+/// The key of a project, from Google AI Studio.
+static API_KEY: SecretKind =
+    SecretKind { prefix: "AIza", variable: environment::KEY, descriptor: None, model: None };
+
+static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("gemini.toml")));
+
+/// The agent starts itself once more, for more memory, and the first process, which is the one that kage can
+/// signal, ignores INT, HUP and TERM. With this there is only one, which ends by them.
+const NO_RELAUNCH: &str = "GEMINI_CLI_NO_RELAUNCH";
+
+/// The families of models, the longest name first.
+const FAMILIES: [&str; 3] = ["flash-lite", "flash", "pro"];
+
+impl Agent for Gemini {
+    fn name(&self) -> &'static str {
+        "gemini"
+    }
+
+    fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
+        let rest = secret.expose().strip_prefix(API_KEY.prefix)?;
+        (!rest.is_empty() && !rest.contains(' ')).then_some(&API_KEY)
+    }
+
+    fn default_kind(&self) -> &'static SecretKind {
+        &API_KEY
+    }
+
+    fn looks(&self) -> &'static str {
+        "AIza... (an API key of the Gemini API)"
+    }
+
+    fn how_to_get(&self) -> &'static str {
+        "make a key at https://aistudio.google.com/apikey with that account, and copy it"
+    }
+
+    fn login_hint(&self, home: &Path) -> Option<String> {
+        Some(format!("run `GEMINI_CLI_HOME='{}' gemini` and log in with that account", home.display()))
+    }
+
+    fn read(
+        &self,
+        args: &[OsString],
+        environment: &dyn Fn(&str) -> Option<OsString>,
+        to_terminal: bool,
+    ) -> Intent {
+        let Invocation::Conversation(conversation) = arguments::read(args) else { return Intent::default() };
+        let model = conversation.model.clone().or_else(|| environment("GEMINI_MODEL"));
+        let at_terminal = to_terminal && !is_automated(environment);
+        Intent {
+            form: form(&conversation, at_terminal),
+            names_model: model.is_some(),
+            model: model.and_then(|model| family(&model.to_string_lossy())),
+            repeatable: conversation.session == Session::Unset,
+            not_resumable: conversation
+                .moves
+                .then_some("`--worktree` gives each attempt a directory of its own"),
+            converses: false,
+            resumes: match conversation.session {
+                Session::Resumed(id) => Some(Resumed::Session(id)),
+                Session::Latest => Some(Resumed::Latest),
+                _ => None,
+            },
+        }
+    }
+
+    fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
+        let args = match job.opening {
+            Opening::AsTyped => job.args.to_vec(),
+            Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
+        };
+        let mut plan = LaunchPlan { args, ..LaunchPlan::default() };
+        environment::arrange(job, &mut plan);
+        match arguments::read(&plan.args) {
+            Invocation::Conversation(conversation) if job.is_agent => {
+                converse(&conversation, job, &mut plan);
+            }
+            _ => {}
+        }
+        plan
+    }
+
+    fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
+        let projects = environment::own_dir(job).join("tmp");
+        !record::watch(projects, session.to_owned(), job.cwd, job.began).lengths.is_empty()
+    }
+
+    fn speaks_on_stderr(&self) -> bool {
+        true
+    }
+
+    fn classifier(&self) -> fn(&[u8]) -> Line {
+        printed::classify
+    }
+
+    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence {
+        let whole = captured.whole.as_deref();
+        let ending = printed::ending(&captured.stderr);
+        let texts = captured.lines.iter().map(Vec::as_slice).chain(whole).chain(ending);
+        let printed = printed::read(texts, now);
+        let recorded = watch.and_then(record::read);
+        let known = recorded.is_some() || printed.known;
+        let mut evidence = recorded.unwrap_or_default();
+        evidence.usage = fuller(printed.usage, evidence.usage);
+        evidence.model = evidence.model.or(printed.model);
+        evidence.session = evidence.session.or(printed.session.filter(|_| watch.is_none()));
+        if captured.progressed || printed.work == Work::Done {
+            evidence.work = Work::Done;
+        } else if !known && watch.is_none() {
+            evidence.work = Work::Unknown;
+        }
+        evidence.said = refusal::rendered(&captured.stderr);
+        evidence.errors = printed.error.into_iter().collect();
+        evidence
+    }
+
+    fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
+        let records = records::of(text, |_, _| false).unwrap_or_default();
+        let printed = printed::read(records.into_iter().chain(printed::ending(text)), now);
+        let recorded = record::examine(text);
+        if printed.known || recorded != Evidence::default() {
+            return Evidence { errors: printed.error.into_iter().collect(), ..recorded };
+        }
+        Evidence { said: refusal::rendered(text), ..recorded }
+    }
+
+    fn markers(&self) -> &'static [Marker] {
+        &MARKERS
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Outcome {
+        let mut outcome = verdict::judge(case, &MARKERS);
+        refusal::complete(&mut outcome, case);
+        outcome
+    }
+}
+
+/// What was printed counts every request, also those that choose a model; records have only the
+/// conversation's, but may be all there is.
+fn fuller(printed: Usage, recorded: Usage) -> Usage {
+    if printed.models.is_empty() {
+        return recorded;
+    }
+    Usage { requests: printed.requests.max(recorded.requests), ..printed }
+}
+
+/// How it will talk. Without a terminal to talk to it prints, whether asked to or not. Text comes as it is
+/// made, and a failed attempt's would stand in front of the next one's: so it is one piece like an object.
+fn form(conversation: &Conversation, at_terminal: bool) -> Form {
+    match &conversation.output {
+        _ if !conversation.prints && at_terminal => Form::Interactive,
+        Some(output) if output == "stream-json" => Form::Lines,
+        _ => Form::Whole,
+    }
+}
+
+/// Under these the agent also prints at a terminal.
+fn is_automated(environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    ["CI", "GITHUB_ACTIONS"].into_iter().any(|name| environment(name).is_some_and(|value| value == "true"))
+}
+
+/// The family in a model's name or alias.
+fn family(model: &str) -> Option<String> {
+    let model = model.to_ascii_lowercase();
+    FAMILIES.into_iter().find(|family| model.contains(family)).map(str::to_owned)
+}
+
+/// A conversation gets a session id, by which its records are found.
+fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
+    let projects = environment::own_dir(job).join("tmp");
+    let session = match &conversation.session {
+        Session::Unset => Some(begin(plan)),
+        Session::Given(id) | Session::Resumed(id) => Some(id.clone()),
+        Session::Latest => record::latest(&projects, job.cwd),
+        Session::Unknown => None,
+    };
+    plan.watch = session.map(|session| record::watch(projects, session, job.cwd, job.began));
+    if let Some(model) = job.model {
+        plan.args.splice(0..0, ["--model".into(), model.into()]);
+    }
+    if (conversation.prints || job.takes_over) && job.variable(NO_RELAUNCH).is_none() {
+        plan.set.push((NO_RELAUNCH.into(), "1".into()));
+    }
+}
+
+/// Gives the session that begins an id.
+fn begin(plan: &mut LaunchPlan) -> String {
+    let id = uuid::Uuid::new_v4().to_string();
+    plan.args.splice(0..0, ["--session-id", &id].map(OsString::from));
+    id
+}
+
+#[cfg(test)]
+mod tests;

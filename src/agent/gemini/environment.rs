@@ -1,0 +1,127 @@
+//! What beside the chosen credential says who Gemini CLI asks: variables, `.env` files, its settings.
+//! Measured on 0.61.0.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::agent::{Grant, Job, LaunchPlan};
+
+/// The variable that carries a key.
+pub(super) const KEY: &str = "GEMINI_API_KEY";
+/// The directory in which the agent's own directory lies.
+const HOME: &str = "GEMINI_CLI_HOME";
+/// What the settings call an API key.
+const BY_KEY: &str = "gemini-api-key";
+
+/// By these the agent takes another credential, another provider or another address. Not among them are
+/// `GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_CLOUD_PROJECT`: without one of the others they do not count,
+/// and the tools that the agent runs may need them.
+const COMPETING: [&str; 11] = [
+    "CODE_ASSIST_ENDPOINT",
+    "GEMINI_API_KEY",
+    "GEMINI_API_KEY_AUTH_MECHANISM",
+    "GEMINI_CLI_CUSTOM_HEADERS",
+    "GEMINI_CLI_USE_COMPUTE_ADC",
+    "GOOGLE_API_KEY",
+    "GOOGLE_CLOUD_ACCESS_TOKEN",
+    "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_GENAI_USE_GCA",
+    "GOOGLE_GENAI_USE_VERTEXAI",
+    "GOOGLE_VERTEX_BASE_URL",
+];
+
+/// Takes what competes with the credential out of the child's environment, and puts the subscription's own
+/// variables in.
+pub(super) fn arrange(job: &Job<'_>, plan: &mut LaunchPlan) {
+    let inherited = job.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
+    for (name, value) in inherited {
+        if COMPETING.contains(&name) && !value.is_empty() && !job.keeps(name) {
+            plan.remove.push(name.to_owned());
+        }
+    }
+    if let Grant::Home(home) = job.grant {
+        plan.set.push((HOME.into(), home.into()));
+    }
+    let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
+    plan.set.extend(own);
+    silence_env_file(job, plan);
+    warn_of_settings(job, plan);
+}
+
+/// The agent's own directory, with its settings and its records.
+pub(super) fn own_dir(job: &Job<'_>) -> PathBuf {
+    let home = match job.grant {
+        Grant::Home(home) => home.to_owned(),
+        Grant::Secret(..) => {
+            let chosen = job.variable(HOME).filter(|home| !home.is_empty());
+            chosen.map_or_else(|| job.home.to_owned(), PathBuf::from)
+        }
+    };
+    home.join(".gemini")
+}
+
+/// The agent reads a `.env` file of the project or of the user by itself. A variable that is set, be it to
+/// nothing, is not taken from there.
+fn silence_env_file(job: &Job<'_>, plan: &mut LaunchPlan) {
+    let Some(file) = env_file(job.cwd, &own_dir(job), job.home) else { return };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    for name in text.lines().filter_map(name_of) {
+        let carries_the_secret = name == KEY && matches!(job.grant, Grant::Secret(..));
+        let is_set = plan.set.iter().any(|(known, _)| known == name);
+        if COMPETING.contains(&name) && !carries_the_secret && !is_set && !job.keeps(name) {
+            plan.set.push((name.to_owned(), OsStr::new("").into()));
+            plan.switched_off.push(format!("`{name}`"));
+        }
+    }
+}
+
+/// The one that the agent reads: the nearest one upwards, else the user's.
+fn env_file(cwd: &Path, own_dir: &Path, home: &Path) -> Option<PathBuf> {
+    let upwards = cwd.ancestors().flat_map(|dir| [dir.join(".gemini/.env"), dir.join(".env")]);
+    upwards.chain([own_dir.join(".env"), home.join(".env")]).find(|file| file.is_file())
+}
+
+/// The name that a line of a `.env` file sets: `export NAME=value`, `NAME: value`.
+fn name_of(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    line.split_once(['=', ':']).map(|(name, _)| name.trim())
+}
+
+/// A way to log in that is chosen in the settings beats a key in the environment, and nothing on the
+/// command line or in the environment beats the settings.
+fn warn_of_settings(job: &Job<'_>, plan: &mut LaunchPlan) {
+    if matches!(job.grant, Grant::Home(_)) {
+        return;
+    }
+    let system = job.variable("GEMINI_CLI_SYSTEM_SETTINGS_PATH").map(PathBuf::from);
+    let files = [system.unwrap_or_else(|| SYSTEM_SETTINGS.into()), own_dir(job).join("settings.json")];
+    for file in files {
+        let Some(chosen) = chosen_login(&file) else { continue };
+        if chosen != BY_KEY {
+            plan.warnings.push(format!(
+                "`security.auth.selectedType` in {} is `{chosen}`, so the agent will not use this \
+                 subscription's key; make it `{BY_KEY}`",
+                file.display()
+            ));
+        }
+        return;
+    }
+}
+
+const SYSTEM_SETTINGS: &str = if cfg!(target_os = "macos") {
+    "/Library/Application Support/GeminiCli/settings.json"
+} else {
+    "/etc/gemini-cli/settings.json"
+};
+
+fn chosen_login(file: &Path) -> Option<String> {
+    let settings: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    settings.pointer("/security/auth/selectedType")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Gemini CLI's records: one JSON row a line in `tmp/<project>/chats/session-<time>-<id's beginning>.jsonl`,
+//! and those of its subagents in a directory named after the session. Undocumented; unknown rows are skipped.
+//! They tell answers and tokens, and no errors.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::agent::{Evidence, Watch, Work};
+use crate::pool::{TokenCount, Usage};
+
+/// How many letters of its id are in the name of a session's file.
+const IN_NAME: usize = 8;
+
+/// Notes how long the session's files are, before the attempt begins.
+pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Timestamp) -> Watch {
+    // Rows have milliseconds.
+    let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
+    let (cwd, lengths) = (cwd.to_owned(), BTreeMap::new());
+    let mut watch = Watch { records: projects, session: Some(session), cwd, began, lengths };
+    let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
+    watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();
+    watch
+}
+
+/// The session of a directory that began last: what `--resume latest` goes on with.
+pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
+    let is_of = |project: &PathBuf| {
+        fs::read_to_string(project.join(".project_root")).is_ok_and(|root| Path::new(root.trim()) == cwd)
+    };
+    let project = entries(projects).find(is_of)?;
+    let begun = sessions(&project.join("chats")).filter_map(|file| head(&file));
+    begun.max_by_key(|head| head.start_time).map(|head| head.session_id)
+}
+
+/// The first row of a session's file.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    session_id: String,
+    start_time: Option<Timestamp>,
+}
+
+fn head(file: &Path) -> Option<Head> {
+    let mut line = String::new();
+    BufReader::new(File::open(file).ok()?).read_line(&mut line).ok()?;
+    serde_json::from_str(&line).ok()
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn is_rows(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("jsonl"))
+}
+
+fn sessions(chats: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    entries(chats).filter(|path| is_rows(path) && path.is_file())
+}
+
+/// The files of a session that exist. Its directory may be called anything, so all are looked through.
+fn files(watch: &Watch) -> Vec<PathBuf> {
+    let Some(session) = &watch.session else { return Vec::new() };
+    let begins = session.chars().take(IN_NAME).collect::<String>();
+    let ending = format!("-{begins}.jsonl");
+    let is_named = |path: &PathBuf| path.to_str().is_some_and(|path| path.ends_with(&ending));
+    let is_it = |path: &PathBuf| head(path).is_some_and(|head| head.session_id == *session);
+    let chats = entries(&watch.records).map(|project| project.join("chats"));
+    let found = chats.flat_map(|chats| {
+        let own = sessions(&chats).filter(|path| is_named(path) && is_it(path));
+        own.chain(sessions(&chats.join(session))).collect::<Vec<_>>()
+    });
+    found.collect()
+}
+
+/// Reads what an attempt appended; `None` where there is no record of it.
+pub(super) fn read(watch: &Watch) -> Option<Evidence> {
+    let files = files(watch);
+    if files.is_empty() {
+        return None;
+    }
+    let mut rows = Rows::default();
+    for path in files {
+        rows.read(&path, watch.lengths.get(&path).copied().unwrap_or(0), watch.began);
+    }
+    Some(Evidence { session: watch.session.clone(), ..rows.evidence() })
+}
+
+/// What rows that were saved say.
+pub(super) fn examine(text: &[u8]) -> Evidence {
+    let mut rows = Rows::default();
+    for line in text.split(|&byte| byte == b'\n') {
+        rows.take(line, Timestamp::MIN);
+    }
+    rows.evidence()
+}
+
+#[derive(Deserialize)]
+struct Row {
+    r#type: String,
+    id: String,
+    timestamp: Timestamp,
+    model: Option<String>,
+    /// As it comes: a number of another kind must not hide the row.
+    #[serde(default)]
+    tokens: Value,
+}
+
+/// The counts of an answer. What went in holds what came from the cache.
+fn count(tokens: &Value) -> TokenCount {
+    let number = |name: &str| tokens.get(name).and_then(Value::as_u64).unwrap_or(0);
+    TokenCount {
+        input_tokens: number("input").saturating_sub(number("cached")).saturating_add(number("tool")),
+        output_tokens: number("output").saturating_add(number("thoughts")),
+        cache_read_tokens: number("cached"),
+        ..TokenCount::default()
+    }
+}
+
+/// What has been read so far. An answer is written again when its tools have run, under the same id.
+#[derive(Default)]
+struct Rows {
+    answers: HashMap<String, (String, TokenCount)>,
+    model: Option<String>,
+}
+
+impl Rows {
+    fn read(&mut self, path: &Path, from: u64, began: Timestamp) {
+        let Ok(mut file) = File::open(path) else { return };
+        // A shorter file is another one than before.
+        let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
+        if file.seek(SeekFrom::Start(from)).is_err() {
+            return;
+        }
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            self.take(&line, began);
+            line.clear();
+        }
+    }
+
+    fn take(&mut self, line: &[u8], began: Timestamp) {
+        let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
+        if row.r#type != "gemini" || row.timestamp < began {
+            return;
+        }
+        let model = row.model.unwrap_or_else(|| "unknown".to_owned());
+        self.model = Some(model.clone());
+        self.answers.insert(row.id, (model, count(&row.tokens)));
+    }
+
+    fn evidence(self) -> Evidence {
+        let work = if self.answers.is_empty() { Work::None } else { Work::Done };
+        let mut usage = Usage { requests: self.answers.len() as u64, ..Usage::default() };
+        for (model, count) in self.answers.into_values() {
+            *usage.models.entry(model).or_default() += count;
+        }
+        Evidence { usage, work, model: self.model, ..Evidence::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What Gemini CLI says of an error: the same message in its JSON object, in its JSON lines and, with a trace
+//! of its program, as text.
+
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _, Zoned};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::MARKERS;
+use crate::agent::{Case, Exit, ProviderError, markers, said};
+use crate::pool::{Outcome, Verdict};
+
+/// How many lines behind the message of a text may tell more.
+const LINES_BEHIND: usize = 24;
+/// How many lines at the end of standard error may say why it did not start.
+const LAST_LINES: usize = 12;
+/// How the line of the error begins that ended a run. Others were only reported on the way.
+const ENDED: &str = "Error when talking to Gemini API";
+/// The class of errors after which the agent does not try again.
+const TERMINAL: &str = "TerminalQuotaError";
+
+/// What the provider answers.
+#[derive(Deserialize)]
+struct Answer {
+    error: Said,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Said {
+    code: i64,
+    message: String,
+    details: Vec<Value>,
+}
+
+/// What an error is, by its message and, where it is known, the HTTP status.
+pub(super) fn error(message: &str, code: Option<i64>, now: &Zoned) -> Option<ProviderError> {
+    let lines = lines(message, code);
+    let mut error = markers::find(lines.iter(), &[&MARKERS], now)?;
+    if error.text.starts_with("code: ") {
+        // The words tell a person more.
+        error.text.clone_from(&lines[0]);
+    }
+    Some(error)
+}
+
+/// A message as lines that markers know. The answer of the provider may stand in it as it came.
+fn lines(message: &str, code: Option<i64>) -> Vec<String> {
+    let message = message.strip_prefix("[API Error: ").unwrap_or(message);
+    let answer = message.find(['{', '[']).and_then(|at| answer(&message[at..]));
+    let answer = answer.unwrap_or_else(|| Said { message: message.to_owned(), ..Said::default() });
+    let reasons = answer.details.iter().filter_map(|detail| detail["reason"].as_str());
+    let reasons: Vec<_> = reasons.map(|reason| format!("reason: '{reason}'")).collect();
+    let code = code.or((answer.code != 0).then_some(answer.code));
+    let spoken = answer.message.lines().map(|line| line.trim_end_matches(']').to_owned());
+    spoken.chain(reasons).chain(code.map(|code| format!("code: {code}"))).collect()
+}
+
+/// The error that JSON begins with, alone or in a list.
+fn answer(text: &str) -> Option<Said> {
+    let value: Value = serde_json::Deserializer::from_str(text).into_iter().next()?.ok()?;
+    let value = value.get(0).unwrap_or(&value);
+    serde_json::from_value::<Answer>(value.clone()).ok().map(|answer| answer.error)
+}
+
+/// The lines of standard error that tell the error of a run, without the trace of the program.
+pub(super) fn rendered(stderr: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let all: Vec<&str> = text.lines().collect();
+    let Some(at) = all.iter().rposition(|line| line.starts_with(ENDED)) else {
+        return said::last_lines(stderr, LAST_LINES);
+    };
+    let Some((class, message)) = split_class(all[at]) else { return Vec::new() };
+    let mut told = lines(message, None);
+    let behind = all[at + 1..].iter().filter(|line| !line.starts_with("    at ")).take(LINES_BEHIND);
+    told.extend(behind.map(|line| line.trim().to_owned()));
+    if class == TERMINAL {
+        // It says 429 of one that is over soon and of one that is not.
+        told.retain(|line| !line.starts_with("code: ") && !line.starts_with("status: "));
+        told.push(TERMINAL.to_owned());
+    }
+    told
+}
+
+/// The class of an error, which stands in front of its message: `TerminalQuotaError: `, `_ApiError: `.
+fn split_class(line: &str) -> Option<(&str, &str)> {
+    let (before, message) = line.split_once("Error: ")?;
+    let begins = before.rfind(' ').map_or(0, |space| space + 1);
+    Some((&line[begins..before.len() + "Error".len()], message))
+}
+
+/// Adds what stands in no message: the end of a day, and what the exit status says where nothing else does.
+pub(super) fn complete(outcome: &mut Outcome, case: &Case<'_>) {
+    match (&mut outcome.verdict, case.exit) {
+        (Verdict::UsageLimit { window, resets_at: resets_at @ None, .. }, _) if window.name == "day" => {
+            *resets_at = end_of_day(case.now);
+        }
+        (verdict @ Verdict::AgentFailed, Exit::Code(code)) => {
+            if let Some(known) = by_status(code) {
+                *verdict = known;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The agent's own statuses, and those of HTTP as a status of the system: modulo 256. Sources: `ExitCodes`
+/// of its program, and measured.
+fn by_status(code: i32) -> Option<Verdict> {
+    match code {
+        41 | 145 | 147 => Some(Verdict::AuthRejected), // 41: before any request; 401, 403
+        42 | 52 | 55 => Some(Verdict::NotStarted),     // input, settings, a directory that is not trusted
+        173 => Some(Verdict::Throttled { retry_after: None }), // 429
+        244..=248 => Some(Verdict::Overloaded),        // 500 to 504
+        _ => None,
+    }
+}
+
+/// Quotas of a day end at midnight Pacific time. Source: ai.google.dev/gemini-api/docs/rate-limits.
+fn end_of_day(now: &Zoned) -> Option<Timestamp> {
+    let there = now.with_time_zone(PACIFIC.clone());
+    Some(there.checked_add(1.day()).ok()?.start_of_day().ok()?.timestamp())
+}
+
+/// By the system's database, or the rules of today where it has none.
+static PACIFIC: LazyLock<TimeZone> = LazyLock::new(|| {
+    let known = TimeZone::get("America/Los_Angeles");
+    known.or_else(|_| TimeZone::posix("PST8PDT,M3.2.0,M11.1.0")).unwrap_or(TimeZone::UTC)
+});
+
+#[cfg(test)]
+mod tests;

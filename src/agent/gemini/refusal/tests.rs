@@ -1,0 +1,208 @@
+use super::*;
+use crate::agent::{Evidence, Kind};
+use crate::pool::{Scope, Window};
+
+fn now() -> Zoned {
+    "2026-11-22T10:00:00Z[UTC]".parse().unwrap()
+}
+
+/// Standard error as it ends when a run with text failed: the trace is shorter than the real one.
+fn text(class: &str, message: &str, code: i64) -> String {
+    format!(
+        "Ripgrep is not available. Falling back to GrepTool.\n\
+         [Routing] NumericalClassifierStrategy failed: Error: Failed to generate content: You have exhausted\n\
+         Error when talking to Gemini API Full report available at: /tmp/a b/gemini-client-error-Turn.run-2026-11-22T10-00-00-000Z.json {class}: {message}\n    \
+             at classifyGoogleError (file:///opt/chunk.js:1:16)\n    \
+             at async main (file:///opt/gemini.js:2:5) {{\n  \
+         cause: {{\n    code: {code},\n    message: 'as above',\n    details: []\n  }},\n  \
+         retryDelayMs: undefined,\n  status: {code}\n}}\n\
+         An unexpected critical error occurred:[object Object]\n"
+    )
+}
+
+fn judged(exit: Exit, evidence: &Evidence) -> Outcome {
+    let now = now();
+    let case = Case { exit, evidence, more: &[], now: &now };
+    let mut outcome = crate::agent::verdict::judge(&case, &MARKERS);
+    complete(&mut outcome, &case);
+    outcome
+}
+
+fn of_text(stderr: &str) -> Verdict {
+    let evidence = Evidence { said: rendered(stderr.as_bytes()), ..Evidence::default() };
+    judged(Exit::Code(1), &evidence).verdict
+}
+
+fn of_message(message: &str, code: i64) -> Verdict {
+    let errors = error(message, Some(code), &now()).into_iter().collect();
+    let exit = Exit::Code(i32::try_from(code % 256).unwrap());
+    judged(exit, &Evidence { errors, ..Evidence::default() }).verdict
+}
+
+fn limit(window: &str, long: bool, resets_at: Option<&str>) -> Verdict {
+    Verdict::UsageLimit {
+        scope: Scope::All,
+        window: Window { name: window.into(), long },
+        resets_at: resets_at.map(|at| at.parse().unwrap()),
+    }
+}
+
+fn throttled(seconds: Option<i64>) -> Verdict {
+    Verdict::Throttled { retry_after: seconds.map(jiff::SignedDuration::from_secs) }
+}
+
+const KEY_REFUSED: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
+
+/// Class of the error, its message, the HTTP status, and what all of it means in each form.
+fn table() -> Vec<(&'static str, &'static str, i64, Verdict)> {
+    let midnight = Some("2026-11-23T08:00:00Z");
+    vec![
+        (
+            "TerminalQuotaError",
+            "You have exhausted your daily quota on this model.",
+            429,
+            limit("day", true, midnight),
+        ),
+        (
+            "TerminalQuotaError",
+            "You exceeded your current quota, please check your plan.\nSuggested retry after 3600s.",
+            429,
+            limit("usage", false, Some("2026-11-22T11:00:00Z")),
+        ),
+        (
+            "TerminalQuotaError",
+            "You exceeded your current quota. Quota exceeded for metric: x, limit: 0, model: y",
+            429,
+            limit("quota", true, None),
+        ),
+        (
+            "TerminalQuotaError",
+            "You have exhausted your capacity on this model. Your quota will reset after 8h44m7s.",
+            429,
+            limit("quota", true, Some("2026-11-22T18:44:07Z")),
+        ),
+        (
+            "RetryableQuotaError",
+            "You exceeded your current quota. Please retry in 2s.\nSuggested retry after 2s.",
+            429,
+            throttled(Some(2)),
+        ),
+        (
+            "RetryableQuotaError",
+            "* Quota exceeded for metric: x, limit: 20, model: y\nSuggested retry after 34.5s.",
+            429,
+            throttled(Some(35)),
+        ),
+        ("RetryableQuotaError", "Resource has been exhausted (e.g. check quota).", 429, throttled(None)),
+        ("RetryableQuotaError", "Something new.", 429, throttled(None)),
+        ("TerminalQuotaError", "No capacity available for model x on the server", 429, Verdict::Overloaded),
+        ("RetryableQuotaError", "The model is overloaded. Please try again later.", 503, Verdict::Overloaded),
+        ("RetryableQuotaError", "Something new.", 503, Verdict::Overloaded),
+        ("_ApiError", KEY_REFUSED, 400, Verdict::AuthRejected),
+        (
+            "_GaxiosError",
+            r#"{"error": {"code": 401, "message": "Request had invalid authentication credentials. Expected"}}"#,
+            401,
+            Verdict::AuthRejected,
+        ),
+        ("ModelNotFoundError", "models/x is not found for API version v1beta", 1, Verdict::AgentFailed),
+        ("Error", "exception TypeError: fetch failed sending request", 1, Verdict::Unreachable),
+    ]
+}
+
+#[test]
+fn an_error_means_the_same_as_text_as_an_object_and_as_a_line() {
+    for (class, message, code, verdict) in table() {
+        assert_eq!(of_text(&text(class, message, code)), verdict, "as text: {message}");
+        assert_eq!(of_message(message, code), verdict, "as an object: {message}");
+        let advice = "\nPlease wait and try again later. To increase your limits, request a quota increase";
+        assert_eq!(
+            of_message(&format!("[API Error: {message}]{advice}"), code),
+            verdict,
+            "as a line: {message}"
+        );
+    }
+}
+
+#[test]
+fn what_the_agent_did_not_try_again_is_a_quota_in_whatever_words() {
+    let unknown = text("TerminalQuotaError", "Something new.", 429);
+    assert_eq!(of_text(&unknown), limit("quota", true, None));
+}
+
+#[test]
+fn an_agent_that_would_sleep_for_hours_has_said_why() {
+    let waits = |reset: &str, wait: &str| {
+        format!(
+            "Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after \
+             {reset}.. Retrying after {wait}ms...\n"
+        )
+    };
+    let long = of_text(&waits("8h44m7s", "37485929"));
+    assert_eq!(long, limit("quota", true, Some("2026-11-22T18:44:07Z")));
+    assert_eq!(of_text(&waits("5s", "5827")), Verdict::AgentFailed);
+}
+
+#[test]
+fn only_the_error_that_ended_the_run_counts() {
+    let on_the_way = "Attempt 1 failed: You have exhausted your daily quota on this model.. Retrying\n\
+         Error generating content via API. Full report available at: /tmp/x.json TerminalQuotaError: You have \
+         exhausted your daily quota on this model.\n";
+    assert_eq!(of_text(on_the_way), Verdict::AgentFailed);
+    let at_last = text("Error", "exception TypeError: fetch failed sending request", 1);
+    assert_eq!(of_text(&format!("{on_the_way}{at_last}")), Verdict::Unreachable);
+}
+
+#[test]
+fn what_is_wrong_before_the_start_is_not_the_accounts_fault() {
+    for line in [
+        "Invalid auth method selected.",
+        "Unknown argument: nonsense",
+        "\u{1b}[31mGemini CLI is not running in a trusted directory. To proceed, either use\u{1b}[0m",
+        "Error resuming session: Invalid session identifier \"x\".",
+    ] {
+        assert_eq!(of_text(&format!("Ripgrep is not available.\n{line}\n")), Verdict::NotStarted, "{line}");
+    }
+}
+
+#[test]
+fn the_exit_status_tells_where_no_words_do() {
+    let none = Evidence::default();
+    let table = [
+        (0, Verdict::Succeeded),
+        (1, Verdict::AgentFailed),
+        (41, Verdict::AuthRejected),
+        (42, Verdict::NotStarted),
+        (52, Verdict::NotStarted),
+        (55, Verdict::NotStarted),
+        (130, Verdict::Interrupted),
+        (144, Verdict::AgentFailed),
+        (145, Verdict::AuthRejected),
+        (173, throttled(None)),
+        (244, Verdict::Overloaded),
+        (247, Verdict::Overloaded),
+    ];
+    for (code, verdict) in table {
+        assert_eq!(judged(Exit::Code(code), &none).verdict, verdict, "{code}");
+    }
+}
+
+#[test]
+fn a_day_ends_at_midnight_pacific_time_also_when_clocks_change() {
+    let table = [
+        ("2026-11-22T10:00:00Z[UTC]", "2026-11-23T08:00:00Z"),
+        ("2026-07-01T06:59:59Z[UTC]", "2026-07-01T07:00:00Z"),
+        ("2026-07-01T07:00:00Z[UTC]", "2026-07-02T07:00:00Z"),
+        ("2026-11-01T08:00:00Z[UTC]", "2026-11-02T08:00:00Z"),
+    ];
+    for (now, end) in table {
+        assert_eq!(end_of_day(&now.parse().unwrap()), Some(end.parse().unwrap()), "{now}");
+    }
+}
+
+#[test]
+fn every_marker_has_a_kind_and_compiles() {
+    assert!(MARKERS.len() > 20);
+    let known = error("You have exhausted your daily quota on this model.", None, &now()).unwrap();
+    assert_eq!((known.kind, known.rule.as_ref()), (Kind::UsageLimit, "marker quota of a day"));
+}

@@ -1,0 +1,83 @@
+use super::*;
+use crate::agent::Exit;
+use crate::pool::Verdict;
+
+fn now() -> Zoned {
+    "2026-11-22T10:00:00Z[UTC]".parse().unwrap()
+}
+
+fn intent(line: &str, to_terminal: bool, ci: bool) -> Intent {
+    let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+    let environment = |name: &str| (name == "CI" && ci).then(|| "true".into());
+    Gemini.read(&args, &environment, to_terminal)
+}
+
+#[test]
+fn a_key_is_told_by_its_look() {
+    let kind = |text: &str| Gemini.kind_of(&Secret::parse(text.into()).unwrap());
+    assert_eq!(kind("AIzaInvented").map(|kind| kind.variable), Some("GEMINI_API_KEY"));
+    for other in ["AIza", "AIza two words", "sk-ant-oat01-x"] {
+        assert_eq!(kind(other), None, "{other}");
+    }
+}
+
+#[test]
+fn it_prints_without_a_terminal_and_where_it_is_told_to() {
+    let table = [
+        ("hi", true, false, Form::Interactive),
+        ("hi", false, false, Form::Whole),
+        ("hi", true, true, Form::Whole),
+        ("-p hi", true, false, Form::Whole),
+        ("-p hi -o json", false, false, Form::Whole),
+        ("-p hi -o stream-json", true, false, Form::Lines),
+        ("mcp list", false, false, Form::Other),
+    ];
+    for (line, to_terminal, ci, form) in table {
+        assert_eq!(intent(line, to_terminal, ci).form, form, "{line}");
+    }
+    let asked = intent("-p hi -m gemini-2.5-flash-lite", false, false);
+    assert_eq!(
+        (asked.model.as_deref(), asked.names_model, asked.repeatable),
+        (Some("flash-lite"), true, true)
+    );
+    assert!(!intent("-p hi --session-id mine", false, false).repeatable);
+}
+
+#[test]
+fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
+    let message = "You have exhausted your daily quota on this model.";
+    let text = format!(
+        "Error when talking to Gemini API Full report available at: /x.json TerminalQuotaError: {message}\n"
+    );
+    let object = format!(
+        "{{\n  \"session_id\": \"x\",\n  \"error\": {{\n    \"message\": \"{message}\",\n    \"code\": 429\n  }}\n}}\n"
+    );
+    let line =
+        format!(r#"{{"type":"result","status":"error","error":{{"message":"[API Error: {message}]"}}}}"#);
+    let seen = |captured: &Captured, code: i32| {
+        let evidence = Gemini.collect(None, captured, &now());
+        let now = now();
+        Gemini.judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now }).verdict
+    };
+    let captured = |whole: &str, lines: &[&str], stderr: &str| Captured {
+        whole: Some(whole.into()),
+        lines: lines.iter().map(|line| (*line).into()).collect(),
+        progressed: false,
+        stderr: stderr.into(),
+    };
+    for (captured, code) in [
+        (captured("I will\n", &[], &text), 1),
+        (captured("", &[], &object), 173),
+        (captured("", &[&line], ""), 173),
+    ] {
+        assert!(
+            matches!(seen(&captured, code), Verdict::UsageLimit { resets_at: Some(_), .. }),
+            "{captured:?}"
+        );
+        let shown =
+            [captured.whole.clone().unwrap(), captured.stderr.clone(), captured.lines.concat()].concat();
+        assert_ne!(Gemini.examine(&shown, &now()), Evidence::default(), "{captured:?}");
+    }
+    assert_eq!(seen(&captured(&format!("{message}\n"), &[], ""), 1), Verdict::AgentFailed);
+    assert_eq!(seen(&captured(&format!("{message}\n"), &[], ""), 0), Verdict::Succeeded);
+}

@@ -1,0 +1,119 @@
+//! A sandbox with the real agent in it and a service that the agent asks.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::generate::Generate;
+use crate::netns;
+use crate::support::{Call, Ran, Sandbox, has_all};
+
+/// What the service counts for one answer: 100 tokens in, of which 60 are cached, and 25 out.
+pub(crate) const ONE_ANSWER: u64 = 65;
+
+/// With a model named, no request is made to choose one.
+pub(crate) const MODEL: [&str; 2] = ["-m", "gemini-3.8-flash"];
+
+pub(crate) struct Scene {
+    pub sandbox: Sandbox,
+    pub service: Generate,
+}
+
+impl Scene {
+    /// The scene of a test, where its process is the one to play it.
+    pub(crate) fn of(test: impl Fn()) -> Option<Self> {
+        Self::with_tool("true", test)
+    }
+
+    /// The same with a service whose tool calls run this shell command.
+    pub(crate) fn with_tool(command: &str, test: impl Fn()) -> Option<Self> {
+        let agent = agent();
+        if !has_all(&[agent.to_str()?, "node"]) || !netns::is_inside(test) {
+            return None;
+        }
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("tmp")).unwrap();
+        symlink(agent.canonicalize().unwrap(), sandbox.path("bin/gemini")).unwrap();
+        if let Some(node) = node() {
+            symlink(node, sandbox.path("bin/node")).unwrap();
+        }
+        // One try: the agent would repeat some refused requests for five minutes.
+        let settings =
+            r#"{"security":{"auth":{"selectedType":"gemini-api-key"}},"general":{"maxAttempts":1}}"#;
+        sandbox.write("home/.gemini/settings.json", settings);
+        Some(Self { sandbox, service: Generate::start_with_tool(command) })
+    }
+
+    /// Adds a subscription whose key ends in `tail`, and whose agent talks to this service.
+    pub(crate) fn add(&self, name: &str, tail: &str) -> &Self {
+        let address = self.address();
+        let add =
+            ["subscription", "add", name, "--agent", "gemini", "--credential", "file", "--env", &address];
+        self.sandbox.kage(add).stdin(&key(tail)).run().success();
+        self
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("GOOGLE_GEMINI_BASE_URL={}", self.service.url())
+    }
+
+    /// The agent under kage, asked for one answer by a known model.
+    pub(crate) fn exec(&self, args: &[&str]) -> Call {
+        self.kage_exec(&[&["gemini"], &MODEL[..], args].concat())
+    }
+
+    /// Any program under kage.
+    pub(crate) fn kage_exec(&self, command: &[&str]) -> Call {
+        self.kage(&[&["exec", "--"], command].concat())
+    }
+
+    /// kage with these arguments, in an environment fit for the agent: a directory that it trusts, no
+    /// warnings about its terminal, and its reports in the sandbox.
+    pub(crate) fn kage(&self, args: &[&str]) -> Call {
+        let call = self.sandbox.kage(args).env("GEMINI_CLI_TRUST_WORKSPACE", "true");
+        let call = call.env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
+        call.env("TMPDIR", self.sandbox.path("tmp"))
+    }
+
+    /// Which subscription ran each attempt so far.
+    pub(crate) fn ran_on(&self) -> Vec<String> {
+        let names = self.sandbox.ledger();
+        names.iter().map(|attempt| attempt["subscription"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn tokens_of(&self, name: &str) -> Value {
+        self.sandbox.status_of(name)["tokens_today"].clone()
+    }
+
+    /// The keys of the turns so far, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.service.asked().into_iter().map(|asked| asked.key).collect()
+    }
+}
+
+/// An invented key whose end says how the service behaves.
+pub(crate) fn key(tail: &str) -> String {
+    format!("AIzaInvented-{tail}")
+}
+
+/// What the agent prints for an answer of the service.
+pub(crate) fn answer(behaviour: &str) -> String {
+    format!("Hello from the service ({behaviour}).\n")
+}
+
+/// What kage said: the agent has much to say on standard error, also when all is well.
+pub(crate) fn said(ran: &Ran) -> Vec<String> {
+    ran.stderr().lines().filter_map(|line| line.strip_prefix("kage: ").map(str::to_owned)).collect()
+}
+
+/// `bash tests/run.sh` installs it there.
+fn agent() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/gemini")
+}
+
+fn node() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join("node")).find(|candidate| candidate.is_file())
+}

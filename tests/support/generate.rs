@@ -1,0 +1,266 @@
+//! A loopback stand-in for the Gemini API, for tests that run Gemini CLI under kage. The key alone
+//! chooses the answer, so one service serves a whole pool. It knows HTTP and the API, nothing of kage.
+
+// Each suite uses its part.
+#![allow(dead_code, unreachable_pub)]
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::provider::Request;
+
+/// A running service; dropping it closes the port and lets go of every client left hanging.
+///
+/// What follows the last `--` of the key names the behaviour:
+///
+/// - answered: `ok` (the default);
+/// - out of quota: `day`, `hour` (retry after 3600 s), `minute` (after 2 s), `bare429` (no details),
+///   `zero` (a model that the account has no quota for), `capacity`;
+/// - refused: `key`, `suspended`, `500`, `503`;
+/// - broken: `hang`;
+/// - in turn: `tool+X` calls the shell and then does X.
+pub struct Generate {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The shell command of a tool call.
+    tool_command: String,
+    received: Mutex<Vec<Asked>>,
+    closing: AtomicBool,
+}
+
+/// One request as it arrived, and what it met.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    pub key: String,
+    /// The whole header of the other way to say who asks.
+    pub authorization: Option<String>,
+    pub body: Value,
+    /// `tool+X` is resolved to `tool` or X.
+    pub behaviour: String,
+}
+
+impl Generate {
+    pub fn start() -> Self {
+        Self::start_with_tool("echo tool-ran")
+    }
+
+    /// Starts a service whose tool calls run this shell command.
+    pub fn start_with_tool(command: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has one");
+        let shared = Arc::new(Shared {
+            tool_command: command.to_owned(),
+            received: Mutex::default(),
+            closing: AtomicBool::default(),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || serving.accept(&listener));
+        Self { address, shared }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests for an answer of the conversation, in order; those that pick a model are left out.
+    pub fn asked(&self) -> Vec<Asked> {
+        let mut asked = self.shared.received().clone();
+        asked.retain(Asked::is_turn);
+        asked
+    }
+}
+
+impl Drop for Generate {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        // Nothing interrupts `accept`: one more connection makes it look at the flag.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        for stream in listener.incoming().flatten() {
+            if self.closing.load(Ordering::SeqCst) {
+                return;
+            }
+            let shared = Arc::clone(self);
+            // An error is a client that hung up, which is its own affair.
+            thread::spawn(move || shared.serve(&stream));
+        }
+    }
+
+    fn received(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.received.lock().expect("nobody panics holding the list")
+    }
+
+    /// Serves one request, which is on the list before the client can see the answer.
+    fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
+        let mut asked = Asked::from(Request::read(stream)?);
+        let mut received = self.received();
+        let same = |past: &&Asked| past.is_turn() && past.key == asked.key;
+        asked.behaviour = behaviour(&asked, received.iter().filter(same).count());
+        let answer = self.answer(&asked);
+        received.push(asked);
+        drop(received);
+        if let Some(answer) = answer {
+            return stream.write_all(answer.as_bytes());
+        }
+        while !self.closing.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// The whole response; none for a request that is left hanging.
+    fn answer(&self, asked: &Asked) -> Option<String> {
+        let method = asked.path.split('?').next().unwrap_or_default().rsplit(':').next().unwrap_or_default();
+        let behaviour = asked.behaviour.as_str();
+        if behaviour == "hang" {
+            return None;
+        }
+        if let Some(refusal) = refusal(behaviour) {
+            return Some(http(
+                refusal["error"]["code"].as_u64().unwrap_or(500),
+                "application/json",
+                &refusal,
+            ));
+        }
+        let parts = match (method, behaviour) {
+            ("countTokens", _) => return Some(http(200, "application/json", &json!({"totalTokens": 5}))),
+            ("generateContent", _) => vec![json!({"text": CHOICE})],
+            (_, "tool") => vec![json!({"text": "I will run it."}), self.call()],
+            _ => vec![json!({"text": "Hello from "}), json!({"text": format!("the service ({behaviour}).")})],
+        };
+        let model = asked.model();
+        Some(if method == "generateContent" {
+            http(200, "application/json", &chunk(model, &parts[0], true))
+        } else {
+            let last = parts.len() - 1;
+            let events = parts.iter().enumerate().map(|(at, part)| chunk(model, part, at == last));
+            let text = events.fold(String::new(), |text, event| text + &format!("data: {event}\r\n\r\n"));
+            http(200, "text/event-stream", &text)
+        })
+    }
+
+    fn call(&self) -> Value {
+        let args = json!({"command": self.tool_command, "description": "Run a test command"});
+        json!({"functionCall": {"name": "run_shell_command", "args": args}})
+    }
+}
+
+impl Asked {
+    fn from(request: Request) -> Self {
+        let header = |name: &str| {
+            request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
+        Self {
+            key: header("x-goog-api-key").unwrap_or_default(),
+            authorization: request.authorization.clone(),
+            path: request.path,
+            body: request.body,
+            behaviour: String::new(),
+        }
+    }
+
+    /// Whether this is a turn of the conversation. The agent streams those and nothing else.
+    fn is_turn(&self) -> bool {
+        self.path.contains(":streamGenerateContent")
+    }
+
+    pub fn model(&self) -> &str {
+        let name = self.path.split("/models/").nth(1).unwrap_or_default();
+        name.split(':').next().unwrap_or_default()
+    }
+
+    /// What the user and the tools said so far, joined.
+    pub fn conversation(&self) -> String {
+        self.body["contents"].to_string()
+    }
+}
+
+/// What the key wishes for after `earlier` turns with it.
+fn behaviour(asked: &Asked, earlier: usize) -> String {
+    let wish = asked.key.rsplit_once("--").map_or("ok", |(_, wish)| wish);
+    let now = match wish.strip_prefix("tool+") {
+        Some(_) if !asked.is_turn() => "ok",
+        Some(_) if earlier == 0 => "tool",
+        Some(later) => later,
+        None => wish,
+    };
+    now.to_owned()
+}
+
+/// What the model that picks a model answers.
+const CHOICE: &str = r#"{"complexity_reasoning": "simple", "complexity_score": 10}"#;
+
+/// A part of an answer. Every part bears the counts: 100 tokens in, 60 of them cached, 25 out.
+fn chunk(model: &str, part: &Value, last: bool) -> Value {
+    let mut candidate = json!({"content": {"role": "model", "parts": [part]}, "index": 0});
+    if last {
+        candidate["finishReason"] = json!("STOP");
+    }
+    json!({
+        "candidates": [candidate],
+        "modelVersion": model,
+        "usageMetadata": {
+            "promptTokenCount": 100, "cachedContentTokenCount": 60,
+            "candidatesTokenCount": 20, "thoughtsTokenCount": 5, "totalTokenCount": 125,
+        },
+    })
+}
+
+/// Behaviour, HTTP code, status, quota or reason of the details (`-` is none), retry delay, message.
+const REFUSALS: &str = "\
+day       429 RESOURCE_EXHAUSTED  GenerateRequestsPerDayPerProjectPerModel-FreeTier    34s   You exceeded your current quota, please check your plan and billing details.
+hour      429 RESOURCE_EXHAUSTED  GenerateRequestsPerHourPerProjectPerModel            3600s You exceeded your current quota, please check your plan and billing details.
+minute    429 RESOURCE_EXHAUSTED  GenerateRequestsPerMinutePerProjectPerModel-FreeTier 2s    You exceeded your current quota, please check your plan and billing details.
+bare429   429 RESOURCE_EXHAUSTED  -                        -     Resource has been exhausted (e.g. check quota).
+zero      429 RESOURCE_EXHAUSTED  -                        -     You exceeded your current quota. Quota exceeded for metric: generate_requests, limit: 0
+capacity  429 RESOURCE_EXHAUSTED  MODEL_CAPACITY_EXHAUSTED -     No capacity available for the model.
+key       400 INVALID_ARGUMENT    API_KEY_INVALID          -     API key not valid. Please pass a valid API key.
+suspended 403 PERMISSION_DENIED   CONSUMER_SUSPENDED       -     Permission denied: the consumer has been suspended.
+500       500 INTERNAL            -                        -     An internal error has occurred.
+503       503 UNAVAILABLE         -                        -     The model is overloaded. Please try again later.";
+
+fn refusal(behaviour: &str) -> Option<Value> {
+    let row = REFUSALS.lines().find(|row| row.split_whitespace().next() == Some(behaviour))?;
+    let (words, message): (Vec<&str>, Vec<&str>) =
+        (row.split_whitespace().take(5).collect(), row.split_whitespace().skip(5).collect());
+    let mut details = Vec::new();
+    match words[3] {
+        "-" => {}
+        quota if quota.contains("Per") => {
+            let violation = json!({"quotaMetric": "generate_requests", "quotaId": quota});
+            details.push(json!({"@type": format!("{TYPE}QuotaFailure"), "violations": [violation]}));
+        }
+        reason => details
+            .push(json!({"@type": format!("{TYPE}ErrorInfo"), "reason": reason, "domain": "googleapis.com"})),
+    }
+    if words[4] != "-" {
+        details.push(json!({"@type": format!("{TYPE}RetryInfo"), "retryDelay": words[4]}));
+    }
+    let code: u64 = words[1].parse().expect("a refusal has its code");
+    let message = message.join(" ");
+    Some(json!({"error": {"code": code, "message": message, "status": words[2], "details": details}}))
+}
+
+const TYPE: &str = "type.googleapis.com/google.rpc.";
+
+fn http(status: u64, kind: &str, body: &impl ToString) -> String {
+    let text = body.to_string();
+    let length = text.len();
+    format!(
+        "HTTP/1.1 {status} \r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{text}"
+    )
+}
