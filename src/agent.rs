@@ -3,6 +3,7 @@
 //! Called by the config (names) and `exec`. One module an agent; it knows the pool's types, nothing else.
 
 mod claude;
+mod codex;
 mod custom;
 mod detect;
 mod evidence;

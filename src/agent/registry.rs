@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::custom::Custom;
-use super::{Agent, Definition, Marker, claude, gemini};
+use super::{Agent, Definition, Marker, claude, codex, gemini};
 
-const BUILT_IN: [&dyn Agent; 2] = [&claude::Claude, &gemini::Gemini];
+const BUILT_IN: [&dyn Agent; 3] = [&claude::Claude, &codex::Codex, &gemini::Gemini];
 
 /// Every agent, with the user's own markers for it.
 #[derive(Clone)]

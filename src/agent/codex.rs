@@ -1,0 +1,213 @@
+//! Codex. Measured on 0.169.0; what is not in its documentation was read off its behaviour.
+
+mod arguments;
+mod environment;
+mod printed;
+mod refusal;
+mod rollout;
+mod sessions;
+mod settings;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use jiff::Zoned;
+
+use self::arguments::{Conversation, Invocation, Session};
+use super::{
+    Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
+    SecretKind, Watch, Work, markers, records,
+};
+use crate::secret::Secret;
+
+pub(super) struct Codex;
+
+/// Read only where something went wrong.
+static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("codex.toml")));
+
+/// An API key. It counts in `codex exec` only, where it beats the login; logins go by their directory.
+static API_KEY: SecretKind =
+    SecretKind { prefix: "sk-", variable: "CODEX_API_KEY", descriptor: None, model: None };
+
+/// What the keys of another provider begin with.
+const OF_ANTHROPIC: &str = "sk-ant-";
+
+impl Agent for Codex {
+    fn name(&self) -> &'static str {
+        "codex"
+    }
+
+    /// Keys of compatible providers have looks of their own.
+    fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
+        let text = secret.expose();
+        let is_one_word = !text.is_empty() && !text.contains(char::is_whitespace);
+        (is_one_word && !text.starts_with(OF_ANTHROPIC)).then_some(&API_KEY)
+    }
+
+    fn default_kind(&self) -> &'static SecretKind {
+        &API_KEY
+    }
+
+    fn looks(&self) -> &'static str {
+        "sk-... (an API key); a ChatGPT plan needs a login directory"
+    }
+
+    fn how_to_get(&self) -> &'static str {
+        "make an API key at https://platform.openai.com/api-keys; for a ChatGPT plan use a login directory"
+    }
+
+    fn login_hint(&self, home: &Path) -> Option<String> {
+        Some(format!("CODEX_HOME={} codex login", home.display()))
+    }
+
+    fn read(
+        &self,
+        args: &[OsString],
+        _environment: &dyn Fn(&str) -> Option<OsString>,
+        _to_terminal: bool,
+    ) -> Intent {
+        let Invocation::Conversation(conversation) = arguments::read(args) else { return Intent::default() };
+        Intent {
+            form: form(&conversation),
+            names_model: conversation.model.is_some(),
+            model: conversation.model.as_ref().map(|model| model.to_string_lossy().to_lowercase()),
+            repeatable: matches!(conversation.session, Session::New | Session::Review),
+            not_resumable: if conversation.forgets {
+                Some("`--ephemeral` leaves nothing to go on with")
+            } else if conversation.session == Session::Review {
+                Some("a review cannot be gone on with")
+            } else {
+                None
+            },
+            converses: false,
+            resumes: match conversation.session {
+                Session::Resumed(id) => Some(Resumed::Session(id)),
+                Session::Latest => Some(Resumed::Latest),
+                _ => None,
+            },
+        }
+    }
+
+    fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
+        let args = match job.opening {
+            Opening::AsTyped => job.args.to_vec(),
+            Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
+        };
+        let mut plan = LaunchPlan { args, ..LaunchPlan::default() };
+        let inherited = job.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
+        for (name, value) in inherited {
+            if environment::competes(name) && !value.is_empty() && !job.keeps(name) {
+                plan.remove.push(name.to_owned());
+            }
+        }
+        if let Grant::Home(home) = job.grant {
+            plan.set.push(("CODEX_HOME".into(), home.into()));
+        }
+        let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
+        plan.set.extend(own);
+        let home = home(job);
+        match arguments::read(&plan.args) {
+            Invocation::Conversation(conversation) if job.is_agent => {
+                converse(conversation, job, &home, &mut plan);
+            }
+            Invocation::Other if job.is_agent => {}
+            _ if matches!(job.grant, Grant::Secret(..)) => settings::guard_other_program(&home, &mut plan),
+            _ => {}
+        }
+        plan
+    }
+
+    /// A login directory holds its own conversations, unless its `sessions` is a link to those of another.
+    fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
+        sessions::exists(&home(job).join("sessions"), session)
+    }
+
+    fn classifier(&self) -> fn(&[u8]) -> Line {
+        printed::classify
+    }
+
+    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence {
+        let printed = printed::read(captured.lines.iter().map(Vec::as_slice), now);
+        let session = printed.as_ref().and_then(|printed| printed.session.clone());
+        let session = session.or_else(|| printed::session(&captured.stderr));
+        let recorded = watch.and_then(|watch| rollout::read(watch, session.as_deref(), now.time_zone()));
+        // Whose records those are is not known, so they may hold this attempt's work.
+        let unread = recorded.is_none() && watch.is_none_or(sessions::any_since);
+        let printed_anything = printed.is_some();
+        let mut evidence = recorded.or(printed.clone()).unwrap_or_default();
+        if evidence.errors.is_empty() {
+            evidence.errors = printed.map(|printed| printed.errors).unwrap_or_default();
+        }
+        if captured.progressed {
+            evidence.work = Work::Done;
+        } else if unread && !printed_anything {
+            evidence.work = Work::Unknown;
+        }
+        // Standard error tells the whole run, so that words in it may be those of a tool.
+        if evidence.work != Work::Done && evidence.errors.is_empty() {
+            evidence.said = printed::last_words(&captured.stderr);
+        }
+        evidence
+    }
+
+    fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
+        let Some(records) = records::of(text, |_, _| false) else {
+            return Evidence { said: printed::last_words(text), ..Evidence::default() };
+        };
+        let recorded = rollout::examine(text, now.time_zone());
+        if recorded != Evidence::default() {
+            return recorded;
+        }
+        printed::read(records.into_iter(), now).unwrap_or_default()
+    }
+
+    fn markers(&self) -> &'static [Marker] {
+        &MARKERS
+    }
+}
+
+fn form(conversation: &Conversation) -> Form {
+    match conversation {
+        Conversation { prints: false, .. } => Form::Interactive,
+        Conversation { as_lines: true, .. } => Form::Lines,
+        _ => Form::Whole,
+    }
+}
+
+/// A conversation's records are found by its directory and time, and later by the id that it prints: the
+/// agent takes no id for a new one.
+fn converse(conversation: Conversation, job: &Job<'_>, home: &Path, plan: &mut LaunchPlan) {
+    if let Some(model) = job.model {
+        let at = conversation.options_at;
+        plan.args.splice(at..at, ["--model".into(), model.into()]);
+    }
+    if matches!(job.grant, Grant::Secret(..)) {
+        settings::neutralise(&conversation, home, plan);
+    }
+    if conversation.forgets {
+        return;
+    }
+    let records = home.join("sessions");
+    let cwd = conversation.cwd.map_or_else(|| job.cwd.to_owned(), |dir| job.cwd.join(dir));
+    let session = match conversation.session {
+        Session::Resumed(id) => Some(id),
+        Session::Latest => sessions::latest(&records, &cwd),
+        _ => None,
+    };
+    plan.watch = Some(sessions::watch(records, session, cwd, job.began));
+}
+
+/// Where the child keeps its settings, its login and its records.
+fn home(job: &Job<'_>) -> PathBuf {
+    match job.grant {
+        Grant::Home(home) => home.to_owned(),
+        Grant::Secret(..) => {
+            let chosen = job.variable("CODEX_HOME").filter(|home| !home.is_empty());
+            chosen.map_or_else(|| job.home.join(".codex"), PathBuf::from)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

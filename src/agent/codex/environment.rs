@@ -1,0 +1,41 @@
+//! The variables by which Codex takes another credential, another account or another address.
+
+/// Whether a variable would compete with the chosen subscription.
+pub(super) fn competes(name: &str) -> bool {
+    COMPETING.binary_search(&name).is_ok()
+}
+
+/// Sorted, for the binary search. Found in the binary of 0.169.0, which does not read every one in each
+/// subcommand: `OPENAI_API_KEY` counts where the config names it, `OPENAI_BASE_URL` did in older versions.
+const COMPETING: [&str; 16] = [
+    "CODEX_ACCESS_TOKEN",
+    "CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL",
+    "CODEX_AGENT_IDENTITY_JWKS_BASE_URL",
+    "CODEX_API_KEY",
+    "CODEX_APP_SERVER_CHATGPT_BASE_URL",
+    "CODEX_APP_SERVER_LOGIN_ISSUER",
+    "CODEX_AUTHAPI_BASE_URL",
+    "CODEX_CONNECTORS_TOKEN",
+    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
+    "CODEX_REVOKE_TOKEN_URL_OVERRIDE",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_FEDERATION_RULE_ID",
+    "OPENAI_IDENTITY_TOKEN_FILE",
+    "OPENAI_ORGANIZATION",
+    "OPENAI_PROJECT",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_so_that_every_name_in_it_is_found() {
+        assert!(COMPETING.is_sorted());
+        for name in COMPETING {
+            assert!(competes(name), "{name}");
+        }
+        assert!(!competes("CODEX_HOME") && !competes("PATH"));
+    }
+}

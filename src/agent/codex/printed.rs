@@ -1,0 +1,109 @@
+//! What `codex exec` prints: events a line each with `--json`, else an account of the run on standard error.
+//! Neither names an error's class, and the tokens in `turn.completed` are those of the whole conversation.
+
+use jiff::Zoned;
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::refusal::refusal;
+use crate::agent::{Evidence, Line, Work, said};
+
+/// An event, as far as it matters here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Event {
+    r#type: String,
+    thread_id: Option<String>,
+    message: Option<String>,
+    error: Option<Value>,
+    item: Option<Item>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Item {
+    r#type: String,
+}
+
+/// Words of lines that may be something else than progress. Most lines have none of them, and only these
+/// are parsed.
+const TELLING: [&[u8]; 3] = [b"\"error\"", b"\"thread.started\"", b"\"turn.started\""];
+
+/// What a line is to whoever reads the stream.
+pub(super) fn classify(line: &[u8]) -> Line {
+    if !TELLING.iter().any(|word| memmem::find(line, word).is_some()) {
+        return Line::Progress;
+    }
+    serde_json::from_slice::<Event>(line).map_or(Line::Progress, |event| kind(&event))
+}
+
+fn kind(event: &Event) -> Line {
+    match event.r#type.as_str() {
+        "thread.started" => Line::Opening,
+        "turn.started" => Line::Neutral,
+        // A warning is an item too.
+        "item.completed" if event.item.as_ref().is_some_and(|item| item.r#type == "error") => Line::Neutral,
+        "error" if event.message.as_deref().is_some_and(is_retry) => Line::Neutral,
+        "error" | "turn.failed" => Line::Failure,
+        _ => Line::Progress,
+    }
+}
+
+/// `Reconnecting... 1/5 (...)`: the agent tries again by itself.
+fn is_retry(message: &str) -> bool {
+    message.starts_with("Reconnecting...")
+}
+
+/// What the events of an attempt say, of which those that are mere progress may be missing. `None` where
+/// nothing is an event.
+pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Option<Evidence> {
+    let mut evidence = None::<Evidence>;
+    for line in lines {
+        let Ok(event) = serde_json::from_slice::<Event>(line) else { continue };
+        let kind = kind(&event);
+        if kind == Line::Progress && !matches!(event.r#type.split_once('.'), Some(("item" | "turn", _))) {
+            continue;
+        }
+        let evidence = evidence.get_or_insert_default();
+        match kind {
+            Line::Opening => evidence.session = event.thread_id,
+            Line::Progress => {
+                evidence.work = Work::Done;
+                evidence.errors.clear();
+            }
+            Line::Failure => {
+                let inside = event.error.as_ref().and_then(|error| error.get("message")?.as_str());
+                let text = event.message.as_deref().or(inside).unwrap_or_default();
+                // The same comes as `error` and as `turn.failed`.
+                evidence.errors = vec![refusal(&Value::Null, text, &evidence.readings, now, "turn.failed")];
+            }
+            Line::Neutral => {}
+        }
+    }
+    evidence
+}
+
+/// The session in the header of standard error: `session id: ...`.
+pub(super) fn session(stderr: &[u8]) -> Option<String> {
+    let lines = said::lines(stderr);
+    let id = lines.iter().find_map(|line| line.trim().strip_prefix("session id: "))?;
+    uuid::Uuid::parse_str(id.trim()).ok().map(|id| id.to_string())
+}
+
+/// How many lines at the end of standard error may be the error.
+const LAST_LINES: usize = 5;
+
+/// The errors at the end, without the word in front of them. The account of a run has prose in it too: only
+/// what is called an error may be one, or what is all that there is.
+pub(super) fn last_words(stderr: &[u8]) -> Vec<String> {
+    let error = |line: String| match line.strip_prefix("ERROR: ") {
+        Some(error) => Some(error.to_owned()),
+        None => Some(line).filter(|line| line.starts_with("error: ") || line.starts_with("Error: ")),
+    };
+    let errors: Vec<_> = said::last_lines(stderr, LAST_LINES).into_iter().filter_map(error).collect();
+    if errors.is_empty() { said::sole_line(stderr).into_iter().collect() } else { errors }
+}
+
+#[cfg(test)]
+mod tests;

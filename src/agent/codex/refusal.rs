@@ -1,0 +1,112 @@
+//! What Codex says of an error, in its records and its JSON lines alike.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, Zoned};
+use serde_json::Value;
+
+use super::MARKERS;
+use crate::agent::{Kind, ProviderError, markers};
+use crate::pool::Reading;
+
+/// The longest text of an error that is kept.
+const LONGEST_TEXT: usize = 200;
+
+/// The agent's word for an error, and the HTTP status in it: `"usage_limit_exceeded"`, or
+/// `{"http_connection_failed": {"http_status_code": 401}}`.
+#[derive(Debug, Default, Clone, Copy)]
+struct Code<'a> {
+    word: &'a str,
+    status: Option<u64>,
+}
+
+impl<'a> Code<'a> {
+    fn of(info: &'a Value) -> Self {
+        match info {
+            Value::String(word) => Self { word, status: None },
+            Value::Object(fields) => fields.iter().next().map_or_else(Self::default, |(word, more)| Self {
+                word,
+                status: more.get("http_status_code").and_then(Value::as_u64),
+            }),
+            _ => Self::default(),
+        }
+    }
+}
+
+/// What an error is. `info` is the agent's `codex_error_info`, null where there is none; `at` is when it
+/// came, in the user's time zone; `readings` tell when the window that is full ends, to the second.
+pub(super) fn refusal(
+    info: &Value,
+    text: &str,
+    readings: &BTreeMap<String, Reading>,
+    at: &Zoned,
+    rule: &'static str,
+) -> ProviderError {
+    let text: String = text.chars().take(LONGEST_TEXT).collect();
+    let rendered = markers::find([text.clone()].iter(), &[&MARKERS], at);
+    let kind = kind(Code::of(info), rendered.as_ref().map(|error| error.kind));
+    let known = ProviderError::new(kind, text, rule);
+    let told = rendered.filter(|error| error.kind == kind);
+    let error = told.map_or_else(
+        || known.clone(),
+        |error| ProviderError { text: known.text.clone(), rule: known.rule.clone(), ..error },
+    );
+    if kind == Kind::UsageLimit { with_window(error, readings, at.timestamp()) } else { error }
+}
+
+/// The window that is full, where the text names none of its own. The text has the same end in minutes.
+fn with_window(error: ProviderError, readings: &BTreeMap<String, Reading>, at: Timestamp) -> ProviderError {
+    let named = error.window.as_ref().is_some_and(|window| window.name != "usage");
+    let full = readings.iter().filter(|(_, reading)| reading.value >= 1.0);
+    let last = full.max_by_key(|(_, reading)| reading.resets_at);
+    let meant = || readings.iter().find(|(_, reading)| is_minute_of(error.resets_at, reading.resets_at));
+    match last.or_else(meant).filter(|_| !named) {
+        Some((name, reading)) => {
+            let window = markers::window(name.clone(), reading.resets_at, at);
+            ProviderError { window: Some(window), resets_at: reading.resets_at.or(error.resets_at), ..error }
+        }
+        None => error,
+    }
+}
+
+fn is_minute_of(said: Option<Timestamp>, exact: Option<Timestamp>) -> bool {
+    let minute = SignedDuration::ZERO..SignedDuration::from_secs(60);
+    said.zip(exact).is_some_and(|(said, exact)| minute.contains(&exact.duration_since(said)))
+}
+
+/// What it is about. The agent's word goes first, but it has one for all kinds of quota, which only the text
+/// tells apart: the plan's limit, an account without credit, a plan without Codex.
+fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
+    let told = rendered.filter(|kind| *kind != Kind::None);
+    match code.word {
+        "usage_limit_exceeded" => told.unwrap_or(Kind::UsageLimit),
+        "rate_limit_exceeded" => Kind::Throttled,
+        "server_overloaded" | "internal_server_error" => Kind::Overloaded,
+        "unauthorized" => Kind::Auth,
+        "http_connection_failed"
+        | "response_stream_connection_failed"
+        | "response_stream_disconnected"
+        | "response_too_many_failed_attempts" => {
+            code.status.and_then(of_status).or(told).unwrap_or(Kind::Network)
+        }
+        "" | "other" => told.unwrap_or(Kind::None),
+        // `context_window_exceeded`, `bad_request`, `sandbox_error`: no account would change it.
+        _ => Kind::None,
+    }
+}
+
+/// What an HTTP status means where nothing else tells.
+fn of_status(status: u64) -> Option<Kind> {
+    match status {
+        429 => Some(Kind::Throttled),
+        401 | 403 => Some(Kind::Auth),
+        402 => Some(Kind::Billing),
+        408 | 504 => Some(Kind::Timeout),
+        500..=599 => Some(Kind::Overloaded),
+        400..=499 => Some(Kind::None),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Codex's record of a conversation: one JSON row a line. Undocumented; unknown rows are skipped. An error's
+//! class and the state of the account's windows stand here, and on no other output of the agent.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::refusal::refusal;
+use super::sessions;
+use crate::agent::{Evidence, ProviderError, Watch, Work};
+use crate::pool::{Reading, TokenCount, Usage};
+
+/// Reads what an attempt appended; `None` where there is no record of it.
+pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Option<Evidence> {
+    let session = session.or(watch.session.as_deref());
+    let mut rows = Rows::new(zone);
+    let files = sessions::files(watch, session);
+    for (at, file) in files.iter().enumerate() {
+        let from = sessions::length_before(&watch.lengths, file);
+        rows.read(file, from, at == 0, watch.began);
+    }
+    let known = session.map(str::to_owned).or_else(|| sessions::id_of(files.first()?));
+    (!files.is_empty()).then(|| Evidence { session: known, ..rows.evidence() })
+}
+
+/// What rows that were saved say.
+pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
+    let mut rows = Rows::new(zone);
+    for line in text.split(|&byte| byte == b'\n') {
+        rows.take(line, true, Timestamp::MIN);
+    }
+    rows.evidence()
+}
+
+#[derive(Deserialize)]
+struct Row {
+    timestamp: Timestamp,
+    r#type: String,
+    payload: Payload,
+}
+
+/// What rows hold, by their types. As it comes: a field of another kind must not hide the row.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Payload {
+    r#type: Value,
+    role: Value,
+    model: Value,
+    usage: Value,
+    info: Value,
+    rate_limits: Value,
+    error: Value,
+}
+
+struct Rows<'a> {
+    requests: u64,
+    records: BTreeMap<String, TokenCount>,
+    /// The same from running totals, for versions without a record of each answer.
+    totals: BTreeMap<String, TokenCount>,
+    last_total: Value,
+    readings: BTreeMap<String, Reading>,
+    errors: Vec<ProviderError>,
+    work: Work,
+    /// The model of the file that is read, which its turns name before they use it.
+    model: String,
+    main_model: Option<String>,
+    /// The user's.
+    zone: &'a TimeZone,
+}
+
+impl<'a> Rows<'a> {
+    fn new(zone: &'a TimeZone) -> Self {
+        Self {
+            requests: 0,
+            records: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            last_total: Value::Null,
+            readings: BTreeMap::new(),
+            errors: Vec::new(),
+            work: Work::None,
+            model: String::new(),
+            main_model: None,
+            zone,
+        }
+    }
+
+    fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
+        let Ok(mut file) = File::open(path) else { return };
+        // A shorter file is another one than before.
+        let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
+        if file.seek(SeekFrom::Start(from)).is_err() {
+            return;
+        }
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            self.take(&line, is_main, began);
+            line.clear();
+        }
+    }
+
+    fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {
+        let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
+        if row.timestamp < began {
+            return; // a file that was written anew holds older rows
+        }
+        let payload = &row.payload;
+        match (row.r#type.as_str(), payload.r#type.as_str().unwrap_or_default()) {
+            ("turn_context", _) => self.asks(payload, is_main),
+            ("token_usage_record", _) => self.answered(&payload.usage, is_main),
+            ("event_msg", "token_count") => self.counted(payload),
+            ("event_msg", "task_complete") if is_main => self.ended(&payload.error, row.timestamp),
+            ("response_item", kind) if is_answer(kind, payload.role.as_str()) => self.work = Work::Done,
+            _ => {}
+        }
+    }
+
+    fn asks(&mut self, payload: &Payload, is_main: bool) {
+        payload.model.as_str().unwrap_or_default().clone_into(&mut self.model);
+        if is_main {
+            self.main_model = Some(self.model.clone()).filter(|model| !model.is_empty());
+        }
+    }
+
+    fn answered(&mut self, usage: &Value, is_main: bool) {
+        self.requests += 1;
+        self.work = Work::Done;
+        *self.records.entry(self.model.clone()).or_default() += count(usage);
+        if is_main {
+            for error in &mut self.errors {
+                error.answered_since = true;
+            }
+        }
+    }
+
+    /// The row comes again with each news of the windows; only another total is another answer.
+    fn counted(&mut self, payload: &Payload) {
+        self.readings.extend(readings(&payload.rate_limits));
+        let total = payload.info.get("total_token_usage").cloned().unwrap_or_default();
+        let last = count(payload.info.get("last_token_usage").unwrap_or(&Value::Null));
+        if total != self.last_total && !last.is_none() {
+            *self.totals.entry(self.model.clone()).or_default() += last;
+            self.last_total = total;
+        }
+    }
+
+    fn ended(&mut self, error: &Value, at: Timestamp) {
+        let Some(text) = error.get("message").and_then(Value::as_str) else { return };
+        let info = error.get("codex_error_info").unwrap_or(&Value::Null);
+        let at = at.to_zoned(self.zone.clone());
+        self.errors.push(refusal(info, text, &self.readings, &at, "rollout"));
+    }
+
+    fn evidence(self) -> Evidence {
+        let from_records = self.requests > 0;
+        let models = if from_records { self.records } else { self.totals };
+        let work = if models.is_empty() { self.work } else { Work::Done };
+        Evidence {
+            usage: Usage { requests: self.requests.max(models.len() as u64), models },
+            work,
+            model: self.main_model,
+            readings: self.readings,
+            errors: self.errors,
+            ..Evidence::default()
+        }
+    }
+}
+
+/// Whether an item came from the model. A tool runs before the answer that asks for it is complete.
+fn is_answer(kind: &str, role: Option<&str>) -> bool {
+    role == Some("assistant") || kind == "reasoning" || kind.ends_with("_call")
+}
+
+/// The counts of an answer. The agent's input includes what was read from the cache and written to it.
+fn count(usage: &Value) -> TokenCount {
+    let number = |key: &str| usage.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let (read, written) = (number("cached_input_tokens"), number("cache_write_input_tokens"));
+    TokenCount {
+        input_tokens: number("input_tokens").saturating_sub(read).saturating_sub(written),
+        output_tokens: number("output_tokens"),
+        cache_read_tokens: read,
+        cache_write_5m_tokens: written,
+        cache_write_1h_tokens: 0,
+    }
+}
+
+/// How full each window of the plan is. Limits of a single model come under another id.
+fn readings(limits: &Value) -> BTreeMap<String, Reading> {
+    let of_the_plan = matches!(limits.get("limit_id"), None | Some(Value::Null))
+        || limits.get("limit_id").and_then(Value::as_str) == Some("codex");
+    let windows = ["primary", "secondary"].into_iter().filter(|_| of_the_plan);
+    let known = windows.filter_map(|slot| {
+        let window = limits.get(slot)?;
+        let value = window.get("used_percent")?.as_f64()? / 100.0;
+        let resets_at = window.get("resets_at").and_then(Value::as_i64);
+        let resets_at = resets_at.and_then(|at| Timestamp::from_second(at).ok());
+        Some((name(window.get("window_minutes")?.as_u64()?), Reading { value, resets_at }))
+    });
+    known.collect()
+}
+
+/// kage's word for a window of so many minutes.
+fn name(minutes: u64) -> String {
+    match minutes {
+        300 => "five_hour".into(),
+        10_080 => "seven_day".into(),
+        _ => format!("{minutes}_minutes"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

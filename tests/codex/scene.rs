@@ -1,0 +1,80 @@
+//! A sandbox with the real agent in it and a provider that the agent takes for its own.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::netns;
+use crate::responses::Responses;
+use crate::support::{Call, Sandbox, has_all};
+
+/// What the provider counts for one answer, without the cache: 60 tokens in, 20 out.
+pub(crate) const ONE_ANSWER: u64 = 80;
+
+pub(crate) const ANSWER: &str = "Hello from the provider (ok).\n";
+
+pub(crate) struct Scene {
+    pub sandbox: Sandbox,
+    pub provider: Responses,
+}
+
+impl Scene {
+    /// The scene of a test, where its process is the one to play it.
+    pub(crate) fn of(test: impl Fn()) -> Option<Self> {
+        let agent = agent();
+        if !has_all(&[agent.to_str()?, "node"]) || !netns::is_inside(test) {
+            return None;
+        }
+        let sandbox = Sandbox::new();
+        symlink(agent.canonicalize().unwrap(), sandbox.path("bin/codex")).unwrap();
+        let ran = sandbox.path("work/tool-ran");
+        let scene = Self { sandbox, provider: Responses::start(&format!("echo x >> {}", ran.display())) };
+        scene.settings("home/.codex", "");
+        Some(scene)
+    }
+
+    /// Settings that lead to this provider, and nowhere else. Without analytics a run ends at once.
+    pub(crate) fn settings(&self, dir: &str, more: &str) {
+        let url = self.provider.url();
+        let text = format!("openai_base_url = \"{url}\"\n{more}\n[analytics]\nenabled = false\n");
+        self.sandbox.write(&format!("{dir}/config.toml"), &text);
+    }
+
+    /// Adds a subscription with a key that ends in its name and the behaviour it meets.
+    pub(crate) fn add(&self, name: &str, behaviour: &str) -> &Self {
+        let add = ["subscription", "add", name, "--agent", "codex", "--credential", "file"];
+        self.sandbox.kage(add).stdin(&key(name, behaviour)).run().success();
+        self
+    }
+
+    /// `codex exec` under kage, with tools that may do anything.
+    pub(crate) fn exec(&self, args: &[&str]) -> Call {
+        let command = ["exec", "--", "codex", "exec", "--skip-git-repo-check", "-s", "danger-full-access"];
+        self.sandbox.kage([&command, args].concat())
+    }
+
+    /// Which subscription ran each attempt so far.
+    pub(crate) fn ran_on(&self) -> Vec<String> {
+        let name = |attempt: &serde_json::Value| attempt["subscription"].as_str().unwrap().to_owned();
+        self.sandbox.ledger().iter().map(name).collect()
+    }
+
+    /// The keys of all requests so far.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.provider.asked().into_iter().map(|request| request.bearer).collect()
+    }
+
+    /// How often the tool ran.
+    pub(crate) fn tool_runs(&self) -> usize {
+        self.sandbox.read("work/tool-ran").lines().count()
+    }
+}
+
+/// An invented key.
+pub(crate) fn key(name: &str, behaviour: &str) -> String {
+    format!("sk-invented-{name}--{behaviour}")
+}
+
+/// `bash tests/run.sh` installs it there.
+fn agent() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/codex")
+}
