@@ -2,6 +2,7 @@
 //! a list, of `--output-format json`.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use jiff::{Timestamp, Zoned};
 use memchr::memmem;
@@ -73,6 +74,10 @@ struct Head {
     rate_limit_info: Option<RateLimitInfo>,
 }
 
+/// What a refusal has, and an answer but in its text. Made once: it looks at every answer.
+static REFUSED: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new("is_api_error_message"));
+
 /// What a line is to whoever reads the stream. Nearly all lines are progress, and fast to tell: their type
 /// comes first.
 pub(super) fn classify(line: &[u8]) -> Line {
@@ -81,7 +86,7 @@ pub(super) fn classify(line: &[u8]) -> Line {
         return Line::Progress;
     }
     let is_answer = begins(br#"{"type":"assistant""#);
-    if is_answer && memmem::find(line, b"is_api_error_message").is_none() {
+    if is_answer && REFUSED.find(line).is_none() {
         return Line::Progress;
     }
     let Ok(event) = serde_json::from_slice::<Head>(line) else { return Line::Progress };
