@@ -95,7 +95,7 @@ pub(crate) trait Agent: Sync {
 
     /// What the evidence means. Pure.
     fn judge(&self, case: &Case<'_>) -> Outcome {
-        verdict::judge(case, self.markers())
+        verdict::judge(case, || self.markers())
     }
 }
 

@@ -129,8 +129,8 @@ fn the_text_comes_from_a_file_or_from_standard_input() {
     sandbox.kage(["detect", "-"]).stdin(FIVE).run().status(USAGE);
     sandbox.kage(["detect"]).stdin(FIVE).run().status(USAGE);
     for (words, part) in [
-        (vec!["detect", "absent.txt"], "could not read absent.txt: entity not found"),
-        (vec!["detect", "."], "could not read .: is a directory"),
+        (vec!["detect", "absent.txt"], "could not read absent.txt: No such file or directory"),
+        (vec!["detect", "."], "could not read .: Is a directory"),
         (vec!["detect", "--agent", "clod", "out.txt"], "clod"),
         (vec!["detect", "--at", "noon", "out.txt"], "noon"),
         (vec!["detect", "--exit", "bad", "out.txt"], "bad"),

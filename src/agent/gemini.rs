@@ -152,7 +152,7 @@ impl Agent for Gemini {
     }
 
     fn judge(&self, case: &Case<'_>) -> Outcome {
-        let mut outcome = verdict::judge(case, &MARKERS);
+        let mut outcome = verdict::judge(case, || &MARKERS);
         refusal::complete(&mut outcome, case);
         outcome
     }

@@ -7,8 +7,9 @@ use super::markers::{self, Marker};
 use super::{Case, Exit, Kind, ProviderError};
 use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
 
-/// What the evidence means. Records come before words, and words count only of a failed attempt.
-pub(super) fn judge(case: &Case<'_>, own: &[Marker]) -> Outcome {
+/// What the evidence means. Records come before words, and words count only of a failed attempt. Most
+/// attempts need no markers, and to read them takes longer than all else that kage does.
+pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Outcome {
     let evidence = case.evidence;
     let meant = |error: &ProviderError| Some((error.clone(), verdict_of(error)?));
     let latest = || evidence.errors.iter().rev().find_map(meant);
@@ -19,8 +20,10 @@ pub(super) fn judge(case: &Case<'_>, own: &[Marker]) -> Outcome {
     let recorded = evidence.errors.iter().rev().find(standing).and_then(meant).or_else(latest);
     let rendered = || {
         let failed = matches!(case.exit, Exit::Code(code) if code != 0);
-        let lines = evidence.said.iter().filter(|_| failed);
-        let error = markers::find(lines, &[case.more, own], case.now)?;
+        if !failed || evidence.said.is_empty() {
+            return None;
+        }
+        let error = markers::find(evidence.said.iter(), &[case.more, own()], case.now)?;
         verdict_of(&error).map(|verdict| (error, verdict))
     };
     let outcome = match recorded.or_else(rendered) {

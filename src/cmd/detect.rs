@@ -90,5 +90,5 @@ fn unreadable(name: &str, refused: &io::Error) -> Failure {
         ErrorKind::IsADirectory => "name a file: a saved output, or a transcript in that directory",
         _ => "check who may read it: ls -l",
     };
-    Failure::usage(format!("could not read {name}: {}", refused.kind())).hint(hint)
+    Failure::usage(format!("could not read {name}: {refused}")).hint(hint)
 }

@@ -19,8 +19,9 @@ fn outcome(exit: Exit, errors: &[ProviderError], said: &[&str]) -> Outcome {
     let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
     let said = said.iter().map(|&line| line.to_owned()).collect();
     let evidence = Evidence { errors: errors.to_vec(), said, ..Evidence::default() };
-    let own = markers::built_in(include_str!("../claude.toml"));
-    judge(&Case { exit, evidence: &evidence, more: &[], now: &now }, &own)
+    judge(&Case { exit, evidence: &evidence, more: &[], now: &now }, || {
+        crate::agent::Agent::markers(&crate::agent::claude::Claude)
+    })
 }
 
 fn verdict(exit: Exit, errors: &[ProviderError]) -> Verdict {

@@ -23,7 +23,7 @@ fn text(class: &str, message: &str, code: i64) -> String {
 fn judged(exit: Exit, evidence: &Evidence) -> Outcome {
     let now = now();
     let case = Case { exit, evidence, more: &[], now: &now };
-    let mut outcome = crate::agent::verdict::judge(&case, &MARKERS);
+    let mut outcome = crate::agent::verdict::judge(&case, || &MARKERS);
     complete(&mut outcome, &case);
     outcome
 }
