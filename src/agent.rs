@@ -251,6 +251,22 @@ pub(crate) struct LaunchPlan {
     pub warnings: Vec<String>,
 }
 
+impl LaunchPlan {
+    /// What all agents need: the variables that compete with the credential are taken out, the variable of
+    /// the login directory and the subscription's own ones are set.
+    fn new(args: Vec<OsString>, job: &Job<'_>, competes: impl Fn(&str) -> bool, home_variable: &str) -> Self {
+        let inherited = job.environment.iter().filter(|(_, value)| !value.is_empty());
+        let names = inherited.filter_map(|(name, _)| name.to_str());
+        let remove = names.filter(|name| competes(name) && !job.keeps(name)).map(str::to_owned).collect();
+        let home = match job.grant {
+            Grant::Home(home) => Some((home_variable.to_owned(), home.into())),
+            Grant::Secret(..) => None,
+        };
+        let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
+        Self { args, remove, set: home.into_iter().chain(own).collect(), ..Self::default() }
+    }
+}
+
 /// Which records belong to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Watch {

@@ -107,18 +107,7 @@ impl Agent for Claude {
             Opening::AsTyped => job.args.to_vec(),
             Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
         };
-        let mut plan = LaunchPlan { args, ..LaunchPlan::default() };
-        let inherited = job.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
-        for (name, value) in inherited {
-            if environment::competes(name) && !value.is_empty() && !job.keeps(name) {
-                plan.remove.push(name.to_owned());
-            }
-        }
-        if let Grant::Home(home) = job.grant {
-            plan.set.push(("CLAUDE_CONFIG_DIR".into(), home.into()));
-        }
-        let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
-        plan.set.extend(own);
+        let mut plan = LaunchPlan::new(args, job, environment::competes, "CLAUDE_CONFIG_DIR");
         if job.takes_over && job.variable(RETRIES.0).is_none() {
             plan.set.push((RETRIES.0.into(), RETRIES.1.into()));
         }

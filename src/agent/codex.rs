@@ -94,18 +94,7 @@ impl Agent for Codex {
             Opening::AsTyped => job.args.to_vec(),
             Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
         };
-        let mut plan = LaunchPlan { args, ..LaunchPlan::default() };
-        let inherited = job.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
-        for (name, value) in inherited {
-            if environment::competes(name) && !value.is_empty() && !job.keeps(name) {
-                plan.remove.push(name.to_owned());
-            }
-        }
-        if let Grant::Home(home) = job.grant {
-            plan.set.push(("CODEX_HOME".into(), home.into()));
-        }
-        let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
-        plan.set.extend(own);
+        let mut plan = LaunchPlan::new(args, job, environment::competes, "CODEX_HOME");
         let home = home(job);
         match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {

@@ -98,17 +98,8 @@ impl Agent for Custom {
     }
 
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
-        let is_set = |name: &&String| {
-            job.environment.iter().any(|(known, value)| known == name.as_str() && !value.is_empty())
-        };
-        let remove = self.remove_env.iter().filter(is_set).filter(|name| !job.keeps(name));
-        let set = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
-        LaunchPlan {
-            args: job.args.to_vec(),
-            remove: remove.cloned().collect(),
-            set: set.collect(),
-            ..LaunchPlan::default()
-        }
+        let competes = |name: &str| self.remove_env.iter().any(|known| known == name);
+        LaunchPlan::new(job.args.to_vec(), job, competes, "")
     }
 
     fn can_resume(&self, _session: &str, _job: &Job<'_>) -> bool {

@@ -92,8 +92,7 @@ impl Agent for Gemini {
             Opening::AsTyped => job.args.to_vec(),
             Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
         };
-        let mut plan = LaunchPlan { args, ..LaunchPlan::default() };
-        environment::arrange(job, &mut plan);
+        let mut plan = environment::plan(args, job);
         match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {
                 converse(&conversation, job, &mut plan);

@@ -2,6 +2,7 @@
 //! Measured on 0.61.0.
 
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,20 +36,11 @@ const COMPETING: [&str; 11] = [
 
 /// Takes what competes with the credential out of the child's environment, and puts the subscription's own
 /// variables in.
-pub(super) fn arrange(job: &Job<'_>, plan: &mut LaunchPlan) {
-    let inherited = job.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
-    for (name, value) in inherited {
-        if COMPETING.contains(&name) && !value.is_empty() && !job.keeps(name) {
-            plan.remove.push(name.to_owned());
-        }
-    }
-    if let Grant::Home(home) = job.grant {
-        plan.set.push((HOME.into(), home.into()));
-    }
-    let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
-    plan.set.extend(own);
-    silence_env_file(job, plan);
-    warn_of_settings(job, plan);
+pub(super) fn plan(args: Vec<OsString>, job: &Job<'_>) -> LaunchPlan {
+    let mut plan = LaunchPlan::new(args, job, |name| COMPETING.contains(&name), HOME);
+    silence_env_file(job, &mut plan);
+    warn_of_settings(job, &mut plan);
+    plan
 }
 
 /// The agent's own directory, with its settings and its records.
