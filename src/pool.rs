@@ -137,4 +137,6 @@ pub(crate) struct Request {
     pub prefer: Option<Name>,
     /// What this run has tried already.
     pub tried: Vec<Name>,
+    /// `--wait`: what passes by itself is waited for, also where one subscription is insisted on.
+    pub waits: bool,
 }

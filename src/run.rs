@@ -104,14 +104,15 @@ pub(crate) struct Ended {
     pub captured: Captured,
 }
 
-/// Runs a program as planned and waits for its end. The error is why it did not start.
+/// Runs a program as planned and waits for its end. The inner error is a signal that came before it could be
+/// started, the outer one why it could not.
 pub(crate) fn run(
     program: &Program,
     plan: &LaunchPlan,
     handover: Option<Handover>,
     marks: &[(&str, OsString)],
     streams: Streams<'_>,
-) -> Result<Ended, Failure> {
+) -> Result<Result<Ended, i32>, Failure> {
     let mut signals = Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
     match streams {
         Streams::Inherited => {
@@ -119,7 +120,7 @@ pub(crate) fn run(
             let child = child.map_err(|why| not_started(program, &why))?;
             let _unblocked = Unblocked::all();
             let exit = child.wait(&mut signals);
-            Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() })
+            Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
         }
         Streams::Relayed(relay, input) => {
             let start = |wires| child::spawn(program, plan, handover, marks, Some(wires));
@@ -144,16 +145,17 @@ fn relayed(
     input: Input,
     signals: &mut Signals,
     start: impl FnOnce(child::Wires) -> io::Result<child::Child>,
-) -> Result<Ended, NotRun> {
+) -> Result<Result<Ended, i32>, NotRun> {
     // One that came after the last attempt is for kage: a ^C typed then has reached no agent.
-    let quiet = signals.rest(None, Some(Instant::now()));
-    if let Err(signal) = quiet {
-        let captured = Captured::default();
-        return Ok(Ended { exit: Exit::Signal(signal), interrupted: true, captured });
+    if let Err(signal) = signals.rest(None, Some(Instant::now())) {
+        return Ok(Err(signal));
     }
     // The threads come first: were they refused, an agent would run already, and must not be killed.
     let (wires, running) = relay.start(input).map_err(NotRun::Pipes)?;
     let started = start(wires);
+    if started.is_ok() {
+        relay.forget_the_last();
+    }
     let _unblocked = Unblocked::all();
     let exit = started.map(|child| child.wait(signals));
     // What came together with the agent's end came while it ran, and takes nothing from its last words.
@@ -162,7 +164,7 @@ fn relayed(
     let exit = exit.map_err(NotRun::Program)?;
     // A signal that ends the delivery would, without kage, have ended the agent in its last write.
     let exit = delivered.err().map_or(exit, Exit::Signal);
-    Ok(Ended { exit, interrupted: signals.interrupted(), captured })
+    Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured }))
 }
 
 /// Sleeps, unless a signal comes that is meant to end the run: then its number is the error. For the time
@@ -176,7 +178,17 @@ pub(crate) fn pause(duration: Duration) -> Result<(), i32> {
     let _unblocked = Unblocked::all();
     let rested = signals.rest(None, until);
     signals.keep();
-    rested
+    rested.map(|_| ())
+}
+
+/// The attempt stands: what was withheld goes out, and a signal can end that, whatever its reader does. The
+/// error inside is why it could not be written.
+pub(crate) fn release(relay: &mut Relay) -> Result<io::Result<()>, i32> {
+    let Ok(mut signals) = Signals::catch() else { return Ok(Err(io::ErrorKind::Other.into())) };
+    let _unblocked = Unblocked::all();
+    let released = relay.release(&mut signals);
+    signals.keep();
+    released
 }
 
 /// How long it is until a moment, as `poll` wants it.

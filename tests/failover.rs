@@ -237,10 +237,13 @@ fn a_signal_between_two_attempts_ends_the_run() {
     sandbox.config(&config);
     let mut call = exec(&sandbox, &[], &[]);
     call.command.stdout(std::process::Stdio::piped()).stdin(std::process::Stdio::null());
-    let mut kage = call.command.spawn().unwrap();
+    let kage = call.command.spawn().unwrap();
     support::wait_until("it waits", || sandbox.ledger().len() == 1);
-    std::process::Command::new("kill").args(["-INT", &kage.id().to_string()]).status().unwrap();
-    assert_eq!(kage.wait().unwrap().signal(), Some(2));
+    std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();
+    let ended = kage.wait_with_output().unwrap();
+    assert_eq!(ended.status.signal(), Some(15));
+    // What the agent said last is not lost with the run.
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("Request rejected (429)"), "{ended:?}");
     assert_eq!(attempts(&sandbox), ["a"]);
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
 }
@@ -278,7 +281,8 @@ fn events_are_told_and_nothing_waits_for_them() {
     sandbox.config(&format!("{config}\n[events]\ncommand = \"cat >> $HOME/events; sleep 60\"\n"));
     let begun = std::time::Instant::now();
     exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
-    exec(&sandbox, &["-s", "a"], &[]).run().status(1);
+    sandbox.kage(["subscription", "disable", "b"]).run().success();
+    exec(&sandbox, &[], &[]).run().status(75);
     assert!(begun.elapsed().as_secs() < 30, "a run waited for the command");
     let told = || -> Vec<serde_json::Value> {
         let lines = sandbox.read("home/events");
@@ -300,8 +304,12 @@ fn an_event_command_that_fails_is_a_warning() {
     let sandbox = pool("five");
     let config = sandbox.read(support::CONFIG);
     sandbox.config(&format!("{config}\n[events]\ncommand = \"exit 3\"\n"));
-    let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
-    assert!(ran.stderr().contains("; continuing on b\n"), "{}", ran.stderr());
+    // The second event finds that the first has failed, or the end of the run does.
+    support::wait_until("it is warned of", || {
+        sandbox.kage(["subscription", "reset", "a"]).run().success();
+        let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
+        ran.stderr().contains("kage: warning: the event command failed: exit status: 3\n")
+    });
 }
 
 #[test]
@@ -391,4 +399,125 @@ fn an_agent_that_talks_on_is_passed_through_at_once() {
     assert_eq!(kage.wait().unwrap().code(), Some(1));
     assert_eq!(lines.count(), 3, "the refusal too");
     assert_eq!(attempts(&sandbox), ["a"]);
+}
+
+/// The calls of the agent: what it was given, by the name of it.
+fn given(sandbox: &Sandbox, what: &str) -> Vec<String> {
+    let calls = sandbox.read("home/calls");
+    let key = format!("|{what}=");
+    calls.lines().map(|line| line.split(&key).nth(1).unwrap().split('|').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_agents_patience_is_cut_short_only_where_another_attempt_may_follow() {
+    let sandbox = pool("overloaded");
+    exec(&sandbox, &[], &[]).run().status(1);
+    assert_eq!(given(&sandbox, "retries"), ["2", ""], "nothing follows a second overload");
+    let sandbox = pool("five");
+    sandbox.add_with("c", "c--five", &["--priority", "150"]);
+    exec(&sandbox, &["--retries", "1"], &[]).run().status(1);
+    assert_eq!(given(&sandbox, "retries"), ["2", ""], "nothing follows the last attempt");
+    let sandbox = pool("five");
+    exec(&sandbox, &[], &[]).env("CLAUDE_CODE_MAX_RETRIES", "7").run().success();
+    assert_eq!(given(&sandbox, "retries"), ["7", "7"], "what the user says stays");
+    exec(&sandbox, &["--retries", "4294967295"], &[]).run().success();
+}
+
+#[test]
+fn a_login_without_the_conversation_is_passed_over() {
+    let sandbox = pool("work+five");
+    std::fs::create_dir(sandbox.path("home/other")).unwrap();
+    let add = ["subscription", "add", "c", "--credential", "home:~/other", "--priority", "150"];
+    sandbox.kage(add).run().success();
+    let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
+    ran.mentions("kage: c does not have the conversation in its login directory\n");
+    assert_eq!(attempts(&sandbox), ["a", "b>"]);
+}
+
+#[test]
+fn a_model_is_named_where_the_kind_of_credential_changes() {
+    let sandbox = pool("five");
+    let key = "sk-ant-api03-invented-c--ok";
+    let add = ["subscription", "add", "c", "--credential", "file", "--priority", "150"];
+    sandbox.kage(add).stdin(key).run().success();
+    // The stand-in reads tokens only, so this one fails; what counts is what it was given.
+    exec(&sandbox, &["--retries", "1"], &[]).run();
+    assert_eq!(given(&sandbox, "model"), ["", "sonnet"]);
+    let sandbox = pool("five");
+    exec(&sandbox, &[], &[]).run().success();
+    assert_eq!(given(&sandbox, "model"), ["", ""], "one kind, one model");
+}
+
+#[test]
+fn waiting_is_for_what_passes() {
+    // The one that is insisted on is waited for, not asked again and again.
+    let sandbox = pool("five");
+    exec(&sandbox, &["-s", "a", "--wait=1s"], &[]).run().status(1).mentions("; waiting\n");
+    assert_eq!(attempts(&sandbox), ["a"]);
+    // A limit of one model holds for the run that hit it.
+    let sandbox = pool("opus");
+    sandbox.kage(["subscription", "disable", "b"]).run().success();
+    exec(&sandbox, &["--wait=1s"], &[]).run().status(1).mentions("; waiting\n");
+    assert_eq!(attempts(&sandbox), ["a"]);
+}
+
+#[test]
+fn what_goes_wrong_on_the_way_to_another_attempt_loses_nothing() {
+    let sandbox = pool("five");
+    let program = sandbox.path("bin/claude");
+    let script = sandbox.read("bin/claude");
+    // It takes itself away when it has run.
+    let vanishing = script.replacen("behaviour=", &format!("rm '{}'\nbehaviour=", program.display()), 1);
+    sandbox.program("claude", &vanishing);
+    let ran = exec(&sandbox, &[], &[]).run().status(1);
+    assert!(ran.stdout().starts_with("You've hit your 5-hour limit"), "{}", ran.stdout());
+    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
+    // A state that cannot be read any more.
+    let sandbox = pool("five");
+    let state = sandbox.path("home/.local/state/kage/state.json");
+    let odd = format!("behaviour=\necho '{{\"version\":99}}' >'{}'\nbehaviour=", state.display());
+    sandbox.program("claude", &script.replacen("behaviour=", &odd, 1));
+    let ran = exec(&sandbox, &[], &[]).run().status(1);
+    assert!(ran.stdout().starts_with("You've hit your 5-hour limit"), "{}", ran.stdout());
+    ran.mentions("could not go on: ");
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let sandbox = pool("ok");
+    let line = format!("'{}' exec -- claude -p hi >/dev/full", support::kage().display());
+    sandbox
+        .call("/bin/bash".as_ref(), ["-c", &line])
+        .run()
+        .status(1)
+        .mentions("could not write what the agent");
+}
+
+#[test]
+fn a_reader_who_takes_nothing_does_not_make_kage_deaf() {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Stdio;
+    let sandbox = pool("ok");
+    let big = "#!/bin/sh\nhead -c 600000 /dev/zero | tr '\\0' x\ntouch \"$HOME/said\"\n";
+    sandbox.program("claude", big);
+    let mut call = exec(&sandbox, &[], &[]);
+    call.command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut kage = call.command.spawn().unwrap();
+    support::wait_until("the run is booked", || sandbox.ledger().len() == 1);
+    support::wait_until("it ends", || {
+        std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();
+        kage.try_wait().unwrap().is_some()
+    });
+    assert_eq!(kage.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn without_another_attempt_the_input_is_the_agents_own() {
+    let sandbox = pool("ok");
+    sandbox.program("claude", "#!/bin/sh\nread line; echo \"$line\"\n");
+    let line = format!(
+        "printf 'one\\ntwo\\n' | {{ '{}' exec --retries 0 -- claude -p; cat; }}",
+        support::kage().display()
+    );
+    sandbox.call("/bin/bash".as_ref(), ["-c", &line]).run().success().prints("one\ntwo\n");
 }

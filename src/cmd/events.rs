@@ -53,6 +53,7 @@ impl<'a> Events<'a> {
 
     fn tell(&self, event: &str, what: Value) {
         let Some(command) = self.command else { return };
+        self.started.borrow_mut().retain_mut(is_running);
         let mut line = json!({ "schema": SCHEMA, "event": event, "time": Timestamp::now() });
         if let (Value::Object(line), Value::Object(what)) = (&mut line, what) {
             line.extend(what);
@@ -84,21 +85,27 @@ fn start(command: &str, line: &str) -> std::io::Result<Child> {
 
 /// What a new status is called as an event; a limit of one model leaves the status as it is.
 fn event(status: &str) -> Option<&'static str> {
-    ["rate_limited", "exhausted", "unhealthy"].into_iter().find(|event| *event == status).or(match status {
+    match status {
+        "rate_limited" => Some("rate_limited"),
+        "exhausted" => Some("exhausted"),
+        "unhealthy" => Some("unhealthy"),
         "active" => Some("recovered"),
         _ => None,
-    })
+    }
 }
 
 impl Drop for Events<'_> {
     /// A command that has failed by now is worth a line; one that still runs is left alone.
     fn drop(&mut self) {
-        for child in self.started.get_mut() {
-            if let Ok(Some(status)) = child.try_wait()
-                && !status.success()
-            {
-                error::warn(format_args!("the event command failed: {status}"));
-            }
-        }
+        self.started.get_mut().retain_mut(is_running);
     }
+}
+
+/// Takes notice of one that has ended, so that none is left in the system's table.
+fn is_running(child: &mut Child) -> bool {
+    let Ok(Some(status)) = child.try_wait() else { return true };
+    if !status.success() {
+        error::warn(format_args!("the event command failed: {status}"));
+    }
+    false
 }

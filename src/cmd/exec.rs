@@ -23,7 +23,7 @@ use crate::files::Durability;
 use crate::ledger::Ledger;
 use crate::pool::{DEFAULT_AGENT, Lease, LeaseId, NotReady, Request, Selection, Source, select};
 use crate::report;
-use crate::run::{Output, Program, Relay, die_of};
+use crate::run::{self, Output, Program, Relay, die_of};
 use crate::store;
 
 /// How deep kage may run inside kage.
@@ -44,26 +44,43 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     let mut journey = Journey::begin(&errand)?;
     let mut relay = errand.relay();
     errand.announce(&journey.plan);
+    let mut last = None;
     loop {
-        let ended = errand.attempt(&mut journey, relay.as_mut())?;
-        match errand.go_on(&mut journey, &ended, relay.as_ref())? {
+        let ended = match errand.attempt(&mut journey, relay.as_mut()) {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(signal)) => return Ok(end(Exit::Signal(signal), relay.as_mut())),
+            Err(why) => match last {
+                // The attempt before it stands, as if there had been nothing to go on with.
+                Some(exit) => {
+                    error::warn(format_args!("{why:#}"));
+                    return Ok(end(exit, relay.as_mut()));
+                }
+                None => return Err(why),
+            },
+        };
+        match errand.go_on(&mut journey, &ended, relay.as_ref()) {
             Onward::Again => relay.iter_mut().for_each(Relay::discard),
-            Onward::Stands => {
-                release(relay.as_mut());
-                return Ok(match ended.exit {
-                    Exit::Code(code) => code,
-                    Exit::Signal(signal) => die_of(signal),
-                });
-            }
-            Onward::EndedBy(signal) => return Ok(die_of(signal)),
+            Onward::Stands => return Ok(end(ended.exit, relay.as_mut())),
+            Onward::EndedBy(signal) => return Ok(end(Exit::Signal(signal), relay.as_mut())),
         }
+        last = Some(ended.exit);
     }
 }
 
-/// The last attempt stands, so what it printed goes out.
-fn release(relay: Option<&mut Relay>) {
-    if let Some(Err(failed)) = relay.map(Relay::release) {
+/// What the last attempt printed goes out, and kage ends as it did.
+fn end(exit: Exit, relay: Option<&mut Relay>) -> i32 {
+    let written = match relay.map_or(Ok(Ok(())), run::release) {
+        Ok(written) => written,
+        Err(signal) => return die_of(signal),
+    };
+    if let Err(failed) = &written {
         error::warn(format_args!("could not write what the agent printed: {failed}"));
+    }
+    match exit {
+        // Its answer is lost, which is no success.
+        Exit::Code(0) if written.is_err() => 1,
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => die_of(signal),
     }
 }
 
@@ -104,6 +121,7 @@ impl<'a> Errand<'a> {
         let agent = desk.config.agent(named)?;
         let is_agent = known.is_some_and(|known| known.name() == agent.name());
         request.only.clone_from(&args.subscription);
+        request.waits = args.wait.is_some();
         if let Some(only) = &request.only {
             super::subscription::known(&desk.config, only)?;
         }

@@ -47,10 +47,17 @@ impl Rule {
     fn passes(self) -> bool {
         matches!(self, Self::Limited | Self::Unhealthy | Self::Parallel | Self::Budget)
     }
+}
 
-    /// Whether naming the subscription with `-s` overrules it.
-    fn yields_to_insistence(self) -> bool {
-        matches!(self, Self::Route | Self::Tag | Self::Limited | Self::Unhealthy | Self::Budget)
+impl Request {
+    /// Whether naming the subscription with `-s` overrules a rule.
+    fn overrules(&self, rule: Rule) -> bool {
+        self.only.is_some()
+            && match rule {
+                Rule::Route | Rule::Tag => true,
+                Rule::Limited | Rule::Unhealthy | Rule::Budget => !self.waits,
+                Rule::Agent | Rule::Disabled | Rule::Parallel | Rule::Tried => false,
+            }
     }
 }
 
@@ -117,11 +124,18 @@ impl NotReady {
     /// When the first of what was meant for the request is ready again, where that is known.
     pub(crate) fn earliest(&self) -> Option<Timestamp> {
         let Self::Excluded(candidates) = self else { return None };
-        let exclusions = candidates.iter().filter_map(|candidate| match &candidate.standing {
-            Standing::Excluded(exclusion) => exclusion.until,
-            Standing::Ranked { .. } => None,
-        });
-        exclusions.min()
+        let mut earliest: Option<Timestamp> = None;
+        for candidate in candidates {
+            match &candidate.standing {
+                Standing::Excluded(Exclusion { until: Some(at), .. }) => {
+                    earliest = Some(earliest.map_or(*at, |known| known.min(*at)));
+                }
+                // A place that is taken may be free at any time.
+                Standing::Excluded(exclusion) if exclusion.rule.passes() => return None,
+                _ => {}
+            }
+        }
+        earliest
     }
 
     /// Whether waiting can help: not against an empty pool, a route or a mistyped tag.
@@ -198,7 +212,7 @@ fn judge_all<'a>(
         let tier = route::tier(&routes, subscription);
         let case = Case { pool, subscription, known, running, request, moment };
         match case.exclusion(&routes) {
-            Some(exclusion) if !(request.only.is_some() && exclusion.rule.yields_to_insistence()) => {
+            Some(exclusion) if !request.overrules(exclusion.rule) => {
                 excluded.push(Candidate { name: name.clone(), standing: Standing::Excluded(exclusion) });
             }
             overruled => eligible.push(Eligible {

@@ -43,8 +43,11 @@ impl State {
         limits: Limits,
         moment: &Moment,
     ) -> Option<Change> {
+        // It may have another name by now.
+        let held = self.leases.iter().find(|held| held.id == lease.id);
+        let name = held.map_or(&lease.subscription, |held| &held.subscription).clone();
         self.release(&lease.id);
-        let known = self.subscriptions.entry(lease.subscription.clone()).or_default();
+        let known = self.subscriptions.entry(name).or_default();
         known.book(outcome, limits, moment);
         let change = known.apply(outcome, lease, limits, moment.now)?;
         known.record(change.clone());

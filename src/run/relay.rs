@@ -14,14 +14,18 @@ use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::Input;
 use super::child::Wires;
 use super::signals::{Signals, survive_the_file_limit};
 use crate::agent::{Captured, Line};
-use hold::{Hold, Lines, Out, Whole};
+use hold::{Hold, Lines, Whole};
 use pump::{End, EndTeller, Tap};
 use stdin::Source;
+
+/// How long the delivery may take after a signal: a little more than the grace for grandchildren.
+const LAST_MOMENT: Duration = Duration::from_secs(3);
 
 /// One of kage's own streams, or what stands for it in a test.
 pub(super) type Stream = Arc<dyn AsFd + Send + Sync>;
@@ -43,8 +47,11 @@ pub(crate) struct Relay {
     output: Stream,
     errors: Stream,
     relay_stderr: bool,
+    /// What the last attempt would have shown: should the next not start, that one stands.
+    last: Option<Vec<u8>>,
     /// Why output could not be written, apart from a reader who went away.
     failed: Option<io::Error>,
+    reader_is_gone: bool,
 }
 
 /// The threads of an attempt.
@@ -77,7 +84,9 @@ impl Relay {
             output: outward,
             errors,
             relay_stderr,
+            last: None,
             failed: None,
+            reader_is_gone: false,
         }
     }
 
@@ -99,30 +108,66 @@ impl Relay {
         self.input.can_replay()
     }
 
-    /// The attempt stands: what was withheld goes out. The error is the first of the run's writes that
-    /// failed, unless it was that nobody reads any more.
-    pub(crate) fn release(&mut self) -> io::Result<()> {
-        self.write(|rules, out| rules.release(out));
-        self.failed.take().map_or(Ok(()), Err)
+    /// Whether nobody reads the output any more, so that another attempt would be for nobody.
+    pub(crate) fn reader_is_gone(&self) -> bool {
+        self.reader_is_gone
     }
 
-    /// Another attempt follows: what was withheld is forgotten.
-    pub(crate) fn discard(&mut self) {
-        self.write(|rules, out| rules.discard(out));
-    }
-
-    fn write(&mut self, end: impl FnOnce(&mut dyn Hold, Out<'_>) -> io::Result<()>) {
-        let Some(rules) = &mut self.rules else { return };
-        let output = self.output.as_fd();
-        let written = end(rules.as_mut(), &mut |bytes| pump::write_all(output, bytes));
+    /// The attempt stands: what was withheld goes out. The inner error is the first of the run's writes that
+    /// failed, unless it was that nobody reads any more; the outer one the signal that ended it.
+    pub(super) fn release(&mut self, signals: &mut Signals) -> Result<io::Result<()>, i32> {
+        let mut bytes = Vec::new();
+        match (self.last.take(), &mut self.rules) {
+            (Some(last), _) => bytes = last,
+            (None, Some(rules)) => drop(rules.release(&mut |more| {
+                bytes.extend_from_slice(more);
+                Ok(())
+            })),
+            (None, None) => {}
+        }
+        let written = self.deliver(bytes, signals)?;
         self.note(written);
+        Ok(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    /// Writes in a thread of its own, so that whoever reads slowly keeps no signal from kage.
+    fn deliver(&self, bytes: Vec<u8>, signals: &mut Signals) -> Result<io::Result<()>, i32> {
+        if bytes.is_empty() {
+            return Ok(Ok(()));
+        }
+        let to = Arc::clone(&self.output);
+        let started = io::pipe().and_then(|(done, undone)| {
+            let writer = thread::Builder::new().spawn(move || {
+                let _undone = undone;
+                pump::write_all(to.as_fd(), &bytes)
+            });
+            Ok((done, writer?))
+        });
+        let (done, writer) = match started {
+            Ok(started) => started,
+            Err(why) => return Ok(Err(why)),
+        };
+        signals.rest(Some(done.as_fd()), None)?;
+        Ok(writer.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
+    }
+
+    /// Another attempt follows: what was withheld is forgotten when that one has started.
+    pub(crate) fn discard(&mut self) {
+        if let Some(rules) = &mut self.rules {
+            self.last = Some(rules.withheld());
+            rules.discard();
+        }
+    }
+
+    pub(super) fn forget_the_last(&mut self) {
+        self.last = None;
     }
 
     fn note(&mut self, written: io::Result<()>) {
-        if let Err(why) = written
-            && why.kind() != io::ErrorKind::BrokenPipe
-        {
-            self.failed.get_or_insert(why);
+        match written {
+            Ok(()) => {}
+            Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => self.reader_is_gone = true,
+            Err(why) => drop(self.failed.get_or_insert(why)),
         }
     }
 
@@ -158,12 +203,23 @@ impl Relay {
         Ok((Wires { stdin, stdout, stderr }, Running { teller, done, output, errors }))
     }
 
-    /// The agent has ended: waits until its last output is delivered, or for the signal that ends kage. Then
-    /// a thread may be stuck in a write to a reader who takes nothing, and is left there.
+    /// The agent has ended: waits until its last output is delivered. After a signal, which may have come
+    /// before, that has a moment left: an answer that is there is not lost for a grandchild's sake, nor does a
+    /// reader who takes nothing keep kage. Then a thread is stuck in its write, and is left there.
     pub(super) fn finish(&mut self, running: Running, signals: &mut Signals) -> (Captured, Result<(), i32>) {
         running.teller.tell();
-        if let Err(signal) = signals.rest(Some(running.done.as_fd()), None) {
-            return (Captured::default(), Err(signal));
+        let done = Some(running.done.as_fd());
+        let soon = || Some(Instant::now() + LAST_MOMENT);
+        let mut by_signal = Ok(());
+        let is_done = match signals.rest(done, if signals.interrupted() { soon() } else { None }) {
+            Ok(is_done) => is_done,
+            Err(signal) => {
+                by_signal = Err(signal);
+                signals.rest(done, soon()).unwrap_or(false)
+            }
+        };
+        if !is_done {
+            return (Captured::default(), by_signal);
         }
         let mut captured = Captured::default();
         if let Ok((mut rules, written)) = running.output.join() {

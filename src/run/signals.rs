@@ -98,8 +98,9 @@ impl Signals {
     }
 
     /// Sleeps while there is no agent: until a descriptor has something to read or is at its end, or until
-    /// a moment. A fatal signal, which ends kage as it would any program, is the error.
-    pub(super) fn rest(&mut self, done: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<(), i32> {
+    /// a moment. The answer is whether it was the descriptor. A fatal signal, which ends kage as it would any
+    /// program, is the error.
+    pub(super) fn rest(&mut self, done: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<bool, i32> {
         loop {
             for Caught { signal, .. } in self.pending() {
                 if FATAL.contains(&signal.as_raw()) {
@@ -114,7 +115,8 @@ impl Signals {
             match poll(&mut watched, until.map(time_left).as_ref()) {
                 Err(Errno::INTR) => {}
                 Ok(1..) if watched.get(1).is_none_or(|done| done.revents().is_empty()) => {}
-                _ => return Ok(()),
+                Ok(ready) => return Ok(ready > 0),
+                Err(_) => return Ok(false),
             }
         }
     }

@@ -1,8 +1,7 @@
 //! What beside the chosen credential says who Gemini CLI asks: variables, `.env` files, its settings.
 //! Measured on 0.61.0.
 
-use std::ffi::OsStr;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 

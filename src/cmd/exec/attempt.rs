@@ -143,8 +143,13 @@ impl Errand<'_> {
         }
     }
 
-    /// Runs the agent once, and books what it left. The error is why it did not start.
-    pub(super) fn attempt(&self, journey: &mut Journey, relay: Option<&mut Relay>) -> Result<Ended> {
+    /// Runs the agent once, and books what it left. The inner error is the signal that came before it, the
+    /// outer one why it did not start.
+    pub(super) fn attempt(
+        &self,
+        journey: &mut Journey,
+        relay: Option<&mut Relay>,
+    ) -> Result<Result<Ended, i32>> {
         let handover = journey.handover.take();
         let Journey { lease, plan, reads_input, .. } = &*journey;
         let begun = Instant::now();
@@ -158,7 +163,8 @@ impl Errand<'_> {
             let _ = fs::remove_file(file);
         }
         match ran {
-            Ok(ended) => Ok(self.settle(journey, ended, begun)),
+            Ok(Ok(ended)) => Ok(Ok(self.settle(journey, ended, begun))),
+            Ok(Err(signal)) => self.give_back(&journey.lease).map(|()| Err(signal)),
             Err(why) => {
                 self.give_back(&journey.lease)?;
                 Err(why)

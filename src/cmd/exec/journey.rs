@@ -9,7 +9,7 @@ use super::books::Ended;
 use super::step::{How, Place, Situation, Step, step};
 use crate::agent::{LaunchPlan, Opening, SecretKind, Work};
 use crate::error;
-use crate::pool::{Lease, Name, NotReady, Request, Verdict, select};
+use crate::pool::{Lease, Name, NotReady, Request, Scope, Verdict, select};
 use crate::report;
 use crate::run::{self, Handover, Relay};
 
@@ -29,6 +29,8 @@ pub(super) struct Journey {
     /// Whether an attempt of this run has done anything.
     work: Work,
     session: Option<String>,
+    /// The model family of a limit that one of the attempts hit.
+    limited_model: Option<String>,
     /// Subscriptions that this run has had enough of, until it waits for one to come back.
     tried: Vec<Name>,
     /// Those that are of no use to this run, however long it waits.
@@ -76,6 +78,7 @@ impl Journey {
             used_model: None,
             work: Work::None,
             session: None,
+            limited_model: None,
             tried: Vec::new(),
             unusable: Vec::new(),
             paused_on: Vec::new(),
@@ -91,18 +94,25 @@ impl Journey {
         if evidence.work != Work::None && self.work != Work::Done {
             self.work = evidence.work;
         }
+        if let Verdict::UsageLimit { scope: Scope::Model(model), .. } = &ended.outcome.verdict {
+            self.limited_model = Some(model.clone());
+        }
     }
 }
 
 impl Errand<'_> {
-    /// Prepares the attempt that follows, where one does.
-    pub(super) fn go_on(
-        &self,
-        journey: &mut Journey,
-        ended: &Ended,
-        relay: Option<&Relay>,
-    ) -> Result<Onward> {
+    /// Prepares the attempt that follows, where one does. What goes wrong on the way to it takes nothing from
+    /// the one that has ended.
+    pub(super) fn go_on(&self, journey: &mut Journey, ended: &Ended, relay: Option<&Relay>) -> Onward {
         journey.remember(ended);
+        self.onward(journey, ended, relay).unwrap_or_else(|why| {
+            error::warn(format_args!("could not go on: {why:#}"));
+            let _ = self.give_back(&journey.lease);
+            Onward::Stands
+        })
+    }
+
+    fn onward(&self, journey: &mut Journey, ended: &Ended, relay: Option<&Relay>) -> Result<Onward> {
         match step(&self.situation(journey, ended, relay)) {
             Step::Stand => {
                 self.tell(ended);
@@ -122,8 +132,8 @@ impl Errand<'_> {
         Situation {
             verdict: &ended.outcome.verdict,
             work: journey.work,
-            interrupted: ended.interrupted,
-            attempts_left: (self.retries() + 1).saturating_sub(journey.number),
+            interrupted: ended.interrupted || relay.is_some_and(Relay::reader_is_gone),
+            attempts_left: self.retries().saturating_sub(journey.number - 1),
             paused_here: journey.paused_on.contains(&journey.lease.subscription),
             paused: journey.paused,
             repeatable: self.intent.repeatable,
@@ -159,16 +169,24 @@ impl Errand<'_> {
         if let Err(signal) = run::pause(Duration::try_from(pause).unwrap_or_default()) {
             return Ok(Onward::EndedBy(signal));
         }
-        let request = Request { only: Some(name), tried: Vec::new(), ..self.request.clone() };
-        match self.reserve(&request)? {
-            Ok((lease, _)) => self
-                .prepare(journey, lease, how)
-                .map(|ready| if ready { Onward::Again } else { Onward::Stands }),
-            Err(not_ready) => {
-                self.say(report::no_other(&not_ready, &request, &self.desk.later()));
-                Ok(Onward::Stands)
-            }
+        // What it was throttled for keeps others from it, not this run.
+        let request = Request { only: Some(name), waits: false, ..self.request(journey, &[]) };
+        if let Ok((lease, _)) = self.reserve(&request)?
+            && self.prepare(journey, lease, how)?
+        {
+            return Ok(Onward::Again);
         }
+        if journey.paused {
+            self.tell(ended);
+            return Ok(Onward::Stands);
+        }
+        self.switch(journey, ended, how)
+    }
+
+    /// What the run asks of the pool now. A limit of one model tells which model the run is about.
+    fn request(&self, journey: &Journey, tried: &[Name]) -> Request {
+        let model = self.request.model.clone().or_else(|| journey.limited_model.clone());
+        Request { model, tried: tried.to_vec(), ..self.request.clone() }
     }
 
     /// Another attempt on another subscription. One whose credential cannot be had is passed over.
@@ -177,7 +195,7 @@ impl Errand<'_> {
         let refused = report::refused(&from, &ended.outcome, &ended.now);
         journey.tried.push(from.clone());
         loop {
-            let request = Request { tried: journey.tried.clone(), ..self.request.clone() };
+            let request = self.request(journey, &journey.tried);
             let lease = match self.reserve(&request)? {
                 Ok((lease, _)) => lease,
                 Err(not_ready) => match self.nothing_left(journey, &refused, not_ready)? {
@@ -204,16 +222,18 @@ impl Errand<'_> {
         not_ready: NotReady,
     ) -> Result<Result<Lease, Onward>> {
         // Whichever comes back first, also one that this run has tried.
-        let request = Request { tried: journey.unusable.clone(), ..self.request.clone() };
+        let request = self.request(journey, &journey.unusable);
         let now = self.desk.later();
         let mut state = self.desk.store.read()?;
         let chosen = select(&self.desk.config.pool, &mut state, &request, &(&now).into());
         let not_ready = chosen.err().unwrap_or(not_ready);
-        self.events.all_limited(&not_ready);
+        if request.only.is_none() {
+            self.events.all_limited(&not_ready);
+        }
         let nothing = report::no_other(&not_ready, &request, &now);
-        let waiting = if self.args.wait.is_some() { "; waiting" } else { "" };
-        self.say(format_args!("{refused}; {nothing}{waiting}"));
-        if self.args.wait.is_none() {
+        let waits = self.args.wait.is_some() && not_ready.may_pass();
+        self.say(format_args!("{refused}; {nothing}{}", if waits { "; waiting" } else { "" }));
+        if !waits {
             return Ok(Err(Onward::Stands));
         }
         Ok(match self.wait(&request)? {
@@ -272,12 +292,13 @@ impl Errand<'_> {
     /// Whether kage would go on where the next attempt is refused. The agent's own patience is cut short
     /// only then.
     fn takes_over(&self, journey: &Journey, lease: &Lease) -> Result<bool> {
-        if journey.number > self.retries() {
+        // The provider's own trouble is waited for once; then nothing follows it, and patience is all there is.
+        if journey.number >= self.retries() || journey.paused {
             return Ok(false);
         }
         let mut state = self.desk.store.read()?;
         let tried = journey.tried.iter().chain([&lease.subscription]).cloned().collect();
-        let request = Request { tried, ..self.request.clone() };
+        let request = Request { tried, ..self.request(journey, &[]) };
         Ok(select(&self.desk.config.pool, &mut state, &request, &self.desk.moment()).is_ok())
     }
 }

@@ -26,7 +26,7 @@ impl Errand<'_> {
         not_ready: NotReady,
     ) -> Result<(Lease, Selection)> {
         let refusal = report::not_ready(&not_ready, request, &self.desk.later());
-        if not_ready.may_pass() {
+        if not_ready.may_pass() && request.only.is_none() {
             self.events.all_limited(&not_ready);
         }
         if self.args.wait.is_none() || !not_ready.may_pass() {

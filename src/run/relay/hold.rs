@@ -32,8 +32,11 @@ pub(super) trait Hold: Send {
     /// The attempt stands.
     fn release(&mut self, out: Out<'_>) -> io::Result<()>;
 
+    /// What `release` would write.
+    fn withheld(&self) -> Vec<u8>;
+
     /// Another attempt follows.
-    fn discard(&mut self, out: Out<'_>) -> io::Result<()>;
+    fn discard(&mut self);
 
     /// Whether bytes of the attempt have gone out that cannot be taken back.
     fn is_committed(&self) -> bool;

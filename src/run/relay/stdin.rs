@@ -49,6 +49,8 @@ impl Source {
     /// What the next attempt gets. With `keep` another one may follow.
     pub(super) fn connect(&self, end: &Arc<End>, keep: bool) -> io::Result<Stdio> {
         match &self.kind {
+            // With nothing to come after, nothing stands between; and what the agent leaves is the next one's.
+            Kind::Copied(copied) if !keep && copied.is_untouched() => Ok(file_of(&self.stream)?.into()),
             Kind::Copied(copied) => feed(copied, end, keep),
             Kind::File(start) => {
                 let mut file = file_of(&self.stream)?;
@@ -80,6 +82,7 @@ impl Kind {
             Self::Copied(Arc::new(Copied {
                 stream: Arc::clone(stream),
                 is_whole: AtomicBool::new(true),
+                was_given: AtomicBool::new(false),
                 tape: Mutex::new(Tape { spool: Spool::new(), is_at_end: false }),
             }))
         } else {
@@ -98,7 +101,16 @@ struct Copied {
     stream: Stream,
     /// Whether the spool has all that was read.
     is_whole: AtomicBool,
+    /// Whether an attempt reads it, or has.
+    was_given: AtomicBool,
     tape: Mutex<Tape>,
+}
+
+impl Copied {
+    /// Whether no attempt has had any of it. If so, the one that is to have it will be the only one.
+    fn is_untouched(&self) -> bool {
+        !self.was_given.load(Ordering::SeqCst) && self.is_whole.swap(false, Ordering::SeqCst)
+    }
 }
 
 struct Tape {
@@ -109,6 +121,7 @@ struct Tape {
 
 /// Starts the thread of one attempt. Nobody waits for it: it may be in a read that never returns.
 fn feed(copied: &Arc<Copied>, end: &Arc<End>, keep: bool) -> io::Result<Stdio> {
+    copied.was_given.store(true, Ordering::SeqCst);
     let (reader, agent) = io::pipe()?;
     // So that an agent that does not read cannot hold the thread when it has ended, though its own children
     // keep the pipe. Its end of the pipe stays as it is.

@@ -201,12 +201,23 @@ impl Hold for Lines {
         self.flush(out)
     }
 
-    /// A notice is for the reader of a stream that has begun; one that has not will begin without it.
-    fn discard(&mut self, out: Out<'_>) -> io::Result<()> {
+    fn withheld(&self) -> Vec<u8> {
+        let seam = if self.cut && !self.queue.is_empty() { &b"\n"[..] } else { b"" };
+        [seam]
+            .into_iter()
+            .chain(self.queue.iter().map(|(_, line)| line.as_slice()))
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// A notice is for the reader of a stream that has begun, and comes before what follows; one that has not
+    /// will begin without it.
+    fn discard(&mut self) {
         let opened = self.opened;
         self.attempt = Attempt::default();
         self.queue.retain(|(kind, _)| opened && *kind == Line::Neutral);
-        self.flush(out)
+        self.queued = self.queue.iter().map(|(_, line)| line.len()).sum();
     }
 
     fn is_committed(&self) -> bool {

@@ -47,13 +47,13 @@ impl Run {
         lines.captured()
     }
 
-    fn end(&mut self, end: fn(&mut Lines, Out<'_>) -> io::Result<()>) {
+    fn release(&mut self) {
         let written = &mut self.written;
         let out = &mut |bytes: &[u8]| {
             written.extend_from_slice(bytes);
             Ok(())
         };
-        end(&mut self.lines, out).unwrap();
+        self.lines.release(out).unwrap();
     }
 
     fn written(&self) -> String {
@@ -66,7 +66,11 @@ fn written(attempts: &[&str]) -> String {
     let mut run = Run::new(SMALL);
     for (at, attempt) in attempts.iter().enumerate() {
         run.attempt(true, [attempt.as_bytes()]);
-        run.end(if at + 1 < attempts.len() { Lines::discard } else { Lines::release });
+        if at + 1 < attempts.len() {
+            run.lines.discard();
+        } else {
+            run.release();
+        }
     }
     run.written()
 }
@@ -93,7 +97,7 @@ fn a_notice_passes_unless_something_waits_before_it() {
     run.attempt(true, [&b"n1\no\nn2\n"[..]]);
     assert_eq!(run.written(), "n1\n");
     assert!(!run.lines.is_committed());
-    run.end(Lines::release);
+    run.release();
     assert_eq!(run.written(), "n1\no\nn2\n");
 }
 
@@ -175,7 +179,11 @@ proptest! {
             prop_assert_eq!(at_once, in_pieces);
             prop_assert_eq!(runs[0].lines.is_committed(), runs[1].lines.is_committed());
             for run in &mut runs {
-                run.end(if *stands { Lines::release } else { Lines::discard });
+                if *stands {
+                    run.release();
+                } else {
+                    run.lines.discard();
+                }
             }
         }
         prop_assert_eq!(runs[0].written(), runs[1].written());
@@ -190,7 +198,7 @@ proptest! {
         let mut run = Run::new(SMALL);
         run.attempt(hold, split(&bytes, &cuts));
         if hold {
-            run.end(Lines::release);
+            run.release();
         }
         prop_assert_eq!(run.written, bytes);
     }
