@@ -42,11 +42,11 @@ pub(crate) enum Verb {
 
 /// Run an agent on a subscription from the pool
 ///
-/// A known agent (`claude`) runs as itself. Any other program (`env`, a script that calls claude) gets the
+/// A known agent (`claude`, `codex`, `gemini`, those of your config) runs as itself. Any other program (`env`, a script that calls claude) gets the
 /// credential in its environment and no arguments.
 ///
-/// Where an agent that prints (`claude -p`) is refused, for its limit, its credential or its bill, kage goes
-/// on with the next subscription, and only the answer is printed.
+/// Where an agent that prints (`claude -p`) is refused, for its limit, its credential, its organisation or its
+/// bill, kage goes on with the next subscription, and only the answer is printed.
 ///
 /// Exit status: the agent's own. kage's: 2 wrong usage or config, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
