@@ -42,8 +42,8 @@ pub(crate) enum Verb {
 
 /// Run an agent on a subscription from the pool
 ///
-/// A known agent (`claude`, `codex`, `gemini`, those of your config) runs as itself. Any other program (`env`, a script that calls claude) gets the
-/// credential in its environment and no arguments.
+/// A known agent (`claude`, `codex`, `gemini`, those of your config) runs as itself. Any other program (`env`,
+/// a script that calls claude) gets the credential in its environment and no arguments.
 ///
 /// Where an agent that prints (`claude -p`) is refused, for its limit, its credential, its organisation or its
 /// bill, kage goes on with the next subscription, and only the answer is printed.
