@@ -50,7 +50,7 @@ record() {
   mkdir -p "${transcript%/*}"
   printf '%s\n' "$1" >>"$transcript"
 }
-line() { if [ $format = stream-json ]; then printf '%s\n' "$1"; fi; }
+line() { if [ "$format" = stream-json ]; then printf '%s\n' "$1"; fi; }
 
 answer() {
   id=$KAGE_SUBSCRIPTION-$count-$1
