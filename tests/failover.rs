@@ -431,6 +431,7 @@ fn a_login_without_the_conversation_is_passed_over() {
     sandbox.kage(add).run().success();
     let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
     ran.mentions("kage: c does not have the conversation in its login directory\n");
+    assert_eq!(sandbox.status_of("c")["runs_today"], 0, "it has not run");
     assert_eq!(attempts(&sandbox), ["a", "b>"]);
 }
 

@@ -54,7 +54,16 @@ impl State {
         Some(change)
     }
 
-    /// Releases a lease whose agent never started.
+    /// Takes a lease back whose agent never started: that was no run.
+    pub(crate) fn give_back(&mut self, lease: &Lease) {
+        self.release(&lease.id);
+        let known = self.subscriptions.get_mut(&lease.subscription);
+        if let Some(today) = known.and_then(|known| known.today.as_mut()) {
+            today.runs = today.runs.saturating_sub(1);
+        }
+    }
+
+    /// Releases a lease, whatever has become of it.
     pub(crate) fn release(&mut self, id: &LeaseId) {
         self.leases.retain(|lease| lease.id != *id);
     }

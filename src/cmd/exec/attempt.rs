@@ -43,7 +43,7 @@ impl Errand<'_> {
             // directory belongs to it alone.
             let own_fault = matches!(source, Source::Command(_) | Source::Home(_));
             let released = self.desk.store.update(Durability::Process, |state| {
-                state.release(&lease.id);
+                state.give_back(lease);
                 if own_fault {
                     state.account_failed(name, "its credential cannot be had", Timestamp::now());
                 }
@@ -174,7 +174,7 @@ impl Errand<'_> {
 
     /// Releases a lease whose agent never ran.
     pub(super) fn give_back(&self, lease: &Lease) -> Result<()> {
-        self.desk.store.update(Durability::Process, |state| state.release(&lease.id))
+        self.desk.store.update(Durability::Process, |state| state.give_back(lease))
     }
 
     /// Writes the merged settings, and removes those of runs that were killed.

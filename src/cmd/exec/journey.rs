@@ -9,6 +9,7 @@ use super::books::Ended;
 use super::step::{How, Place, Situation, Step, step};
 use crate::agent::{LaunchPlan, Opening, SecretKind, Work};
 use crate::error;
+use crate::files::Durability;
 use crate::pool::{Lease, Name, NotReady, Request, Scope, Verdict, select};
 use crate::report;
 use crate::run::{self, Handover, Relay};
@@ -107,7 +108,7 @@ impl Errand<'_> {
         journey.remember(ended);
         self.onward(journey, ended, relay).unwrap_or_else(|why| {
             error::warn(format_args!("could not go on: {why:#}"));
-            let _ = self.give_back(&journey.lease);
+            let _ = self.desk.store.update(Durability::Process, |state| state.release(&self.id));
             Onward::Stands
         })
     }
