@@ -10,6 +10,7 @@ mod evidence;
 mod gemini;
 mod markers;
 mod records;
+mod redact;
 mod registry;
 mod reset;
 mod said;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::markers::{self, Marker};
+use super::redact::redacted;
 use super::{Case, Exit, Kind, ProviderError};
 use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
 
@@ -30,7 +31,7 @@ pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Out
         Some((error, verdict)) => Outcome {
             verdict,
             rule: error.rule,
-            evidence: Some(error.text).filter(|text| !text.is_empty()),
+            evidence: Some(redacted(&error.text)).filter(|text| !text.is_empty()),
             ..by_exit_alone(case.exit)
         },
         None => by_exit_alone(case.exit),

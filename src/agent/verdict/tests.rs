@@ -119,6 +119,16 @@ fn words_count_only_of_a_failed_attempt_and_only_where_no_record_tells() {
 }
 
 #[test]
+fn evidence_holds_no_secret() {
+    let refused = ProviderError::new(Kind::Auth, "Incorrect API key: sk-proj-invented", "a record");
+    let told = outcome(Exit::Code(1), &[refused], &[]);
+    assert_eq!(told.evidence.as_deref(), Some("Incorrect API key: [redacted]"));
+    let line = "API Error: 401 invalid x-api-key sk-ant-api03-invented";
+    let told = outcome(Exit::Code(1), &[], &[line]);
+    assert_eq!(told.evidence.as_deref(), Some("API Error: 401 invalid x-api-key [redacted]"));
+}
+
+#[test]
 fn without_evidence_only_the_exit_speaks() {
     for (exit, expected) in [
         (Exit::Code(0), Verdict::Succeeded),

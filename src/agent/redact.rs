@@ -1,0 +1,62 @@
+//! Secrets in what an agent or a provider said. Evidence is kept in the state and shown, and a provider may
+//! quote the key that it refuses.
+
+/// What stands in place of a word that may be a secret.
+const MASK: &str = "[redacted]";
+/// A word of so many letters and digits is no word of a language.
+const LONG: usize = 32;
+/// How many letters behind `ey` make a word a token: JSON that was encoded begins so.
+const ENCODED: usize = 20;
+
+/// The text without the words that may be secrets.
+pub(super) fn redacted(text: &str) -> String {
+    let mut rest = text;
+    let mut clean = String::with_capacity(text.len());
+    while let Some(begins) = rest.find(is_of_word) {
+        let (between, from) = rest.split_at(begins);
+        let (word, behind) = from.split_at(from.find(|letter| !is_of_word(letter)).unwrap_or(from.len()));
+        clean.push_str(between);
+        clean.push_str(if may_be_secret(word) { MASK } else { word });
+        rest = behind;
+    }
+    clean + rest
+}
+
+fn is_of_word(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || ['_', '.', '-'].contains(&letter)
+}
+
+fn may_be_secret(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.bytes().any(|byte| kind(&byte));
+    let is_encoded = word.starts_with("ey") && word.len() >= ENCODED + 2;
+    let is_long = word.len() >= LONG && has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit);
+    word.starts_with("sk-") || word.starts_with("AIza") || is_encoded || is_long
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_may_be_secrets_are_masked_and_all_else_stays() {
+        for (text, expected) in [
+            ("", ""),
+            ("You've hit your limit · resets 1pm (UTC)", "You've hit your limit · resets 1pm (UTC)"),
+            (
+                "Incorrect API key provided: sk-proj-x. Find yours",
+                "Incorrect API key provided: [redacted] Find yours",
+            ),
+            ("key=AIzaSyInvented,next", "key=[redacted],next"),
+            ("('sk-ant-oat01-x')", "('[redacted]')"),
+            ("Bearer eyJhbGciOiJIUzI1NiJ9abc", "Bearer [redacted]"),
+            ("eyes and eyJshort", "eyes and eyJshort"),
+            ("token \"0123456789abcdef0123456789abcdef\"", "token \"[redacted]\""),
+            ("0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcde"),
+            ("11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-555555555555"),
+            ("authentication_failed_for_this_organization", "authentication_failed_for_this_organization"),
+            ("token\u{a0}sk-x\u{2019}s", "token\u{a0}[redacted]\u{2019}s"),
+        ] {
+            assert_eq!(redacted(text), expected, "{text}");
+        }
+    }
+}
