@@ -86,7 +86,7 @@ pub(crate) trait Agent: Sync {
     }
 
     /// Reads the records that the attempt left, and what was seen of its output.
-    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence;
+    fn collect(&self, plan: &LaunchPlan, captured: &Captured, now: &Zoned) -> Evidence;
 
     /// What a saved output or record says, for `kage detect`. Words only where the text is no record.
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence;
@@ -246,6 +246,8 @@ pub(crate) struct LaunchPlan {
     pub settings: Option<(PathBuf, String)>,
     /// Where the records of the attempt will be, where that is known.
     pub watch: Option<Watch>,
+    /// Whether JSON was asked for. Any other output is an answer, be it a sample of such JSON.
+    pub prints_json: bool,
     /// Keys of the agent's settings that would have won over the credential.
     pub switched_off: Vec<String>,
     /// What kage could not arrange, for stderr.

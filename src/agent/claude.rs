@@ -9,7 +9,7 @@ mod saved;
 mod settings;
 mod transcript;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -17,8 +17,8 @@ use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Watch, Work, markers, said,
+    Agent, Captured, Evidence, Form, Grant, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
+    ProviderError, Resumed, SecretKind, Work, markers, said,
 };
 use crate::secret::Secret;
 
@@ -130,9 +130,11 @@ impl Agent for Claude {
         printed::classify
     }
 
-    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence {
+    fn collect(&self, plan: &LaunchPlan, captured: &Captured, now: &Zoned) -> Evidence {
+        let watch = plan.watch.as_ref();
         let whole = captured.whole.as_deref().unwrap_or_default();
-        let lines = captured.lines.iter().map(Vec::as_slice).chain([whole]);
+        let object = Some(whole).filter(|_| plan.prints_json);
+        let lines = captured.lines.iter().map(Vec::as_slice).chain(object);
         let printed = printed::read(lines, now);
         let recorded = watch.and_then(|watch| transcript::read(watch, now.time_zone()));
         let known = recorded.is_some() || printed.is_some();
@@ -157,7 +159,7 @@ impl Agent for Claude {
         }
         // An answer that is recorded makes of what was printed an answer, not an error.
         if evidence.work != Work::Done {
-            evidence.said = said_of(whole, &captured.stderr);
+            evidence.said = said_of(whole, &captured.stderr, now);
         }
         evidence
     }
@@ -171,14 +173,19 @@ impl Agent for Claude {
     }
 }
 
-/// The line that may be an error: alone on standard output. What is wrong with the arguments is on
+/// The line that may be an error: alone on standard output. Only what is wrong with the arguments is on
 /// standard error, with nothing on the other.
-fn said_of(out: &[u8], err: &[u8]) -> Vec<String> {
-    match said::sole_line(out) {
-        Some(line) => vec![line],
-        None if said::filled(out).next().is_none() => said::last_lines(err, 3),
-        None => Vec::new(),
+fn said_of(out: &[u8], err: &[u8], now: &Zoned) -> Vec<String> {
+    if let Some(line) = said::sole_line(out) {
+        return vec![line];
     }
+    if said::filled(out).next().is_some() {
+        return Vec::new();
+    }
+    let mut lines = said::last_lines(err, 3);
+    let is_startup = |error: ProviderError| error.kind == Kind::Startup;
+    lines.retain(|line| markers::read(line, &[&MARKERS], now).is_none_or(is_startup));
+    lines
 }
 
 /// How it will talk. Without a terminal to talk to it prints, whether asked to or not.
@@ -196,6 +203,8 @@ fn form(conversation: &Conversation, to_terminal: bool) -> Form {
 fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     let config = config_dir(job);
     settings::neutralise(conversation, job, &config, plan);
+    let output = conversation.output.as_deref().and_then(OsStr::to_str);
+    plan.prints_json = matches!(output, Some("json" | "stream-json"));
     let projects = config.join("projects");
     let session = match &conversation.session {
         Session::Unset => Some(begin(&[], plan)),

@@ -17,7 +17,7 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Watch, Work, markers, records,
+    SecretKind, Work, markers, records,
 };
 use crate::secret::Secret;
 
@@ -116,7 +116,8 @@ impl Agent for Codex {
         printed::classify
     }
 
-    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence {
+    fn collect(&self, plan: &LaunchPlan, captured: &Captured, now: &Zoned) -> Evidence {
+        let watch = plan.watch.as_ref();
         let printed = printed::read(captured.lines.iter().map(Vec::as_slice), now);
         let session = printed.as_ref().and_then(|printed| printed.session.clone());
         let session = session.or_else(|| printed::session(&captured.stderr));
@@ -142,11 +143,14 @@ impl Agent for Codex {
 
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
         let Some(records) = records::of(text, |_, _| false) else {
-            return Evidence { said: printed::last_words(text), ..Evidence::default() };
+            return Evidence { said: printed::quotable(text), ..Evidence::default() };
         };
         let recorded = rollout::examine(text, now.time_zone());
         if recorded != Evidence::default() {
             return recorded;
+        }
+        if !printed::are_events(&records) {
+            return Evidence::default();
         }
         printed::read(records.into_iter(), now).unwrap_or_default()
     }

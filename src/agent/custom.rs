@@ -6,9 +6,7 @@ use std::path::Path;
 
 use jiff::Zoned;
 
-use super::{
-    Agent, Captured, Evidence, Form, Intent, Job, LaunchPlan, Marker, SecretKind, Watch, Work, said,
-};
+use super::{Agent, Captured, Evidence, Form, Intent, Job, LaunchPlan, Marker, SecretKind, Work, said};
 use crate::secret::Secret;
 
 /// How many lines at the end of each stream may be an error message.
@@ -110,7 +108,7 @@ impl Agent for Custom {
         true
     }
 
-    fn collect(&self, _watch: Option<&Watch>, captured: &Captured, _now: &Zoned) -> Evidence {
+    fn collect(&self, _plan: &LaunchPlan, captured: &Captured, _now: &Zoned) -> Evidence {
         let out = captured.whole.as_deref().unwrap_or_default();
         let printed = said::lines(out).len();
         let words =

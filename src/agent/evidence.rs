@@ -55,6 +55,9 @@ pub(crate) struct Evidence {
     pub readings: BTreeMap<String, Reading>,
     /// Errors in the main conversation, as records and structured output tell them, oldest first.
     pub errors: Vec<ProviderError>,
+    /// One that structured output tells, and that is over, or was never the agent's, where the attempt did not
+    /// fail.
+    pub of_failure: Option<ProviderError>,
     /// Lines that may be the agent's rendering of an error. They count only where nothing above tells one,
     /// and only of a failed attempt.
     pub said: Vec<String>,

@@ -6,7 +6,7 @@ mod printed;
 mod record;
 mod refusal;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Watch, Work, markers, records, verdict,
+    SecretKind, Work, markers, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
@@ -115,35 +115,42 @@ impl Agent for Gemini {
         printed::classify
     }
 
-    fn collect(&self, watch: Option<&Watch>, captured: &Captured, now: &Zoned) -> Evidence {
-        let whole = captured.whole.as_deref();
-        let ending = printed::ending(&captured.stderr);
-        let texts = captured.lines.iter().map(Vec::as_slice).chain(whole).chain(ending);
-        let printed = printed::read(texts, now);
+    fn collect(&self, plan: &LaunchPlan, captured: &Captured, now: &Zoned) -> Evidence {
+        let watch = plan.watch.as_ref();
+        let whole = captured.whole.as_deref().filter(|_| plan.prints_json);
+        let printed = printed::read(captured.lines.iter().map(Vec::as_slice).chain(whole), now);
+        let ending = printed::ending(&captured.stderr).filter(|_| plan.prints_json);
+        let ending = printed::read(ending.into_iter(), now);
         let recorded = watch.and_then(record::read);
-        let known = recorded.is_some() || printed.known;
-        let mut evidence = recorded.unwrap_or_default();
+        let known = recorded.is_some() || printed.known || ending.known;
+        let record::Recorded { mut evidence, answered } = recorded.unwrap_or_default();
         evidence.usage = fuller(printed.usage, evidence.usage);
         evidence.model = evidence.model.or(printed.model);
-        evidence.session = evidence.session.or(printed.session.filter(|_| watch.is_none()));
+        let session = printed.session.or(ending.session);
+        evidence.session = evidence.session.or(session.filter(|_| watch.is_none()));
         if captured.progressed || printed.work == Work::Done {
             evidence.work = Work::Done;
         } else if !known && watch.is_none() {
             evidence.work = Work::Unknown;
         }
-        evidence.said = refusal::rendered(&captured.stderr);
         evidence.errors = printed.error.into_iter().collect();
+        // What stands on standard error of a conversation that was answered is of a tool, or was got over.
+        if !answered && !printed.answered {
+            evidence.of_failure = printed.of_object.or(ending.of_object);
+            evidence.said = refusal::rendered(&captured.stderr, now);
+        }
         evidence
     }
 
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
         let records = records::of(text, |_, _| false).unwrap_or_default();
-        let printed = printed::read(records.into_iter().chain(printed::ending(text)), now);
+        let printed = printed::read(records.into_iter().chain(printed::ending_of_own(text)), now);
         let recorded = record::examine(text);
         if printed.known || recorded != Evidence::default() {
-            return Evidence { errors: printed.error.into_iter().collect(), ..recorded };
+            let errors = printed.error.into_iter().collect();
+            return Evidence { errors, of_failure: printed.of_object, ..recorded };
         }
-        Evidence { said: refusal::rendered(text), ..recorded }
+        Evidence { said: refusal::quotable(text), ..recorded }
     }
 
     fn markers(&self) -> &'static [Marker] {
@@ -151,6 +158,13 @@ impl Agent for Gemini {
     }
 
     fn judge(&self, case: &Case<'_>) -> Outcome {
+        let Evidence { usage, readings, .. } = case.evidence;
+        if refusal::is_own_status(case.exit) {
+            let told = Evidence { usage: usage.clone(), readings: readings.clone(), ..Evidence::default() };
+            let mut outcome = verdict::judge(&Case { evidence: &told, ..*case }, || &MARKERS);
+            refusal::complete(&mut outcome, case);
+            return outcome;
+        }
         let mut outcome = verdict::judge(case, || &MARKERS);
         refusal::complete(&mut outcome, case);
         outcome
@@ -189,6 +203,8 @@ fn family(model: &str) -> Option<String> {
 
 /// A conversation gets a session id, by which its records are found.
 fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
+    let output = conversation.output.as_deref().and_then(OsStr::to_str);
+    plan.prints_json = matches!(output, Some("json" | "stream-json"));
     let projects = environment::own_dir(job).join("tmp");
     let session = match &conversation.session {
         Session::Unset => Some(begin(plan)),

@@ -12,22 +12,27 @@ use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
 /// attempts need no markers, and to read them takes longer than all else that kage does.
 pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Outcome {
     let evidence = case.evidence;
-    let meant = |error: &ProviderError| Some((error.clone(), verdict_of(error)?));
+    let failed = matches!(case.exit, Exit::Code(code) if code != 0);
+    let meant = |error: &ProviderError| {
+        let known = Some(error.clone()).filter(|error| error.kind != Kind::None);
+        let error = known.or_else(|| failed.then(|| of_the_user(error, case))?)?;
+        verdict_of(&error).map(|verdict| (error, verdict))
+    };
     let latest = || evidence.errors.iter().rev().find_map(meant);
     // A connection that breaks later does not end a limit.
     let ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > case.now.timestamp());
     let standing =
         |error: &&ProviderError| error.kind == Kind::UsageLimit && !error.answered_since && ahead(error);
     let recorded = evidence.errors.iter().rev().find(standing).and_then(meant).or_else(latest);
+    let told = || evidence.of_failure.as_ref().filter(|_| failed).and_then(meant);
     let rendered = || {
-        let failed = matches!(case.exit, Exit::Code(code) if code != 0);
         if !failed || evidence.said.is_empty() {
             return None;
         }
         let error = markers::find(evidence.said.iter(), &[case.more, own()], case.now)?;
         verdict_of(&error).map(|verdict| (error, verdict))
     };
-    let outcome = match recorded.or_else(rendered) {
+    let outcome = match recorded.or_else(told).or_else(rendered) {
         Some((error, verdict)) => Outcome {
             verdict,
             rule: error.rule,
@@ -37,6 +42,13 @@ pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Out
         None => by_exit_alone(case.exit),
     };
     Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), ..outcome }
+}
+
+/// What the user's own markers make of an error that means nothing by itself.
+fn of_the_user(error: &ProviderError, case: &Case<'_>) -> Option<ProviderError> {
+    let lines: Vec<String> = error.text.lines().map(str::to_owned).collect();
+    let known = markers::find(lines.iter(), &[case.more], case.now)?;
+    Some(ProviderError { answered_since: error.answered_since, ..known })
 }
 
 /// What is known where nothing but the exit status is.

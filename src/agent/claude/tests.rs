@@ -24,8 +24,12 @@ fn refusal() -> Value {
         "message": { "id": "x", "content": [{ "type": "text", "text": LIMIT }] } })
 }
 
-/// What an attempt left behind that printed this and recorded these rows, or kept no record.
+/// What an attempt left behind that was asked for JSON, printed this and recorded these rows, or kept no record.
 fn collect(printed: &str, rows: Option<&[Value]>) -> Evidence {
+    collect_as(true, printed, rows)
+}
+
+fn collect_as(prints_json: bool, printed: &str, rows: Option<&[Value]>) -> Evidence {
     let dir = tempfile::tempdir().unwrap();
     let began = "2026-11-22T10:00:00Z".parse().unwrap();
     let watch =
@@ -38,7 +42,8 @@ fn collect(printed: &str, rows: Option<&[Value]>) -> Evidence {
     }
     let captured = Captured { whole: Some(printed.into()), ..Captured::default() };
     let now = "2026-11-22T10:00:03[UTC]".parse().unwrap();
-    Claude.collect(rows.is_some().then_some(&watch), &captured, &now)
+    let watch = rows.is_some().then_some(watch);
+    Claude.collect(&LaunchPlan { watch, prints_json, ..LaunchPlan::default() }, &captured, &now)
 }
 
 fn kinds(evidence: &Evidence) -> Vec<Kind> {
@@ -72,4 +77,11 @@ fn without_a_record_what_was_printed_tells() {
     let evidence = collect(&format!("{}\n", result()), None);
     assert_eq!((kinds(&evidence), evidence.errors[0].rule.as_ref()), (vec![Kind::UsageLimit], "result"));
     assert_eq!(collect(&format!("{LIMIT}\n"), None).said, [LIMIT]);
+}
+
+#[test]
+fn where_no_json_was_asked_for_an_answer_is_no_record() {
+    for printed in [result().to_string(), format!("{:#}\n", result())] {
+        assert_eq!(collect_as(false, &printed, None).errors, []);
+    }
 }

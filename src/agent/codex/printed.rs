@@ -94,15 +94,63 @@ pub(super) fn session(stderr: &[u8]) -> Option<String> {
 /// How many lines at the end of standard error may be the error.
 const LAST_LINES: usize = 5;
 
-/// The errors at the end, without the word in front of them. The account of a run has prose in it too: only
-/// what is called an error may be one, or what is all that there is.
+/// How the account of a run begins. Tools are quoted behind it.
+const HEADER: &[u8] = b"OpenAI Codex v";
+/// What stands in front of the error that ended the run.
+const ERROR: &str = "ERROR: ";
+/// What is counted behind it.
+const COUNTED: &str = "tokens used";
+
+/// The error at the end, without the word in front of it. Earlier ones may be those of a tool. Before the account
+/// begins there are no tools, and the agent refuses its arguments in other words.
 pub(super) fn last_words(stderr: &[u8]) -> Vec<String> {
-    let error = |line: String| match line.strip_prefix("ERROR: ") {
-        Some(error) => Some(error.to_owned()),
-        None => Some(line).filter(|line| line.starts_with("error: ") || line.starts_with("Error: ")),
-    };
-    let errors: Vec<_> = said::last_lines(stderr, LAST_LINES).into_iter().filter_map(error).collect();
-    if errors.is_empty() { said::sole_line(stderr).into_iter().collect() } else { errors }
+    let mut lines = said::lines(stderr);
+    if lines.len() > 2 && lines[lines.len() - 2] == COUNTED && is_count(&lines[lines.len() - 1]) {
+        lines.truncate(lines.len() - 2);
+    }
+    if let Some(error) = lines.last().and_then(|line| line.strip_prefix(ERROR)) {
+        return vec![error.to_owned()];
+    }
+    if lines.len() <= 1 {
+        return lines;
+    }
+    if said::filled(stderr).any(|line| line.starts_with(HEADER)) {
+        return Vec::new();
+    }
+    let is_error = |line: &String| line.starts_with("error: ") || line.starts_with("Error: ");
+    said::last_lines(stderr, LAST_LINES).into_iter().filter(is_error).collect()
+}
+
+/// The same of a text that may be anybody's: the account of a run, or nothing but its notices.
+pub(super) fn quotable(text: &[u8]) -> Vec<String> {
+    let is_notice = |line: &[u8]| line.starts_with(ERROR.as_bytes()) || line.starts_with(b"warning: ");
+    let counted = |line: &[u8]| line == COUNTED.as_bytes() || str::from_utf8(line).is_ok_and(is_count);
+    let is_account = said::filled(text).any(|line| line.starts_with(HEADER));
+    let is_bare = || said::filled(text).all(|line| is_notice(line) || counted(line.trim_ascii()));
+    if is_account || is_bare() { last_words(text) } else { said::sole_line(text).into_iter().collect() }
+}
+
+/// `1,234`.
+fn is_count(line: &str) -> bool {
+    !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+}
+
+/// Whether these are the agent's events: other programs have a line of type `error` too.
+pub(super) fn are_events(records: &[&[u8]]) -> bool {
+    let of_a_run = |event: &Event| event.r#type == "thread.started" || event.r#type.starts_with("turn.");
+    let events = records.iter().filter_map(|record| serde_json::from_slice::<Event>(record).ok());
+    events.into_iter().any(|event| of_a_run(&event)) || records.iter().all(|record| is_bare_error(record))
+}
+
+fn is_bare_error(record: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Bare {
+        r#type: String,
+        #[serde(rename = "message")]
+        _message: String,
+    }
+    serde_json::from_slice::<Bare>(record).is_ok_and(|bare| bare.r#type == "error")
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn an_attempt_without_a_record_is_judged_by_what_it_said() {
     let now: Zoned = "2026-11-22T10:12:00Z[UTC]".parse().unwrap();
     let limit = "user\nhi\nERROR: You\u{2019}ve hit your usage limit. Try again at 1:13 PM.\n";
     let captured = Captured { stderr: limit.into(), ..Captured::default() };
-    let evidence = Codex.collect(None, &captured, &now);
+    let evidence = Codex.collect(&LaunchPlan::default(), &captured, &now);
     assert_eq!(evidence.work, Work::Unknown);
     let judged =
         |exit| Codex.judge(&crate::agent::Case { exit, evidence: &evidence, more: &[], now: &now }).verdict;

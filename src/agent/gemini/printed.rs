@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::refusal;
-use crate::agent::{Line, ProviderError, Work};
+use crate::agent::{Line, ProviderError, Work, said};
 use crate::pool::{TokenCount, Usage};
 
 /// A line of the stream, or an object that stands alone.
@@ -68,7 +68,12 @@ pub(super) struct Printed {
     pub model: Option<String>,
     pub session: Option<String>,
     pub usage: Usage,
+    /// What a line of the stream says went wrong.
     pub error: Option<ProviderError>,
+    /// What an object says went wrong, which anything may have printed.
+    pub of_object: Option<ProviderError>,
+    /// Whether it ended with an answer.
+    pub answered: bool,
 }
 
 /// Reads the lines of a stream, of which those that are mere progress may be missing, or an object.
@@ -87,31 +92,50 @@ pub(super) fn ending(stderr: &[u8]) -> Option<&[u8]> {
     Some(&stderr[begins..])
 }
 
+/// The same behind the agent's own words for the error, in a text that may be anybody's.
+pub(super) fn ending_of_own(text: &[u8]) -> Option<&[u8]> {
+    let object = ending(text)?;
+    let before = &text[..text.len() - object.len()];
+    let is_own = said::filled(before).any(|line| line.starts_with(refusal::ENDED.as_bytes()));
+    let has_session =
+        || serde_json::from_slice::<Event>(object).is_ok_and(|event| event.session_id.is_some());
+    Some(object).filter(|_| is_own && has_session())
+}
+
 impl Printed {
     fn take(&mut self, event: Event, now: &Zoned) {
         match event.r#type.as_str() {
             "init" => self.model = event.model,
-            "message" if event.role == "assistant" => (self.work, self.error) = (Work::Done, None),
-            "tool_use" | "tool_result" => self.work = Work::Done,
+            "message" if event.role == "assistant" => {
+                (self.work, self.error, self.answered) = (Work::Done, None, true);
+            }
+            "tool_use" | "tool_result" => (self.work, self.answered) = (Work::Done, false),
             "message" => {}
             // Only lines have a type.
             "" if event.error.is_none() && event.response.is_none() => return,
-            "" | "result" => self.ended(event.error, event.stats, event.response.is_some(), now),
+            "" => self.of_object = self.ended(event.error, event.stats, event.response.is_some(), now),
+            "result" => self.error = self.ended(event.error, event.stats, false, now),
             _ => return,
         }
         self.known = true;
         self.session = event.session_id.or(self.session.take());
     }
 
-    fn ended(&mut self, error: Option<Refused>, stats: Stats, answered: bool, now: &Zoned) {
+    fn ended(
+        &mut self,
+        error: Option<Refused>,
+        stats: Stats,
+        answered: bool,
+        now: &Zoned,
+    ) -> Option<ProviderError> {
         self.usage = usage(&stats);
+        self.answered = error.is_none() || answered;
         if answered || self.usage.total().output_tokens > 0 {
             self.work = Work::Done;
         }
-        self.error = error.and_then(|error| {
-            let code = error.code.as_ref().and_then(Value::as_i64);
-            refusal::error(&error.message, code, now)
-        });
+        let error = error.filter(|_| !answered)?;
+        let code = error.code.as_ref().and_then(Value::as_i64);
+        Some(refusal::error(&error.message, code, now))
     }
 }
 

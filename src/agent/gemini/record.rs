@@ -81,16 +81,30 @@ fn files(watch: &Watch) -> Vec<PathBuf> {
 }
 
 /// Reads what an attempt appended; `None` where there is no record of it.
-pub(super) fn read(watch: &Watch) -> Option<Evidence> {
+pub(super) fn read(watch: &Watch) -> Option<Recorded> {
     let files = files(watch);
     if files.is_empty() {
         return None;
     }
     let mut rows = Rows::default();
+    let mut answered = false;
     for path in files {
         rows.read(&path, watch.lengths.get(&path).copied().unwrap_or(0), watch.began);
+        // Those of subagents come behind, and end with an answer before the conversation does.
+        if path.parent().is_some_and(|dir| dir.ends_with("chats")) {
+            answered = rows.answered;
+        }
     }
-    Some(Evidence { session: watch.session.clone(), ..rows.evidence() })
+    let evidence = Evidence { session: watch.session.clone(), ..rows.evidence() };
+    Some(Recorded { evidence, answered })
+}
+
+/// What the records of an attempt tell.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    pub evidence: Evidence,
+    /// Whether the conversation stands at an answer, with nothing asked after it.
+    pub answered: bool,
 }
 
 /// What rows that were saved say.
@@ -108,9 +122,25 @@ struct Row {
     id: String,
     timestamp: Timestamp,
     model: Option<String>,
+    #[serde(default)]
+    content: Value,
+    #[serde(default, rename = "toolCalls")]
+    tool_calls: Value,
     /// As it comes: a number of another kind must not hide the row.
     #[serde(default)]
     tokens: Value,
+}
+
+impl Row {
+    /// Whether it is text that waits for nothing.
+    fn is_last_word(&self) -> bool {
+        let is_empty = |value: &Value| match value {
+            Value::String(text) => text.is_empty(),
+            Value::Array(parts) => parts.is_empty(),
+            other => other.is_null(),
+        };
+        self.r#type == "gemini" && !is_empty(&self.content) && is_empty(&self.tool_calls)
+    }
 }
 
 /// The counts of an answer. What went in holds what came from the cache.
@@ -129,6 +159,7 @@ fn count(tokens: &Value) -> TokenCount {
 struct Rows {
     answers: HashMap<String, (String, TokenCount)>,
     model: Option<String>,
+    answered: bool,
 }
 
 impl Rows {
@@ -149,7 +180,13 @@ impl Rows {
 
     fn take(&mut self, line: &[u8], began: Timestamp) {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
-        if row.r#type != "gemini" || row.timestamp < began {
+        if row.timestamp < began {
+            return;
+        }
+        if ["user", "gemini"].contains(&row.r#type.as_str()) {
+            self.answered = row.is_last_word();
+        }
+        if row.r#type != "gemini" {
             return;
         }
         let model = row.model.unwrap_or_else(|| "unknown".to_owned());

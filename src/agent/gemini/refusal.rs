@@ -9,15 +9,25 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::MARKERS;
-use crate::agent::{Case, Exit, ProviderError, markers, said};
+use crate::agent::{Case, Exit, Kind, ProviderError, markers, said};
 use crate::pool::{Outcome, Verdict};
 
-/// How many lines behind the message of a text may tell more.
-const LINES_BEHIND: usize = 24;
+/// How many lines a message and the object behind its trace may have.
+const LONGEST_BLOCK: usize = 24;
 /// How many lines at the end of standard error may say why it did not start.
 const LAST_LINES: usize = 12;
 /// How the line of the error begins that ended a run. Others were only reported on the way.
-const ENDED: &str = "Error when talking to Gemini API";
+pub(super) const ENDED: &str = "Error when talking to Gemini API";
+/// How a message is shown to the user.
+const SHOWN: &str = "[API Error: ";
+/// How the lines begin that advise the user behind a message.
+const ADVICE: [&str; 5] = ["Please ", "Possible ", "Suggested retry after ", "To ", "You can "];
+/// What may stand behind the last error.
+const AFTERWORD: &str = "An unexpected critical error occurred:";
+/// What is the agent's own to say of a run that asked for nothing.
+const BEFORE_ANY_REQUEST: &str = "marker logged out";
+/// The one notice of another try that is an end.
+const WAITS: &str = "marker waits by itself";
 /// The class of errors after which the agent does not try again.
 const TERMINAL: &str = "TerminalQuotaError";
 
@@ -36,19 +46,20 @@ struct Said {
 }
 
 /// What an error is, by its message and, where it is known, the HTTP status.
-pub(super) fn error(message: &str, code: Option<i64>, now: &Zoned) -> Option<ProviderError> {
+pub(super) fn error(message: &str, code: Option<i64>, now: &Zoned) -> ProviderError {
     let lines = lines(message, code);
-    let mut error = markers::find(lines.iter(), &[&MARKERS], now)?;
-    if error.text.starts_with("code: ") {
+    let words = lines.first().cloned().unwrap_or_default();
+    match markers::find(lines.iter(), &[&MARKERS], now) {
         // The words tell a person more.
-        error.text.clone_from(&lines[0]);
+        Some(error) if error.text.starts_with("code: ") => ProviderError { text: words, ..error },
+        Some(error) => error,
+        None => ProviderError::new(Kind::None, words, "result"),
     }
-    Some(error)
 }
 
 /// A message as lines that markers know. The answer of the provider may stand in it as it came.
 fn lines(message: &str, code: Option<i64>) -> Vec<String> {
-    let message = message.strip_prefix("[API Error: ").unwrap_or(message);
+    let message = message.strip_prefix(SHOWN).unwrap_or(message);
     let answer = message.find(['{', '[']).and_then(|at| answer(&message[at..]));
     let answer = answer.unwrap_or_else(|| Said { message: message.to_owned(), ..Said::default() });
     let reasons = answer.details.iter().filter_map(|detail| detail["reason"].as_str());
@@ -65,17 +76,64 @@ fn answer(text: &str) -> Option<Said> {
     serde_json::from_value::<Answer>(value.clone()).ok().map(|answer| answer.error)
 }
 
-/// The lines of standard error that tell the error of a run, without the trace of the program.
-pub(super) fn rendered(stderr: &[u8]) -> Vec<String> {
+/// The lines of standard error that tell the error of a run, without the trace of the program. Without an error
+/// that ended the run only what is wrong before any request counts: the rest is of tools, or was got over.
+pub(super) fn rendered(stderr: &[u8], now: &Zoned) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
     let all: Vec<&str> = text.lines().collect();
-    let Some(at) = all.iter().rposition(|line| line.starts_with(ENDED)) else {
-        return said::last_lines(stderr, LAST_LINES);
+    if let Some(at) = all.iter().rposition(|line| line.starts_with(ENDED)) {
+        return told(all[at], block(&all[at + 1..]));
+    }
+    let mut lines = said::last_lines(stderr, LAST_LINES);
+    let waits = lines.last().cloned();
+    let is_own = |line: &String, error: &ProviderError| match error.rule.as_ref() {
+        WAITS => Some(line) == waits.as_ref(),
+        rule => error.kind == Kind::Startup || rule == BEFORE_ANY_REQUEST,
     };
-    let Some((class, message)) = split_class(all[at]) else { return Vec::new() };
+    lines.retain(|line| markers::read(line, &[&MARKERS], now).is_none_or(|error| is_own(line, &error)));
+    lines
+}
+
+/// The same of a text that may be anybody's: the error with its trace and nothing else behind it, the message
+/// as it is shown to the user, or one line.
+pub(super) fn quotable(text: &[u8]) -> Vec<String> {
+    let lines = said::lines(text);
+    let Some((first, behind)) = lines.split_first() else { return Vec::new() };
+    if let Some(message) = first.strip_prefix(SHOWN) {
+        let is_advice = |line: &String| ADVICE.iter().any(|begins| line.starts_with(begins));
+        return if behind.iter().all(is_advice) { self::lines(message, None) } else { Vec::new() };
+    }
+    let all: Vec<&str> = lines.iter().map(String::as_str).collect();
+    match all.iter().rposition(|line| line.starts_with(ENDED)) {
+        Some(at) => {
+            let block = block(&all[at + 1..]);
+            let is_last = all[at + 1 + block.len()..].iter().all(|line| line.starts_with(AFTERWORD));
+            let is_own = at == 0 || !block.is_empty();
+            if is_own && is_last { told(all[at], block) } else { Vec::new() }
+        }
+        None => said::sole_line(text).into_iter().collect(),
+    }
+}
+
+/// The lines that belong to the error of the line before: the rest of its message, its trace, and the object
+/// in which the trace ends.
+fn block<'a, 'b>(behind: &'a [&'b str]) -> &'a [&'b str] {
+    let is_trace = |line: &&str| line.starts_with("    at ");
+    let Some(trace) = behind.iter().take(LONGEST_BLOCK).position(is_trace) else { return &[] };
+    let end = trace + behind[trace..].iter().take_while(|line| is_trace(line)).count();
+    if !behind[end - 1].ends_with(" {") {
+        return &behind[..end];
+    }
+    let object = behind[end..].iter().take(LONGEST_BLOCK).position(|line| *line == "}");
+    &behind[..object.map_or(end, |closes| end + closes + 1)]
+}
+
+/// What an error's line and its block say.
+fn told(line: &str, block: &[&str]) -> Vec<String> {
+    let Some((class, message)) = split_class(line) else { return Vec::new() };
     let mut told = lines(message, None);
-    let behind = all[at + 1..].iter().filter(|line| !line.starts_with("    at ")).take(LINES_BEHIND);
-    told.extend(behind.map(|line| line.trim().to_owned()));
+    let more = block.iter().filter(|line| !line.starts_with("    at "));
+    told.extend(more.map(|line| line.trim().to_owned()));
     if class == TERMINAL {
         // It says 429 of one that is over soon and of one that is not.
         told.retain(|line| !line.starts_with("code: ") && !line.starts_with("status: "));
@@ -104,6 +162,12 @@ pub(super) fn complete(outcome: &mut Outcome, case: &Case<'_>) {
         }
         _ => {}
     }
+}
+
+/// Whether the exit status is one by which the agent tells what was no provider's refusal: its input, its
+/// settings, too many turns, a directory that is not trusted, an interruption.
+pub(super) fn is_own_status(exit: Exit) -> bool {
+    matches!(exit, Exit::Code(42 | 52 | 53 | 55 | 130))
 }
 
 /// The agent's own statuses, and those of HTTP as a status of the system: modulo 256. Sources: `ExitCodes`

@@ -47,7 +47,8 @@ fn it_prints_without_a_terminal_and_where_it_is_told_to() {
 fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
     let message = "You have exhausted your daily quota on this model.";
     let text = format!(
-        "Error when talking to Gemini API Full report available at: /x.json TerminalQuotaError: {message}\n"
+        "Error when talking to Gemini API Full report available at: /x.json TerminalQuotaError: {message}\n    \
+         at classifyGoogleError (file:///opt/chunk.js:1:16)\n"
     );
     let object = format!(
         "{{\n  \"session_id\": \"x\",\n  \"error\": {{\n    \"message\": \"{message}\",\n    \"code\": 429\n  }}\n}}\n"
@@ -55,7 +56,8 @@ fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
     let line =
         format!(r#"{{"type":"result","status":"error","error":{{"message":"[API Error: {message}]"}}}}"#);
     let seen = |captured: &Captured, code: i32| {
-        let evidence = Gemini.collect(None, captured, &now());
+        let plan = LaunchPlan { prints_json: true, ..LaunchPlan::default() };
+        let evidence = Gemini.collect(&plan, captured, &now());
         let now = now();
         Gemini.judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now }).verdict
     };
@@ -80,4 +82,29 @@ fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
     }
     assert_eq!(seen(&captured(&format!("{message}\n"), &[], ""), 1), Verdict::AgentFailed);
     assert_eq!(seen(&captured(&format!("{message}\n"), &[], ""), 0), Verdict::Succeeded);
+}
+
+#[test]
+fn an_answer_outweighs_what_stands_on_standard_error() {
+    let message = "You have exhausted your daily quota on this model.";
+    let sample = format!(
+        "{{\n  \"session_id\": \"x\",\n  \"error\": {{ \"message\": \"{message}\", \"code\": 429 }}\n}}\n"
+    );
+    let answer = "{\n  \"session_id\": \"x\",\n  \"response\": \"hi\",\n  \"stats\": {}\n}\n";
+    let judged = |prints_json: bool, out: &str, stderr: &str, code: i32| {
+        let captured = Captured { whole: Some(out.into()), stderr: stderr.into(), ..Captured::default() };
+        let plan = LaunchPlan { prints_json, ..LaunchPlan::default() };
+        let evidence = Gemini.collect(&plan, &captured, &now());
+        let now = now();
+        Gemini.judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now }).verdict
+    };
+    for (prints_json, out, stderr, code, verdict) in [
+        (false, &sample[..], "", 1, Verdict::AgentFailed),
+        (false, &sample, "", 0, Verdict::Succeeded),
+        (false, "hi", &sample, 1, Verdict::AgentFailed),
+        (true, answer, &sample, 1, Verdict::AgentFailed),
+        (true, "", &sample, 0, Verdict::Succeeded),
+    ] {
+        assert_eq!(judged(prints_json, out, stderr, code), verdict, "{out} {stderr} {code}");
+    }
 }

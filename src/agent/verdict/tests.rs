@@ -143,3 +143,22 @@ fn without_evidence_only_the_exit_speaks() {
         assert_eq!(outcome(exit, &[], &["I am done."]).rule, "exit");
     }
 }
+
+#[test]
+fn a_marker_of_the_user_knows_an_error_that_means_nothing_by_itself() {
+    let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
+    let raw: crate::agent::RawMarker =
+        toml::from_str("kind = 'billing'\npattern = 'The purse is empty'").unwrap();
+    let more = [raw.compile("mine", &BTreeMap::new()).unwrap()];
+    let error = |kind| ProviderError::new(kind, "The purse is empty.", "result");
+    for (exit, error, expected) in [
+        (1, error(Kind::None), Verdict::BillingRejected),
+        (0, error(Kind::None), Verdict::Succeeded),
+        (1, error(Kind::Auth), Verdict::AuthRejected),
+        (1, ProviderError { answered_since: true, ..error(Kind::None) }, Verdict::AgentFailed),
+    ] {
+        let evidence = Evidence { errors: vec![error], ..Evidence::default() };
+        let case = Case { exit: Exit::Code(exit), evidence: &evidence, more: &more, now: &now };
+        assert_eq!(judge(&case, || &[]).verdict, expected, "{exit}");
+    }
+}

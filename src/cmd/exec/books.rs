@@ -34,7 +34,7 @@ impl Errand<'_> {
     pub(super) fn settle(&self, journey: &Journey, ended: run::Ended, begun: Instant) -> Ended {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
-        let evidence = self.agent.collect(journey.plan.watch.as_ref(), &captured, &now);
+        let evidence = self.agent.collect(&journey.plan, &captured, &now);
         let more = self.desk.config.agents.markers(self.agent);
         let outcome = self.agent.judge(&Case { exit, evidence: &evidence, more, now: &now });
         let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));

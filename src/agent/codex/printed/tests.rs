@@ -71,3 +71,51 @@ fn the_header_of_standard_error_names_the_session() {
 fn the_last_words_lose_what_stands_before_each_error() {
     assert_eq!(last_words(b"user\nhi\nERROR: Quota exceeded.\ntokens used\n0\n"), ["Quota exceeded."]);
 }
+
+#[test]
+fn an_error_before_the_last_one_is_that_of_a_tool() {
+    let limit = "ERROR: You've hit your usage limit.\n";
+    for (behind, last) in [
+        ("ERROR: Input too odd.\n", vec!["Input too odd."]),
+        ("ERROR: Input too odd.\nERROR: Input too odd.\n", vec!["Input too odd."]),
+        ("ERROR: Input too odd.\ntokens used\n1,234\n", vec!["Input too odd."]),
+        ("codex\nI am done.\n", vec![]),
+        ("codex\nError: You've hit your usage limit.\n", vec![]),
+    ] {
+        let stderr = format!("OpenAI Codex v0.169.0\n--------\nexec\n{limit}{behind}");
+        assert_eq!(last_words(stderr.as_bytes()), last, "{stderr}");
+    }
+    let refused =
+        "error: unexpected argument '--x' found\n\nUsage: codex exec\n\nFor more information, try\n";
+    assert_eq!(last_words(refused.as_bytes()), ["error: unexpected argument '--x' found"]);
+}
+
+#[test]
+fn a_text_is_the_agents_where_it_is_an_account_or_one_line() {
+    for (text, said) in [
+        ("ERROR: x\n", vec!["x"]),
+        ("You've hit your usage limit.\n", vec!["You've hit your usage limit."]),
+        ("warning: w\nERROR: x\nERROR: x\ntokens used\n0\n", vec!["x"]),
+        ("OpenAI Codex v0.169.0\nuser\nhi\nERROR: x\n", vec!["x"]),
+        ("I grepped:\nERROR: x\n", vec![]),
+        ("Error: x\nis what it says\n", vec![]),
+    ] {
+        assert_eq!(quotable(text.as_bytes()), said, "{text}");
+    }
+}
+
+#[test]
+fn an_error_event_of_another_program_is_none_of_the_agents() {
+    let foreign = r#"{"level":"info","type":"error","message":"rate limit exceeded: x"}"#;
+    for (lines, is) in [
+        (vec![OPENING, ERROR], true),
+        (vec![FAILED], true),
+        (vec![ERROR], true),
+        (vec![ERROR, ERROR], true),
+        (vec![foreign], false),
+        (vec![ERROR, foreign], false),
+    ] {
+        let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
+        assert_eq!(are_events(&lines), is);
+    }
+}

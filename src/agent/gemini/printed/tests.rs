@@ -85,7 +85,7 @@ fn an_object_at_the_end_of_standard_error_tells_the_error() {
     let pretty = serde_json::to_string_pretty(&object).unwrap();
     for stderr in [pretty.clone(), format!("trace {{\n  status: 400\n}}\n{pretty}\n")] {
         let printed = read(ending(stderr.as_bytes()).into_iter(), &now());
-        assert_eq!(printed.error.unwrap().kind, Kind::Auth, "{stderr}");
+        assert_eq!(printed.of_object.unwrap().kind, Kind::Auth, "{stderr}");
     }
     assert!(ending(b"An unexpected critical error occurred").is_none());
 }
@@ -93,5 +93,5 @@ fn an_object_at_the_end_of_standard_error_tells_the_error() {
 #[test]
 fn other_json_tells_nothing() {
     let printed = read_all(&[line(json!({ "name": "x" })), line(json!([1])), b"text".to_vec()]);
-    assert!(!printed.known && printed.error.is_none());
+    assert!(!printed.known && printed.error.is_none() && printed.of_object.is_none());
 }

@@ -56,7 +56,7 @@ fn an_answer_counts_once_however_often_it_is_written() {
     let later = "2026-11-22T10:00:05Z";
     scene
         .append(MAIN, &[answer("a", later), json!({ "$set": { "lastUpdated": later } }), answer("a", later)]);
-    let evidence = read(&watch).unwrap();
+    let evidence = read(&watch).unwrap().evidence;
     assert_eq!(evidence.usage.models, BTreeMap::from([("gemini-3.8-flash".to_owned(), one())]));
     assert_eq!((evidence.usage.requests, evidence.work), (1, Work::Done));
     assert_eq!(
@@ -73,7 +73,7 @@ fn what_was_there_before_and_what_a_resumed_session_repeats_is_not_counted() {
     let repeated = json!({ "$set": { "messages": [answer("old", "2026-11-22T10:00:09Z")] } });
     let user = json!({ "id": "u", "timestamp": "2026-11-22T10:00:09Z", "type": "user", "content": [] });
     scene.append(MAIN, &[repeated, user, answer("older", "2026-11-22T09:00:00Z")]);
-    let evidence = read(&watch).unwrap();
+    let evidence = read(&watch).unwrap().evidence;
     assert_eq!((evidence.usage.requests, evidence.work), (0, Work::None));
 }
 
@@ -88,7 +88,7 @@ fn subagents_count_and_other_sessions_do_not() {
     );
     let watch = scene.watch(SESSION);
     scene.append(&format!("shop/chats/{SESSION}/sub.jsonl"), &[head_of("sub", later), answer("s", later)]);
-    assert_eq!(read(&watch).unwrap().usage.models["gemini-3.8-flash"], one());
+    assert_eq!(read(&watch).unwrap().evidence.usage.models["gemini-3.8-flash"], one());
     assert!(read(&scene.watch("ffffffff-1111-4000-8000-000000000001")).is_none());
 }
 

@@ -29,12 +29,12 @@ fn judged(exit: Exit, evidence: &Evidence) -> Outcome {
 }
 
 fn of_text(stderr: &str) -> Verdict {
-    let evidence = Evidence { said: rendered(stderr.as_bytes()), ..Evidence::default() };
+    let evidence = Evidence { said: rendered(stderr.as_bytes(), &now()), ..Evidence::default() };
     judged(Exit::Code(1), &evidence).verdict
 }
 
 fn of_message(message: &str, code: i64) -> Verdict {
-    let errors = error(message, Some(code), &now()).into_iter().collect();
+    let errors = vec![error(message, Some(code), &now())];
     let exit = Exit::Code(i32::try_from(code % 256).unwrap());
     judged(exit, &Evidence { errors, ..Evidence::default() }).verdict
 }
@@ -174,6 +174,7 @@ fn the_exit_status_tells_where_no_words_do() {
         (41, Verdict::AuthRejected),
         (42, Verdict::NotStarted),
         (52, Verdict::NotStarted),
+        (53, Verdict::AgentFailed),
         (55, Verdict::NotStarted),
         (130, Verdict::Interrupted),
         (144, Verdict::AgentFailed),
@@ -203,6 +204,66 @@ fn a_day_ends_at_midnight_pacific_time_also_when_clocks_change() {
 #[test]
 fn every_marker_has_a_kind_and_compiles() {
     assert!(MARKERS.len() > 20);
-    let known = error("You have exhausted your daily quota on this model.", None, &now()).unwrap();
+    let known = error("You have exhausted your daily quota on this model.", None, &now());
     assert_eq!((known.kind, known.rule.as_ref()), (Kind::UsageLimit, "marker quota of a day"));
+}
+
+/// A request that was refused and then answered.
+const GOT_OVER: &str = "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {\"error\":{\"code\":429}}\n    \
+     at throwErrorIfNotOK (file:///opt/chunk.js:1:16) {\n  status: 429\n}\n";
+
+#[test]
+fn a_refusal_that_was_got_over_is_no_refusal_of_what_fails_later() {
+    for behind in [
+        "",
+        "Error executing tool x: no\n",
+        "rm:\nPermission denied: /x\n",
+        "status: 429\n",
+        "API key not valid. Please pass\n",
+    ] {
+        assert_eq!(of_text(&format!("{GOT_OVER}{behind}")), Verdict::AgentFailed, "{behind}");
+    }
+    let at_last = text("Error", "Something odd.", 400);
+    assert_eq!(of_text(&format!("{GOT_OVER}{at_last}")), Verdict::AgentFailed);
+    assert_eq!(of_text(&format!("{at_last}{GOT_OVER}")), Verdict::AgentFailed);
+}
+
+#[test]
+fn an_exit_status_of_the_agents_own_is_no_providers_refusal() {
+    let now = now();
+    let said = rendered(text("TerminalQuotaError", "Something new.", 429).as_bytes(), &now);
+    let evidence = Evidence { said, ..Evidence::default() };
+    for (code, verdict) in [
+        (42, Verdict::NotStarted),
+        (53, Verdict::AgentFailed),
+        (55, Verdict::NotStarted),
+        (130, Verdict::Interrupted),
+    ] {
+        let case = Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now };
+        assert_eq!(crate::agent::Agent::judge(&super::super::Gemini, &case).verdict, verdict, "{code}");
+    }
+}
+
+#[test]
+fn a_text_is_the_agents_where_nothing_stands_around_its_error() {
+    let message = "You have exhausted your daily quota on this model.";
+    let traced = text("TerminalQuotaError", message, 429);
+    let bare = format!("{ENDED} Full report available at: /x.json TerminalQuotaError: {message}");
+    let shown = format!("[API Error: {message}]\nPlease wait and try again later.");
+    for (text, is) in [
+        (traced.clone(), true),
+        (bare.clone(), true),
+        (shown.clone(), true),
+        (message.to_owned(), true),
+        (format!("{traced}is what it printed\n"), false),
+        (format!("{bare}\nis a quote\n"), false),
+        (format!("I quote:\n{bare}\n"), false),
+        (format!("It says:\n{shown}\n"), false),
+        (format!("{shown}\nis shown\n"), false),
+        (format!("It says:\n{message}\n"), false),
+    ] {
+        let evidence = Evidence { said: quotable(text.as_bytes()), ..Evidence::default() };
+        let is_limit = matches!(judged(Exit::Code(1), &evidence).verdict, Verdict::UsageLimit { .. });
+        assert_eq!(is_limit, is, "{text}");
+    }
 }
