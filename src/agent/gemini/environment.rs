@@ -1,10 +1,11 @@
 //! What beside the chosen credential says who Gemini CLI asks: variables, `.env` files, its settings.
 //! Measured on 0.61.0.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::agent::{Grant, Job, LaunchPlan};
@@ -16,11 +17,15 @@ const HOME: &str = "GEMINI_CLI_HOME";
 /// What the settings call an API key.
 const BY_KEY: &str = "gemini-api-key";
 
+/// The variable of the address for Google logins, and the agent's own address.
+const ENDPOINT: &str = "CODE_ASSIST_ENDPOINT";
+const OWN_ENDPOINT: &str = "https://cloudcode-pa.googleapis.com";
+
 /// By these the agent takes another credential, another provider or another address. Not among them are
 /// `GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_CLOUD_PROJECT`: without one of the others they do not count,
 /// and the tools that the agent runs may need them.
 const COMPETING: [&str; 11] = [
-    "CODE_ASSIST_ENDPOINT",
+    ENDPOINT,
     "GEMINI_API_KEY",
     "GEMINI_API_KEY_AUTH_MECHANISM",
     "GEMINI_CLI_CUSTOM_HEADERS",
@@ -55,31 +60,47 @@ pub(super) fn own_dir(job: &Job<'_>) -> PathBuf {
 }
 
 /// The agent reads a `.env` file of the project or of the user by itself. A variable that is set, be it to
-/// nothing, is not taken from there.
+/// nothing, is not taken from there. The agent's reader of such files takes more than a strict one would (a byte
+/// order mark, any white space, any encoding), so none of them decides what is set; they only tell what to report.
 fn silence_env_file(job: &Job<'_>, plan: &mut LaunchPlan) {
-    let Some(file) = env_file(job.cwd, &own_dir(job), job.home) else { return };
-    let text = fs::read_to_string(file).unwrap_or_default();
-    for name in text.lines().filter_map(name_of) {
+    let files: Vec<_> =
+        env_files(job.cwd, &own_dir(job), job.home).filter_map(|file| fs::read(file).ok()).collect();
+    if files.is_empty() {
+        return;
+    }
+    for name in COMPETING {
         let carries_the_secret = name == KEY && matches!(job.grant, Grant::Secret(..));
         let is_set = plan.set.iter().any(|(known, _)| known == name);
-        if COMPETING.contains(&name) && !carries_the_secret && !is_set && !job.keeps(name) {
-            plan.set.push((name.to_owned(), OsStr::new("").into()));
+        if carries_the_secret || is_set || job.keeps(name) {
+            continue;
+        }
+        plan.set.push((name.to_owned(), neutral(name).into()));
+        if files.iter().any(|file| names(file, name)) {
             plan.switched_off.push(format!("`{name}`"));
         }
     }
 }
 
-/// The one that the agent reads: the nearest one upwards, else the user's.
-fn env_file(cwd: &Path, own_dir: &Path, home: &Path) -> Option<PathBuf> {
-    let upwards = cwd.ancestors().flat_map(|dir| [dir.join(".gemini/.env"), dir.join(".env")]);
-    upwards.chain([own_dir.join(".env"), home.join(".env")]).find(|file| file.is_file())
+/// What a variable is set to where it must say nothing.
+fn neutral(name: &str) -> &'static str {
+    // The agent takes any value for the address, also an empty one.
+    if name == ENDPOINT { OWN_ENDPOINT } else { "" }
 }
 
-/// The name that a line of a `.env` file sets: `export NAME=value`, `NAME: value`.
-fn name_of(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    line.split_once(['=', ':']).map(|(name, _)| name.trim())
+/// Every file that the agent may read: it takes the nearest one, unless the directory is not trusted.
+fn env_files(cwd: &Path, own_dir: &Path, home: &Path) -> impl Iterator<Item = PathBuf> {
+    let upwards = cwd.ancestors().flat_map(|dir| [dir.join(".gemini/.env"), dir.join(".env")]);
+    upwards.chain([own_dir.join(".env"), home.join(".gemini/.env"), home.join(".env")])
+}
+
+/// Whether the name stands in a file as a word.
+fn names(file: &[u8], name: &str) -> bool {
+    let is_of_name =
+        |byte: Option<&u8>| byte.is_some_and(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    memmem::find_iter(file, name).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| file.get(at));
+        !is_of_name(before) && !is_of_name(file.get(at + name.len()))
+    })
 }
 
 /// A way to log in that is chosen in the settings beats a key in the environment, and nothing on the

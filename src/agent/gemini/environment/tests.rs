@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use jiff::Timestamp;
 
@@ -79,10 +79,34 @@ fn an_env_file_cannot_bring_them_back() {
     scene.write("project/.env", text);
     scene.write("home/.gemini/.env", "GOOGLE_GENAI_USE_GCA=true");
     let plan = scene.plan();
-    assert_eq!(plan.switched_off, ["`GOOGLE_API_KEY`", "`GEMINI_CLI_CUSTOM_HEADERS`"]);
+    assert_eq!(
+        plan.switched_off,
+        ["`GEMINI_CLI_CUSTOM_HEADERS`", "`GOOGLE_API_KEY`", "`GOOGLE_GENAI_USE_GCA`"]
+    );
     assert_eq!(value(&plan, "GOOGLE_API_KEY"), Some(OsStr::new("")));
     assert_eq!(value(&plan, "GOOGLE_GEMINI_BASE_URL"), Some(OsStr::new("http://mine")));
-    assert_eq!((value(&plan, "GEMINI_API_KEY"), value(&plan, "GOOGLE_GENAI_USE_GCA")), (None, None));
+    assert_eq!(value(&plan, "GEMINI_API_KEY"), None);
+    assert_eq!(value(&plan, ENDPOINT), Some(OsStr::new(OWN_ENDPOINT)));
+}
+
+#[test]
+fn no_way_to_write_an_env_file_lets_a_variable_through() {
+    for text in [
+        &b"\xef\xbb\xbfGOOGLE_API_KEY=x"[..],
+        b"A=1\rGOOGLE_API_KEY=x\r",
+        b"NAME=M\xfcller\nGOOGLE_API_KEY=x\n",
+        b"export\tGOOGLE_API_KEY=x\n",
+    ] {
+        let scene = Scene::new();
+        scene.write("project/.env", "");
+        fs::write(scene.path("project/.env"), text).unwrap();
+        let plan = scene.plan();
+        assert_eq!(value(&plan, "GOOGLE_API_KEY"), Some(OsStr::new("")), "{text:?}");
+        assert_eq!(plan.switched_off, ["`GOOGLE_API_KEY`"], "{text:?}");
+    }
+    let scene = Scene::new();
+    scene.write("project/.env", "MY_GOOGLE_API_KEY=x\nGOOGLE_API_KEYS=y\n");
+    assert_eq!(scene.plan().switched_off, [] as [String; 0]);
 }
 
 #[test]
