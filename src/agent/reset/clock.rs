@@ -7,6 +7,8 @@ use super::first_match;
 
 /// A time that passed so short a time ago is not that of tomorrow: the agent wrote it before it ended.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
+/// A date without its year is that of the nearest year.
+const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(183 * 24);
 const CLOCKS: [&str; 5] = ["%I%p", "%I:%M%p", "%I:%M:%S%p", "%H:%M", "%H:%M:%S"];
 const DATES: [&str; 6] = ["%b %d", "%B %d", "%b %d %Y", "%B %d %Y", "%a", "%A"];
 const ORDINALS: [&str; 4] = ["st", "nd", "rd", "th"];
@@ -68,7 +70,7 @@ fn day_of(words: &[&str]) -> Option<Day> {
 fn earliest(day: Day, now: &Zoned) -> Option<Timestamp> {
     match day {
         Day::Any | Day::Week(_) => now.timestamp().checked_sub(GRACE).ok(),
-        Day::Year { .. } => Some(now.checked_sub(1.day()).ok()?.timestamp()),
+        Day::Year { .. } => Some(now.timestamp().checked_sub(HALF_A_YEAR).ok()?),
         Day::Exact(_) => Some(Timestamp::MIN),
     }
 }
