@@ -270,6 +270,11 @@ impl LaunchPlan {
     }
 }
 
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
 /// Which records belong to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Watch {

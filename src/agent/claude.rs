@@ -18,7 +18,7 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Grant, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
-    ProviderError, Resumed, SecretKind, Work, markers, said,
+    ProviderError, Resumed, SecretKind, Work, markers, quoted, said,
 };
 use crate::secret::Secret;
 
@@ -74,7 +74,7 @@ impl Agent for Claude {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        Some(format!("CLAUDE_CONFIG_DIR={} claude /login", home.display()))
+        Some(format!("CLAUDE_CONFIG_DIR={} claude /login", quoted(home)))
     }
 
     fn read(

@@ -17,7 +17,7 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Work, markers, records,
+    SecretKind, Work, markers, quoted, records,
 };
 use crate::secret::Secret;
 
@@ -58,7 +58,9 @@ impl Agent for Codex {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        Some(format!("CODEX_HOME={} codex login", home.display()))
+        // The agent does not make the directory.
+        let home = quoted(home);
+        Some(format!("mkdir -p {home} && CODEX_HOME={home} codex login"))
     }
 
     fn read(

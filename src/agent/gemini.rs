@@ -15,7 +15,7 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Work, markers, records, verdict,
+    SecretKind, Work, markers, quoted, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
@@ -58,7 +58,7 @@ impl Agent for Gemini {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        Some(format!("run `GEMINI_CLI_HOME='{}' gemini` and log in with that account", home.display()))
+        Some(format!("run `GEMINI_CLI_HOME={} gemini` and log in with that account", quoted(home)))
     }
 
     fn read(

@@ -74,7 +74,7 @@ const WITH_VALUE: [&str; 17] = [
 const OF_RESUME: [&str; 3] = ["--last", "--all", "--include-non-interactive"];
 
 /// Words in front of which a first word is no prompt, but a subcommand that is no conversation.
-const OTHER_SUBCOMMANDS: [&str; 24] = [
+const OTHER_SUBCOMMANDS: [&str; 25] = [
     "a",
     "agents",
     "app-server",
@@ -98,6 +98,7 @@ const OTHER_SUBCOMMANDS: [&str; 24] = [
     "queue",
     "remote-control",
     "sandbox",
+    "unarchive",
     "update",
 ];
 

@@ -142,3 +142,11 @@ fn a_conversation_goes_on_only_where_its_record_is() {
     assert!(visible(homes[0].path()));
     assert!(!visible(homes[1].path()));
 }
+
+#[test]
+fn a_login_is_made_in_a_directory_of_any_name() {
+    let hint = Codex.login_hint(Path::new("/home/me/it's two")).unwrap();
+    let dir = r"'/home/me/it'\''s two'";
+    assert_eq!(hint, format!("mkdir -p {dir} && CODEX_HOME={dir} codex login"));
+    assert_eq!(intent("unarchive x").form, Form::Other);
+}
