@@ -201,6 +201,83 @@ fn a_sentence_or_record_within_an_answer_is_none_whatever_the_exit_status() {
     }
 }
 
+/// What Codex prints, with `--json` and without, of a run whose tools and answer hold the text.
+fn of_codex(text: &str) -> [String; 3] {
+    let item = |kind: &str, more: &Value| {
+        let mut item = json!({ "id": "item_1", "type": kind });
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "type": "item.completed", "item": item })
+    };
+    let events = [
+        json!({ "type": "thread.started", "thread_id": "x" }),
+        json!({ "type": "turn.started" }),
+        item("command_execution", &json!({ "command": text, "aggregated_output": text, "exit_code": 1 })),
+        item("agent_message", &json!({ "text": text })),
+        json!({ "type": "turn.completed", "usage": { "input_tokens": 1 } }),
+    ];
+    let account = |end: &str| {
+        format!(
+            "OpenAI Codex v0.169.0\n--------\nmodel: x\n--------\nuser\n{text}\nexec\n/bin/bash -lc 'cat x'\n{text}\n\
+             codex\n{text}\n{end}"
+        )
+    };
+    [lines(&events), account("ERROR: Input too odd.\ntokens used\n1,234\n"), account("codex\nI am done.\n")]
+}
+
+/// What Gemini CLI prints of such a run, as an object, as lines, and as text with its traces.
+fn of_gemini(text: &str) -> [String; 3] {
+    let object = json!({ "session_id": "x", "response": text, "stats": {} });
+    let events = [
+        json!({ "type": "init", "session_id": "x", "model": "auto" }),
+        json!({ "type": "message", "role": "user", "content": text }),
+        json!({ "type": "tool_result", "status": "error", "output": text }),
+        json!({ "type": "message", "role": "assistant", "content": text, "delta": true }),
+        json!({ "type": "result", "status": "success", "stats": {} }),
+    ];
+    let trace = format!(
+        "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {{\"error\":{{\"code\":429}}}}\n    \
+         at throwErrorIfNotOK (file:///opt/chunk.js:1:16) {{\n  status: 429\n}}\n\
+         Error executing tool run_shell_command: {text}\nIt ended.\n"
+    );
+    [format!("{object:#}\n"), lines(&events), trace]
+}
+
+#[test]
+fn no_other_agents_output_about_limits_is_taken_for_one() {
+    for text in samples() {
+        for (agent, forms) in [("codex", of_codex(text)), ("gemini", of_gemini(text))] {
+            for (form, exit) in forms.iter().flat_map(|form| [(form, 0), (form, 1)]) {
+                for named in [Some(agent), None] {
+                    let (verdict, why) = detect(named, form, exit);
+                    assert!(
+                        matches!(verdict, Verdict::Succeeded | Verdict::AgentFailed),
+                        "{verdict:?} by {why}\nexit {exit} of {agent}:\n{form}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_text_of_another_agent_is_a_limit_whatever_the_exit_status() {
+    let mut known = Vec::new();
+    for text in LINES.lines().chain(TEXTS.trim_end().split("\n%%\n")) {
+        for (agent, exit) in [("codex", 0), ("codex", 1), ("gemini", 0), ("gemini", 1)] {
+            let (verdict, why) = detect(Some(agent), text, exit);
+            let is_innocent = match verdict {
+                Verdict::Succeeded | Verdict::AgentFailed => true,
+                Verdict::NotStarted | Verdict::Unreachable | Verdict::TimedOut => exit != 0,
+                _ => false,
+            };
+            if !is_innocent {
+                known.push(format!("{verdict:?} by {why}, exit {exit} of {agent}: {text}"));
+            }
+        }
+    }
+    assert!(known.is_empty(), "{known:#?}");
+}
+
 /// Words of which the sentences are made, and others.
 fn word() -> impl Strategy<Value = String> {
     let known = EXACT.split_whitespace().chain(LINES.split_whitespace()).map(str::to_owned);

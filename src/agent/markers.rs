@@ -62,6 +62,11 @@ pub(crate) struct RawMarker {
 }
 
 impl RawMarker {
+    /// Its name, or its number in its list.
+    pub(crate) fn label(&self, number: usize) -> String {
+        self.name.as_ref().map_or_else(|| format!("marker {number}"), |name| format!("marker `{name}`"))
+    }
+
     /// A marker that works, or why its patterns do not.
     pub(crate) fn compile(
         self,
@@ -73,10 +78,15 @@ impl RawMarker {
             Some((_, Some(duration))) => Resets::After(duration),
             Some((pattern, None)) => Resets::At(regex(pattern)?),
         };
+        let pattern =
+            Regex::new(&format!("^(?:{})", self.pattern)).map_err(|why| no_pattern(&self.pattern, &why))?;
+        if self.kind != Kind::None && pattern.is_match("") {
+            return Err(format!("`{}` fits every line", self.pattern));
+        }
         Ok(Marker {
             name: self.name.unwrap_or_else(|| fallback_name.to_owned()),
             kind: self.kind,
-            pattern: regex(&format!("^(?:{})", self.pattern))?,
+            pattern,
             window: self.window,
             model: self.model,
             resets,
@@ -86,7 +96,11 @@ impl RawMarker {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|why| format!("`{pattern}` is not a pattern: {why}"))
+    Regex::new(pattern).map_err(|why| no_pattern(pattern, &why))
+}
+
+fn no_pattern(pattern: &str, why: &regex_lite::Error) -> String {
+    format!("`{pattern}` is not a pattern: {why}")
 }
 
 fn duration(text: &str) -> Option<SignedDuration> {
@@ -100,15 +114,26 @@ fn duration(text: &str) -> Option<SignedDuration> {
 struct File {
     #[serde(default)]
     windows: BTreeMap<String, String>,
+    /// Parts that several patterns have, by the name that stands for them in braces.
+    #[serde(default)]
+    pieces: BTreeMap<String, String>,
     markers: Vec<RawMarker>,
 }
 
 /// The markers that an agent comes with.
 pub(super) fn built_in(file: &'static str) -> Vec<Marker> {
     let file: File = toml::from_str(file).expect("a test reads every file of markers");
-    let compile = |marker: RawMarker| marker.compile("marker", &file.windows);
+    let compile = |marker: RawMarker| {
+        let pattern = whole(&marker.pattern, &file.pieces);
+        RawMarker { pattern, ..marker }.compile("marker", &file.windows)
+    };
     let markers = file.markers.into_iter().map(compile);
     markers.collect::<Result<_, _>>().expect("a test compiles every marker")
+}
+
+/// A pattern with its pieces in place, of which each may have others whose names come later.
+fn whole(pattern: &str, pieces: &BTreeMap<String, String>) -> String {
+    pieces.iter().fold(pattern.to_owned(), |text, (name, piece)| text.replace(&format!("{{{name}}}"), piece))
 }
 
 /// The first line that a marker knows to be an error, and what it says.

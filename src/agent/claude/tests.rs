@@ -85,3 +85,17 @@ fn where_no_json_was_asked_for_an_answer_is_no_record() {
         assert_eq!(collect_as(false, &printed, None).errors, []);
     }
 }
+
+#[test]
+fn standard_error_tells_only_what_is_wrong_with_the_arguments() {
+    for (stderr, said) in [
+        ("Error: Session ID 11111111-2222-4333-8444-555555555555 is already in use.\n", 1),
+        ("API Error: 429 {\"type\":\"error\"}\n", 0),
+        ("Invalid API key\n", 0),
+    ] {
+        let captured = Captured { stderr: stderr.into(), ..Captured::default() };
+        let now = "2026-11-22T10:00:03[UTC]".parse().unwrap();
+        let evidence = Claude.collect(&LaunchPlan::default(), &captured, &now);
+        assert_eq!(evidence.said.len(), said, "{stderr}");
+    }
+}

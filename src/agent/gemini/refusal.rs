@@ -111,8 +111,16 @@ pub(super) fn quotable(text: &[u8]) -> Vec<String> {
             let is_own = at == 0 || !block.is_empty();
             if is_own && is_last { told(all[at], block) } else { Vec::new() }
         }
-        None => said::sole_line(text).into_iter().collect(),
+        None => said::sole_line(text).filter(|line| !is_of_block(line)).into_iter().collect(),
     }
+}
+
+/// Whether a line tells only within the block of an error: any program has it.
+fn is_of_block(line: &str) -> bool {
+    let line = line.trim_start();
+    ["code: ", "status: ", "reason: ", "Permission denied: ", TERMINAL]
+        .iter()
+        .any(|begins| line.starts_with(begins))
 }
 
 /// The lines that belong to the error of the line before: the rest of its message, its trace, and the object

@@ -80,7 +80,8 @@ fn an_object_tells_an_answer_with_its_sums() {
 
 #[test]
 fn an_object_at_the_end_of_standard_error_tells_the_error() {
-    let error = json!({ "type": "Error", "message": "API key not valid. Please", "code": 400 });
+    let error =
+        json!({ "type": "Error", "message": "API key not valid. Please pass a valid API key.", "code": 400 });
     let object = json!({ "session_id": "x", "error": error });
     let pretty = serde_json::to_string_pretty(&object).unwrap();
     for stderr in [pretty.clone(), format!("trace {{\n  status: 400\n}}\n{pretty}\n")] {

@@ -114,3 +114,19 @@ fn saved_rows_are_read_as_they_are() {
     let text = format!("{}\nno json\n{}\n", head_of(SESSION, BEGAN), answer("a", BEGAN));
     assert_eq!(examine(text.as_bytes()).usage.requests, 1);
 }
+
+#[test]
+fn a_conversation_is_answered_where_nothing_was_asked_after_the_answer() {
+    let row = |of: &str, content: Value, tools: Value| json!({ "id": of, "timestamp": "2026-11-22T10:00:05Z", "type": of, "content": content, "toolCalls": tools });
+    for (rows, answered) in [
+        (vec![row("user", json!("hi"), json!([])), row("gemini", json!("Hello"), json!([]))], true),
+        (vec![row("gemini", json!("Hello"), json!([])), row("user", json!("more"), json!([]))], false),
+        (vec![row("gemini", json!("I look"), json!([{ "name": "ls" }]))], false),
+        (vec![row("gemini", json!(""), Value::Null)], false),
+    ] {
+        let scene = Scene::new();
+        let watch = scene.watch(SESSION);
+        scene.append(MAIN, &rows);
+        assert_eq!(read(&watch).unwrap().answered, answered, "{rows:?}");
+    }
+}

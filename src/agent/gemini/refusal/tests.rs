@@ -219,7 +219,7 @@ fn a_refusal_that_was_got_over_is_no_refusal_of_what_fails_later() {
         "Error executing tool x: no\n",
         "rm:\nPermission denied: /x\n",
         "status: 429\n",
-        "API key not valid. Please pass\n",
+        "API key not valid. Please pass a valid API key.\n",
     ] {
         assert_eq!(of_text(&format!("{GOT_OVER}{behind}")), Verdict::AgentFailed, "{behind}");
     }
@@ -265,5 +265,23 @@ fn a_text_is_the_agents_where_nothing_stands_around_its_error() {
         let evidence = Evidence { said: quotable(text.as_bytes()), ..Evidence::default() };
         let is_limit = matches!(judged(Exit::Code(1), &evidence).verdict, Verdict::UsageLimit { .. });
         assert_eq!(is_limit, is, "{text}");
+    }
+}
+
+#[test]
+fn a_message_is_known_as_it_is_shown() {
+    for (shown, known) in [
+        ("[API Error: Resource has been exhausted (e.g. check quota).]", throttled(None)),
+        ("[API Error: You have exhausted your capacity on this model.]", limit("quota", true, None)),
+        (
+            "[API Error: You have exhausted your daily quota on this model.]",
+            limit("day", true, Some("2026-11-23T08:00:00Z")),
+        ),
+        ("status: 429", Verdict::AgentFailed),
+        ("Permission denied: /etc/shadow", Verdict::AgentFailed),
+        ("reason: 'QUOTA_EXHAUSTED' is in the switch", Verdict::AgentFailed),
+    ] {
+        let evidence = Evidence { said: quotable(shown.as_bytes()), ..Evidence::default() };
+        assert_eq!(judged(Exit::Code(1), &evidence).verdict, known, "{shown}");
     }
 }
