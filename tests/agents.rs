@@ -111,8 +111,28 @@ fn a_mistake_in_an_agent_is_refused_with_its_line() {
         ),
         (
             "[agents.x]\ncredential_env = \"A\"\nmarkers = [{ kind = \"auth\", pattern = \"(\" }]\n",
-            "is not a pattern",
+            "marker 1: `(` is not a pattern",
         ),
+        (
+            "[agents.x]\ncredential_env = \"A\"\nmarkers = [{ kind = \"none\", pattern = \"\" }, { name = \"all\", kind = \"auth\", pattern = \".*\" }]\n",
+            "marker `all`: `.*` fits every line",
+        ),
+        ("[agents.x]\ncredential_env = \"A\"\nprogram = \"bin/x\"\n", "`bin/x` is a path"),
+        (
+            "[agents.x]\ncredential_env = \"A\"\nprogram = \"codex\"\n",
+            "`codex` is the program of `codex` as well",
+        ),
+        (
+            "[agents.x]\ncredential_env = \"A\"\n[agents.y]\ncredential_env = \"A\"\nprogram = \"x\"\n",
+            "`x` is the program of `x` as well",
+        ),
+        ("[agents.x]\ncredential_env = \"PATH\"\n", "`PATH` is no variable of an agent's credential"),
+        (
+            "[agents.x]\ncredential_env = \"A\"\nremove_env = [\"HOME\"]\n",
+            "`agents.x.remove_env`: `HOME` is no variable",
+        ),
+        ("[agents.x]\ncredential_env = \"KAGE_RUN\"\n", "`KAGE_RUN` is no variable"),
+        ("[agents.x]\ncredential_env = \"A\"\nremove_env = [\"A B\"]\n", "`A B` cannot be a variable"),
         ("[failover]\nattempts = -1\n", "`failover.attempts`"),
         ("[failover]\nthrottle_wait = \"soon\"\n", "is not a duration"),
         ("[failover]\nprompt = \"\"\n", "not an empty one"),
