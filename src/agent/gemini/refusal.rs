@@ -111,8 +111,22 @@ pub(super) fn quotable(text: &[u8]) -> Vec<String> {
             let is_own = at == 0 || !block.is_empty();
             if is_own && is_last { told(all[at], block) } else { Vec::new() }
         }
-        None => said::sole_line(text).filter(|line| !is_of_block(line)).into_iter().collect(),
+        None => cut_while_retrying(&all)
+            .or_else(|| said::sole_line(text).filter(|line| !is_of_block(line)))
+            .into_iter()
+            .collect(),
     }
+}
+
+/// The status that the agent was trying again for when something ended it: behind the attempt there is its
+/// trace and nothing else. Of a run under kage it is known whether something ended it; of a saved text, not.
+fn cut_while_retrying(all: &[&str]) -> Option<String> {
+    let at = all.iter().rposition(|line| line.starts_with("Attempt "))?;
+    let (_, status) = all[at].split_once(" failed with status ")?;
+    let number: String = status.chars().take_while(char::is_ascii_digit).collect();
+    let is_trace = |line: &&str| line.starts_with("  ") || *line == "}";
+    let is_last = all.len() > at + 1 && all[at + 1..].iter().all(is_trace);
+    (is_last && !number.is_empty()).then(|| format!("status: {number}"))
 }
 
 /// Whether a line tells only within the block of an error: any program has it.

@@ -285,3 +285,16 @@ fn a_message_is_known_as_it_is_shown() {
         assert_eq!(judged(Exit::Code(1), &evidence).verdict, known, "{shown}");
     }
 }
+
+#[test]
+fn a_saved_text_that_ends_in_a_try_is_of_a_run_that_was_cut() {
+    let trace = "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {\"error\":{}}\n    \
+                     at throwErrorIfNotOK (file:///opt/chunk.js:1:24)\n    \
+                     at async main (file:///opt/gemini.js:2:5) {\n  status: 429\n";
+    let cut = format!("Ripgrep is not available. Falling back to GrepTool.\n{trace}}}\n{trace}");
+    assert_eq!(quotable(cut.as_bytes()), ["status: 429"]);
+    // What comes behind it has been got over.
+    let went_on = format!("{cut}}}\nReached max session turns for this session.\n");
+    assert_eq!(quotable(went_on.as_bytes()), [] as [&str; 0]);
+    assert_ne!(quotable(b"Attempt 1 failed with status 429, says the log.\n"), ["status: 429"]);
+}
