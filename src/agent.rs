@@ -2,6 +2,7 @@
 //!
 //! Called by the config (names) and `exec`. One module an agent; it knows the pool's types, nothing else.
 
+mod appended;
 mod claude;
 mod codex;
 mod custom;

@@ -20,6 +20,10 @@ use crate::paths::{Paths, config_is_named};
 use crate::pool::{Moment, Name, Request};
 use crate::store::Store;
 
+/// kage's own secret, which neither an agent nor a command of the user's needs. It goes without a word, unlike
+/// an agent's variables.
+const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+
 /// Does what was typed; the answer is the exit status.
 pub(crate) fn run(cli: Cli) -> Result<i32> {
     match cli.verb {

@@ -9,13 +9,10 @@ use std::process::{Child, Command, Stdio};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Desk;
+use super::{Desk, PASSPHRASE};
 use crate::error;
 use crate::pool::{Change, Name, NotReady, Outcome};
 use crate::report::SCHEMA;
-
-/// kage's own secret, which the command does not need.
-const PASSPHRASE: &str = "KAGE_PASSPHRASE";
 
 /// The command, and the ones that were started.
 pub(super) struct Events<'a> {

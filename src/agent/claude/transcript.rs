@@ -2,8 +2,7 @@
 //! its subagents below `<session>/subagents/`. Undocumented; unknown rows are skipped.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::refusal::{RateLimitInfo, Said, lenient, refusal};
-use crate::agent::{Evidence, ProviderError, Watch, Work};
+use crate::agent::{Evidence, ProviderError, Watch, Work, appended};
 use crate::pool::{TokenCount, Usage};
 
 /// Notes how long the session's files are, before the attempt begins.
@@ -165,18 +164,7 @@ impl Rows {
     }
 
     fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
-        let Ok(mut file) = File::open(path) else { return };
-        // A shorter file is another one than before.
-        let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
-        if file.seek(SeekFrom::Start(from)).is_err() {
-            return;
-        }
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            self.take(&line, is_main, began);
-            line.clear();
-        }
+        appended::each_line(path, from, |line| self.take(line, is_main, began));
     }
 
     fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {

@@ -2,8 +2,6 @@
 //! class and the state of the account's windows stand here, and on no other output of the agent.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,7 +11,7 @@ use serde_json::Value;
 
 use super::refusal::refusal;
 use super::sessions;
-use crate::agent::{Evidence, ProviderError, Watch, Work};
+use crate::agent::{Evidence, ProviderError, Watch, Work, appended};
 use crate::pool::{Reading, TokenCount, Usage};
 
 /// Reads what an attempt appended; `None` where there is no record of it.
@@ -91,18 +89,7 @@ impl<'a> Rows<'a> {
     }
 
     fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
-        let Ok(mut file) = File::open(path) else { return };
-        // A shorter file is another one than before.
-        let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
-        if file.seek(SeekFrom::Start(from)).is_err() {
-            return;
-        }
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            self.take(&line, is_main, began);
-            line.clear();
-        }
+        appended::each_line(path, from, |line| self.take(line, is_main, began));
     }
 
     fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::{Evidence, Watch, Work};
+use crate::agent::{Evidence, Watch, Work, appended};
 use crate::pool::{TokenCount, Usage};
 
 /// How many letters of its id are in the name of a session's file.
@@ -164,18 +164,7 @@ struct Rows {
 
 impl Rows {
     fn read(&mut self, path: &Path, from: u64, began: Timestamp) {
-        let Ok(mut file) = File::open(path) else { return };
-        // A shorter file is another one than before.
-        let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
-        if file.seek(SeekFrom::Start(from)).is_err() {
-            return;
-        }
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            self.take(&line, began);
-            line.clear();
-        }
+        appended::each_line(path, from, |line| self.take(line, began));
     }
 
     fn take(&mut self, line: &[u8], began: Timestamp) {

@@ -14,14 +14,12 @@ use super::books::Ended;
 use super::journey::Journey;
 use super::{DEPTH, Errand};
 use crate::agent::{Grant, Job, LaunchPlan, Opening};
+use crate::cmd::PASSPHRASE;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::{self, Durability};
 use crate::pool::{Lease, LeaseId, Name, Source, Subscription};
 use crate::run::{self, Handover, Input, Relay, Streams};
-
-/// kage's own secret, which no agent needs. It goes without a word, unlike the agent's variables.
-const PASSPHRASE: &str = "KAGE_PASSPHRASE";
 
 impl Errand<'_> {
     /// The secret, unless the subscription has a login of the agent's own. Without it the lease is given

@@ -1,3 +1,5 @@
+use std::fs::File;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,0 +1,21 @@
+//! What an attempt appended to a file of records, line by line.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::Path;
+
+/// Gives each line behind `from`, a length in bytes. A file that cannot be read has none.
+pub(super) fn each_line(path: &Path, from: u64, mut take: impl FnMut(&[u8])) {
+    let Ok(mut file) = File::open(path) else { return };
+    // A shorter file is another one than before.
+    let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
+    if file.seek(SeekFrom::Start(from)).is_err() {
+        return;
+    }
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        take(&line);
+        line.clear();
+    }
+}
