@@ -2,6 +2,23 @@
 
 use std::fs;
 
+/// The process group of a process (0 for kage itself), if it exists. A group that began outside of this
+/// process-id namespace, as around the first process of a container, is 0.
+#[allow(unsafe_code)]
+pub(crate) fn group_of(pid: i32) -> Option<i32> {
+    // SAFETY: it takes and gives a number.
+    let group = unsafe { libc::getpgid(pid) };
+    (group >= 0).then_some(group)
+}
+
+/// The session of a process (0 for kage itself), if it exists; 0 as with the group.
+#[allow(unsafe_code)]
+pub(crate) fn session_of(pid: i32) -> Option<i32> {
+    // SAFETY: it takes and gives a number.
+    let session = unsafe { libc::getsid(pid) };
+    (session >= 0).then_some(session)
+}
+
 /// A process at the moment of asking.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stat {

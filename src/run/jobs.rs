@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
-use rustix::process::{Pid, getpgid, getpgrp, getpid, getppid, getsid};
+use rustix::process::{Pid, getpid, getppid};
 
-use crate::process::Stat;
+use crate::process::{Stat, group_of, session_of};
 
 /// Whether there is a terminal, and with it perhaps a keyboard to stop an agent from.
 pub(super) fn has_terminal() -> bool {
@@ -15,14 +15,14 @@ pub(super) fn has_terminal() -> bool {
 /// the same session. Otherwise kage leads the session, as in a container or a tmux pane, or its group is
 /// orphaned, and the system itself stops nobody there for a ^Z.
 pub(super) fn has_shell() -> bool {
-    let (group, Ok(session)) = (getpgrp(), getsid(None)) else { return false };
-    if session == getpid() {
+    let (Some(group), Some(session)) = (group_of(0), session_of(0)) else { return false };
+    if session == number(getpid()) {
         return false;
     }
     let mut ancestor = getppid();
     while let Some(pid) = ancestor {
-        if getpgid(Some(pid)) != Ok(group) {
-            return getsid(Some(pid)) == Ok(session);
+        if group_of(number(pid)) != Some(group) {
+            return session_of(number(pid)) == Some(session);
         }
         // A program that started kage in its own group: a script, `time`, `make`.
         ancestor = parent(pid);
@@ -40,5 +40,9 @@ fn parent(pid: Pid) -> Option<Pid> {
 }
 
 fn stat(pid: Pid) -> Option<Stat> {
-    Stat::of(pid.as_raw_nonzero().get().unsigned_abs())
+    Stat::of(number(pid).unsigned_abs())
+}
+
+fn number(pid: Pid) -> i32 {
+    pid.as_raw_nonzero().get()
 }

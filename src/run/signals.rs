@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook::consts::signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ,
 };
@@ -17,6 +17,7 @@ use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
 use signal_hook::low_level;
 
 use super::{jobs, time_left};
+use crate::process::group_of;
 
 /// What kage would die or stop of while its agent runs.
 const WATCHED: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2];
@@ -31,24 +32,29 @@ static KEPT: Mutex<Option<Signals>> = Mutex::new(None);
 /// A signal and who sent it.
 pub(super) struct Caught {
     pub(super) signal: Signal,
-    /// `None` for the kernel: the terminal.
-    sender: Option<Pid>,
+    /// `None` for the kernel: the terminal. A process outside of this process-id namespace, such as the one
+    /// that ends a container, is 0.
+    sender: Option<i32>,
 }
 
 impl Caught {
     pub(super) fn is_for_the_agent(&self, agent: Pid) -> bool {
         let Some(sender) = self.sender else { return false };
+        if sender == 0 {
+            return true;
+        }
+        let agent = agent.as_raw_nonzero().get();
         if sender == agent {
             return false;
         }
-        let Ok(senders_group) = getpgid(Some(sender)) else { return true };
-        let own_group = getpgrp();
+        let Some(senders_group) = group_of(sender) else { return true };
+        let own_group = group_of(0);
         // An agent that leads a group of its own signals its own processes.
-        let agents_group = getpgid(Some(agent)).ok().filter(|&group| group != own_group);
+        let agents_group = group_of(agent).filter(|&group| Some(group) != own_group);
         // A group that kage leads holds only kage, the agent and what it started. In another's group the
         // sender may be the harness that started kage.
-        let leads = own_group == getpid();
-        Some(senders_group) != agents_group && !(leads && senders_group == own_group)
+        let leads = own_group == Some(getpid().as_raw_nonzero().get());
+        Some(senders_group) != agents_group && !(leads && Some(senders_group) == own_group)
     }
 }
 
@@ -134,7 +140,7 @@ fn has_signals(pipe: &mut UnixStream) -> io::Result<bool> {
 fn caught(origin: &Origin, interrupted: &mut bool) -> Option<Caught> {
     let signal = Signal::from_named_raw(origin.signal).filter(|&signal| signal != Signal::CHILD)?;
     *interrupted |= FATAL.contains(&origin.signal);
-    let sender = origin.process.and_then(|process| Pid::from_raw(process.pid));
+    let sender = origin.process.map(|process| process.pid);
     Some(Caught { signal, sender })
 }
 
