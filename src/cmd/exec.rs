@@ -4,6 +4,7 @@
 mod attempt;
 mod books;
 mod journey;
+mod pane;
 mod step;
 mod wait;
 
