@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, Zoned};
 
-use crate::pool::{Delivery, Outcome};
+use crate::pool::{Delivery, Outcome, Visit};
 use crate::secret::Secret;
 
 pub(crate) use custom::Definition;
@@ -72,6 +72,12 @@ pub(crate) trait Agent: Sync {
     /// How to start it, or another program that may start it.
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan;
 
+    /// A command line for going on with a conversation, with the user's own options; `None` where the agent has
+    /// no such thing.
+    fn resuming(&self, _args: &[OsString], _session: &str, _prompt: &str) -> Option<Vec<OsString>> {
+        None
+    }
+
     /// Whether a conversation of an earlier attempt can be gone on with in this job: its record must be where
     /// the agent will look.
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool;
@@ -94,6 +100,16 @@ pub(crate) trait Agent: Sync {
 
     /// The texts by which it says that it was refused.
     fn markers(&self) -> &'static [Marker];
+
+    /// What one of the hooks tells that kage had put into its settings; `None` where it is nothing to kage.
+    fn hear(&self, _told: &[u8]) -> Option<Heard> {
+        None
+    }
+
+    /// What the conversation stands at since a moment, from the end of its record, while the agent runs.
+    fn stands_at(&self, _record: &Path, _since: Timestamp, _now: &Zoned) -> Evidence {
+        Evidence::default()
+    }
 
     /// What the evidence means. Pure.
     fn judge(&self, case: &Case<'_>) -> Outcome {
@@ -219,7 +235,32 @@ pub(crate) struct Job<'a> {
     pub environment: &'a [(OsString, OsString)],
     /// Where a merged settings file goes, should one be needed.
     pub settings_file: &'a Path,
+    /// What the agent is to call while it runs, where somebody listens.
+    pub hook: Option<Hook<'a>>,
     pub began: Timestamp,
+}
+
+/// The command by which a running agent tells kage what happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hook<'a> {
+    /// For a shell.
+    pub command: &'a str,
+    /// Where settings go that hold nothing but the hooks. They are the same for all runs, and stay: the agent
+    /// names the file in what it says at its end.
+    pub file: &'a Path,
+}
+
+/// What a running agent tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is in this conversation now.
+    Began { session: String },
+    /// The user goes on with the conversation.
+    Prompted { session: String },
+    /// A turn ended with an error, which the record of the conversation tells.
+    Failed { session: String, record: PathBuf },
+    /// It has left this conversation.
+    Ended { session: String },
 }
 
 impl Job<'_> {
@@ -237,13 +278,13 @@ impl Job<'_> {
 }
 
 /// How to start the agent.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LaunchPlan {
     pub args: Vec<OsString>,
     /// Variables that were set and must not reach the child.
     pub remove: Vec<String>,
     pub set: Vec<(String, OsString)>,
-    /// A file to write before the start and remove after the end.
+    /// A file that must be there at the start.
     pub settings: Option<(PathBuf, String)>,
     /// Where the records of the attempt will be, where that is known.
     pub watch: Option<Watch>,
@@ -271,6 +312,17 @@ impl LaunchPlan {
     }
 }
 
+impl LaunchPlan {
+    /// The same with what the agent's hooks have told since.
+    pub(crate) fn after(&self, visits: &[Visit]) -> Self {
+        let mut plan = self.clone();
+        if let Some(watch) = &mut plan.watch {
+            watch.visits = visits.to_vec();
+        }
+        plan
+    }
+}
+
 /// A path as one word of a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
@@ -288,4 +340,6 @@ pub(crate) struct Watch {
     pub began: Timestamp,
     /// How long each file of the session was before: nothing before that is read again.
     pub lengths: BTreeMap<PathBuf, u64>,
+    /// The conversations that the agent was in, as its hooks told; none where they told nothing.
+    pub visits: Vec<Visit>,
 }

@@ -32,6 +32,14 @@ pub(crate) enum Verb {
     Subscription(Subscription),
     /// Show the main job with invented accounts, in a throwaway home
     Demo,
+    /// Take in what a running agent tells; called by the agent
+    ///
+    /// `kage exec` puts this command into the settings of a claude session at the terminal, as a hook for
+    /// SessionStart, UserPromptSubmit, StopFailure and SessionEnd, beside your own hooks. It reads what the agent tells
+    /// on standard input, notes in the state which conversation runs and whether its subscription was refused, so
+    /// that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and never
+    /// fails: problems are in hook.log in the state directory.
+    Hook,
     /// The agent that `kage demo` runs
     #[command(hide = true)]
     StandInAgent {

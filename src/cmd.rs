@@ -4,6 +4,7 @@ mod demo;
 mod detect;
 mod events;
 mod exec;
+mod hook;
 mod status;
 mod subscription;
 mod why;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Detect(detect) => detect::run(&detect),
         Verb::Status(form) => status::run(&form).map(|()| 0),
         Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
+        Verb::Hook => Ok(hook::run()),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),
     }

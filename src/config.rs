@@ -47,6 +47,21 @@ pub(crate) struct Failover {
     pub prompt: String,
     /// How long a throttled or overloaded provider is left alone before the next attempt.
     pub throttle_wait: SignedDuration,
+    /// How a session at the terminal goes on.
+    pub interactive: Interactive,
+}
+
+/// How a session at the terminal goes on after a usage limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Interactive {
+    /// On the next subscription, after a moment in which the user can say otherwise.
+    #[default]
+    Auto,
+    /// When the user has left it and says so.
+    Ask,
+    /// By a command that kage names.
+    Off,
 }
 
 impl Default for Failover {
@@ -55,6 +70,7 @@ impl Default for Failover {
             attempts: 3,
             prompt: "Continue where you left off.".into(),
             throttle_wait: SignedDuration::from_secs(20),
+            interactive: Interactive::default(),
         }
     }
 }
@@ -77,6 +93,7 @@ struct RawFailover {
     prompt: Option<String>,
     #[serde(deserialize_with = "fields::duration")]
     throttle_wait: Option<SignedDuration>,
+    interactive: Option<Interactive>,
 }
 
 #[derive(Deserialize, Default)]
@@ -196,6 +213,7 @@ impl Config {
             attempts: raw.failover.attempts.unwrap_or(usual.attempts),
             prompt: raw.failover.prompt.unwrap_or(usual.prompt),
             throttle_wait: raw.failover.throttle_wait.unwrap_or(usual.throttle_wait),
+            interactive: raw.failover.interactive.unwrap_or_default(),
         };
         Ok(Self { pool, namespaces, agents, failover, event_command: raw.events.command })
     }

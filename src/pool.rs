@@ -2,6 +2,7 @@
 //!
 //! Called by everything; knows no files, no clock and no agent. Time is always an argument.
 
+mod lease;
 mod moment;
 mod name;
 mod outcome;
@@ -17,13 +18,14 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use lease::{Lease, LeaseId, Refused, Visit};
 pub(crate) use moment::Moment;
 pub(crate) use name::{Level, Name};
 pub(crate) use outcome::{Outcome, Reading, Scope, TokenCount, Usage, Verdict, Window};
 pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;
-pub(crate) use state::{Change, Lease, LeaseId, Limit, LimitKind, State, Status, SubscriptionState};
+pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState};
 
 /// The agent a subscription belongs to when none is named.
 pub(crate) const DEFAULT_AGENT: &str = "claude";

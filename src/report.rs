@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
-pub(crate) use sentences::{because, changed, dry_run, no_other, not_ready, refused};
+pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
 pub(crate) use status::{details, details_json, list, overview, pool_json};
 pub(crate) use table::plain_table;
 pub(crate) use time::{short, until};

@@ -6,9 +6,12 @@
 //!   already. kage itself dies of none while the agent lives, so that it can keep the books.
 //! - When the agent stops under a shell, kage stops with it, and wakes it again.
 //! - The agent's end is kage's: the same status, or the same signal.
+//! - What a running agent tells (through its hooks, as SIGURG, which would mean nothing to a process that does
+//!   not expect it) wakes whoever goes `Beside` it; kage never looks by itself.
 //! - Where an attempt may be followed by another, its output goes through kage (`relay`): threads copy, and
 //!   this one waits for the agent and its signals as before.
 
+mod ask;
 mod child;
 mod jobs;
 mod relay;
@@ -27,9 +30,10 @@ use crate::error::{Failure, Status};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
+pub(crate) use ask::ask;
 pub(crate) use relay::Output;
 pub(crate) use relay::Relay;
-pub(crate) use signals::{die_of, expect_children};
+pub(crate) use signals::{WAKE, die_of, expect_children};
 
 use signals::{Signals, Unblocked};
 
@@ -81,9 +85,28 @@ pub(crate) struct Handover {
 /// Where the agent's streams lead.
 pub(crate) enum Streams<'a> {
     /// They are kage's own, with nothing in between.
-    Inherited,
+    Inherited(Option<&'a mut dyn Beside>),
     /// Output goes through the relay.
     Relayed(&'a mut Relay, Input),
+}
+
+/// Who is told what a running agent tells, and may end it.
+pub(crate) trait Beside {
+    /// The agent has been started.
+    fn started(&mut self);
+
+    /// One of its hooks has woken kage, or it is the moment that was asked for.
+    fn look(&mut self) -> Next;
+}
+
+/// Until when kage sleeps beside its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Until something happens.
+    Sleep,
+    SleepUntil(Instant),
+    /// The agent is told to end, by a SIGTERM; and until it has.
+    End,
 }
 
 /// What the agent reads on standard input.
@@ -115,12 +138,11 @@ pub(crate) fn run(
 ) -> Result<Result<Ended, i32>, Failure> {
     let mut signals = Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
     match streams {
-        Streams::Inherited => {
-            let child = child::spawn(program, plan, handover, marks, None);
-            let child = child.map_err(|why| not_started(program, &why))?;
-            let _unblocked = Unblocked::all();
-            let exit = child.wait(&mut signals);
-            Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
+        Streams::Inherited(beside) => {
+            let start = || child::spawn(program, plan, handover, marks, None);
+            let ended = inherited(beside, &mut signals, start);
+            signals.keep();
+            ended.map_err(|why| not_started(program, &why))
         }
         Streams::Relayed(relay, input) => {
             let start = |wires| child::spawn(program, plan, handover, marks, Some(wires));
@@ -140,6 +162,24 @@ enum NotRun {
     Program(io::Error),
 }
 
+fn inherited(
+    mut beside: Option<&mut dyn Beside>,
+    signals: &mut Signals,
+    start: impl FnOnce() -> io::Result<child::Child>,
+) -> io::Result<Result<Ended, i32>> {
+    // A ^C typed until now has reached no agent: it is for kage.
+    if let Err(signal) = signals.rest(None, Some(Instant::now())) {
+        return Ok(Err(signal));
+    }
+    let child = start()?;
+    let _unblocked = Unblocked::all();
+    if let Some(beside) = &mut beside {
+        beside.started();
+    }
+    let exit = child.wait(signals, beside);
+    Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
+}
+
 fn relayed(
     relay: &mut Relay,
     input: Input,
@@ -157,7 +197,7 @@ fn relayed(
         relay.forget_the_last();
     }
     let _unblocked = Unblocked::all();
-    let exit = started.map(|child| child.wait(signals));
+    let exit = started.map(|child| child.wait(signals, None));
     // What came together with the agent's end came while it ran, and takes nothing from its last words.
     let _ = signals.pending().count();
     let (captured, delivered) = relay.finish(running, signals);

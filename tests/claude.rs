@@ -8,6 +8,8 @@ mod netns;
 #[path = "support/provider.rs"]
 mod provider;
 mod support;
+#[path = "support/tmux.rs"]
+mod tmux;
 
 #[path = "claude/credential.rs"]
 mod credential;
@@ -15,6 +17,8 @@ mod credential;
 mod failover;
 #[path = "claude/limits.rs"]
 mod limits;
+#[path = "claude/live.rs"]
+mod live;
 #[path = "claude/scene.rs"]
 mod scene;
 #[path = "claude/session.rs"]

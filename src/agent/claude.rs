@@ -13,11 +13,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Grant, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
+    Agent, Captured, Evidence, Form, Grant, Heard, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
     ProviderError, Resumed, SecretKind, Work, markers, quoted, said,
 };
 use crate::secret::Secret;
@@ -121,9 +121,13 @@ impl Agent for Claude {
         plan
     }
 
+    fn resuming(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
+        Some(arguments::resuming(args, session, prompt))
+    }
+
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
         let projects = config_dir(job).join("projects");
-        !transcript::watch(projects, session.to_owned(), job.cwd, job.began).lengths.is_empty()
+        !transcript::watch(projects, Some(session.to_owned()), job.cwd, job.began).lengths.is_empty()
     }
 
     fn classifier(&self) -> fn(&[u8]) -> Line {
@@ -171,6 +175,14 @@ impl Agent for Claude {
     fn markers(&self) -> &'static [Marker] {
         &MARKERS
     }
+
+    fn hear(&self, told: &[u8]) -> Option<Heard> {
+        hook::hear(told)
+    }
+
+    fn stands_at(&self, record: &Path, since: Timestamp, now: &Zoned) -> Evidence {
+        transcript::read_end(record, since, now.time_zone())
+    }
 }
 
 /// The line that may be an error: alone on standard output. Only what is wrong with the arguments is on
@@ -202,7 +214,7 @@ fn form(conversation: &Conversation, to_terminal: bool) -> Form {
 /// any number of values would swallow what comes behind it.
 fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     let config = config_dir(job);
-    settings::neutralise(conversation, job, &config, plan);
+    settings::arrange(conversation, job, &config, plan);
     let output = conversation.output.as_deref().and_then(OsStr::to_str);
     plan.prints_json = matches!(output, Some("json" | "stream-json"));
     let projects = config.join("projects");
@@ -216,7 +228,10 @@ fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
         Session::Unknown => None,
     };
     let session = session.filter(|_| !conversation.forgets);
-    plan.watch = session.map(|session| transcript::watch(projects, session, job.cwd, job.began));
+    // Hooks tell of any conversation, also of one that the agent lets the user choose.
+    if session.is_some() || job.hook.is_some() {
+        plan.watch = Some(transcript::watch(projects, session, job.cwd, job.began));
+    }
     if let Some(model) = job.model {
         plan.args.splice(0..0, ["--model".into(), model.into()]);
     }

@@ -110,6 +110,10 @@ impl Agent for Codex {
     }
 
     /// A login directory holds its own conversations, unless its `sessions` is a link to those of another.
+    fn resuming(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
+        Some(arguments::resuming(args, session, prompt))
+    }
+
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
         sessions::exists(&home(job).join("sessions"), session)
     }

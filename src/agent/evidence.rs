@@ -89,6 +89,10 @@ pub(crate) struct ProviderError {
     pub rule: Cow<'static, str>,
     /// Whether the provider answered again afterwards.
     pub answered_since: bool,
+    /// When it came, where the records tell.
+    pub at: Option<Timestamp>,
+    /// Whether the user has gone on with the conversation since.
+    pub overtaken: bool,
 }
 
 impl ProviderError {
@@ -103,6 +107,8 @@ impl ProviderError {
             text: text.into(),
             rule: rule.into(),
             answered_since: false,
+            at: None,
+            overtaken: false,
         }
     }
 }

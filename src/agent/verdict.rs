@@ -48,7 +48,12 @@ pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Out
 fn of_the_user(error: &ProviderError, case: &Case<'_>) -> Option<ProviderError> {
     let lines: Vec<String> = error.text.lines().map(str::to_owned).collect();
     let known = markers::find(lines.iter(), &[case.more], case.now)?;
-    Some(ProviderError { answered_since: error.answered_since, ..known })
+    Some(ProviderError {
+        answered_since: error.answered_since,
+        at: error.at,
+        overtaken: error.overtaken,
+        ..known
+    })
 }
 
 /// What is known where nothing but the exit status is.

@@ -4,7 +4,10 @@
 mod attempt;
 mod books;
 mod journey;
+mod live;
+mod notice;
 mod pane;
+mod session;
 mod step;
 mod wait;
 
@@ -14,6 +17,7 @@ use std::io::IsTerminal as _;
 use anyhow::Result;
 
 use self::journey::{Journey, Onward};
+use self::pane::Pane;
 use super::events::Events;
 use super::{Desk, request, stranger};
 use crate::agent::{Agent, Exit, Form, Intent, Opening, Resumed};
@@ -44,28 +48,12 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     }
     let mut journey = Journey::begin(&errand)?;
     let mut relay = errand.relay();
+    let mut pane = errand.pane();
     errand.announce(&journey.plan);
-    let mut last = None;
-    loop {
-        let ended = match errand.attempt(&mut journey, relay.as_mut()) {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(signal)) => return Ok(end(Exit::Signal(signal), relay.as_mut())),
-            Err(why) => match last {
-                // The attempt before it stands, as if there had been nothing to go on with.
-                Some(exit) => {
-                    error::warn(format_args!("{why:#}"));
-                    return Ok(end(exit, relay.as_mut()));
-                }
-                None => return Err(why),
-            },
-        };
-        match errand.go_on(&mut journey, &ended, relay.as_ref()) {
-            Onward::Again => relay.iter_mut().for_each(Relay::discard),
-            Onward::Stands => return Ok(end(ended.exit, relay.as_mut())),
-            Onward::EndedBy(signal) => return Ok(end(Exit::Signal(signal), relay.as_mut())),
-        }
-        last = Some(ended.exit);
-    }
+    let exit = errand.travel(&mut journey, relay.as_mut(), pane.as_mut())?;
+    // Before a signal ends kage as it ended the agent.
+    drop(pane);
+    Ok(end(exit, relay.as_mut()))
 }
 
 /// What the last attempt printed goes out, and kage ends as it did.
@@ -149,6 +137,47 @@ impl<'a> Errand<'a> {
         }
     }
 
+    /// One attempt after the other; the answer is how the last one ended.
+    fn travel(
+        &self,
+        journey: &mut Journey,
+        mut relay: Option<&mut Relay>,
+        mut pane: Option<&mut Pane>,
+    ) -> Result<Exit> {
+        let mut last = None;
+        loop {
+            let mut ended = match self.attempt(journey, relay.as_deref_mut(), pane.as_deref_mut()) {
+                Ok(Ok(ended)) => ended,
+                Ok(Err(signal)) => return Ok(Exit::Signal(signal)),
+                Err(why) => match last {
+                    // The attempt before it stands, as if there had been nothing to go on with.
+                    Some(exit) => {
+                        error::warn(format_args!("{why:#}"));
+                        return Ok(exit);
+                    }
+                    None => return Err(why),
+                },
+            };
+            match self.go_on(journey, &mut ended, relay.as_deref()) {
+                Onward::Again => relay.iter_mut().for_each(|relay| relay.discard()),
+                Onward::Stands => return Ok(ended.exit),
+                Onward::EndedBy(signal) => return Ok(Exit::Signal(signal)),
+            }
+            last = Some(ended.exit);
+        }
+    }
+
+    /// Whether the agent talks with a person at the terminal.
+    fn is_session(&self) -> bool {
+        self.intent.form == Form::Interactive
+    }
+
+    /// The tmux pane that shows the agent.
+    fn pane(&self) -> Option<Pane> {
+        let shows = self.intent.form != Form::Other && std::io::stdout().is_terminal();
+        if shows { Pane::here() } else { None }
+    }
+
     /// How many attempts may follow the first.
     fn retries(&self) -> u32 {
         if !self.intent.form.is_print() || self.intent.converses {
@@ -187,7 +216,8 @@ impl<'a> Errand<'a> {
                     agent: self.agent.name().to_owned(),
                     namespace: standing.namespace.clone(),
                     level: standing.level,
-                    session: None,
+                    visits: Vec::new(),
+                    refused: None,
                     pane: env::var("TMUX_PANE").ok(),
                     cwd: standing.cwd.to_string_lossy().into_owned(),
                     since: now.timestamp(),

@@ -41,6 +41,24 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// Whether it is about the account, so that another one helps.
+    pub(crate) fn is_of_the_account(&self) -> bool {
+        match self {
+            Self::UsageLimit { .. }
+            | Self::Throttled { .. }
+            | Self::AuthRejected
+            | Self::OrganisationRefused
+            | Self::BillingRejected => true,
+            Self::Succeeded
+            | Self::AgentFailed
+            | Self::NotStarted
+            | Self::Interrupted
+            | Self::Overloaded
+            | Self::Unreachable
+            | Self::TimedOut => false,
+        }
+    }
+
     /// The word for it in the ledger.
     pub(crate) fn word(&self) -> &'static str {
         match self {

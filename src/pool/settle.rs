@@ -1,11 +1,13 @@
 //! Settling: what the outcome of an attempt changes about its subscription.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::{Sickness, SubscriptionState, USAGE_WINDOW, Utilization};
 use super::{
-    Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Reading, Scope, State, Status,
-    Verdict, Window,
+    Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Reading, Refused, Scope, State,
+    Status, Verdict, Window,
 };
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -44,26 +46,47 @@ impl State {
         moment: &Moment,
     ) -> Option<Change> {
         // It may have another name by now.
-        let held = self.leases.iter().find(|held| held.id == lease.id);
+        let held = self.leases.iter().find(|held| held.is(lease));
         let name = held.map_or(&lease.subscription, |held| &held.subscription).clone();
-        self.release(&lease.id);
+        let settled = held.is_some_and(|held| held.stands_at(&outcome.verdict));
+        self.leases.retain(|held| !held.is(lease));
         let known = self.subscriptions.entry(name).or_default();
         known.book(outcome, limits, moment);
-        let change = known.apply(outcome, lease, limits, moment.now)?;
-        known.record(change.clone());
-        Some(change)
+        // What was settled when it happened is not settled once more, hours later perhaps.
+        if settled { None } else { known.change(outcome, lease, limits, moment.now) }
+    }
+
+    /// Books a refusal at once, while its agent still runs: every other run avoids the subscription from now
+    /// on. Whatever else an outcome holds is booked at the end.
+    pub(crate) fn refuse(
+        &mut self,
+        lease: &Lease,
+        outcome: &Outcome,
+        limits: Limits,
+        moment: &Moment,
+    ) -> Option<Change> {
+        let held = self.held(&lease.id, &lease.subscription).unwrap_or(lease);
+        if held.stands_at(&outcome.verdict) {
+            return None; // the hook and kage both saw it
+        }
+        let name = held.subscription.clone();
+        let known = self.subscriptions.entry(name).or_default();
+        let change = known.change(outcome, lease, limits, moment.now);
+        let verdict = outcome.verdict.word().to_owned();
+        self.note_refusal(lease, Refused { at: moment.now, verdict });
+        change
     }
 
     /// Takes a lease back whose agent never started: that was no run.
     pub(crate) fn give_back(&mut self, lease: &Lease) {
-        self.release(&lease.id);
+        self.leases.retain(|held| !held.is(lease));
         let known = self.subscriptions.get_mut(&lease.subscription);
         if let Some(today) = known.and_then(|known| known.today.as_mut()) {
             today.runs = today.runs.saturating_sub(1);
         }
     }
 
-    /// Releases a lease, whatever has become of it.
+    /// Releases all that a run holds, whatever has become of it.
     pub(crate) fn release(&mut self, id: &LeaseId) {
         self.leases.retain(|lease| lease.id != *id);
     }
@@ -109,16 +132,24 @@ impl SubscriptionState {
         if total.tokens() > 0 {
             self.tokens.add(total.tokens(), USAGE_WINDOW, moment.now);
         }
-        for (window, reading) in &outcome.readings {
-            let Reading { value, resets_at } = *reading;
-            let read = Utilization { value, resets_at, read_at: moment.now };
-            self.utilization.insert(window.clone(), read);
-        }
+        self.read_windows(&outcome.readings, moment.now);
         // The start of the run counted as one request.
         let more = outcome.usage.requests.saturating_sub(1);
         if more > 0 {
             self.requests.add(more, limits.window, moment.now);
         }
+    }
+
+    fn read_windows(&mut self, readings: &BTreeMap<String, Reading>, now: Timestamp) {
+        for (window, &Reading { value, resets_at }) in readings {
+            self.utilization.insert(window.clone(), Utilization { value, resets_at, read_at: now });
+        }
+    }
+
+    fn change(&mut self, outcome: &Outcome, lease: &Lease, limits: Limits, now: Timestamp) -> Option<Change> {
+        let change = self.apply(outcome, lease, limits, now)?;
+        self.record(change.clone());
+        Some(change)
     }
 
     fn apply(&mut self, outcome: &Outcome, lease: &Lease, limits: Limits, now: Timestamp) -> Option<Change> {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::window::Sliding;
-use super::{Level, Moment, Name, Scope, Subscription, TokenCount};
+use super::{Lease, Moment, Name, Scope, Subscription, TokenCount};
 
 /// Over which `least-used` counts tokens where no utilisation is known.
 pub(super) const USAGE_WINDOW: SignedDuration = SignedDuration::from_hours(5);
@@ -264,51 +264,4 @@ pub(crate) struct Change {
     pub rule: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub evidence: Option<String>,
-}
-
-/// Names one run of kage, and the lease it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct LeaseId(pub String);
-
-/// "This process runs an agent on this subscription now."
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lease {
-    pub id: LeaseId,
-    pub pid: u32,
-    /// When the process started, in the kernel's clock ticks since boot; tells a reused pid apart.
-    pub started: u64,
-    pub subscription: Name,
-    pub agent: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub namespace: Option<Name>,
-    #[serde(default)]
-    pub level: Level,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub session: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub pane: Option<String>,
-    /// As it is shown: a directory's name need not be text.
-    pub cwd: String,
-    pub since: Timestamp,
-}
-
-#[cfg(test)]
-impl Lease {
-    /// Some lease on a subscription.
-    pub(crate) fn on(subscription: &str) -> Self {
-        Self {
-            id: LeaseId(format!("lease-{subscription}")),
-            pid: 1,
-            started: 1,
-            subscription: subscription.parse().unwrap(),
-            agent: super::DEFAULT_AGENT.into(),
-            namespace: None,
-            level: Level::Normal,
-            session: None,
-            pane: None,
-            cwd: "/".into(),
-            since: Timestamp::UNIX_EPOCH,
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! The single lines that kage says on stderr, and what `--dry-run` prints.
 
+use std::ffi::{OsStr, OsString};
+
 use jiff::Zoned;
 
 use super::time::{clock, until};
@@ -154,8 +156,15 @@ pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan,
     lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
+/// The command that goes on with a conversation on a subscription.
+pub(crate) fn command(to: &Name, request: &Request, program: &OsStr, args: &[OsString]) -> String {
+    let words = std::iter::once(program).chain(args.iter().map(OsString::as_os_str));
+    let words = words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    format!("kage exec -s {to}{} -- {words}", flags(request))
+}
+
 /// A word as a shell would need it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

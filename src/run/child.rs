@@ -6,13 +6,14 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 
-use super::signals::{Caught, Signals};
-use super::{Handover, Program, jobs};
+use super::signals::{Caught, Signals, WAKE};
+use super::{Beside, Handover, Next, Program, jobs};
 use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
@@ -97,17 +98,39 @@ fn pipe_holding(text: &str) -> io::Result<PipeReader> {
 }
 
 impl Child {
-    /// Sleeps until a signal comes: that of a child which ended or stopped, or one to pass on.
-    pub(super) fn wait(self, signals: &mut Signals) -> Exit {
+    /// Sleeps until a signal comes: that of a child which ended or stopped, one to pass on, or the one by
+    /// which the agent's hooks wake kage.
+    pub(super) fn wait(self, signals: &mut Signals, mut beside: Option<&mut dyn Beside>) -> Exit {
+        let mut until = None;
         loop {
             // Two ends of children may come as one signal, so each waking looks.
             if let Some(exit) = self.changed() {
                 return exit;
             }
-            for caught in signals.wait() {
+            let mut woken = false;
+            for caught in signals.wait(until) {
+                woken |= caught.signal == WAKE;
                 self.pass_on(caught);
             }
+            woken |= until.is_some_and(|until| until <= Instant::now());
+            if let Some(beside) = beside.as_mut().filter(|_| woken) {
+                until = match beside.look() {
+                    Next::Sleep => None,
+                    Next::SleepUntil(until) => Some(until),
+                    Next::End => {
+                        self.end();
+                        None
+                    }
+                };
+            }
         }
+    }
+
+    /// Never harder than this: an agent that is killed while it renews its login can lose it. One that is
+    /// stopped would see it only when it goes on.
+    fn end(&self) {
+        let _ = kill_process(self.0, Signal::TERM);
+        let _ = kill_process(self.0, Signal::CONT);
     }
 
     fn changed(&self) -> Option<Exit> {
@@ -151,7 +174,7 @@ impl Child {
     /// A ^C or ^Z typed at the terminal has no sender and has reached the agent, which is in kage's group.
     /// One that a process sent to kage is passed on, except where the agent, or its own group, sent it.
     fn pass_on(&self, caught: Caught) {
-        if caught.is_for_the_agent(self.0) {
+        if caught.signal != WAKE && caught.is_for_the_agent(self.0) {
             let _ = kill_process(self.0, caught.signal);
         }
     }

@@ -1,6 +1,6 @@
 //! Signals: caught while the agent lives, with their sender, and died of when the agent died of one.
 
-use std::io::{self, ErrorKind, Read as _};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook::consts::signal::{
-    SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ,
+    SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2, SIGXFSZ,
 };
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
@@ -19,8 +19,11 @@ use signal_hook::low_level;
 use super::{jobs, time_left};
 use crate::process::group_of;
 
-/// What kage would die or stop of while its agent runs.
-const WATCHED: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2];
+/// What kage would die or stop of while its agent runs, and what wakes it.
+const WATCHED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGURG];
+
+/// By this a hook of the agent's wakes its kage. To a process that does not expect it, it means nothing.
+pub(crate) const WAKE: Signal = Signal::URG;
 
 /// Those by which somebody ends a run. SIGUSR1 and SIGUSR2 end a program only where it does not know them:
 /// they are words to the agent.
@@ -90,11 +93,12 @@ impl Signals {
         self.interrupted
     }
 
-    /// Sleeps until at least one has come. That of a child is only the waking.
-    pub(super) fn wait(&mut self) -> impl Iterator<Item = Caught> {
-        let Self { delivery, interrupted } = self;
-        let come = delivery.poll_pending(&mut has_signals).ok().flatten();
-        come.into_iter().flatten().filter_map(|origin| caught(&origin, interrupted))
+    /// Sleeps until at least one has come, or until a moment. That of a child is only the waking.
+    pub(super) fn wait(&mut self, until: Option<Instant>) -> impl Iterator<Item = Caught> {
+        let mut watched = [PollFd::new(self.delivery.get_read(), PollFlags::IN)];
+        // One that interrupts the sleep has come as well.
+        let _ = poll(&mut watched, until.map(time_left).as_ref());
+        self.pending()
     }
 
     /// Those that have come already.
@@ -124,15 +128,6 @@ impl Signals {
                 Ok(ready) => return Ok(ready > 0),
                 Err(_) => return Ok(false),
             }
-        }
-    }
-}
-
-fn has_signals(pipe: &mut UnixStream) -> io::Result<bool> {
-    loop {
-        match pipe.read(&mut [0]) {
-            Err(why) if why.kind() == ErrorKind::Interrupted => {}
-            read => return read.map(|length| length > 0),
         }
     }
 }

@@ -26,8 +26,17 @@ impl Scene {
 
     /// The same with a provider whose tool calls run this shell command.
     pub(crate) fn with_tool(command: &str, test: impl Fn()) -> Option<Self> {
+        Self::inside(command, || netns::is_inside(test))
+    }
+
+    /// The scene of a test that measures time.
+    pub(crate) fn alone(test: impl Fn()) -> Option<Self> {
+        Self::inside("true", || netns::is_inside_alone(test))
+    }
+
+    fn inside(command: &str, is_inside: impl FnOnce() -> bool) -> Option<Self> {
         let agent = agent();
-        if !has_all(&[agent.to_str()?]) || !netns::is_inside(test) {
+        if !has_all(&[agent.to_str()?]) || !is_inside() {
             return None;
         }
         let sandbox = Sandbox::new();

@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::process::Command;
+use std::sync::{PoisonError, RwLock};
 
 use crate::support::{has_all, missing_is_failure};
 
@@ -15,12 +16,29 @@ const MARK: &str = "KAGE_TEST_NETNS";
 /// Whether this process is the one to run the test: the one inside a namespace. Outside, the test is
 /// started again inside one, alone, and how that ends is how it ends here.
 pub fn is_inside(test: impl Fn()) -> bool {
+    is_inside_beside(&test, || Box::new(MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// The same for a test that measures time: no other of this suite runs beside it.
+pub fn is_inside_alone(test: impl Fn()) -> bool {
+    is_inside_beside(&test, || Box::new(MACHINE.write().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Held by every test while it runs.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Whatever keeps a share of the machine.
+trait Share {}
+impl<T> Share for T {}
+
+fn is_inside_beside<T: Fn()>(test: &T, take: impl FnOnce() -> Box<dyn Share>) -> bool {
     if env::var_os(MARK).is_some() {
         assert_eq!(interfaces(), ["lo"], "the namespace has more than a loopback");
         return true;
     }
     if has_all(&["unshare", "ip"]) && can_unshare() {
-        run_inside(name_of(&test));
+        let _share = take();
+        run_inside(name_of(test));
     }
     false
 }

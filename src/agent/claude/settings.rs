@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::arguments::Conversation;
-use super::environment;
+use super::{environment, hook};
 use crate::agent::{Grant, Job, LaunchPlan};
 
 /// Makes the agent ignore credential variables of its settings. Used only where a settings file sets the
@@ -68,17 +68,19 @@ impl Competing {
     }
 }
 
-/// Switches competing settings off through one `--settings`, merged with the user's own.
-pub(super) fn neutralise(conversation: &Conversation, job: &Job<'_>, config: &Path, plan: &mut LaunchPlan) {
+/// Arranges the one `--settings` of the run: the user's own, with competing values switched off, and with
+/// kage's hooks where somebody listens.
+pub(super) fn arrange(conversation: &Conversation, job: &Job<'_>, config: &Path, plan: &mut LaunchPlan) {
     warn_of_managed(job, plan);
     let mut competing = Competing::find(job, config);
     let (at, given) = conversation.settings.clone().unzip();
+    let given = given.filter(|given| !is_kages(&job.cwd.join(given), job, plan));
     let mut merged = Map::new();
     let mut from_file = false;
-    if let Some(given) = given {
+    if let Some(given) = &given {
         let text = given.to_string_lossy();
         let inline = text.trim_start().starts_with('{');
-        let path = job.cwd.join(&given);
+        let path = job.cwd.join(given);
         from_file = !inline;
         let known = if inline { serde_json::from_str(&text).ok() } else { read(&path) };
         // What cannot be read is left alone: the agent's own error names it.
@@ -86,21 +88,51 @@ pub(super) fn neutralise(conversation: &Conversation, job: &Job<'_>, config: &Pa
         competing.note(&known, &path, job);
         merged = known;
     }
-    if competing.is_empty() {
+    let at = at.unwrap_or(0..0);
+    if competing.is_empty() && job.hook.is_none() {
+        if given.is_none() {
+            plan.args.drain(at);
+        }
         return;
     }
-    switch_off(&competing, job, &mut merged, plan);
-    from_file |= restates(&competing, job);
+    if !competing.is_empty() {
+        switch_off(&competing, job, &mut merged, plan);
+        from_file |= restates(&competing, job);
+    }
+    // Nothing of this run is in them then, so that they may stay.
+    let only_hooks = merged.is_empty();
+    if let Some(hook) = &job.hook {
+        hook::add(hook.command, &mut merged);
+    }
     let text = Value::Object(merged).to_string();
-    let value = if from_file {
+    let file = match &job.hook {
+        Some(hook) if only_hooks => Some(hook.file),
         // The user keeps these values in a file, perhaps for a reason: they do not go into argv.
-        plan.settings = Some((job.settings_file.to_owned(), text));
-        job.settings_file.into()
-    } else {
-        text.into()
+        _ if from_file => Some(job.settings_file),
+        _ => None,
     };
-    let at = at.unwrap_or(0..0);
+    let value = match file {
+        Some(file) => {
+            plan.settings = Some((file.to_owned(), text));
+            file.into()
+        }
+        None => text.into(),
+    };
     plan.args.splice(at, ["--settings".into(), value]);
+}
+
+/// Whether the user gives a file that kage had made for an earlier run: an agent that ends names its
+/// arguments, for going on with the conversation by hand. The merged ones are gone by then.
+fn is_kages(given: &Path, job: &Job<'_>, plan: &mut LaunchPlan) -> bool {
+    if job.hook.is_some_and(|hook| hook.file == given) {
+        return true;
+    }
+    let gone = given.parent() == job.settings_file.parent() && !given.exists();
+    if gone {
+        let file = given.display();
+        plan.warnings.push(format!("{file} was made for a run that has ended; going on without it"));
+    }
+    gone
 }
 
 fn switch_off(competing: &Competing, job: &Job<'_>, merged: &mut Map<String, Value>, plan: &mut LaunchPlan) {

@@ -32,8 +32,12 @@ fn collect(printed: &str, rows: Option<&[Value]>) -> Evidence {
 fn collect_as(prints_json: bool, printed: &str, rows: Option<&[Value]>) -> Evidence {
     let dir = tempfile::tempdir().unwrap();
     let began = "2026-11-22T10:00:00Z".parse().unwrap();
-    let watch =
-        transcript::watch(dir.path().to_owned(), SESSION.into(), Path::new("/home/user/project"), began);
+    let watch = transcript::watch(
+        dir.path().to_owned(),
+        Some(SESSION.into()),
+        Path::new("/home/user/project"),
+        began,
+    );
     if let Some(rows) = rows {
         let folder = dir.path().join("-home-user-project");
         fs::create_dir(&folder).unwrap();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,21 +15,23 @@ use serde_json::Value;
 
 use super::refusal::{RateLimitInfo, Said, lenient, refusal};
 use crate::agent::{Evidence, ProviderError, Watch, Work, appended};
-use crate::pool::{TokenCount, Usage};
+use crate::pool::{TokenCount, Usage, Visit};
 
 /// Notes how long the session's files are, before the attempt begins.
-pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Timestamp) -> Watch {
+pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, began: Timestamp) -> Watch {
     // Rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
     let mut watch = Watch {
         records: projects,
-        session: Some(session),
+        session,
         cwd: cwd.to_owned(),
         began,
         lengths: BTreeMap::new(),
+        visits: Vec::new(),
     };
     let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
-    watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();
+    let known = watch.session.iter().flat_map(|session| files(&watch, session));
+    watch.lengths = known.map(|file| (file.clone(), length(&file))).collect();
     watch
 }
 
@@ -70,8 +73,7 @@ fn hash(path: &str) -> String {
 }
 
 /// The files of a session that exist, its own first.
-fn files(watch: &Watch) -> Vec<PathBuf> {
-    let Some(session) = &watch.session else { return Vec::new() };
+fn files(watch: &Watch, session: &str) -> Vec<PathBuf> {
     let name = format!("{session}.jsonl");
     let expected = watch.records.join(slug(&watch.cwd)).join(&name);
     let elsewhere = || {
@@ -91,23 +93,51 @@ fn files(watch: &Watch) -> Vec<PathBuf> {
 
 /// Reads what an attempt appended; `None` where there is no record of it.
 pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
-    let files = files(watch);
-    if files.is_empty() {
-        return None;
-    }
     let mut rows = Rows::new(zone);
-    for (at, path) in files.into_iter().enumerate() {
-        let from = watch.lengths.get(&path).copied().unwrap_or(0);
-        let is_main = at == 0;
-        rows.read(&path, from, is_main, watch.began);
+    let mut found = false;
+    let visits = visits(watch);
+    for visit in &visits {
+        let during = visit.since..visit.until.unwrap_or(Timestamp::MAX);
+        for (at, path) in files(watch, &visit.session).into_iter().enumerate() {
+            let from = watch.lengths.get(&path).copied().unwrap_or(0);
+            let is_main = at == 0;
+            rows.read(&path, from, is_main, &during);
+            found = true;
+        }
     }
-    Some(Evidence { session: watch.session.clone(), ..rows.evidence() })
+    let session = visits.last().map(|visit| visit.session.clone());
+    found.then(|| Evidence { session, ..rows.evidence() })
+}
+
+/// The conversations of the attempt. Where the agent told of none, it is the one that was to be expected.
+fn visits(watch: &Watch) -> Vec<Visit> {
+    let began = |session: &String| Visit { session: session.clone(), since: watch.began, until: None };
+    let mut visits = watch.visits.clone();
+    match visits.first_mut() {
+        // The hook comes a little after the beginning.
+        Some(first) if watch.session.as_ref() == Some(&first.session) => first.since = watch.began,
+        Some(_) => {}
+        None => visits.extend(watch.session.iter().map(began)),
+    }
+    visits
+}
+
+/// How much of the end of a record is read for what the conversation stands at: more than any turn's error
+/// needs.
+const END_OF_RECORD: u64 = 256 * 1024;
+
+/// What the end of a transcript says of the main conversation since a moment.
+pub(super) fn read_end(path: &Path, since: Timestamp, zone: &TimeZone) -> Evidence {
+    let mut rows = Rows::new(zone);
+    let length = fs::metadata(path).map_or(0, |known| known.len());
+    rows.read(path, length.saturating_sub(END_OF_RECORD), true, &(since..Timestamp::MAX));
+    rows.evidence()
 }
 
 /// What rows that were saved say.
 pub(super) fn examine<'a>(saved: impl Iterator<Item = &'a [u8]>, zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
-    saved.for_each(|row| rows.take(row, true, Timestamp::MIN));
+    saved.for_each(|row| rows.take(row, true, &(Timestamp::MIN..Timestamp::MAX)));
     rows.evidence()
 }
 
@@ -121,6 +151,8 @@ struct Row {
     is_api_error_message: bool,
     #[serde(default, deserialize_with = "lenient")]
     is_sidechain: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    is_meta: bool,
     message: Option<Message>,
 }
 
@@ -163,18 +195,26 @@ impl Rows {
         Self { answers: HashMap::new(), errors: Vec::new(), model: None, zone: zone.clone() }
     }
 
-    fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
-        appended::each_line(path, from, |line| self.take(line, is_main, began));
+    fn read(&mut self, path: &Path, from: u64, is_main: bool, during: &Range<Timestamp>) {
+        appended::each_line(path, from, |line| self.take(line, is_main, during));
     }
 
-    fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {
-        // Most bytes of a transcript are rows of other types; they are not worth parsing.
-        if memmem::find(line, b"\"assistant\"").is_none() {
+    fn take(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
+        // Most bytes of a transcript are rows of other types; they are not worth parsing. What the user says
+        // matters only behind an error.
+        let holds = |word: &[u8]| memmem::find(line, word).is_some();
+        if !holds(b"\"assistant\"") && (self.errors.is_empty() || !holds(b"\"user\"")) {
             return;
         }
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
-        let (true, Some(at)) = (row.r#type == "assistant", row.timestamp) else { return };
-        if at < began {
+        let Some(at) = row.timestamp else { return };
+        if row.r#type == "user" && is_main && !row.is_sidechain && !row.is_meta && during.contains(&at) {
+            self.errors.iter_mut().for_each(|error| error.overtaken = true);
+        }
+        if row.r#type != "assistant" {
+            return;
+        }
+        if !during.contains(&at) {
             return; // a forked or resumed session holds older rows
         }
         if row.is_api_error_message {
@@ -238,7 +278,8 @@ fn provider_error(line: &[u8], at: Timestamp, zone: &TimeZone) -> Option<Provide
         status: row.api_error_status,
         text: text.unwrap_or_default(),
     };
-    Some(refusal(&said, row.quota_limits.as_ref(), &at.to_zoned(zone.clone()), "transcript"))
+    let error = refusal(&said, row.quota_limits.as_ref(), &at.to_zoned(zone.clone()), "transcript");
+    Some(ProviderError { at: Some(at), ..error })
 }
 
 #[cfg(test)]

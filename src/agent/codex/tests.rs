@@ -38,6 +38,7 @@ fn with_job<T>(
         home: Path::new("/nowhere"),
         environment: &environment,
         settings_file: Path::new("/unused"),
+        hook: None,
         began: "2026-11-22T10:00:00Z".parse().unwrap(),
     })
 }

@@ -23,7 +23,8 @@ pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Times
     // Rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
     let (cwd, lengths) = (cwd.to_owned(), BTreeMap::new());
-    let mut watch = Watch { records: projects, session: Some(session), cwd, began, lengths };
+    let mut watch =
+        Watch { records: projects, session: Some(session), cwd, began, lengths, visits: Vec::new() };
     let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
     watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();
     watch

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -12,14 +12,17 @@ use jiff::Timestamp;
 
 use super::books::Ended;
 use super::journey::Journey;
+use super::live::Live;
+use super::pane::Pane;
 use super::{DEPTH, Errand};
-use crate::agent::{Grant, Job, LaunchPlan, Opening};
+use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening};
 use crate::cmd::PASSPHRASE;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::{self, Durability};
 use crate::pool::{Lease, LeaseId, Name, Source, Subscription};
-use crate::run::{self, Handover, Input, Relay, Streams};
+use crate::report;
+use crate::run::{self, Beside, Handover, Input, Relay, Streams};
 
 impl Errand<'_> {
     /// The secret, unless the subscription has a login of the agent's own. Without it the lease is given
@@ -99,6 +102,7 @@ impl Errand<'_> {
         answer: impl FnOnce(&Job<'_>) -> T,
     ) -> T {
         let environment: Vec<_> = env::vars_os().collect();
+        let hook = self.is_session().then(|| self.hook()).flatten();
         answer(&Job {
             args: &self.args.command[1..],
             is_agent: self.is_agent,
@@ -112,8 +116,19 @@ impl Errand<'_> {
             home: &self.desk.paths.home,
             environment: &environment,
             settings_file: &self.settings_dir().join(format!("{}.json", self.id.0)),
+            hook: hook.as_ref().map(|(command, file)| Hook { command, file }),
             began: Timestamp::now(),
         })
+    }
+
+    /// The command by which a session tells what happens, and the file for settings that hold nothing else.
+    /// Whatever becomes of kage meanwhile, the agent sees no failure.
+    fn hook(&self) -> Option<(String, PathBuf)> {
+        let kage = env::current_exe().ok()?;
+        let command = format!("{} hook 2>/dev/null || :", report::quoted(kage.to_str()?));
+        let file = format!("{}.json", self.agent.name());
+        let file = path::absolute(self.desk.paths.state.join("hooks").join(file)).ok()?;
+        Some((command, file))
     }
 
     /// Where merged settings lie while their run lasts, by its id.
@@ -147,21 +162,33 @@ impl Errand<'_> {
         &self,
         journey: &mut Journey,
         relay: Option<&mut Relay>,
+        pane: Option<&mut Pane>,
     ) -> Result<Result<Ended, i32>> {
         let handover = journey.handover.take();
-        let Journey { lease, plan, reads_input, .. } = &*journey;
+        let journey = &*journey;
+        let Journey { lease, plan, reads_input, .. } = journey;
         let begun = Instant::now();
+        let mut live = Live::new(self, journey, pane);
         let ran = self.write_settings(plan).and_then(|()| {
             let marks = self.marks(&lease.subscription, &lease.id);
             let input = if *reads_input { Input::FromStart } else { Input::Nothing };
-            let streams = relay.map_or(Streams::Inherited, |relay| Streams::Relayed(relay, input));
+            let streams = match relay {
+                Some(relay) => {
+                    live.started();
+                    Streams::Relayed(relay, input)
+                }
+                None => Streams::Inherited(self.is_session().then_some(&mut live as &mut dyn Beside)),
+            };
             Ok(run::run(&self.program, plan, handover, &marks, streams)?)
         });
-        if let Some((file, _)) = &plan.settings {
+        let left = live.end();
+        if let Some((file, _)) = &plan.settings
+            && file.starts_with(self.settings_dir())
+        {
             let _ = fs::remove_file(file);
         }
         match ran {
-            Ok(Ok(ended)) => Ok(Ok(self.settle(journey, ended, begun))),
+            Ok(Ok(ended)) => Ok(Ok(Ended { left, ..self.settle(journey, ended, begun) })),
             Ok(Err(signal)) => self.give_back(&journey.lease).map(|()| Err(signal)),
             Err(why) => {
                 self.give_back(&journey.lease)?;
@@ -178,6 +205,9 @@ impl Errand<'_> {
     /// Writes the merged settings, and removes those of runs that were killed.
     fn write_settings(&self, plan: &LaunchPlan) -> Result<()> {
         let Some((file, text)) = &plan.settings else { return Ok(()) };
+        if !file.starts_with(self.settings_dir()) {
+            return lasting(file, text);
+        }
         let dir = self.settings_dir();
         files::make_private_dir(&dir)?;
         // The files are listed before the leases are read: a file comes after its lease, so each file in
@@ -203,6 +233,18 @@ impl Errand<'_> {
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));
         marks
     }
+}
+
+/// Settings that are the same for all runs are written once.
+fn lasting(file: &Path, text: &str) -> Result<()> {
+    if fs::read(file).is_ok_and(|known| known == text.as_bytes()) {
+        return Ok(());
+    }
+    if let Some(dir) = file.parent() {
+        files::make_private_dir(dir)?;
+    }
+    files::replace(file, text.as_bytes(), Durability::Process)
+        .with_context(|| format!("could not write {}", file.display()))
 }
 
 /// The run that a file of merged settings belongs to; its temporary has another ending.

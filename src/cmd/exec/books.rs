@@ -7,11 +7,12 @@ use jiff::Zoned;
 
 use super::Errand;
 use super::journey::Journey;
+use super::live::Left;
 use crate::agent::{Case, Evidence, Exit};
 use crate::error;
 use crate::files::Durability;
 use crate::ledger::{Attempt, Ledger};
-use crate::pool::{Change, Limits, Name, Outcome, State};
+use crate::pool::{Change, Limits, Name, Outcome, State, Visit};
 use crate::run;
 
 /// An attempt that has ended, and what it came to.
@@ -25,6 +26,8 @@ pub(super) struct Ended {
     pub change: Option<Change>,
     /// When.
     pub now: Zoned,
+    /// Of a session at the terminal.
+    pub left: Left,
 }
 
 impl Errand<'_> {
@@ -34,7 +37,7 @@ impl Errand<'_> {
     pub(super) fn settle(&self, journey: &Journey, ended: run::Ended, begun: Instant) -> Ended {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
-        let evidence = self.agent.collect(&journey.plan, &captured, &now);
+        let evidence = self.agent.collect(&journey.plan.after(&self.visits(journey)), &captured, &now);
         let more = self.desk.config.agents.markers(self.agent);
         let outcome = self.agent.judge(&Case { exit, evidence: &evidence, more, now: &now });
         let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
@@ -51,7 +54,15 @@ impl Errand<'_> {
             error::warn(format_args!("this run is not in the ledger: {failed:#}"));
         }
         let subscription = lease.subscription.clone();
-        Ended { subscription, exit, interrupted, evidence, outcome, change, now }
+        Ended { subscription, exit, interrupted, evidence, outcome, change, now, left: Left::default() }
+    }
+
+    /// The conversations that a session was in, as its hooks told.
+    fn visits(&self, journey: &Journey) -> Vec<Visit> {
+        let lease = &journey.lease;
+        let state = self.is_session().then(|| self.desk.store.read().ok()).flatten();
+        let held = state.as_ref().and_then(|state| state.held(&lease.id, &lease.subscription));
+        held.map(|held| held.visits.clone()).unwrap_or_default()
     }
 
     fn append(

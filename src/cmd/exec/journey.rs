@@ -29,7 +29,9 @@ pub(super) struct Journey {
     used_model: Option<String>,
     /// Whether an attempt of this run has done anything.
     work: Work,
-    session: Option<String>,
+    pub session: Option<String>,
+    /// How many attempts in a row have done nothing.
+    pub fruitless: u32,
     /// The model family of a limit that one of the attempts hit.
     limited_model: Option<String>,
     /// Subscriptions that this run has had enough of, until it waits for one to come back.
@@ -40,6 +42,12 @@ pub(super) struct Journey {
     paused_on: Vec<Name>,
     /// Whether it has waited for the provider.
     paused: bool,
+}
+
+/// A place on a subscription, with the credential for it.
+pub(super) struct Berth {
+    pub lease: Lease,
+    pub handover: Option<Handover>,
 }
 
 /// What follows an attempt.
@@ -79,6 +87,7 @@ impl Journey {
             used_model: None,
             work: Work::None,
             session: None,
+            fruitless: 0,
             limited_model: None,
             tried: Vec::new(),
             unusable: Vec::new(),
@@ -92,6 +101,7 @@ impl Journey {
         let evidence = &ended.evidence;
         self.used_model = evidence.model.clone().or(self.used_model.take());
         self.session = evidence.session.clone().or(self.session.take());
+        self.fruitless = if evidence.work == Work::None { self.fruitless + 1 } else { 0 };
         if evidence.work != Work::None && self.work != Work::Done {
             self.work = evidence.work;
         }
@@ -104,9 +114,14 @@ impl Journey {
 impl Errand<'_> {
     /// Prepares the attempt that follows, where one does. What goes wrong on the way to it takes nothing from
     /// the one that has ended.
-    pub(super) fn go_on(&self, journey: &mut Journey, ended: &Ended, relay: Option<&Relay>) -> Onward {
+    pub(super) fn go_on(&self, journey: &mut Journey, ended: &mut Ended, relay: Option<&Relay>) -> Onward {
         journey.remember(ended);
-        self.onward(journey, ended, relay).unwrap_or_else(|why| {
+        let onward = if self.is_session() {
+            self.after_session(journey, ended)
+        } else {
+            self.onward(journey, ended, relay)
+        };
+        onward.unwrap_or_else(|why| {
             error::warn(format_args!("could not go on: {why:#}"));
             let _ = self.desk.store.update(Durability::Process, |state| state.release(&self.id));
             Onward::Stands
@@ -146,7 +161,7 @@ impl Errand<'_> {
     }
 
     /// Says what became of the subscription, where the run ends with it.
-    fn tell(&self, ended: &Ended) {
+    pub(super) fn tell(&self, ended: &Ended) {
         if let Some(change) = &ended.change {
             self.say(report::changed(&ended.subscription, change, &ended.outcome, &ended.now));
         }
@@ -254,15 +269,9 @@ impl Errand<'_> {
                 return Ok(false);
             }
         };
-        let session = journey.session.clone().unwrap_or_default();
-        let opening = match how {
-            How::AsTyped => Opening::AsTyped,
-            How::Resuming => {
-                Opening::Resuming { session: &session, prompt: &self.desk.config.failover.prompt }
-            }
-        };
+        let session = journey.session.as_deref().unwrap_or_default();
         let grant = self.grant(subscription, handover.as_ref());
-        if how == How::Resuming && !self.finds(&session, subscription, grant) {
+        if how == How::Resuming && !self.finds(session, subscription, grant) {
             self.give_back(&lease)?;
             self.say(format_args!(
                 "{} does not have the conversation in its login directory",
@@ -270,6 +279,20 @@ impl Errand<'_> {
             ));
             return Ok(false);
         }
+        self.embark(journey, Berth { lease, handover }, how).map(|()| true)
+    }
+
+    /// The next attempt begins on that place.
+    pub(super) fn embark(&self, journey: &mut Journey, berth: Berth, how: How) -> Result<()> {
+        let Berth { lease, handover } = berth;
+        let subscription = &self.desk.config.pool.subscriptions[&lease.subscription];
+        let session = journey.session.clone().unwrap_or_default();
+        let prompt = &self.desk.config.failover.prompt;
+        let opening = match how {
+            How::AsTyped => Opening::AsTyped,
+            How::Resuming => Opening::Resuming { session: &session, prompt },
+        };
+        let grant = self.grant(subscription, handover.as_ref());
         let kind = handover.as_ref().map(|handover| handover.kind);
         let model = self.pinned(journey, kind);
         let takes_over = self.takes_over(journey, &lease)?;
@@ -277,7 +300,7 @@ impl Errand<'_> {
         journey.number += 1;
         (journey.lease, journey.handover, journey.plan) = (lease, handover, plan);
         journey.reads_input = how == How::AsTyped;
-        Ok(true)
+        Ok(())
     }
 
     /// The model to name, where the agent would take another one with this credential.

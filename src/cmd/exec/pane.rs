@@ -5,8 +5,6 @@
 //! a server that hangs must not hold up the agent. So each holds the writing end of a pipe as its standard
 //! output, and the next begins with a shell that reads this pipe to its end.
 
-#![allow(dead_code)] // until `exec` calls it
-
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, PipeReader};

@@ -52,6 +52,7 @@ impl Scene {
             home: &self.dir.path().join("home"),
             environment: &[],
             settings_file: &self.dir.path().join("merged.json"),
+            hook: None,
             began: Timestamp::now(),
         })
     }

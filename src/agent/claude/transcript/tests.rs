@@ -29,7 +29,7 @@ impl Scene {
     }
 
     fn watch(&self, began: &str) -> Watch {
-        watch(self.dir.path().to_owned(), SESSION.into(), &self.cwd, began.parse().unwrap())
+        watch(self.dir.path().to_owned(), Some(SESSION.into()), &self.cwd, began.parse().unwrap())
     }
 }
 

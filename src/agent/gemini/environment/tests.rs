@@ -47,6 +47,7 @@ impl Scene {
             home: &self.path("home"),
             environment: &self.environment,
             settings_file: &self.path("merged.json"),
+            hook: None,
             began: Timestamp::now(),
         })
     }

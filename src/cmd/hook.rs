@@ -1,0 +1,166 @@
+//! `kage hook`: what a running agent tells. Called by the agent; whatever goes wrong here is no concern of its.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::{Pid, kill_process};
+
+use super::Desk;
+use super::events::Events;
+use crate::agent::{Agent, Case, Exit, Heard};
+use crate::error::one_line;
+use crate::files::Durability;
+use crate::paths::Paths;
+use crate::pool::{Lease, LeaseId, Limits, Name, Outcome, State};
+use crate::run::WAKE;
+
+/// The agent waits for its hooks, and so for no longer than this.
+const PATIENCE: Duration = Duration::from_millis(190);
+/// How long the record may take to be written; the rest of the patience is for the state.
+const UNTIL_RECORDED: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(5);
+/// An error is as old as this at most when it is told of: the agent tells at once.
+const OLDEST_ERROR: SignedDuration = SignedDuration::from_secs(10);
+/// The log starts anew when it has grown to this many bytes.
+const LONGEST_LOG: u64 = 256 * 1024;
+
+/// The kage of a failure that was told of; 0 for none.
+static TO_WAKE: AtomicI32 = AtomicI32::new(0);
+
+/// Never fails, and takes no longer than a moment; what went wrong is in the log.
+pub(super) fn run() -> i32 {
+    let (done, told) = mpsc::channel();
+    // The input may never end, and the state may be locked: the agent must not wait for that.
+    thread::spawn(move || done.send(hear()));
+    let problem = match told.recv_timeout(PATIENCE) {
+        Ok(Ok(())) => None,
+        Ok(Err(why)) => Some(format!("{why:#}")),
+        Err(_) => {
+            // What was not done in time is kage's to do.
+            let _ = wake(TO_WAKE.load(Ordering::SeqCst));
+            Some(format!("gave up after {} ms", PATIENCE.as_millis()))
+        }
+    };
+    if let Some(problem) = problem {
+        let _ = log(&problem);
+    }
+    0
+}
+
+fn hear() -> Result<()> {
+    let mut told = Vec::new();
+    io::stdin().lock().read_to_end(&mut told).context("could not read what was told")?;
+    // An agent that was started without kage has settings of one that was.
+    let Some(run) = env::var("KAGE_RUN").ok().map(LeaseId) else { return Ok(()) };
+    let subscription = env::var("KAGE_SUBSCRIPTION")?.parse::<Name>();
+    let subscription = subscription.map_err(|why| anyhow!("KAGE_SUBSCRIPTION: {why}"))?;
+    let desk = Desk::open()?;
+    let state = desk.store.read()?;
+    let Some(lease) = state.held(&run, &subscription) else { bail!("there is no run {}", run.0) };
+    let agent = desk.config.agent(&lease.agent)?;
+    match agent.hear(&told) {
+        Some(heard) => Ear { desk: &desk, agent, lease }.act(heard),
+        None => Ok(()),
+    }
+}
+
+/// Who acts upon what was told.
+struct Ear<'a> {
+    desk: &'a Desk,
+    agent: &'static dyn Agent,
+    lease: &'a Lease,
+}
+
+impl Ear<'_> {
+    fn act(&self, heard: Heard) -> Result<()> {
+        let now = Timestamp::now();
+        match heard {
+            Heard::Began { session } => self.note(|state, lease| state.enter(lease, &session, now)),
+            Heard::Ended { session } => self.note(|state, lease| state.leave(lease, &session, now)),
+            // Nearly every prompt changes nothing, and then nothing is written.
+            Heard::Prompted { session } if self.is_known(&session) && self.lease.refused.is_none() => Ok(()),
+            Heard::Prompted { session } => self.note(|state, lease| {
+                state.enter(lease, &session, now);
+                state.prompted(lease);
+            }),
+            // A helper of the agent's has a conversation of its own.
+            Heard::Failed { session, .. } if self.lease.session().is_some() && !self.is_known(&session) => {
+                Ok(())
+            }
+            Heard::Failed { record, .. } => self.failed(&record),
+        }
+    }
+
+    fn is_known(&self, session: &str) -> bool {
+        self.lease.session() == Some(session)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State, &Lease)) -> Result<()> {
+        self.desk.store.update(Durability::Process, |state| change(state, self.lease))?;
+        // Only a refusal that stood can be overtaken by something.
+        if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
+    }
+
+    /// Books the refusal at once, for every other run; the rest is kage's, which sleeps beside the agent.
+    fn failed(&self, record: &Path) -> Result<()> {
+        TO_WAKE.store(i32::try_from(self.lease.pid).unwrap_or(0), Ordering::SeqCst);
+        let since = Timestamp::now() - OLDEST_ERROR;
+        let deadline = Instant::now() + UNTIL_RECORDED;
+        loop {
+            let now = self.desk.later();
+            let evidence = self.agent.stands_at(record, since, &now);
+            if evidence.errors.last().is_some_and(|error| !error.overtaken) {
+                let more = self.desk.config.agents.markers(self.agent);
+                let case = Case { exit: Exit::Code(0), evidence: &evidence, more, now: &now };
+                return self.refused(&self.agent.judge(&case));
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            thread::sleep(LOOK);
+        }
+        // It may stand there a little later: kage has more time to look.
+        self.wake()
+    }
+
+    fn refused(&self, outcome: &Outcome) -> Result<()> {
+        if !outcome.verdict.is_of_the_account() {
+            return Ok(());
+        }
+        let (limits, moment) = (Limits::from(&self.desk.config.pool), (&self.desk.later()).into());
+        let book = |state: &mut State| state.refuse(self.lease, outcome, limits, &moment);
+        if let Some(change) = self.desk.store.update(Durability::Process, book)? {
+            Events::new(self.desk).changed(&self.lease.subscription, &change);
+        }
+        self.wake()
+    }
+
+    fn wake(&self) -> Result<()> {
+        wake(i32::try_from(self.lease.pid).unwrap_or(0))
+    }
+}
+
+fn wake(pid: i32) -> Result<()> {
+    Pid::from_raw(pid).map_or(Ok(()), |pid| kill_process(pid, WAKE)).context("could not wake kage")
+}
+
+/// One line a problem, in the state directory.
+fn log(problem: &str) -> Result<()> {
+    let dir = Paths::from_environment()?.state;
+    let file = dir.join("hook.log");
+    if fs::metadata(&file).is_ok_and(|known| known.len() > LONGEST_LOG) {
+        fs::remove_file(&file)?;
+    }
+    let mut file = File::options().create(true).append(true).open(file)?;
+    let run = env::var("KAGE_RUN").unwrap_or_default();
+    let line = format!("{} {}: {}\n", Timestamp::now(), one_line(&run), one_line(problem));
+    Ok(file.write_all(line.as_bytes())?)
+}

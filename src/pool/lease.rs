@@ -1,0 +1,203 @@
+//! Leases: which process runs an agent on which subscription, and what its agent's hooks have told of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Level, Name, State, Verdict};
+
+/// Names one run of kage, and the leases it holds: one, and while it changes over, a second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct LeaseId(pub String);
+
+/// "This process runs an agent on this subscription now."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    pub id: LeaseId,
+    pub pid: u32,
+    /// When the process started, in the kernel's clock ticks since boot; tells a reused pid apart.
+    pub started: u64,
+    pub subscription: Name,
+    pub agent: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub namespace: Option<Name>,
+    #[serde(default)]
+    pub level: Level,
+    /// The conversations that the agent has been in, as its hooks told, the latest last.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub visits: Vec<Visit>,
+    /// That the conversation stands at a refusal of the provider's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<Refused>,
+    /// The tmux pane.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pane: Option<String>,
+    /// As it is shown: a directory's name need not be text.
+    pub cwd: String,
+    pub since: Timestamp,
+}
+
+/// A conversation, and from when to when an agent was in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Visit {
+    pub session: String,
+    pub since: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+}
+
+/// A refusal that was settled while the agent ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    pub at: Timestamp,
+    /// The word of the verdict.
+    pub verdict: String,
+}
+
+impl Lease {
+    /// The conversation that the agent is in now, as far as its hooks told.
+    pub(crate) fn session(&self) -> Option<&str> {
+        self.visits.last().filter(|visit| visit.until.is_none()).map(|visit| visit.session.as_str())
+    }
+
+    /// Whether such a refusal is settled already.
+    pub(super) fn stands_at(&self, verdict: &Verdict) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.verdict == verdict.word())
+    }
+
+    /// Whether this is that lease, whatever has been noted on it since.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.id == other.id && self.since == other.since
+    }
+}
+
+impl State {
+    /// The lease of a run on a subscription; of another name, where it was renamed meanwhile.
+    pub(crate) fn held(&self, run: &LeaseId, subscription: &Name) -> Option<&Lease> {
+        let of_run = || self.leases.iter().filter(|lease| lease.id == *run);
+        of_run().find(|lease| lease.subscription == *subscription).or_else(|| of_run().next())
+    }
+
+    /// The lease as it is now, for a change.
+    fn found(&mut self, lease: &Lease) -> Option<&mut Lease> {
+        self.leases.iter_mut().find(|held| held.is(lease))
+    }
+
+    /// The agent is in this conversation from now on.
+    pub(crate) fn enter(&mut self, lease: &Lease, session: &str, now: Timestamp) {
+        let Some(held) = self.found(lease) else { return };
+        if held.session() == Some(session) {
+            return;
+        }
+        held.refused = None; // of another conversation
+        close(held, now);
+        held.visits.push(Visit { session: session.to_owned(), since: now, until: None });
+    }
+
+    /// It has left this conversation.
+    pub(crate) fn leave(&mut self, lease: &Lease, session: &str, now: Timestamp) {
+        let held = self.found(lease).filter(|held| held.session() == Some(session));
+        if let Some(held) = held {
+            close(held, now);
+        }
+    }
+
+    /// The conversation goes on: it stands at no refusal any more.
+    pub(crate) fn prompted(&mut self, lease: &Lease) {
+        if let Some(held) = self.found(lease) {
+            held.refused = None;
+        }
+    }
+
+    pub(super) fn note_refusal(&mut self, lease: &Lease, refused: Refused) {
+        if let Some(held) = self.found(lease) {
+            held.refused = Some(refused);
+        }
+    }
+}
+
+fn close(lease: &mut Lease, now: Timestamp) {
+    if let Some(open) = lease.visits.last_mut().filter(|visit| visit.until.is_none()) {
+        open.until = Some(now);
+    }
+}
+
+#[cfg(test)]
+impl Lease {
+    /// Some lease on a subscription.
+    pub(crate) fn on(subscription: &str) -> Self {
+        Self {
+            id: LeaseId(format!("lease-{subscription}")),
+            pid: 1,
+            started: 1,
+            subscription: subscription.parse().unwrap(),
+            agent: super::DEFAULT_AGENT.into(),
+            namespace: None,
+            level: Level::Normal,
+            visits: Vec::new(),
+            refused: None,
+            pane: None,
+            cwd: "/".into(),
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_conversation_ends_where_the_next_begins() {
+        let lease = Lease::on("work");
+        let mut state = State { leases: vec![lease.clone()], ..State::default() };
+        let noted = |state: &State| {
+            let visits = state.leases[0].visits.iter();
+            visits.map(|visit| (visit.session.clone(), visit.since, visit.until)).collect::<Vec<_>>()
+        };
+        state.enter(&lease, "a", at(1));
+        state.enter(&lease, "a", at(2)); // a compacted conversation is the same one
+        assert_eq!(noted(&state), [("a".into(), at(1), None)]);
+        state.enter(&lease, "b", at(3));
+        assert_eq!(noted(&state), [("a".into(), at(1), Some(at(3))), ("b".into(), at(3), None)]);
+        assert_eq!(state.leases[0].session(), Some("b"));
+        state.leave(&lease, "a", at(4)); // told late
+        assert_eq!(state.leases[0].session(), Some("b"));
+        state.leave(&lease, "b", at(5));
+        assert_eq!(state.leases[0].session(), None);
+        state.enter(&lease, "b", at(6));
+        assert_eq!(state.leases[0].visits.len(), 3);
+    }
+
+    #[test]
+    fn a_refusal_stands_until_a_prompt_or_another_conversation() {
+        let lease = Lease::on("work");
+        let mut state = State { leases: vec![lease.clone()], ..State::default() };
+        let refused = || Refused { at: at(2), verdict: "usage_limit".into() };
+        state.enter(&lease, "a", at(1));
+        state.note_refusal(&lease, refused());
+        assert!(state.leases[0].refused.is_some());
+        state.prompted(&lease);
+        assert_eq!(state.leases[0].refused, None);
+        state.note_refusal(&lease, refused());
+        state.enter(&lease, "b", at(3));
+        assert_eq!(state.leases[0].refused, None);
+    }
+
+    #[test]
+    fn two_leases_of_a_run_are_told_apart() {
+        let first = Lease::on("work");
+        let second = Lease { subscription: "spare".parse().unwrap(), since: at(9), ..first.clone() };
+        let mut state = State { leases: vec![first.clone(), second.clone()], ..State::default() };
+        assert_eq!(state.held(&first.id, &second.subscription), Some(&second));
+        state.enter(&second, "b", at(10));
+        assert!(state.leases[0].visits.is_empty() && state.leases[1].session() == Some("b"));
+        state.rename(&"spare".parse().unwrap(), &"other".parse().unwrap());
+        state.leases.remove(0);
+        assert!(state.held(&first.id, &second.subscription).is_some(), "renamed");
+    }
+}

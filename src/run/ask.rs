@@ -1,0 +1,39 @@
+//! A question at the terminal, between two attempts.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+
+use rustix::termios::{QueueSelector, tcflush};
+
+use super::signals::{Signals, Unblocked};
+
+/// Asks, and gives the line that was answered; `None` where there is no terminal, or its input has ended. The
+/// error is a signal that ends kage. What was typed before the question was not meant for it.
+pub(crate) fn ask(question: &str) -> Result<Option<String>, i32> {
+    let (Ok(mut terminal), Ok(mut signals)) =
+        (File::options().read(true).write(true).open("/dev/tty"), Signals::catch())
+    else {
+        return Ok(None);
+    };
+    let _unblocked = Unblocked::all();
+    let _ = tcflush(&terminal, QueueSelector::IFlush);
+    let asked = terminal.write_all(question.as_bytes());
+    let rested = asked.map_or(Ok(false), |()| signals.rest(Some(terminal.as_fd()), None));
+    signals.keep();
+    match rested {
+        Ok(true) => Ok(line(&mut terminal).ok().flatten()),
+        Ok(false) => Ok(None),
+        Err(signal) => {
+            let _ = terminal.write_all(b"\n");
+            Err(signal)
+        }
+    }
+}
+
+/// The terminal gives a line at a time, whole.
+fn line(terminal: &mut File) -> io::Result<Option<String>> {
+    let mut bytes = [0; 256];
+    let length = terminal.read(&mut bytes)?;
+    Ok((length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).trim().to_owned()))
+}

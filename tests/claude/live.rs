@@ -1,0 +1,280 @@
+//! A session at the terminal, in tmux, as a person has it: what its subscription's limit does to it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::provider::Request;
+use crate::scene::{ONE_ANSWER, Scene, answer, hook};
+use crate::support::{CONFIG, has_all, kage, token, wait_until};
+use crate::tmux::{Pane, Tmux};
+
+/// What kage says while the session fills the screen.
+const ANNOUNCED: &str = "kage: work hit its 5-hour limit (until ";
+const GOING_ON: &str = "continuing on spare in 3 s, a prompt keeps you here";
+const PROMPT: &str = "Continue where you left off.";
+
+/// `work` answers once and then hits its limit; `spare` and `third` answer.
+fn pool(scene: &Scene, interactive: Option<&str>) {
+    scene.add_first("work", "work--429five+1").add("spare", "spare--ok");
+    let known = scene.sandbox.read(CONFIG);
+    let failover =
+        interactive.map_or(String::new(), |word| format!("\n[failover]\ninteractive = \"{word}\"\n"));
+    scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n{failover}"));
+}
+
+/// The scene of a test, with a home in which the agent has nothing to ask at its start.
+fn scene(test: impl Fn()) -> Option<Scene> {
+    Scene::of(test).and_then(begun)
+}
+
+fn begun(scene: Scene) -> Option<Scene> {
+    if !has_all(&["tmux", "bash"]) {
+        return None;
+    }
+    let trusted = json!({ scene.sandbox.path("work").to_str()?: { "hasTrustDialogAccepted": true } });
+    let begun = json!({ "hasCompletedOnboarding": true, "theme": "dark", "projects": trusted });
+    scene.sandbox.write("home/.claude.json", &begun.to_string());
+    Some(scene)
+}
+
+fn tmux(scene: &Scene) -> Tmux {
+    Tmux::start(scene.kage(&[]), scene.sandbox.path("tmux"))
+}
+
+/// Begins a session in a pane, and asks something that is answered.
+fn begin(pane: &Pane<'_>, flags: &str) {
+    pane.enter(&format!("{} exec -- claude {flags}", kage().display()));
+    pane.shows("auto mode on");
+    pane.enter("hello there");
+    pane.shows(answer("ok").trim());
+}
+
+/// Asks what is refused.
+fn hit_the_limit(pane: &Pane<'_>) {
+    pane.enter("and again");
+    pane.shows("You've hit your 5-hour limit");
+}
+
+fn requests_of(scene: &Scene, tail: &str) -> Vec<Request> {
+    let bearer = format!("Bearer {}", token(tail));
+    let mut requests = scene.provider.messages();
+    requests.retain(|request| request.authorization.as_deref() == Some(&bearer));
+    requests
+}
+
+/// The texts of a request's conversation.
+fn texts(request: &Request) -> String {
+    request.body["messages"].to_string()
+}
+
+/// Leaves the session; the status is the agent's.
+fn leave(pane: &Pane<'_>) {
+    pane.enter("/exit");
+    assert_eq!(pane.prints("echo status $?").trim(), "status 0");
+}
+
+fn status_of(scene: &Scene, name: &str) -> Value {
+    scene.sandbox.status_of(name)["status"].clone()
+}
+
+#[test]
+fn a_session_goes_on_where_its_subscription_hits_a_limit() {
+    let scene = Scene::alone(a_session_goes_on_where_its_subscription_hits_a_limit).and_then(begun);
+    let Some(scene) = scene else { return };
+    pool(&scene, None);
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    let modes = pane.prints("stty -g");
+    begin(&pane, "--append-system-prompt marked");
+    assert_eq!(status_of(&scene, "work"), "active");
+    let begun = Instant::now();
+    hit_the_limit(&pane);
+    let screen = pane.shows(ANNOUNCED);
+    assert!(screen.contains(GOING_ON), "{screen}");
+    // The session still runs, and every other run avoids its subscription.
+    assert_eq!(status_of(&scene, "work"), "rate_limited");
+    scene.exec(&["-p", "meanwhile"]).run().success().prints(&answer("ok")).says("");
+    assert_eq!(scene.ran_on(), ["spare"]);
+    let screen = pane.shows(&format!("❯ {PROMPT}"));
+    let shown = begun.elapsed();
+    assert!(screen.contains("hello there") && screen.contains("and again"), "{screen}");
+    wait_until("the other subscription is asked", || requests_of(&scene, "spare--ok").len() == 2);
+    println!("from the refusal to the conversation on another subscription: {shown:?}");
+    assert!(shown < Duration::from_secs(5), "{shown:?}");
+    let asked = &requests_of(&scene, "spare--ok")[1];
+    for text in ["hello there", answer("ok").trim(), "and again", PROMPT] {
+        assert!(texts(asked).contains(text), "{text}: {}", asked.body);
+    }
+    assert!(asked.body["system"].to_string().contains("marked"), "the user's own flags stay");
+    assert_eq!(requests_of(&scene, "work--429five+1").last().unwrap().status, 429);
+    leave(&pane);
+    assert_eq!(pane.prints("stty -g"), modes);
+    let attempts: Vec<_> = scene.ledger().iter().map(|row| row["verdict"].clone()).collect();
+    assert_eq!(attempts, ["succeeded", "usage_limit", "succeeded"]);
+    let [_, one, other] = &scene.ledger()[..] else { unreachable!() };
+    assert_eq!((&one["session"], &one["run"]), (&other["session"], &other["run"]));
+    assert_eq!(
+        (scene.tokens_of("work"), scene.tokens_of("spare")),
+        (ONE_ANSWER.into(), (2 * ONE_ANSWER).into())
+    );
+    assert_eq!(scene.sandbox.state()["leases"], Value::Null);
+    scene.has_no_leftover();
+}
+
+#[test]
+fn a_prompt_in_the_users_moment_keeps_the_session() {
+    let Some(scene) = scene(a_prompt_in_the_users_moment_keeps_the_session) else { return };
+    pool(&scene, None);
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    pane.shows(GOING_ON);
+    let asked = requests_of(&scene, "work--429five+1").len();
+    pane.enter("I stay here");
+    // It is refused as well, and from then on the moment begins anew.
+    wait_until("the prompt is sent", || requests_of(&scene, "work--429five+1").len() > asked);
+    pane.shows("Usage limit reached again");
+    let begun = Instant::now();
+    pane.shows(&format!("❯ {PROMPT}"));
+    assert!(begun.elapsed() > Duration::from_millis(2500), "{:?}", begun.elapsed());
+    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    assert!(texts(&requests_of(&scene, "spare--ok")[0]).contains("I stay here"));
+    leave(&pane);
+}
+
+#[test]
+fn leaving_in_the_users_moment_ends_it_and_the_command_is_named() {
+    let Some(scene) = scene(leaving_in_the_users_moment_ends_it_and_the_command_is_named) else { return };
+    pool(&scene, None);
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "--model sonnet");
+    hit_the_limit(&pane);
+    pane.shows(GOING_ON);
+    leave(&pane);
+    assert!(requests_of(&scene, "spare--ok").is_empty());
+    let session = scene.ledger()[0]["session"].as_str().unwrap().to_owned();
+    let named = format!("kage exec -s spare -- claude --resume {session} '{PROMPT}' --model sonnet");
+    assert!(pane.history().contains(&format!("; to continue on spare: {named}")), "{}", pane.history());
+}
+
+#[test]
+fn the_user_is_asked_after_the_session_and_yes_goes_on() {
+    let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_goes_on) else { return };
+    pool(&scene, Some("ask"));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    pane.enter("/exit");
+    let screen = pane.shows("Continue on spare? [Y/n]");
+    assert!(screen.contains(ANNOUNCED) && !screen.contains("in 3 s"), "{screen}");
+    pane.press("Enter");
+    let screen = pane.shows(&format!("❯ {PROMPT}"));
+    assert!(screen.contains("and again"), "{screen}");
+    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    leave(&pane);
+}
+
+#[test]
+fn the_user_is_asked_after_the_session_and_no_ends_it() {
+    let Some(scene) = scene(the_user_is_asked_after_the_session_and_no_ends_it) else { return };
+    pool(&scene, Some("ask"));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    pane.enter("/exit");
+    pane.shows("Continue on spare? [Y/n]");
+    pane.enter("n");
+    assert_eq!(pane.prints("echo status $?").trim(), "status 0");
+    assert!(requests_of(&scene, "spare--ok").is_empty());
+}
+
+#[test]
+fn without_going_on_the_command_is_named() {
+    let Some(scene) = scene(without_going_on_the_command_is_named) else { return };
+    pool(&scene, Some("off"));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    let screen = pane.screen();
+    assert!(!screen.contains("kage:"), "{screen}");
+    leave(&pane);
+    let history = pane.history();
+    let (_, named) = history.split_once("to continue on spare: kage ").expect("the command is named");
+    // It does what it says.
+    let named = named.lines().next().unwrap();
+    pane.enter(&format!("{} {named}", kage().display()));
+    pane.shows(&format!("❯ {PROMPT}"));
+    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    leave(&pane);
+}
+
+#[test]
+fn with_nothing_to_go_on_with_the_session_is_left_alone() {
+    let Some(scene) = scene(with_nothing_to_go_on_with_the_session_is_left_alone) else { return };
+    scene.add("work", "work--429five+1");
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    let screen = pane.shows(ANNOUNCED);
+    assert!(screen.contains("no subscription is ready before"), "{screen}");
+    pane.shows("Continuing automatically at");
+    leave(&pane);
+    assert_eq!(scene.ledger().len(), 1);
+}
+
+#[test]
+fn the_users_own_settings_hooks_and_status_line_keep_working() {
+    let Some(scene) = scene(the_users_own_settings_hooks_and_status_line_keep_working) else { return };
+    pool(&scene, None);
+    let told = |file: &str| format!("echo x >> {}", scene.sandbox.path(file).display());
+    scene.settings(
+        "home/.claude/settings.json",
+        &json!({ "hooks": hook("StopFailure", &told("users")), "statusLine": { "type": "command", "command": "echo my status line" } }),
+    );
+    let settings = json!({ "hooks": hook("UserPromptSubmit", &told("given")) });
+    let given = scene.settings("given.json", &settings);
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, &format!("--settings {}", given.display()));
+    pane.shows("my status line");
+    hit_the_limit(&pane);
+    pane.shows(&format!("❯ {PROMPT}"));
+    pane.shows("my status line");
+    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    leave(&pane);
+    // Two prompts of the user's and the one to go on with; one failure.
+    assert_eq!(
+        (scene.sandbox.read("given").as_str(), scene.sandbox.read("users").as_str()),
+        ("x\nx\nx\n", "x\n")
+    );
+    assert_eq!(fs::read_to_string(given).unwrap(), settings.to_string());
+    scene.has_no_leftover();
+}
+
+#[test]
+fn tokens_of_every_conversation_of_a_session_are_counted() {
+    let Some(scene) = scene(tokens_of_every_conversation_of_a_session_are_counted) else { return };
+    scene.add("work", "work--ok");
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    pane.enter("/clear");
+    wait_until("the screen is cleared", || !pane.screen().contains("hello there"));
+    pane.enter("something else");
+    pane.shows(answer("ok").trim());
+    leave(&pane);
+    assert_eq!(scene.tokens_of("work"), 2 * ONE_ANSWER);
+    let asked = requests_of(&scene, "work--ok");
+    assert_ne!(asked[0].session, asked[1].session);
+    assert_eq!(scene.ledger()[0]["session"].as_str(), asked[1].session.as_deref());
+}

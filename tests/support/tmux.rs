@@ -1,0 +1,119 @@
+//! A tmux server of a test's own, with what a person does in it: look and type.
+
+// Each suite uses its part; a failed unwrap is a failed test.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::{Call, wait_until};
+
+pub struct Tmux {
+    socket: PathBuf,
+}
+
+/// What its shells say when they are ready.
+const PROMPT: &str = "ready> ";
+
+/// A pane with an interactive bash in it.
+pub struct Pane<'a> {
+    tmux: &'a Tmux,
+    id: String,
+}
+
+impl Tmux {
+    /// The server gets the environment of this call, whose program is not used.
+    pub fn start(environment: Call, socket: PathBuf) -> Self {
+        let tmux = Self { socket };
+        let mut start = tmux.command();
+        start.env_clear();
+        for (name, value) in environment.command.get_envs() {
+            start.env(name, value.unwrap_or_default());
+        }
+        start
+            .env("TERM", "xterm-256color")
+            .env("PS1", PROMPT)
+            .current_dir(environment.command.get_current_dir().unwrap());
+        start.args(["-f", "/dev/null", "new-session", "-d", "-x", "130", "-y", "40", "bash", "--norc"]);
+        assert!(start.status().unwrap().success(), "tmux does not start");
+        tmux
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(&self.socket).env_remove("TMUX").env_remove("TMUX_PANE");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let ran = self.command().args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "tmux {args:?}: {said}");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+
+    /// The pane that the server began with.
+    pub fn first(&self) -> Pane<'_> {
+        Pane { tmux: self, id: self.run(&["list-panes", "-F", "#{pane_id}"]).trim().to_owned() }
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = self.command().arg("kill-server").output();
+    }
+}
+
+impl Pane<'_> {
+    /// Types a line, and Enter.
+    pub fn enter(&self, line: &str) {
+        self.tmux.run(&["send-keys", "-t", &self.id, "-l", line]);
+        self.press("Enter");
+    }
+
+    pub fn press(&self, key: &str) {
+        self.tmux.run(&["send-keys", "-t", &self.id, key]);
+    }
+
+    /// What a person sees.
+    pub fn screen(&self) -> String {
+        self.tmux.run(&["capture-pane", "-p", "-J", "-t", &self.id])
+    }
+
+    /// What a person sees who scrolls up.
+    pub fn history(&self) -> String {
+        self.tmux.run(&["capture-pane", "-p", "-J", "-S", "-", "-t", &self.id])
+    }
+
+    /// Waits until that is to be seen.
+    pub fn shows(&self, part: &str) -> String {
+        let mut screen = String::new();
+        wait_until(&format!("`{part}` is on the screen"), || {
+            screen = self.screen();
+            screen.contains(part)
+        });
+        screen
+    }
+
+    /// Waits until the shell reads again.
+    pub fn is_at_the_prompt(&self) {
+        wait_until("the shell's prompt", || self.screen().trim_end().ends_with(PROMPT.trim_end()));
+    }
+
+    /// What a command at the shell's prompt prints.
+    pub fn prints(&self, command: &str) -> String {
+        self.is_at_the_prompt();
+        self.enter(&format!("{command}; echo do''ne"));
+        let screen = self.shows("\ndone\n");
+        let (shown, _) = screen.rsplit_once("\ndone\n").unwrap();
+        let (_, printed) = shown.rsplit_once("do''ne\n").unwrap();
+        self.press("C-l");
+        wait_until("the screen is cleared", || self.screen().trim() == PROMPT.trim());
+        printed.to_owned()
+    }
+
+    /// The value of one of the pane's options; empty where it is not set.
+    pub fn option(&self, name: &str) -> String {
+        self.tmux.run(&["show-options", "-pqv", "-t", &self.id, name]).trim().to_owned()
+    }
+}
