@@ -28,6 +28,13 @@ pub(crate) enum Verb {
     Why(Why),
     Detect(Detect),
     Status(Json),
+    /// List the agents that run
+    ///
+    /// By the process id of the kage that runs it: its subscription, namespace and agent, the tmux pane, for
+    /// how long it has run, and where. --json adds the level, the conversation, and in `status` the verdict
+    /// of a refusal that the conversation stands at.
+    #[command(verbatim_doc_comment)]
+    Ps(Json),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
     /// Show the main job with invented accounts, in a throwaway home

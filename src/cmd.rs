@@ -5,6 +5,7 @@ mod detect;
 mod events;
 mod exec;
 mod hook;
+mod ps;
 mod status;
 mod subscription;
 mod why;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Exec(exec) => exec::run(exec),
         Verb::Why(why) => why::run(&why).map(|()| 0),
         Verb::Detect(detect) => detect::run(&detect),
+        Verb::Ps(form) => ps::run(&form).map(|()| 0),
         Verb::Status(form) => status::run(&form).map(|()| 0),
         Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
         Verb::Hook => Ok(hook::run()),

@@ -1,6 +1,7 @@
 //! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
 
 mod detect;
+mod ps;
 mod sentences;
 mod status;
 mod table;
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
+pub(crate) use ps::{running, running_json};
 pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
 pub(crate) use status::{details, details_json, list, overview, pool_json};
 pub(crate) use table::plain_table;
@@ -42,6 +44,12 @@ fn shows_unicode() -> bool {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
     locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"))
+}
+
+/// How wide the terminal is that shows an answer, where one does.
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col.into()).filter(|&columns| columns > 0)
 }
 
 /// Whether a person can be asked something: standard input and standard error are a terminal.

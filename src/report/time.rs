@@ -18,6 +18,11 @@ pub(super) fn clock(at: Timestamp, now: &Zoned) -> String {
     local.strftime(form).to_string()
 }
 
+/// `1h 12m`: how long ago something was.
+pub(super) fn age(since: Timestamp, now: &Zoned) -> String {
+    distance(now.timestamp(), since)
+}
+
 /// `20s`, `1h 12m`.
 pub(crate) fn short(duration: SignedDuration) -> String {
     distance(Timestamp::UNIX_EPOCH + duration, Timestamp::UNIX_EPOCH)

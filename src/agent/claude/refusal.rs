@@ -170,7 +170,7 @@ fn of_status(status: Option<u16>) -> Option<Kind> {
 }
 
 /// Epoch seconds; milliseconds are told apart by their size. Seen as whole numbers only.
-fn instant(value: &Value) -> Option<Timestamp> {
+pub(super) fn instant(value: &Value) -> Option<Timestamp> {
     #[allow(clippy::cast_possible_truncation)]
     let whole = |seconds: f64| seconds as i64;
     let epoch = value.as_i64().or_else(|| value.as_f64().map(whole));

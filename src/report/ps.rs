@@ -1,0 +1,161 @@
+//! The agents that run, as a table and as JSON.
+
+use std::path::Path;
+
+use jiff::Zoned;
+use serde_json::{Value, json};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
+
+use super::table::plain_table;
+use super::time::age;
+use super::{SCHEMA, shows_unicode};
+use crate::error::one_line;
+use crate::pool::Lease;
+
+const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", "Directory"];
+/// A directory is not cut to fewer columns, however narrow the terminal is.
+const NARROWEST: usize = 12;
+
+/// What `kage ps` shows. `columns` is the width of the terminal, where there is one.
+pub(crate) fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zoned) -> String {
+    if leases.is_empty() {
+        return "No agent is running. Start one: kage exec -- claude\n".into();
+    }
+    let rows: Vec<_> = oldest_first(leases).into_iter().map(|lease| row(lease, home, now)).collect();
+    let table = plain_table(&HEAD, rows.clone());
+    let widest = table.lines().map(UnicodeWidthStr::width).max().unwrap_or(0);
+    let excess = columns.map_or(0, |columns| widest.saturating_sub(columns));
+    if excess == 0 {
+        return table;
+    }
+    // The end of a directory tells more than its beginning.
+    let widest = rows.iter().filter_map(|row| row.last()).map(|path| path.width()).max().unwrap_or(0);
+    let room = widest.saturating_sub(excess).max(NARROWEST);
+    let fitted = rows.into_iter().map(|mut row| {
+        row.iter_mut().skip(HEAD.len() - 1).for_each(|path| *path = end_of(path, room));
+        row
+    });
+    plain_table(&HEAD, fitted.collect())
+}
+
+fn oldest_first(leases: &[Lease]) -> Vec<&Lease> {
+    let mut leases: Vec<_> = leases.iter().collect();
+    leases.sort_by_key(|lease| (lease.since, lease.pid));
+    leases
+}
+
+fn row(lease: &Lease, home: &Path, now: &Zoned) -> Vec<String> {
+    let namespace = lease.namespace.as_ref().map(ToString::to_string);
+    vec![
+        lease.pid.to_string(),
+        lease.subscription.to_string(),
+        namespace.unwrap_or_default(),
+        one_line(&lease.agent),
+        one_line(lease.pane.as_deref().unwrap_or_default()),
+        age(lease.since, now),
+        one_line(&below_home(&lease.cwd, home)),
+    ]
+}
+
+/// `~/x` for a directory below the home directory.
+fn below_home(cwd: &str, home: &Path) -> String {
+    match Path::new(cwd).strip_prefix(home) {
+        Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Ok(rest) => format!("~/{}", rest.display()),
+        Err(_) => cwd.to_owned(),
+    }
+}
+
+/// The last columns of a text, behind a mark where something was left out.
+fn end_of(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mark = if shows_unicode() { "…" } else { "..." };
+    let mut room = columns.saturating_sub(mark.width());
+    let fits = |letter: &char| {
+        let width = letter.width().unwrap_or(0);
+        let has_room = width <= room;
+        room = room.saturating_sub(width);
+        has_room
+    };
+    let kept: Vec<_> = text.chars().rev().take_while(fits).collect();
+    format!("{mark}{}", kept.into_iter().rev().collect::<String>())
+}
+
+/// `kage ps --json`.
+pub(crate) fn running_json(leases: &[Lease]) -> Value {
+    let rows = oldest_first(leases).into_iter().map(|lease| {
+        json!({
+            "id": lease.id,
+            "pid": lease.pid,
+            "subscription": lease.subscription,
+            "agent": lease.agent,
+            "namespace": lease.namespace,
+            "level": lease.level.as_str(),
+            "session": lease.session(),
+            "pane": lease.pane,
+            "cwd": lease.cwd,
+            "since": lease.since,
+            "status": lease.refused.as_ref().map(|refused| &refused.verdict),
+        })
+    });
+    json!({ "schema": SCHEMA, "leases": rows.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(leases: &[Lease], columns: Option<usize>) -> String {
+        let now: Zoned = "2026-11-22T11:48:00[UTC]".parse().unwrap();
+        running(leases, Path::new("/home/user"), columns, &now)
+    }
+
+    fn lease(pid: u32, cwd: &str, since: &str) -> Lease {
+        Lease { pid, cwd: cwd.into(), since: since.parse().unwrap(), ..Lease::on("work") }
+    }
+
+    #[test]
+    fn the_oldest_comes_first_and_home_is_short() {
+        let leases = [
+            lease(7, "/srv/api", "2026-11-22T11:47:30Z"),
+            lease(9, "/home/user", "2026-11-20T10:48:00Z"),
+            lease(8, "/home/user/code", "2026-11-22T10:00:00Z"),
+        ];
+        let text = shown(&leases, None);
+        let cells = |line: &str| {
+            let cells = line.split(['│', '|']).map(str::trim).filter(|cell| !cell.is_empty());
+            cells.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let rows: Vec<_> = text.lines().map(cells).collect();
+        assert_eq!(rows[3], ["9", "work", "claude", "2d 1h", "~"]);
+        assert_eq!(rows[4], ["8", "work", "claude", "1h 48m", "~/code"]);
+        assert_eq!(rows[5], ["7", "work", "claude", "30s", "/srv/api"]);
+    }
+
+    #[test]
+    fn what_is_too_wide_loses_the_beginning_of_its_directory() {
+        let long = lease(7, "/srv/一二三四五/projects/backend/api", "2026-11-22T11:00:00Z");
+        let wide = shown(std::slice::from_ref(&long), None);
+        assert!(wide.contains(&long.cwd), "{wide}");
+        for columns in 82..90 {
+            let narrow = shown(std::slice::from_ref(&long), Some(columns));
+            assert!(
+                narrow.contains("nd/api ") && narrow.lines().all(|line| line.width() <= columns),
+                "{narrow}"
+            );
+        }
+        let least = shown(&[long], Some(10));
+        assert!(least.contains("/api "), "{least}");
+    }
+
+    #[test]
+    fn escapes_do_not_reach_the_terminal() {
+        let odd = Lease {
+            pane: Some("\u{1b}]0;x\u{7}".into()),
+            ..lease(7, "/a\n\u{1b}[31m", "2026-11-22T11:00:00Z")
+        };
+        assert!(!shown(&[odd], None).contains(['\u{1b}', '\u{7}']));
+    }
+}
