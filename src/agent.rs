@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, Zoned};
 
-use crate::pool::{Delivery, Outcome, Visit};
+use crate::pool::{Delivery, Outcome, Reading, Visit};
 use crate::secret::Secret;
 
 pub(crate) use custom::Definition;
@@ -98,6 +98,11 @@ pub(crate) trait Agent: Sync {
     /// What a saved output or record says, for `kage detect`. Words only where the text is no record.
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence;
 
+    /// What it hands to its status line, where it has one that runs a command.
+    fn glance(&self, _input: &[u8]) -> Option<Glance> {
+        None
+    }
+
     /// The texts by which it says that it was refused.
     fn markers(&self) -> &'static [Marker];
 
@@ -115,6 +120,15 @@ pub(crate) trait Agent: Sync {
     fn judge(&self, case: &Case<'_>) -> Outcome {
         verdict::judge(case, || self.markers())
     }
+}
+
+/// What an agent tells while it runs.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Glance {
+    /// The conversation that it is in.
+    pub session: String,
+    /// By the provider's word for the window.
+    pub readings: BTreeMap<String, Reading>,
 }
 
 /// What a verdict goes by.

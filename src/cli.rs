@@ -35,6 +35,7 @@ pub(crate) enum Verb {
     /// of a refusal that the conversation stands at.
     #[command(verbatim_doc_comment)]
     Ps(Json),
+    Statusline(Statusline),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
     /// Show the main job with invented accounts, in a throwaway home
@@ -186,6 +187,27 @@ pub(crate) struct Json {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// Print the subscription and its usage, for an agent's status line
+///
+/// Claude Code calls this while it runs, by its settings (~/.claude/settings.json):
+///
+///   "statusLine": { "type": "command", "command": "kage statusline" }
+///
+/// It prints, for example, `work · 5h 42% (1h 12m) · 7d 17% (3d)`: the subscription, how full each window of
+/// its plan is, and the time to its reset. A status line of yours goes on behind it, with the same input:
+///
+///   "statusLine": { "type": "command", "command": "kage statusline -- ~/.claude/mine.sh" }
+///
+/// Without `kage exec` around the agent it prints nothing of its own. What it sees of the usage is kept, and
+/// counts when the next run chooses. Exit status: 0, or that of the command behind it.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Statusline {
+    /// A status line of your own, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// Manage the subscriptions of the pool

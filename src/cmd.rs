@@ -7,6 +7,7 @@ mod exec;
 mod hook;
 mod ps;
 mod status;
+mod statusline;
 mod subscription;
 mod why;
 
@@ -34,6 +35,10 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Detect(detect) => detect::run(&detect),
         Verb::Ps(form) => ps::run(&form).map(|()| 0),
         Verb::Status(form) => status::run(&form).map(|()| 0),
+        Verb::Statusline(args) => {
+            statusline::run(&args);
+            Ok(0)
+        }
         Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
         Verb::Hook => Ok(hook::run()),
         Verb::Demo => demo::run(),

@@ -5,6 +5,7 @@
 mod lease;
 mod moment;
 mod name;
+mod news;
 mod outcome;
 mod route;
 mod select;

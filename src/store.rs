@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -66,7 +67,17 @@ impl Store {
     /// Changes the state: locked, read, edited, written beside and renamed. Nothing is written where
     /// `edit` changes nothing, or where it fails.
     pub(crate) fn update<T>(&self, durability: Durability, edit: impl FnOnce(&mut State) -> T) -> Result<T> {
-        let _lock = Lock::acquire(&files::sibling(&self.file.with_extension(""), ".lock"), LOCK_PATIENCE)?;
+        self.update_within(LOCK_PATIENCE, durability, edit)
+    }
+
+    /// The same for who would rather not than wait longer.
+    pub(crate) fn update_within<T>(
+        &self,
+        patience: Duration,
+        durability: Durability,
+        edit: impl FnOnce(&mut State) -> T,
+    ) -> Result<T> {
+        let _lock = Lock::acquire(&files::sibling(&self.file.with_extension(""), ".lock"), patience)?;
         let before = match self.load()? {
             Loaded::State(state) => state,
             Loaded::Damaged(why) => {

@@ -7,6 +7,7 @@ mod printed;
 mod refusal;
 mod saved;
 mod settings;
+mod statusline;
 mod transcript;
 
 use std::ffi::{OsStr, OsString};
@@ -17,8 +18,8 @@ use jiff::{Timestamp, Zoned};
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Grant, Heard, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
-    ProviderError, Resumed, SecretKind, Work, markers, quoted, said,
+    Agent, Captured, Evidence, Form, Glance, Grant, Heard, Intent, Job, Kind, LaunchPlan, Line, Marker,
+    Opening, ProviderError, Resumed, SecretKind, Work, markers, quoted, said,
 };
 use crate::secret::Secret;
 
@@ -170,6 +171,10 @@ impl Agent for Claude {
 
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
         saved::examine(text, now)
+    }
+
+    fn glance(&self, input: &[u8]) -> Option<Glance> {
+        statusline::read(input)
     }
 
     fn markers(&self) -> &'static [Marker] {

@@ -77,6 +77,11 @@ impl State {
         change
     }
 
+    /// How full the windows of a subscription are, as its agent showed while it ran.
+    pub(crate) fn read_windows(&mut self, name: &Name, readings: &BTreeMap<String, Reading>, now: Timestamp) {
+        self.subscriptions.entry(name.clone()).or_default().read_windows(readings, now);
+    }
+
     /// Takes a lease back whose agent never started: that was no run.
     pub(crate) fn give_back(&mut self, lease: &Lease) {
         self.leases.retain(|held| !held.is(lease));

@@ -7,15 +7,15 @@ use crate::support::Sandbox;
 
 #[test]
 fn a_running_agent_is_listed_until_it_ends() {
-    let running = Running::start("");
-    let table = running.kage(&["ps"]).run().success().says("").stdout();
+    let running = Running::start();
+    let table = running.sandbox.kage(["ps"]).run().success().says("").stdout();
     let row = table.lines().nth(3).unwrap();
     let cells: Vec<_> = row.split('│').map(str::trim).collect();
     let pid = running.child.id().to_string();
     assert_eq!(cells[1..6], [pid.as_str(), "work", "backend", "claude", "%7"], "{table}");
     assert!(cells[6].ends_with('s') && cells[7].ends_with("/work"), "{table}");
 
-    let listed = running.kage(&["ps", "--json"]).run().success().stdout();
+    let listed = running.sandbox.kage(["ps", "--json"]).run().success().stdout();
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let lease = &listed["leases"][0];
     assert_eq!(

@@ -1,0 +1,86 @@
+//! What Claude Code hands to its status line. Measured on 2.1.330: `rate_limits` is there from the first answer
+//! of a session on, with the login of a subscription only.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::refusal::{instant, lenient};
+use crate::agent::Glance;
+use crate::pool::Reading;
+
+#[derive(Deserialize)]
+struct Input {
+    session_id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    rate_limits: BTreeMap<String, Value>,
+}
+
+pub(super) fn read(input: &[u8]) -> Option<Glance> {
+    let input: Input = serde_json::from_slice(input).ok()?;
+    let windows = input.rate_limits.into_iter().filter(|(window, _)| is_word(window));
+    let readings = windows.filter_map(|(window, limit)| Some((window, reading(&limit)?))).collect();
+    Some(Glance { session: input.session_id, readings })
+}
+
+/// The name of a window is shown, and kept in the state.
+fn is_word(window: &str) -> bool {
+    let is_letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_';
+    (1..=32).contains(&window.len()) && window.bytes().all(is_letter)
+}
+
+fn reading(limit: &Value) -> Option<Reading> {
+    let percentage = limit.get("used_percentage")?.as_f64().filter(|&percentage| percentage >= 0.0)?;
+    let resets_at = limit.get("resets_at").and_then(instant);
+    Some(Reading { value: percentage / 100.0, resets_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn windows(limits: &Value) -> Vec<(String, f64, Option<i64>)> {
+        let input = json!({ "session_id": "a", "model": { "id": "m" }, "rate_limits": limits });
+        let glance = read(input.to_string().as_bytes()).unwrap();
+        let seconds = |reading: &Reading| reading.resets_at.map(Timestamp::as_second);
+        glance
+            .readings
+            .iter()
+            .map(|(window, reading)| (window.clone(), reading.value, seconds(reading)))
+            .collect()
+    }
+
+    #[test]
+    fn percentages_become_shares_and_epoch_seconds_times() {
+        let limits = json!({
+            "five_hour": { "used_percentage": 42, "resets_at": 1_795_352_400 },
+            "seven_day": { "used_percentage": 17.5, "resets_at": null },
+        });
+        let expected = [("five_hour".into(), 0.42, Some(1_795_352_400)), ("seven_day".into(), 0.175, None)];
+        assert_eq!(windows(&limits), expected);
+    }
+
+    #[test]
+    fn what_is_odd_is_left_out_alone() {
+        let limits = json!({
+            "five_hour": { "used_percentage": 42, "resets_at": 1_795_352_400 },
+            "seven_day": null,
+            "seven_day_opus": { "used_percentage": "17" },
+            "below": { "used_percentage": -1 },
+            "\u{1b}[31m": { "used_percentage": 1 },
+        });
+        assert_eq!(windows(&limits), [("five_hour".into(), 0.42, Some(1_795_352_400))]);
+        assert_eq!(windows(&json!("soon")), []);
+    }
+
+    #[test]
+    fn without_a_session_it_is_no_input() {
+        for text in ["", "{}", "null", "[1]", "{\"session_id\":7}", "{\"session_id\":\"a\""] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+    }
+}
