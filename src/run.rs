@@ -5,6 +5,7 @@
 //! - A signal that a process sends to kage is passed on; a ^C typed at the terminal has reached the agent
 //!   already. kage itself dies of none while the agent lives, so that it can keep the books.
 //! - When the agent stops under a shell, kage stops with it, and wakes it again.
+//! - The terminal's modes are what they were before an agent that a signal ended.
 //! - The agent's end is kage's: the same status, or the same signal.
 //! - What a running agent tells (through its hooks, as SIGURG, which would mean nothing to a process that does
 //!   not expect it) wakes whoever goes `Beside` it; kage never looks by itself.
@@ -16,6 +17,7 @@ mod child;
 mod jobs;
 mod relay;
 mod signals;
+mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -137,16 +139,20 @@ pub(crate) fn run(
     streams: Streams<'_>,
 ) -> Result<Result<Ended, i32>, Failure> {
     let mut signals = Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
+    let before = terminal::Before::save();
     match streams {
         Streams::Inherited(beside) => {
             let start = || child::spawn(program, plan, handover, marks, None);
-            let ended = inherited(beside, &mut signals, start);
+            let ended = inherited(beside, before, &mut signals, start);
             signals.keep();
             ended.map_err(|why| not_started(program, &why))
         }
         Streams::Relayed(relay, input) => {
             let start = |wires| child::spawn(program, plan, handover, marks, Some(wires));
             let ended = relayed(relay, input, &mut signals, start);
+            if let Ok(Ok(ended)) = &ended {
+                before.restore_after(ended.exit, ended.interrupted);
+            }
             signals.keep();
             ended.map_err(|why| match why {
                 NotRun::Pipes(why) => cannot("lay the agent's streams", &why),
@@ -164,6 +170,7 @@ enum NotRun {
 
 fn inherited(
     mut beside: Option<&mut dyn Beside>,
+    before: terminal::Before,
     signals: &mut Signals,
     start: impl FnOnce() -> io::Result<child::Child>,
 ) -> io::Result<Result<Ended, i32>> {
@@ -177,6 +184,7 @@ fn inherited(
         beside.started();
     }
     let exit = child.wait(signals, beside);
+    before.restore_after(exit, signals.interrupted());
     Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
 }
 

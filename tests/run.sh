@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 
 agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0 @google/gemini-cli@0.61.0)
 prefix=target/agents
-packages=(bash dbus gnome-keyring iproute2 libsecret-tools nodejs npm procps tmux util-linux)
-programs=(bash dbus-run-session gnome-keyring-daemon ip secret-tool node npm pgrep tmux unshare)
+packages=(bash dbus gnome-keyring iproute2 libsecret-tools nodejs npm perl-base procps strace tmux util-linux zsh)
+programs=(bash dbus-run-session gnome-keyring-daemon ip secret-tool node npm perl pgrep strace tmux unshare zsh)
 missing=()
 
 absent() {
