@@ -4,6 +4,7 @@
 //! - The agent shares kage's streams and its process group; no pty, nothing locked, nothing polled.
 //! - A signal that a process sends to kage is passed on; a ^C typed at the terminal has reached the agent
 //!   already. kage itself dies of none while the agent lives, so that it can keep the books.
+//! - A terminal that goes away is told by kage where kage leads the session: the system tells nobody else.
 //! - When the agent stops under a shell, kage stops with it, and wakes it again.
 //! - The terminal's modes are what they were before an agent that a signal ended.
 //! - The agent's end is kage's: the same status, or the same signal.

@@ -11,12 +11,17 @@ pub(super) fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
+/// Whether no shell began this session, but whoever opened the terminal.
+pub(super) fn leads_session() -> bool {
+    session_of(0) == Some(number(getpid()))
+}
+
 /// Whether a shell with job control can wake kage: the first ancestor outside kage's process group is of
 /// the same session. Otherwise kage leads the session, as in a container or a tmux pane, or its group is
 /// orphaned, and the system itself stops nobody there for a ^Z.
 pub(super) fn has_shell() -> bool {
     let (Some(group), Some(session)) = (group_of(0), session_of(0)) else { return false };
-    if session == number(getpid()) {
+    if leads_session() {
         return false;
     }
     let mut ancestor = getppid();

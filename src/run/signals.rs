@@ -42,7 +42,7 @@ pub(super) struct Caught {
 
 impl Caught {
     pub(super) fn is_for_the_agent(&self, agent: Pid) -> bool {
-        let Some(sender) = self.sender else { return false };
+        let Some(sender) = self.sender else { return self.is_hangup_of_the_session() };
         if sender == 0 {
             return true;
         }
@@ -58,6 +58,13 @@ impl Caught {
         // sender may be the harness that started kage.
         let leads = own_group == Some(getpid().as_raw_nonzero().get());
         Some(senders_group) != agents_group && !(leads && Some(senders_group) == own_group)
+    }
+
+    /// Of a terminal that goes away the system tells only the leader of its session, and the foreground once
+    /// that has ended. A shell tells its jobs; where kage leads, as in a pane or a container, it is kage that
+    /// the agent hears of it from.
+    fn is_hangup_of_the_session(&self) -> bool {
+        self.signal == Signal::HUP && jobs::leads_session()
     }
 }
 
