@@ -15,6 +15,7 @@
 
 mod ask;
 mod child;
+mod footprint;
 mod jobs;
 mod relay;
 mod signals;
@@ -184,6 +185,7 @@ fn inherited(
     if let Some(beside) = &mut beside {
         beside.started();
     }
+    footprint::shrink();
     let exit = child.wait(signals, beside);
     before.restore_after(exit, signals.interrupted());
     Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
