@@ -48,6 +48,11 @@ pub(crate) enum Verb {
     /// that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and never
     /// fails: problems are in hook.log in the state directory.
     Hook,
+    /// Print a secret into a pipe; called by kage
+    #[command(hide = true)]
+    FetchFromKeychain {
+        name: Name,
+    },
     /// The agent that `kage demo` runs
     #[command(hide = true)]
     StandInAgent {

@@ -18,6 +18,7 @@ use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
 use crate::config::{Config, closest};
+use crate::credentials::fetch_from_keychain;
 use crate::error;
 use crate::paths::{Paths, config_is_named};
 use crate::pool::{Moment, Name, Request};
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
             Ok(0)
         }
         Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
+        Verb::FetchFromKeychain { name } => Ok(fetch_from_keychain(&name, &Paths::from_environment()?.state)),
         Verb::Hook => Ok(hook::run()),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),

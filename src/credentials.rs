@@ -16,6 +16,8 @@ use crate::paths::Paths;
 use crate::pool::{Name, Source};
 use crate::secret::Secret;
 
+pub(crate) use keychain::fetch as fetch_from_keychain;
+
 /// A place that holds secrets by the name of their subscription.
 pub(crate) trait Backend {
     fn get(&self, name: &Name) -> Result<Secret>;

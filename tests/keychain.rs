@@ -344,3 +344,30 @@ fn stored_names_are_listed_and_a_moved_secret_leaves_the_keyring() {
     let hint = refused.is_one_line_and_a_hint().mentions("the keychain is locked").stderr();
     assert!(hint.contains("credential NAME --credential file"), "{hint}");
 }
+
+#[test]
+fn beside_the_agent_kage_keeps_nothing_of_the_keychain() {
+    let Some(machine) = Machine::new() else { return };
+    machine.add("work");
+    // The agent looks at its parent, when what fetched the secret has had time to end.
+    let script = "ls /proc/$PPID/task | wc -l; ls -l /proc/$PPID/fd | grep -c socket";
+    let ran = machine.kage(&["exec", "--", "sh", "-c", script]).run().success();
+    // One thread, and the two ends that wait for signals.
+    ran.prints("1\n2\n");
+}
+
+#[test]
+fn the_secret_is_fetched_into_a_pipe_only() {
+    let Some(machine) = Machine::new() else { return };
+    machine.add("work");
+    machine.kage(&["fetch-from-keychain", "work"]).run().success().prints(&token("work"));
+    machine
+        .kage(&["fetch-from-keychain", "other"])
+        .run()
+        .status(1)
+        .prints("")
+        .mentions("has no secret for `other`");
+    let call = machine.kage(&["fetch-from-keychain", "work"]);
+    let mut terminal = rexpect::session::spawn_command(call.command, Some(20_000)).unwrap();
+    assert_eq!(terminal.exp_eof().unwrap().trim(), "a secret is not shown at a terminal");
+}

@@ -3,15 +3,21 @@
 //!
 //! Every call is made by one kage at a time, since a real gnome-keyring-daemon dies under parallel clients,
 //! and has a deadline, since a stuck bus or a stopped daemon otherwise hangs its client for good.
+//!
+//! A secret for an agent is fetched by a process of its own: the library keeps threads for as long as the
+//! process lives, one of which wakes twice a second, and kage is to sleep beside its agent.
 
 use std::collections::HashMap;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, thread};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use keyring::{Entry, Error};
+use zeroize::Zeroizing;
 
 use super::Backend;
 use crate::error::{Failure, Status};
@@ -149,8 +155,9 @@ impl Trouble {
     }
 }
 
-impl Backend for Keychain {
-    fn get(&self, name: &Name) -> Result<Secret> {
+impl Keychain {
+    /// The secret, fetched by this process.
+    fn fetch(&self, name: &Name) -> Result<Secret> {
         let found = self.entry(name, |entry| entry.get_secret())?;
         let bytes = found.ok_or_else(|| {
             let message = format!("the keychain has no secret for `{name}`, or was never unlocked");
@@ -158,6 +165,52 @@ impl Backend for Keychain {
                 .hint(format!("unlock it, or: kage subscription credential {name}"))
         })?;
         Secret::parse(bytes).map_err(|why| anyhow!("the keychain's secret for `{name}` is unusable: {why}"))
+    }
+}
+
+/// The words behind kage's name by which it is called for a secret.
+const FETCH: &str = "fetch-from-keychain";
+
+/// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
+/// the hint in a line of its own. The answer is its exit status.
+pub(crate) fn fetch(name: &Name, state: &Path) -> i32 {
+    let told = if io::stdout().is_terminal() {
+        Err(anyhow!("a secret is not shown at a terminal"))
+    } else {
+        Keychain::new(state).fetch(name)
+    };
+    match told.and_then(|secret| Ok(io::stdout().write_all(secret.expose().as_bytes())?)) {
+        Ok(()) => 0,
+        Err(why) => {
+            let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
+            let _ = write!(io::stderr(), "{why:#}\n{}", hint.unwrap_or_default());
+            1
+        }
+    }
+}
+
+/// The binary that runs, also when another version has taken its path.
+fn myself() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { env::current_exe() }
+}
+
+impl Backend for Keychain {
+    fn get(&self, name: &Name) -> Result<Secret> {
+        let mut process = Command::new(myself()?);
+        process.args([FETCH, name.as_str()]).stdin(Stdio::null());
+        let Output { status, stdout, stderr } = process.output().context("could not ask the keychain")?;
+        let stdout = Zeroizing::new(stdout);
+        if status.success() {
+            let secret = Secret::parse(stdout.to_vec());
+            return secret.map_err(|why| anyhow!("the keychain's secret for `{name}` is unusable: {why}"));
+        }
+        let told = String::from_utf8_lossy(&stderr);
+        let (message, hint) = told.split_once('\n').unwrap_or((&told, ""));
+        let message =
+            if message.is_empty() { format!("could not ask the keychain: {status}") } else { message.into() };
+        let failure = Failure::new(Status::Failed, message);
+        Err(if hint.is_empty() { failure } else { failure.hint(hint) }.into())
     }
 
     fn set(&self, name: &Name, secret: &Secret) -> Result<()> {
