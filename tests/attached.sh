@@ -67,24 +67,30 @@ cat >>"$scene/home/.config/kage/config.toml" <<'TOML'
 credential = { command = "echo sk-ant-oat01-invented" }
 TOML
 
-# `exec`, so that the process in the background is kage.
-(cd "$scene" && exec env -i HOME="$scene/home" PATH="$scene/bin:/usr/bin:/bin" kage exec -s file -- sleep 600) &
-kage=$!
-until [ "$(cat "/proc/$kage/task/$kage/children" 2>/dev/null | wc -w)" = 1 ]; do sleep 0.01; done
-agent=$(cat "/proc/$kage/task/$kage/children")
-until [ "$(cat "/proc/${agent// /}/comm")" = sleep ]; do sleep 0.01; done
-calls='not measured (strace)'
-if command -v strace >/dev/null; then
-  timeout -s INT "$seconds" strace -f -c -o "$scene/calls" -p "$kage" 2>/dev/null || true
-  calls=$(awk '$NF == "total" { print $(NF - 1); some = 1 } END { if (!some) print 0 }' "$scene/calls")
-fi
-memory=$(awk '/^VmRSS/ { print $2 }' "/proc/$kage/status")
-own=$(awk '/^RssAnon/ { print $2 }' "/proc/$kage/status")
-kill "$kage"
-wait "$kage" 2>/dev/null || true
-[ "$memory" -lt 4096 ] && verdict='below 4096: met' || verdict='below 4096: missed'
-echo "resident memory, idle   $memory kB, of which $own kB are its own  ($verdict)"
-echo "system calls, idle      $calls in $seconds s  (strace -f -c)"
+# One line: what a kage keeps and does whose agent sleeps.
+idle_of() {
+  # `exec`, so that the process in the background is kage.
+  (cd "$scene" && exec env -i HOME="$scene/home" PATH="$scene/bin:/usr/bin:/bin" XDG_RUNTIME_DIR="$scene/home/run" \
+    DBUS_SESSION_BUS_ADDRESS="${DBUS_SESSION_BUS_ADDRESS:-}" kage exec -s "$2" -- sleep 600) &
+  local kage=$! calls='no strace' memory own verdict
+  agent() { cat "/proc/$kage/task/$kage/children" 2>/dev/null; }
+  until [ "$(cat "/proc/$(agent | tr -d ' ')/comm" 2>/dev/null)" = sleep ]; do sleep 0.01; done
+  if command -v strace >/dev/null; then
+    timeout -s INT "$seconds" strace -f -c -o "$scene/calls" -p "$kage" 2>/dev/null || true
+    calls=$(awk '$NF == "total" { print $(NF - 1); some = 1 } END { if (!some) print 0 }' "$scene/calls")
+  fi
+  memory=$(awk '/^VmRSS/ { print $2 }' "/proc/$kage/status")
+  own=$(awk '/^RssAnon/ { print $2 }' "/proc/$kage/status")
+  kill "$kage"
+  wait "$kage" 2>/dev/null || true
+  [ "$memory" -lt 4096 ] && verdict='below 4096: met' || verdict='below 4096: missed'
+  printf '%-22s %8s %8s %10s  %s\n' "$1" "$memory" "$own" "$calls" "$verdict"
+}
+
+echo "idle for $seconds s: resident memory in kB, of it kage's own, system calls (strace -f -c)"
+printf '%-22s %8s %8s %10s\n' credential resident own calls
+idle_of 'encrypted file' file
+idle_of 'command (sh, echo)' command
 echo
 echo "start of the agent, ms (medians of $pairs pairs)"
 printf '%-22s %8s %8s %10s %8s\n' credential bare kage difference p90
@@ -92,12 +98,14 @@ start_of 'encrypted file' file
 start_of 'command (sh, echo)' command
 
 if command -v dbus-run-session >/dev/null && command -v gnome-keyring-daemon >/dev/null; then
-  export scene pairs
-  export -f inside start_of
+  export scene pairs seconds
+  export -f inside start_of idle_of
   HOME=$scene/home XDG_RUNTIME_DIR=$scene/home/run dbus-run-session -- bash -euo pipefail -c '
     printf invented | inside gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
     inside kage subscription add keychain --credential keychain <<<"sk-ant-oat01-invented" 2>/dev/null
-    start_of "keychain (gnome)" keychain'
+    start_of "keychain (gnome)" keychain
+    echo
+    idle_of "keychain (gnome)" keychain'
 else
   echo 'keychain               not measured: dbus-run-session and gnome-keyring-daemon are missing'
 fi

@@ -231,6 +231,12 @@ impl Errand<'_> {
         ];
         let namespace = self.standing.namespace.iter();
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));
+        // Hooks, and a kage inside, are to find the same places wherever the agent goes.
+        let relative =
+            |name| env::var_os(name).filter(|value| !value.is_empty() && Path::new(value).is_relative());
+        let places = ["KAGE_CONFIG", "KAGE_STATE_DIR", "KAGE_IDENTITY"].into_iter();
+        let moved = places.filter_map(|name| Some((name, path::absolute(relative(name)?).ok()?.into())));
+        marks.extend(moved);
         marks
     }
 }
