@@ -102,6 +102,10 @@ impl Agent for Gemini {
         plan
     }
 
+    fn resuming(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
+        Some(arguments::resuming(args, session, prompt))
+    }
+
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
         let projects = environment::own_dir(job).join("tmp");
         !record::watch(projects, session.to_owned(), job.cwd, job.began).lengths.is_empty()
