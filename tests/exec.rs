@@ -153,7 +153,9 @@ fn a_secret_that_came_by_a_pipe_goes_no_further_than_the_subscription() {
 fn a_place_named_from_here_is_the_same_one_wherever_the_agent_goes() {
     let sandbox = support::pool();
     let script = "cd / && printf %s \"$KAGE_STATE_DIR\"";
-    let call = sandbox.kage(["exec", "--agent", "claude", "--", "sh", "-c", script]).env("KAGE_STATE_DIR", "../state");
+    let call = sandbox
+        .kage(["exec", "--agent", "claude", "--", "sh", "-c", script])
+        .env("KAGE_STATE_DIR", "../state");
     let told = call.run().success().stdout();
     let state = sandbox.path("state").canonicalize().unwrap();
     assert_eq!(std::path::Path::new(&told).canonicalize().unwrap(), state, "{told}");

@@ -233,6 +233,29 @@ fn with_nothing_to_go_on_with_the_session_is_left_alone() {
 }
 
 #[test]
+fn the_probe_at_the_start_is_no_conversation() {
+    let Some(scene) = scene(the_probe_at_the_start_is_no_conversation) else { return };
+    scene.add_first("work", "work--429five").add("spare", "spare--ok");
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    pane.enter(&format!(
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC= {} exec -s work -- claude",
+        kage().display()
+    ));
+    wait_until("the probe is refused", || {
+        requests_of(&scene, "work--429five")
+            .iter()
+            .any(|asked| asked.body["max_tokens"] == 1 && asked.status == 429)
+    });
+    pane.shows("auto mode on");
+    // Were it booked, the hook would have done so before the session can be left.
+    leave(&pane);
+    assert!(!pane.history().contains("kage:"), "{}", pane.history());
+    assert_eq!(status_of(&scene, "work"), "active");
+    assert_eq!(scene.ledger()[0]["verdict"], "succeeded");
+}
+
+#[test]
 fn the_users_own_settings_hooks_and_status_line_keep_working() {
     let Some(scene) = scene(the_users_own_settings_hooks_and_status_line_keep_working) else { return };
     pool(&scene, None);
