@@ -106,6 +106,11 @@ pub(crate) trait Agent: Sync {
     /// The texts by which it says that it was refused.
     fn markers(&self) -> &'static [Marker];
 
+    /// The variable in which the agent tells its hooks its process id.
+    fn speaker(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What one of the hooks tells that kage had put into its settings; `None` where it is nothing to kage.
     fn hear(&self, _told: &[u8]) -> Option<Heard> {
         None

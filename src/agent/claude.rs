@@ -181,6 +181,10 @@ impl Agent for Claude {
         &MARKERS
     }
 
+    fn speaker(&self) -> Option<&'static str> {
+        Some("CLAUDE_PID")
+    }
+
     fn hear(&self, told: &[u8]) -> Option<Heard> {
         hook::hear(told)
     }

@@ -216,6 +216,7 @@ impl<'a> Errand<'a> {
                     agent: self.agent.name().to_owned(),
                     namespace: standing.namespace.clone(),
                     level: standing.level,
+                    speaker: None,
                     visits: Vec::new(),
                     refused: None,
                     pane: env::var("TMUX_PANE").ok(),

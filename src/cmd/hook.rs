@@ -20,6 +20,7 @@ use crate::error::one_line;
 use crate::files::Durability;
 use crate::paths::Paths;
 use crate::pool::{Lease, LeaseId, Limits, Name, Outcome, State};
+use crate::process::Stat;
 use crate::run::WAKE;
 
 /// The agent waits for its hooks, and so for no longer than this.
@@ -66,8 +67,14 @@ fn hear() -> Result<()> {
     let state = desk.store.read()?;
     let Some(lease) = state.held(&run, &subscription) else { bail!("there is no run {}", run.0) };
     let agent = desk.config.agent(&lease.agent)?;
+    let speaker = agent.speaker().and_then(|name| env::var(name).ok()?.parse().ok());
+    // A session that the agent started beside itself has the same hooks; while the first one lives, it is the
+    // one that kage runs.
+    if lease.speaker.is_some_and(|known| Some(known) != speaker && Stat::of(known).is_some()) {
+        return Ok(());
+    }
     match agent.hear(&told) {
-        Some(heard) => Ear { desk: &desk, agent, lease }.act(heard),
+        Some(heard) => Ear { desk: &desk, agent, lease, speaker }.act(heard),
         None => Ok(()),
     }
 }
@@ -77,6 +84,7 @@ struct Ear<'a> {
     desk: &'a Desk,
     agent: &'static dyn Agent,
     lease: &'a Lease,
+    speaker: Option<u32>,
 }
 
 impl Ear<'_> {
@@ -104,7 +112,10 @@ impl Ear<'_> {
     }
 
     fn note(&self, change: impl FnOnce(&mut State, &Lease)) -> Result<()> {
-        self.desk.store.update(Durability::Process, |state| change(state, self.lease))?;
+        self.desk.store.update(Durability::Process, |state| {
+            state.hear(self.lease, self.speaker);
+            change(state, self.lease);
+        })?;
         // Only a refusal that stood can be overtaken by something.
         if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
     }

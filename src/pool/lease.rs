@@ -23,6 +23,9 @@ pub(crate) struct Lease {
     pub namespace: Option<Name>,
     #[serde(default)]
     pub level: Level,
+    /// The process of the agent that tells of itself, where it says which it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub speaker: Option<u32>,
     /// The conversations that the agent has been in, as its hooks told, the latest last.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub visits: Vec<Visit>,
@@ -83,6 +86,13 @@ impl State {
         self.leases.iter_mut().find(|held| held.is(lease))
     }
 
+    /// This process tells of the agent from now on.
+    pub(crate) fn hear(&mut self, lease: &Lease, speaker: Option<u32>) {
+        if let Some(held) = self.found(lease) {
+            held.speaker = speaker.or(held.speaker);
+        }
+    }
+
     /// The agent is in this conversation from now on.
     pub(crate) fn enter(&mut self, lease: &Lease, session: &str, now: Timestamp) {
         let Some(held) = self.found(lease) else { return };
@@ -134,6 +144,7 @@ impl Lease {
             agent: super::DEFAULT_AGENT.into(),
             namespace: None,
             level: Level::Normal,
+            speaker: None,
             visits: Vec::new(),
             refused: None,
             pane: None,
