@@ -1,7 +1,13 @@
-//! What kage tells of the agents that run now: `kage ps`, and what such an agent shows in its status line.
+//! What kage tells of the agents that run now: `kage ps`, what such an agent tells through its
+//! hooks and shows in its status line.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
+#[path = "running/hook.rs"]
+mod hook;
 #[path = "running/ps.rs"]
 mod ps;
 #[path = "running/statusline.rs"]

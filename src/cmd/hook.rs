@@ -23,10 +23,10 @@ use crate::pool::{Lease, LeaseId, Limits, Name, Outcome, State};
 use crate::process::Stat;
 use crate::run::WAKE;
 
-/// The agent waits for its hooks, and so for no longer than this.
-const PATIENCE: Duration = Duration::from_millis(190);
+/// The agent waits for its hooks, for a fifth of a second with the start of the process.
+const PATIENCE: Duration = Duration::from_millis(160);
 /// How long the record may take to be written; the rest of the patience is for the state.
-const UNTIL_RECORDED: Duration = Duration::from_millis(100);
+const UNTIL_RECORDED: Duration = Duration::from_millis(80);
 const LOOK: Duration = Duration::from_millis(5);
 /// An error is as old as this at most when it is told of: the agent tells at once.
 const OLDEST_ERROR: SignedDuration = SignedDuration::from_secs(10);
