@@ -12,7 +12,10 @@ use super::{SCHEMA, shows_unicode};
 use crate::error::one_line;
 use crate::pool::Lease;
 
-const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", "Directory"];
+const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", DIRECTORY];
+const DIRECTORY: &str = "Directory";
+/// What a narrow terminal does without, first to last.
+const DISPENSABLE: [&str; 4] = ["Agent", "Namespace", "Since", "Pane"];
 /// A directory is not cut to fewer columns, however narrow the terminal is.
 const NARROWEST: usize = 12;
 
@@ -22,20 +25,44 @@ pub(crate) fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now
         return "No agent is running. Start one: kage exec -- claude\n".into();
     }
     let rows: Vec<_> = oldest_first(leases).into_iter().map(|lease| row(lease, home, now)).collect();
-    let table = plain_table(&HEAD, rows.clone());
-    let widest = table.lines().map(UnicodeWidthStr::width).max().unwrap_or(0);
-    let excess = columns.map_or(0, |columns| widest.saturating_sub(columns));
-    if excess == 0 {
-        return table;
+    let columns = columns.unwrap_or(usize::MAX);
+    let mut shown: Vec<usize> = (0..HEAD.len()).collect();
+    let mut dispensable = DISPENSABLE.iter();
+    loop {
+        let table = fitted(&shown, &rows, columns);
+        if widest(table.lines()) <= columns {
+            return table;
+        }
+        match dispensable.next() {
+            Some(label) => shown.retain(|&at| HEAD[at] != *label),
+            None => return table,
+        }
     }
-    // The end of a directory tells more than its beginning.
-    let widest = rows.iter().filter_map(|row| row.last()).map(|path| path.width()).max().unwrap_or(0);
-    let room = widest.saturating_sub(excess).max(NARROWEST);
-    let fitted = rows.into_iter().map(|mut row| {
-        row.iter_mut().skip(HEAD.len() - 1).for_each(|path| *path = end_of(path, room));
-        row
-    });
-    plain_table(&HEAD, fitted.collect())
+}
+
+/// A table of some of the columns. The end of a directory tells more than its beginning.
+fn fitted(shown: &[usize], rows: &[Vec<String>], columns: usize) -> String {
+    let head: Vec<_> = shown.iter().map(|&at| HEAD[at]).collect();
+    let table = |room: usize| {
+        let cell = |row: &[String], at: usize| match HEAD[at] {
+            DIRECTORY => end_of(&row[at], room),
+            _ => row[at].clone(),
+        };
+        let rows = rows.iter().map(|row| shown.iter().map(|&at| cell(row, at)).collect());
+        plain_table(&head, rows.collect())
+    };
+    let whole = table(usize::MAX);
+    match widest(whole.lines()).saturating_sub(columns) {
+        0 => whole,
+        excess => {
+            let longest = widest(rows.iter().filter_map(|row| row.last()).map(String::as_str));
+            table(longest.saturating_sub(excess).max(NARROWEST))
+        }
+    }
+}
+
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
 
 fn oldest_first(leases: &[Lease]) -> Vec<&Lease> {
@@ -148,6 +175,20 @@ mod tests {
         }
         let least = shown(&[long], Some(10));
         assert!(least.contains("/api "), "{least}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_does_without_some_columns() {
+        let long = lease(7, "/srv/projects/backend/api", "2026-11-22T11:00:00Z");
+        let head = |columns| {
+            let text = shown(std::slice::from_ref(&long), Some(columns));
+            assert!(text.lines().all(|line| line.width() <= columns), "{text}");
+            text.lines().nth(1).unwrap().replace(['│', '|', ' '], "")
+        };
+        assert_eq!(head(80), "PIDSubscriptionNamespaceAgentPaneSinceDirectory");
+        assert_eq!(head(66), "PIDSubscriptionNamespacePaneSinceDirectory");
+        assert_eq!(head(60), "PIDSubscriptionPaneSinceDirectory");
+        assert_eq!(head(40), "PIDSubscriptionDirectory");
     }
 
     #[test]
