@@ -1,6 +1,7 @@
 //! The single lines that kage says on stderr, and what `--dry-run` prints.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use jiff::Zoned;
 
@@ -159,8 +160,26 @@ pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan,
 /// The command that goes on with a conversation on a subscription.
 pub(crate) fn command(to: &Name, request: &Request, program: &OsStr, args: &[OsString]) -> String {
     let words = std::iter::once(program).chain(args.iter().map(OsString::as_os_str));
-    let words = words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    let words = words.map(pasted).collect::<Vec<_>>().join(" ");
     format!("kage exec -s {to}{} -- {words}", flags(request))
+}
+
+/// A word as bash and zsh need it on one line, whatever is in it.
+fn pasted(word: &OsStr) -> String {
+    if let Some(text) = word.to_str().filter(|text| !text.contains(char::is_control)) {
+        return quoted(text);
+    }
+    let bytes = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
+    let letter = |letter: char| match letter {
+        '\n' => "\\n".to_owned(),
+        '\'' | '\\' => format!("\\{letter}"),
+        _ if letter.is_control() => bytes(letter.to_string().as_bytes()),
+        _ => letter.to_string(),
+    };
+    let chunks = word.as_bytes().utf8_chunks();
+    let text =
+        chunks.map(|chunk| chunk.valid().chars().map(letter).collect::<String>() + &bytes(chunk.invalid()));
+    format!("$'{}'", text.collect::<String>())
 }
 
 /// A word as a shell would need it.
@@ -176,6 +195,17 @@ pub(crate) fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_the_words_of_a_command_as_they_were() {
+        let words: [&[u8]; 6] =
+            [b"--model", b"", b"it's \"odd\" $x", b"a\n'b' \\1", b"\x1b[2Ja\xff0", "é\u{9b}".as_bytes()];
+        let line = words.map(|word| pasted(OsStr::from_bytes(word))).join(" ");
+        assert!(!line.contains(char::is_control), "{line:?}");
+        let ran = std::process::Command::new("bash").args(["-c", &format!("printf '%s\\0' {line}")]).output();
+        let printed = ran.unwrap().stdout;
+        assert_eq!(printed.strip_suffix(b"\0").unwrap().split(|byte| *byte == 0).collect::<Vec<_>>(), words);
+    }
 
     #[test]
     fn a_dry_run_shows_no_value_and_no_escape() {
