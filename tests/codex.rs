@@ -8,6 +8,8 @@ mod netns;
 #[path = "support/responses.rs"]
 mod responses;
 mod support;
+#[path = "support/tmux.rs"]
+mod tmux;
 
 #[path = "codex/credential.rs"]
 mod credential;
@@ -15,5 +17,7 @@ mod credential;
 mod failover;
 #[path = "codex/limits.rs"]
 mod limits;
+#[path = "codex/live.rs"]
+mod live;
 #[path = "codex/scene.rs"]
 mod scene;

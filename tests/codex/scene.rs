@@ -3,6 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::netns;
 use crate::responses::Responses;
 use crate::support::{Call, Sandbox, has_all};
@@ -43,6 +45,22 @@ impl Scene {
     pub(crate) fn add(&self, name: &str, behaviour: &str) -> &Self {
         let add = ["subscription", "add", name, "--agent", "codex", "--credential", "file"];
         self.sandbox.kage(add).stdin(&key(name, behaviour)).run().success();
+        self
+    }
+
+    /// Adds a subscription with a login directory of its own, in which the agent has nothing to ask.
+    pub(crate) fn login(&self, name: &str, behaviour: &str) -> &Self {
+        let dir = format!("home/{name}");
+        let trusted = self.sandbox.path("work").display().to_string();
+        let asks_nothing = format!(
+            "[projects.\"{trusted}\"]\ntrust_level = \"trusted\"\n[notice]\nhide_rate_limit_model_nudge = true"
+        );
+        self.settings(&dir, &asks_nothing);
+        let login = json!({ "auth_mode": "apikey", "OPENAI_API_KEY": key(name, behaviour) });
+        self.sandbox.write(&format!("{dir}/auth.json"), &login.to_string());
+        let login = format!("home:{}", self.sandbox.path(&dir).display());
+        let add = ["subscription", "add", name, "--agent", "codex", "--credential", &login];
+        self.sandbox.kage(add).run().success();
         self
     }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 /// - answered: `ok` (the default), with the state of the plan's windows;
 /// - refused: `limit` and `limit7` (the five-hour or weekly window is full), `429` (too many requests),
 ///   `quota` (no credit), `401`, `500`, `503` (at capacity);
-/// - in turn: `tool+X` asks for a shell command once and then does X.
+/// - in turn: `tool+X` asks for a shell command once and then does X, `ok+X` answers once and then does X.
 pub struct Responses {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// Null if there was none or it was not JSON.
     pub body: Value,
-    /// What a request for an answer met (`tool+X` is resolved to `tool` or X); empty for others.
+    /// What a request for an answer met (`tool+X` is resolved to `tool` or X, `ok+X` likewise); empty for others.
     pub behaviour: String,
 }
 
@@ -195,10 +195,10 @@ fn text(text: &str) -> Value {
 /// What a token's end wishes for, at a request that so many came before.
 fn behaviour(bearer: &str, before: usize) -> &str {
     let wish = bearer.rsplit_once("--").map_or("ok", |(_, wish)| wish);
-    match wish.strip_prefix("tool+") {
-        Some(_) if before == 0 => "tool",
-        Some(later) => later,
-        None => wish,
+    match wish.split_once('+') {
+        Some((first @ ("tool" | "ok"), _)) if before == 0 => first,
+        Some(("tool" | "ok", later)) => later,
+        _ => wish,
     }
 }
 

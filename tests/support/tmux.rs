@@ -67,8 +67,12 @@ impl Drop for Tmux {
 impl Pane<'_> {
     /// Types a line, and Enter.
     pub fn enter(&self, line: &str) {
-        self.tmux.run(&["send-keys", "-t", &self.id, "-l", line]);
+        self.types(line);
         self.press("Enter");
+    }
+
+    pub fn types(&self, text: &str) {
+        self.tmux.run(&["send-keys", "-t", &self.id, "-l", text]);
     }
 
     pub fn press(&self, key: &str) {

@@ -1,0 +1,97 @@
+//! A session at the terminal, in tmux, as a person has it: it is judged when it has ended.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::scene::{ANSWER, Scene, key};
+use crate::support::{CONFIG, has_all, kage, wait_until};
+use crate::tmux::{Pane, Tmux};
+
+const PROMPT: &str = "Continue where you left off.";
+/// What the agent shows when it reads.
+const READY: &str = "? for shortcuts";
+
+/// Two login directories with the same conversations: `work` answers once and then hits its limit.
+fn scene(test: impl Fn(), interactive: Option<&str>) -> Option<Scene> {
+    let scene = Scene::of(test)?;
+    if !has_all(&["tmux", "bash"]) {
+        return None;
+    }
+    scene.login("work", "ok+limit").login("spare", "ok");
+    fs::create_dir(scene.sandbox.path("home/spare/sessions")).unwrap();
+    symlink(scene.sandbox.path("home/spare/sessions"), scene.sandbox.path("home/work/sessions")).unwrap();
+    scene.sandbox.kage(["subscription", "set", "work", "--priority", "200"]).run().success();
+    let known = scene.sandbox.read(CONFIG);
+    let failover =
+        interactive.map_or(String::new(), |word| format!("\n[failover]\ninteractive = \"{word}\"\n"));
+    scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n{failover}"));
+    Some(scene)
+}
+
+/// Types into the session. An Enter that comes at once would be one of a pasted text.
+fn says(pane: &Pane<'_>, text: &str) {
+    pane.types(text);
+    pane.shows(&format!("› {text}"));
+    pane.press("Enter");
+}
+
+/// A session that ends after its subscription has hit its limit.
+fn hit_the_limit(pane: &Pane<'_>) {
+    pane.enter(&format!("{} exec -- codex", kage().display()));
+    pane.shows(READY);
+    says(pane, "hello there");
+    pane.shows(ANSWER.trim());
+    says(pane, "and again");
+    pane.shows("usage limit");
+    says(pane, "/quit");
+}
+
+fn session(scene: &Scene) -> Tmux {
+    Tmux::start(scene.sandbox.kage(["ps"]), scene.sandbox.path("tmux"))
+}
+
+#[test]
+fn the_user_is_asked_after_the_session_and_yes_goes_on() {
+    let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_goes_on, None) else { return };
+    let tmux = session(&scene);
+    let pane = tmux.first();
+    hit_the_limit(&pane);
+    let screen = pane.shows("Continue on spare? [Y/n]");
+    assert!(screen.contains("kage: work hit its 5-hour limit (until "), "{screen}");
+    assert_eq!(scene.sandbox.status_of("work")["status"], "rate_limited");
+    pane.press("Enter");
+    pane.shows(PROMPT);
+    wait_until("the other subscription is asked", || scene.keys().contains(&key("spare", "ok")));
+    let asked = scene.provider.asked();
+    let conversation = asked.last().unwrap().conversation();
+    for text in ["hello there", ANSWER.trim(), "and again", PROMPT] {
+        assert!(conversation.contains(text), "{text}: {conversation}");
+    }
+    says(&pane, "/quit");
+    pane.is_at_the_prompt();
+    assert_eq!(scene.ran_on(), ["work", "spare"]);
+}
+
+#[test]
+fn the_user_is_asked_after_the_session_and_no_ends_it() {
+    let Some(scene) = scene(the_user_is_asked_after_the_session_and_no_ends_it, Some("ask")) else { return };
+    let tmux = session(&scene);
+    let pane = tmux.first();
+    hit_the_limit(&pane);
+    pane.shows("Continue on spare? [Y/n]");
+    pane.enter("n");
+    assert_eq!(pane.prints("echo status $?").trim(), "status 0");
+    assert_eq!(scene.ran_on(), ["work"]);
+}
+
+#[test]
+fn without_going_on_the_command_is_named() {
+    let Some(scene) = scene(without_going_on_the_command_is_named, Some("off")) else { return };
+    let tmux = session(&scene);
+    let pane = tmux.first();
+    hit_the_limit(&pane);
+    pane.is_at_the_prompt();
+    let session = scene.sandbox.ledger()[0]["session"].as_str().unwrap().to_owned();
+    let named = format!("; to continue on spare: kage exec -s spare -- codex resume {session} '{PROMPT}'");
+    assert!(pane.history().contains(&named), "{}", pane.history());
+}
