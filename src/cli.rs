@@ -30,23 +30,24 @@ pub(crate) enum Verb {
     Status(Json),
     /// List the agents that run
     ///
-    /// By the process id of the kage that runs it: its subscription, namespace and agent, the tmux pane, for
-    /// how long it has run, and where. --json adds the level, the conversation, and in `status` the verdict
-    /// of a refusal that the conversation stands at.
+    /// For each: the process id of its kage (a TERM there ends both), its subscription, namespace and agent,
+    /// the tmux pane, for how long it has run on that subscription, and where. A narrow terminal does without
+    /// some of that. --json adds the level, the conversation, and in `status` the refusal it stands at, if any.
     #[command(verbatim_doc_comment)]
     Ps(Json),
-    Statusline(Statusline),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
     /// Show the main job with invented accounts, in a throwaway home
     Demo,
+    Statusline(Statusline),
     /// Take in what a running agent tells; called by the agent
     ///
     /// `kage exec` puts this command into the settings of a claude session at the terminal, as a hook for
-    /// SessionStart, UserPromptSubmit, StopFailure and SessionEnd, beside your own hooks. It reads what the agent tells
-    /// on standard input, notes in the state which conversation runs and whether its subscription was refused, so
-    /// that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and never
-    /// fails: problems are in hook.log in the state directory.
+    /// SessionStart, UserPromptSubmit, StopFailure and SessionEnd, beside your own hooks. It reads what the
+    /// agent tells on standard input, notes which conversation runs and whether its subscription was refused,
+    /// so that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and
+    /// never fails: problems are in hook.log in the state directory (~/.local/state/kage).
+    #[command(verbatim_doc_comment)]
     Hook,
     /// Print a secret into a pipe; called by kage
     #[command(hide = true)]
@@ -68,6 +69,11 @@ pub(crate) enum Verb {
 ///
 /// Where an agent that prints (`claude -p`) is refused, for its limit, its credential, its organisation or its
 /// bill, kage goes on with the next subscription, and only the answer is printed.
+///
+/// Where a claude session at the terminal hits its usage limit, kage says so, and 3 s later goes on with the
+/// conversation on the next subscription, in the same terminal. A prompt meanwhile keeps you where you are;
+/// `interactive` in `[failover]` of the config is "auto" for this, "ask" or "off". Other agents' sessions are
+/// judged when they have ended: then "auto" asks too.
 ///
 /// Exit status: the agent's own. kage's: 2 wrong usage or config, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
@@ -194,7 +200,7 @@ pub(crate) struct Json {
     pub json: bool,
 }
 
-/// Print the subscription and its usage, for an agent's status line
+/// Print the subscription and its usage; called by the agent's status line
 ///
 /// Claude Code calls this while it runs, by its settings (~/.claude/settings.json):
 ///
