@@ -15,6 +15,7 @@ const MOST_ROWS: usize = 3;
 
 /// The place for one text at a time.
 pub(super) struct Notice {
+    quiet: bool,
     on_screen: bool,
     /// How many lines are the notice's just now.
     rows: usize,
@@ -22,10 +23,13 @@ pub(super) struct Notice {
 
 impl Notice {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { on_screen: !quiet && io::stderr().is_terminal(), rows: 0 }
+        Self { quiet, on_screen: io::stderr().is_terminal(), rows: 0 }
     }
 
     pub(super) fn show(&mut self, text: &str, pane: Option<&mut Pane>) {
+        if self.quiet {
+            return;
+        }
         let columns = tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col).max(20).into();
         let text = format!("kage: {text}");
         if let Some(pane) = pane {
