@@ -22,6 +22,12 @@ fn a_key_is_told_by_its_look() {
 }
 
 #[test]
+fn a_session_has_a_command_that_goes_on_with_it() {
+    let args = Gemini.resuming(&["-m".into(), "pro".into(), "hi".into()], "id", "go on");
+    assert_eq!(args.unwrap(), ["--resume", "id", "go on", "-m", "pro"].map(OsString::from));
+}
+
+#[test]
 fn it_prints_without_a_terminal_and_where_it_is_told_to() {
     let table = [
         ("hi", true, false, Form::Interactive),
