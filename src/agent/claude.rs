@@ -224,6 +224,10 @@ fn form(conversation: &Conversation, to_terminal: bool) -> Form {
 fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     let config = config_dir(job);
     settings::arrange(conversation, job, &config, plan);
+    if conversation.is_bare && matches!(job.grant, Grant::Secret(kind, _) if *kind == SETUP_TOKEN) {
+        plan.ignores_credential = true;
+        plan.warnings.push("with `--bare` claude takes an API key and no subscription's token".into());
+    }
     let output = conversation.output.as_deref().and_then(OsStr::to_str);
     plan.prints_json = matches!(output, Some("json" | "stream-json"));
     let projects = config.join("projects");

@@ -92,3 +92,14 @@ fn what_is_answered_is_no_limit() {
         assert_eq!(status["tokens_today"], ONE_ANSWER);
     }
 }
+
+#[test]
+fn an_agent_that_takes_no_token_says_nothing_about_the_account() {
+    let test = an_agent_that_takes_no_token_says_nothing_about_the_account;
+    let Some(scene) = Scene::of(test) else { return };
+    scene.add("work", "work--ok");
+    let ran = scene.exec(&["--bare", "-p", "hi"]).run().status(1);
+    said_once(&ran, "with `--bare` claude takes an API key and no subscription's token");
+    assert_eq!(scene.sandbox.status_of("work")["status"], "active");
+    assert_eq!(scene.ledger()[0]["verdict"], "agent_failed");
+}

@@ -13,6 +13,8 @@ pub(super) enum Invocation {
 }
 
 /// A conversation at the terminal or with `-p`.
+// Each is a flag of the command line.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Conversation {
     pub session: Session,
@@ -24,6 +26,8 @@ pub(super) struct Conversation {
     pub input_is_lines: bool,
     /// Whether the agent keeps no record: `--no-session-persistence`.
     pub forgets: bool,
+    /// Whether it takes no credential but an API key: `--bare`.
+    pub is_bare: bool,
     pub model: Option<OsString>,
     /// The last `--settings` (the agent ignores the ones before) and which arguments it takes up.
     pub settings: Option<(Range<usize>, OsString)>,
@@ -147,6 +151,7 @@ struct Seen {
     output: Option<OsString>,
     input_is_lines: bool,
     forgets: bool,
+    is_bare: bool,
     model: Option<OsString>,
     settings: Option<(Range<usize>, OsString)>,
     positional: bool,
@@ -174,6 +179,7 @@ impl Seen {
             output: self.output,
             input_is_lines: self.input_is_lines,
             forgets: self.forgets,
+            is_bare: self.is_bare,
             model: self.model,
             settings: self.settings,
         }
@@ -250,6 +256,7 @@ impl<'a> Reader<'a> {
                     value.or_else(|| self.take()).is_some_and(|is| is == "stream-json");
             }
             "--no-session-persistence" => self.seen.forgets = true,
+            "--bare" => self.seen.is_bare = true,
             "--continue" => self.seen.continues = true,
             "--fork-session" => self.seen.forks = true,
             "--session-id" => self.seen.session_id = value.or_else(|| self.take()),

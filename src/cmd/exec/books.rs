@@ -12,7 +12,7 @@ use crate::agent::{Case, Evidence, Exit};
 use crate::error;
 use crate::files::Durability;
 use crate::ledger::{Attempt, Ledger};
-use crate::pool::{Change, Limits, Name, Outcome, State, Visit};
+use crate::pool::{Change, Limits, Name, Outcome, State, Verdict, Visit};
 use crate::run;
 
 /// An attempt that has ended, and what it came to.
@@ -39,7 +39,10 @@ impl Errand<'_> {
         let now = self.desk.later();
         let evidence = self.agent.collect(&journey.plan.after(&self.visits(journey)), &captured, &now);
         let more = self.desk.config.agents.markers(self.agent);
-        let outcome = self.agent.judge(&Case { exit, evidence: &evidence, more, now: &now });
+        let mut outcome = self.agent.judge(&Case { exit, evidence: &evidence, more, now: &now });
+        if journey.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
+            outcome.verdict = Verdict::AgentFailed;
+        }
         let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
         let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
         let change = self.desk.store.update(Durability::Machine, book).unwrap_or_else(|failed| {
