@@ -311,6 +311,9 @@ pub(crate) struct LaunchPlan {
     pub prints_json: bool,
     /// Keys of the agent's settings that would have won over the credential.
     pub switched_off: Vec<String>,
+    /// Whether the agent was told to take no credential of this kind, so that being without one is not the
+    /// account's fault.
+    pub ignores_credential: bool,
     /// What kage could not arrange, for stderr.
     pub warnings: Vec<String>,
 }

@@ -212,7 +212,8 @@ pub(crate) struct Json {
 ///   "statusLine": { "type": "command", "command": "kage statusline -- ~/.claude/mine.sh" }
 ///
 /// Without `kage exec` around the agent it prints nothing of its own. What it sees of the usage is kept, and
-/// counts when the next run chooses. Exit status: 0, or that of the command behind it.
+/// counts when the next run chooses. Exit status: 0, or that of the command behind it; where that one fails,
+/// Claude Code shows none of the line.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Statusline {

@@ -99,6 +99,9 @@ pub(crate) trait Beside {
     /// The agent has been started.
     fn started(&mut self);
 
+    /// kage was woken by whatever it was: also a process that was started beside the agent may have ended.
+    fn tend(&mut self);
+
     /// One of its hooks has woken kage, or it is the moment that was asked for.
     fn look(&mut self) -> Next;
 }
@@ -109,7 +112,7 @@ pub(crate) enum Next {
     /// Until something happens.
     Sleep,
     SleepUntil(Instant),
-    /// The agent is told to end, by a SIGTERM; and until it has.
+    /// The agent is told to end, by a SIGTERM; and until it has. One that takes its time is looked at again.
     End,
 }
 

@@ -158,10 +158,17 @@ pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan,
 }
 
 /// The command that goes on with a conversation on a subscription.
-pub(crate) fn command(to: &Name, request: &Request, program: &OsStr, args: &[OsString]) -> String {
+pub(crate) fn command(
+    to: &Name,
+    request: &Request,
+    keep: &[String],
+    program: &OsStr,
+    args: &[OsString],
+) -> String {
     let words = std::iter::once(program).chain(args.iter().map(OsString::as_os_str));
     let words = words.map(pasted).collect::<Vec<_>>().join(" ");
-    format!("kage exec -s {to}{} -- {words}", flags(request))
+    let kept: String = keep.iter().flat_map(|name| [" --keep-env ", name]).collect();
+    format!("kage exec -s {to}{}{kept} -- {words}", flags(request))
 }
 
 /// A word as bash and zsh need it on one line, whatever is in it.

@@ -61,6 +61,8 @@ pub(super) struct Left {
     pub berth: Option<Berth>,
     /// Whether the user had been told that kage would go on, or that it cannot.
     pub announced: bool,
+    /// Whether the session did not end when kage told it to, and the user was asked to leave it.
+    pub told_to_leave: bool,
     /// What could not be said while the session filled the screen.
     pub warnings: Vec<String>,
 }
@@ -81,7 +83,12 @@ impl<'a> Live<'a> {
         let lease = &self.journey.lease;
         let held = state.held(&lease.id, &lease.subscription).unwrap_or(lease);
         match self.stage {
-            Stage::Ending => Ok(Next::Sleep),
+            Stage::Ending => {
+                let agent = self.errand.agent.name();
+                self.left.told_to_leave = true;
+                self.show(&format!("{agent} was asked to end and has not; leave it to go on"));
+                Ok(Next::Sleep)
+            }
             Stage::Grace { .. } if held.refused.is_none() => Ok(self.overtaken()),
             Stage::Grace { until } if Instant::now() < until => Ok(Next::SleepUntil(until)),
             Stage::Grace { .. } => self.leave(held),
@@ -225,6 +232,12 @@ impl Beside for Live<'_> {
         let Lease { subscription, namespace, .. } = &self.journey.lease;
         if let Some(pane) = &mut self.pane {
             pane.show(subscription, namespace.as_ref(), "active");
+        }
+    }
+
+    fn tend(&mut self) {
+        if let Some(pane) = &mut self.pane {
+            pane.tend();
         }
     }
 

@@ -85,8 +85,13 @@ impl Pane {
         words.into_iter().chain(value.map(|value| argument(&one_line(value)))).collect()
     }
 
-    fn start(&mut self, commands: &[Vec<String>]) {
+    /// Takes notice of what has ended, so that none is left in the system's table.
+    pub(super) fn tend(&mut self) {
         self.started.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    fn start(&mut self, commands: &[Vec<String>]) {
+        self.tend();
         if self.started.len() < MOST {
             let words = commands.join(&";".to_owned());
             // tmux not being there any more is no failure of the run.
@@ -125,7 +130,7 @@ impl Drop for Pane {
         }
         let begun = Instant::now();
         loop {
-            self.started.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+            self.tend();
             if self.started.is_empty() || begun.elapsed() >= PATIENCE {
                 return;
             }

@@ -29,13 +29,13 @@ impl Errand<'_> {
     }
 
     pub(super) fn after_session(&self, journey: &mut Journey, ended: &mut Ended) -> Result<Onward> {
-        let Left { berth, announced, warnings } = std::mem::take(&mut ended.left);
+        let Left { berth, announced, told_to_leave, warnings } = std::mem::take(&mut ended.left);
         for warning in warnings {
             error::warn(warning);
         }
         if let Some(berth) = berth {
             let by_kage = matches!(ended.exit, Exit::Code(code) if code == 128 + TERM);
-            if !ended.interrupted && (by_kage || ended.exit == Exit::Signal(TERM)) {
+            if !ended.interrupted && (by_kage || ended.exit == Exit::Signal(TERM) || told_to_leave) {
                 let refused = report::refused(&ended.subscription, &ended.outcome, &ended.now);
                 self.say(format_args!("{refused}; continuing on {}", berth.lease.subscription));
                 return self.embark_with(journey, berth, ended);
@@ -102,7 +102,7 @@ impl Errand<'_> {
         let session = journey.session.as_deref().unwrap_or_default();
         let prompt = &self.desk.config.failover.prompt;
         let args = self.agent.resuming(&self.args.command[1..], session, prompt).unwrap_or_default();
-        let command = report::command(to, &self.request, &self.args.command[0], &args);
+        let command = report::command(to, &self.request, &self.args.keep_env, &self.args.command[0], &args);
         self.say(format_args!("{refused}; to continue on {to}: {command}"));
     }
 
