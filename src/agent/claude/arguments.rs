@@ -106,8 +106,11 @@ const WITH_VALUE: [&str; 23] = [
     "--system-prompt-snapshot",
 ];
 
-/// These say which session it will be, and are taken out where another attempt goes on with one.
-const CHOOSE_SESSION: [&str; 5] = ["--continue", "--fork-session", "--from-pr", "--resume", "--session-id"];
+/// These say which session it will be, and are taken out where another attempt goes on with one. So are those
+/// that begin a worktree: a session goes back to its own one by itself, and they would begin another, without
+/// what was done in the first.
+const CHOOSE_SESSION: [&str; 7] =
+    ["--continue", "--fork-session", "--from-pr", "--resume", "--session-id", "--tmux", "--worktree"];
 
 const WITH_OPTIONAL_VALUE: [&str; 4] = ["--debug", "--prompt-suggestions", "--remote-control", "--worktree"];
 
@@ -283,9 +286,10 @@ impl<'a> Reader<'a> {
         Step::Next
     }
 
-    /// `-p`, `-c`, `-r ID`, `-rID`, and clusters such as `-pc`.
+    /// `-p`, `-c`, `-r ID`, `-rID`, `-w NAME`, and clusters such as `-pc`.
     fn short(&mut self, letters: &str, start: usize) -> Step {
         let mut kept = String::from("-");
+        let mut keeps_value = true;
         for (at, letter) in letters.char_indices() {
             let rest = &letters[at + letter.len_utf8()..];
             let attached = (!rest.is_empty()).then(|| OsString::from(rest));
@@ -299,9 +303,15 @@ impl<'a> Reader<'a> {
                 'r' => {
                     self.seen.resumes = true;
                     self.seen.resume = attached.or_else(|| self.take_optional());
+                    keeps_value = false;
                     break;
                 }
-                'n' | 'd' | 'w' => {
+                'w' => {
+                    let _ = attached.or_else(|| self.take_optional());
+                    keeps_value = false;
+                    break;
+                }
+                'n' | 'd' => {
                     kept += &letters[at..];
                     let _ =
                         attached.or_else(|| if letter == 'n' { self.take() } else { self.take_optional() });
@@ -312,8 +322,8 @@ impl<'a> Reader<'a> {
             kept.push(letter);
         }
         if kept.len() > 1 {
-            // What follows the word is the value of its last letter; that of `-r` goes with it.
-            let values = if letters.contains('r') { self.at..self.at } else { start + 1..self.at };
+            // What follows the word is the value of its last letter; that of one taken out goes with it.
+            let values = if keeps_value { start + 1..self.at } else { self.at..self.at };
             self.kept.push(kept.into());
             self.kept.extend_from_slice(&self.args[values]);
         }

@@ -103,6 +103,11 @@ fn another_attempt_keeps_the_options_and_drops_prompt_and_session() {
         ("--output-format=json -p hello", "--output-format=json -p"),
         ("-p -- hello --model opus", "-p"),
         ("-d api -p hello", "-d api -p"),
+        ("--worktree -p hello", "-p"),
+        ("-p --worktree=fix --tmux=classic --model opus", "-p --model opus"),
+        ("--worktree fix --tmux --verbose", "--verbose"),
+        ("-pw fix --verbose", "-p --verbose"),
+        ("-wfix hello", ""),
     ] {
         let words = |line: &str| -> Vec<OsString> {
             line.split_whitespace().map(|word| word.replace("ID", ID).into()).collect()
