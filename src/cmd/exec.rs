@@ -13,6 +13,7 @@ mod wait;
 
 use std::env;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -97,6 +98,9 @@ struct Errand<'a> {
     is_agent: bool,
     intent: Intent,
     program: Program,
+    /// kage itself, as it was found when the run began: of a program that is replaced meanwhile, as by an
+    /// upgrade, the system tells another name later.
+    myself: Option<PathBuf>,
     request: Request,
     standing: Standing,
     events: Events<'a>,
@@ -127,8 +131,22 @@ impl<'a> Errand<'a> {
         }
         let program = Program::find(&args.command[0], &desk.paths.shims)?;
         let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
+        let myself = env::current_exe().ok();
         let events = Events::new(desk);
-        Ok(Self { args, desk, depth, id, agent, is_agent, intent, program, request, standing, events })
+        Ok(Self {
+            args,
+            desk,
+            depth,
+            id,
+            agent,
+            is_agent,
+            intent,
+            program,
+            myself,
+            request,
+            standing,
+            events,
+        })
     }
 
     fn say(&self, message: impl std::fmt::Display) {

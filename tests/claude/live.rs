@@ -1,6 +1,7 @@
 //! A session at the terminal, in tmux, as a person has it: what its subscription's limit does to it.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -45,7 +46,11 @@ fn tmux(scene: &Scene) -> Tmux {
 
 /// Begins a session in a pane, and asks something that is answered.
 fn begin(pane: &Pane<'_>, flags: &str) {
-    pane.enter(&format!("{} exec -- claude {flags}", kage().display()));
+    begin_with(&kage(), pane, flags);
+}
+
+fn begin_with(kage: &Path, pane: &Pane<'_>, flags: &str) {
+    pane.enter(&format!("{} exec -- claude {flags}", kage.display()));
     pane.shows("auto mode on");
     pane.enter("hello there");
     pane.shows(answer("ok").trim());
@@ -253,6 +258,28 @@ fn the_probe_at_the_start_is_no_conversation() {
     assert!(!pane.history().contains("kage:"), "{}", pane.history());
     assert_eq!(status_of(&scene, "work"), "active");
     assert_eq!(scene.ledger()[0]["verdict"], "succeeded");
+}
+
+#[test]
+fn a_kage_that_is_replaced_meanwhile_goes_on_and_on() {
+    let Some(scene) = scene(a_kage_that_is_replaced_meanwhile_goes_on_and_on) else { return };
+    scene.add_first("work", "work--429five+1").add("spare", "spare--429five+1").add("third", "third--ok");
+    let known = scene.sandbox.read(CONFIG);
+    scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
+    let (own, newer) = (scene.sandbox.path("bin/kage"), scene.sandbox.path("newer"));
+    fs::copy(kage(), &own).unwrap();
+    fs::copy(kage(), &newer).unwrap();
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin_with(&own, &pane, "");
+    fs::rename(newer, own).unwrap();
+    hit_the_limit(&pane);
+    pane.shows(&format!("❯ {PROMPT}"));
+    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--429five+1").is_empty());
+    pane.enter("once more");
+    pane.shows("continuing on third in 3 s");
+    wait_until("the third subscription is asked", || !requests_of(&scene, "third--ok").is_empty());
+    leave(&pane);
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl Errand<'_> {
     /// The command by which a session tells what happens, and the file for settings that hold nothing else.
     /// Whatever becomes of kage meanwhile, the agent sees no failure.
     fn hook(&self) -> Option<(String, PathBuf)> {
-        let kage = env::current_exe().ok()?;
+        let kage = self.myself.as_ref()?;
         let command = format!("{} hook 2>/dev/null || :", report::quoted(kage.to_str()?));
         let file = format!("{}.json", self.agent.name());
         let file = path::absolute(self.desk.paths.state.join("hooks").join(file)).ok()?;
