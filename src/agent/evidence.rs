@@ -63,6 +63,15 @@ pub(crate) struct Evidence {
     pub said: Vec<String>,
 }
 
+impl Evidence {
+    /// The same with those errors only that the conversation stands at: neither has the provider answered since,
+    /// nor has the user gone on.
+    pub(crate) fn standing(mut self) -> Self {
+        self.errors.retain(|error| !error.answered_since && !error.overtaken);
+        self
+    }
+}
+
 /// Whether an attempt did anything that must not be done twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Work {

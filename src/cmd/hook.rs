@@ -127,8 +127,8 @@ impl Ear<'_> {
         let deadline = Instant::now() + UNTIL_RECORDED;
         loop {
             let now = self.desk.later();
-            let evidence = self.agent.stands_at(record, since, &now);
-            if evidence.errors.last().is_some_and(|error| !error.overtaken) {
+            let evidence = self.agent.stands_at(record, since, &now).standing();
+            if !evidence.errors.is_empty() {
                 let more = self.desk.config.agents.markers(self.agent);
                 let case = Case { exit: Exit::Code(0), evidence: &evidence, more, now: &now };
                 return self.refused(&self.agent.judge(&case));

@@ -151,6 +151,42 @@ fn a_prompt_in_the_users_moment_keeps_the_session() {
 }
 
 #[test]
+fn a_prompt_while_the_other_credential_is_fetched_keeps_the_session() {
+    let Some(scene) = scene(a_prompt_while_the_other_credential_is_fetched_keeps_the_session) else { return };
+    let (asked, go_on) = (scene.sandbox.path("asked"), scene.sandbox.path("go-on"));
+    let fetch = format!(
+        "command:touch {}; until [ -e {} ]; do sleep 0.05; done; echo {}",
+        asked.display(),
+        go_on.display(),
+        token("spare--ok")
+    );
+    let address = scene.address();
+    fs::write(&go_on, "").unwrap(); // it is tried when it is added
+    scene.kage(&["subscription", "add", "spare", "--env", &address, "--credential", &fetch]).run().success();
+    fs::remove_file(&asked).unwrap();
+    fs::remove_file(&go_on).unwrap();
+    scene.add_first("work", "work--429five+1");
+    let known = scene.sandbox.read(CONFIG);
+    scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    wait_until("the moment is over", || asked.exists());
+    pane.enter("I stay here");
+    pane.shows("Usage limit reached again");
+    let leases = || scene.sandbox.state()["leases"].as_array().cloned().unwrap_or_default();
+    wait_until("the second refusal is booked", || leases().iter().any(|lease| !lease["refused"].is_null()));
+    assert_eq!(leases().len(), 2);
+    fs::write(go_on, "").unwrap();
+    // It has a moment of its own.
+    wait_until("the place on the other one is given back", || leases().len() == 1);
+    assert_eq!(leases()[0]["subscription"], "work");
+    assert!(requests_of(&scene, "spare--ok").is_empty());
+    leave(&pane);
+}
+
+#[test]
 fn leaving_in_the_users_moment_ends_it_and_the_command_is_named() {
     let Some(scene) = scene(leaving_in_the_users_moment_ends_it_and_the_command_is_named) else { return };
     pool(&scene, None);
@@ -198,6 +234,22 @@ fn the_user_is_asked_after_the_session_and_no_ends_it() {
     pane.enter("n");
     assert_eq!(pane.prints("echo status $?").trim(), "status 0");
     assert!(requests_of(&scene, "spare--ok").is_empty());
+}
+
+#[test]
+fn a_conversation_that_was_left_for_another_is_not_gone_on_with() {
+    let Some(scene) = scene(a_conversation_that_was_left_for_another_is_not_gone_on_with) else { return };
+    pool(&scene, Some("ask"));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    pane.enter("/clear");
+    wait_until("the screen is cleared", || !pane.screen().contains("hello there"));
+    leave(&pane);
+    assert!(!pane.history().contains("kage: "), "{}", pane.history());
+    assert_eq!(scene.ledger()[0]["verdict"], "usage_limit");
 }
 
 #[test]

@@ -96,7 +96,10 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
     let mut rows = Rows::new(zone);
     let mut found = false;
     let visits = visits(watch);
-    for visit in &visits {
+    for (number, visit) in visits.iter().enumerate() {
+        if number > 0 && visits[number - 1].session != visit.session {
+            rows.overtake(); // the user is in another conversation
+        }
         let during = visit.since..visit.until.unwrap_or(Timestamp::MAX);
         for (at, path) in files(watch, &visit.session).into_iter().enumerate() {
             let from = watch.lengths.get(&path).copied().unwrap_or(0);
@@ -209,7 +212,7 @@ impl Rows {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
         let Some(at) = row.timestamp else { return };
         if row.r#type == "user" && is_main && !row.is_sidechain && !row.is_meta && during.contains(&at) {
-            self.errors.iter_mut().for_each(|error| error.overtaken = true);
+            self.overtake();
         }
         if row.r#type != "assistant" {
             return;
@@ -237,6 +240,10 @@ impl Rows {
             self.model = Some(model.clone());
         }
         self.answers.insert((id, row.request_id.unwrap_or_default()), (model, count(&usage)));
+    }
+
+    fn overtake(&mut self) {
+        self.errors.iter_mut().for_each(|error| error.overtaken = true);
     }
 
     fn evidence(self) -> Evidence {

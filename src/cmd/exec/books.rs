@@ -22,6 +22,8 @@ pub(super) struct Ended {
     pub interrupted: bool,
     pub evidence: Evidence,
     pub outcome: Outcome,
+    /// Whether the conversation stands at an error.
+    pub stands: bool,
     /// What it changed about the subscription.
     pub change: Option<Change>,
     /// When.
@@ -43,6 +45,7 @@ impl Errand<'_> {
         if journey.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
         }
+        let stands = !evidence.clone().standing().errors.is_empty();
         let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
         let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
         let change = self.desk.store.update(Durability::Machine, book).unwrap_or_else(|failed| {
@@ -57,7 +60,8 @@ impl Errand<'_> {
             error::warn(format_args!("this run is not in the ledger: {failed:#}"));
         }
         let subscription = lease.subscription.clone();
-        Ended { subscription, exit, interrupted, evidence, outcome, change, now, left: Left::default() }
+        let left = Left::default();
+        Ended { subscription, exit, interrupted, evidence, outcome, stands, change, now, left }
     }
 
     /// The conversations that a session was in, as its hooks told.

@@ -117,7 +117,7 @@ impl<'a> Live<'a> {
             self.status("active");
         }
         let (evidence, outcome, now) = self.judge(held);
-        let at = evidence.errors.last().filter(|error| !error.overtaken).and_then(|error| error.at);
+        let at = evidence.errors.last().and_then(|error| error.at);
         if !outcome.verdict.is_of_the_account() || at <= self.seen {
             if Instant::now() >= until {
                 return Ok(self.rest());
@@ -135,10 +135,12 @@ impl<'a> Live<'a> {
         self.decide(&evidence, &outcome, &now)
     }
 
+    /// What the conversation stands at: a limit of one model may lie behind it, which went on with another.
     fn judge(&self, held: &Lease) -> (Evidence, Outcome, Zoned) {
         let Errand { agent, desk, .. } = self.errand;
         let now = desk.later();
-        let evidence = agent.collect(&self.journey.plan.after(&held.visits), &Captured::default(), &now);
+        let evidence =
+            agent.collect(&self.journey.plan.after(&held.visits), &Captured::default(), &now).standing();
         let more = desk.config.agents.markers(*agent);
         let outcome = agent.judge(&Case { exit: Exit::Code(0), evidence: &evidence, more, now: &now });
         (evidence, outcome, now)
@@ -188,13 +190,12 @@ impl<'a> Live<'a> {
     }
 
     /// The moment is over. The other place is taken, with its credential in hand, before the session is ended:
-    /// it must not be ended for nothing.
+    /// it must not be ended for nothing. A credential may take its time, in which the user can still go on.
     fn leave(&mut self, held: &Lease) -> Result<Next> {
         self.stage = Stage::Quiet;
         self.notice.clear();
         let (evidence, outcome, now) = self.judge(held);
-        let is_overtaken = evidence.errors.last().is_none_or(|error| error.overtaken);
-        if is_overtaken || !matches!(outcome.verdict, Verdict::UsageLimit { .. }) {
+        if !matches!(outcome.verdict, Verdict::UsageLimit { .. }) {
             return Ok(self.overtaken());
         }
         match self.errand.berth(
@@ -203,6 +204,10 @@ impl<'a> Live<'a> {
             &outcome,
             &mut self.left.warnings,
         )? {
+            Ok(berth) if self.has_gone_on(held) => {
+                self.errand.give_back(&berth.lease)?;
+                Ok(self.overtaken())
+            }
             Ok(berth) => {
                 self.left.berth = Some(berth);
                 self.stage = Stage::Ending;
@@ -214,6 +219,18 @@ impl<'a> Live<'a> {
                 Ok(Next::Sleep)
             }
         }
+    }
+
+    /// Whether the user has gone on since then, as the hooks or the records tell; perhaps into another refusal,
+    /// which has a moment of its own. A state that cannot be read does not say so.
+    fn has_gone_on(&self, before: &Lease) -> bool {
+        let state = self.errand.desk.store.read().unwrap_or_default();
+        let Some(held) = state.held(&before.id, &before.subscription) else { return false };
+        let (evidence, outcome, _) = self.judge(held);
+        let is_another = evidence.errors.last().and_then(|error| error.at) > self.seen;
+        // The records come a little after the hooks.
+        let is_overtaken = held.refused != before.refused || is_another;
+        is_overtaken || !matches!(outcome.verdict, Verdict::UsageLimit { .. })
     }
 
     fn show(&mut self, text: &str) {

@@ -43,7 +43,8 @@ impl Errand<'_> {
             // Whoever left it, or ended it from outside, meant to.
             self.give_back(&berth.lease)?;
         }
-        if ended.interrupted || !matches!(ended.outcome.verdict, Verdict::UsageLimit { .. }) {
+        if ended.interrupted || !ended.stands || !matches!(ended.outcome.verdict, Verdict::UsageLimit { .. })
+        {
             self.tell(ended);
             return Ok(Onward::Stands);
         }

@@ -211,3 +211,29 @@ fn continuing_means_the_session_written_last() {
     }
     assert_eq!(latest(scene.dir.path(), &scene.cwd).as_deref(), Some(SESSION));
 }
+
+#[test]
+fn another_conversation_overtakes_an_error() {
+    const OTHER: &str = "0a1b2c3d-0000-4000-8000-000000000002";
+    let scene = Scene::new();
+    let mut watch = scene.watch(BEGAN);
+    let visit = |session: &str| Visit { session: session.into(), since: watch.began, until: None };
+    let visits = [visit(SESSION), visit(OTHER)];
+    scene.append(&main_file(), &[limit(AFTER, "five_hour")]);
+    scene.append(&format!("{OTHER}.jsonl"), &[json!({ "type": "system" })]);
+    watch.visits = visits[..1].to_vec();
+    assert_eq!(evidence_of(&watch).standing().errors.len(), 1);
+    watch.visits = visits.to_vec();
+    let evidence = evidence_of(&watch);
+    assert_eq!((evidence.errors.len(), evidence.standing().errors.len()), (1, 0));
+}
+
+#[test]
+fn a_limit_behind_which_the_conversation_went_on_does_not_stand() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[limit(AFTER, "seven_day_opus"), answer(AFTER, "m1", 1)]);
+    assert!(evidence_of(&watch).standing().errors.is_empty());
+    scene.append(&main_file(), &[limit(AFTER, "five_hour")]);
+    assert_eq!(evidence_of(&watch).standing().errors.len(), 1);
+}
