@@ -112,8 +112,8 @@ pub(crate) enum Next {
     /// Until something happens.
     Sleep,
     SleepUntil(Instant),
-    /// The agent is told to end, by a SIGTERM; and until it has. One that takes its time is looked at again.
-    End,
+    /// The agent is told to end, by a SIGTERM; and until it has, or until the moment where it takes its time.
+    End(Instant),
 }
 
 /// What the agent reads on standard input.

@@ -17,11 +17,12 @@ use super::Desk;
 use super::events::Events;
 use crate::agent::{Agent, Case, Exit, Heard};
 use crate::error::one_line;
-use crate::files::Durability;
+use crate::files::{self, Durability};
 use crate::paths::Paths;
 use crate::pool::{Lease, LeaseId, Limits, Name, Outcome, State};
 use crate::process::Stat;
 use crate::run::WAKE;
+use crate::store::Store;
 
 /// The agent waits for its hooks, for a fifth of a second with the start of the process.
 const PATIENCE: Duration = Duration::from_millis(160);
@@ -33,7 +34,7 @@ const OLDEST_ERROR: SignedDuration = SignedDuration::from_secs(10);
 /// The log starts anew when it has grown to this many bytes.
 const LONGEST_LOG: u64 = 256 * 1024;
 
-/// The kage of a failure that was told of; 0 for none.
+/// The kage beside the agent; 0 where it is not known.
 static TO_WAKE: AtomicI32 = AtomicI32::new(0);
 
 /// Never fails, and takes no longer than a moment; what went wrong is in the log.
@@ -42,17 +43,13 @@ pub(super) fn run() -> i32 {
     // The input may never end, and the state may be locked: the agent must not wait for that.
     thread::spawn(move || done.send(hear()));
     let problem = match told.recv_timeout(PATIENCE) {
-        Ok(Ok(())) => None,
-        Ok(Err(why)) => Some(format!("{why:#}")),
-        Err(_) => {
-            // What was not done in time is kage's to do.
-            let _ = wake(TO_WAKE.load(Ordering::SeqCst));
-            Some(format!("gave up after {} ms", PATIENCE.as_millis()))
-        }
+        Ok(Ok(())) => return 0,
+        Ok(Err(why)) => format!("{why:#}"),
+        Err(_) => format!("gave up after {} ms", PATIENCE.as_millis()),
     };
-    if let Some(problem) = problem {
-        let _ = log(&problem);
-    }
+    // What was not done here is kage's to do.
+    let _ = wake(TO_WAKE.load(Ordering::SeqCst));
+    let _ = log(&problem);
     0
 }
 
@@ -63,9 +60,10 @@ fn hear() -> Result<()> {
     let Some(run) = env::var("KAGE_RUN").ok().map(LeaseId) else { return Ok(()) };
     let subscription = env::var("KAGE_SUBSCRIPTION")?.parse::<Name>();
     let subscription = subscription.map_err(|why| anyhow!("KAGE_SUBSCRIPTION: {why}"))?;
-    let desk = Desk::open()?;
-    let state = desk.store.read()?;
+    let state = Store::new(&Paths::from_environment()?.state).read()?;
     let Some(lease) = state.held(&run, &subscription) else { bail!("there is no run {}", run.0) };
+    TO_WAKE.store(i32::try_from(lease.pid).unwrap_or(0), Ordering::SeqCst);
+    let desk = Desk::open()?;
     let agent = desk.config.agent(&lease.agent)?;
     let speaker = agent.speaker().and_then(|name| env::var(name).ok()?.parse().ok());
     // A session that the agent started beside itself has the same hooks; while the first one lives, it is the
@@ -122,7 +120,6 @@ impl Ear<'_> {
 
     /// Books the refusal at once, for every other run; the rest is kage's, which sleeps beside the agent.
     fn failed(&self, record: &Path) -> Result<()> {
-        TO_WAKE.store(i32::try_from(self.lease.pid).unwrap_or(0), Ordering::SeqCst);
         let since = Timestamp::now() - OLDEST_ERROR;
         let deadline = Instant::now() + UNTIL_RECORDED;
         loop {
@@ -166,6 +163,7 @@ fn wake(pid: i32) -> Result<()> {
 /// One line a problem, in the state directory.
 fn log(problem: &str) -> Result<()> {
     let dir = Paths::from_environment()?.state;
+    files::make_private_dir(&dir)?;
     let file = dir.join("hook.log");
     if fs::metadata(&file).is_ok_and(|known| known.len() > LONGEST_LOG) {
         fs::remove_file(&file)?;

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -18,9 +18,6 @@ use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
-
-/// An agent that was told to end has ended by then, or takes its time.
-const RELUCTANT: Duration = Duration::from_secs(10);
 
 /// What the agent gets in place of kage's own streams.
 pub(super) struct Wires {
@@ -123,9 +120,9 @@ impl Child {
                 until = match beside.look() {
                     Next::Sleep => None,
                     Next::SleepUntil(until) => Some(until),
-                    Next::End => {
+                    Next::End(until) => {
                         self.end();
-                        Some(Instant::now() + RELUCTANT)
+                        Some(until)
                     }
                 };
             }

@@ -95,3 +95,14 @@ fn without_going_on_the_command_is_named() {
     let named = format!("; to continue on spare: kage exec -s spare -- codex resume {session} '{PROMPT}'");
     assert!(pane.history().contains(&named), "{}", pane.history());
 }
+
+#[test]
+fn a_login_without_the_conversation_is_named_as_what_it_is() {
+    let test = a_login_without_the_conversation_is_named_as_what_it_is;
+    let Some(scene) = scene(test, None) else { return };
+    fs::remove_file(scene.sandbox.path("home/work/sessions")).unwrap();
+    let tmux = session(&scene);
+    let pane = tmux.first();
+    hit_the_limit(&pane);
+    pane.shows("; spare does not have the conversation in its login directory");
+}

@@ -11,11 +11,12 @@ use super::Errand;
 use super::journey::{Berth, Journey};
 use super::notice::Notice;
 use super::pane::Pane;
+use super::session::Nowhere;
 use crate::agent::{Captured, Case, Evidence, Exit, Work};
 use crate::config::Interactive;
 use crate::error;
 use crate::files::Durability;
-use crate::pool::{Lease, Limits, NotReady, Outcome, State, Verdict};
+use crate::pool::{Lease, Limits, Outcome, State, Verdict};
 use crate::report;
 use crate::run::{Beside, Next};
 
@@ -26,6 +27,8 @@ const SOON: SignedDuration = SignedDuration::from_secs(15);
 /// How long an error may take from being told of to standing in the records, and how often kage looks.
 const UNTIL_RECORDED: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(100);
+/// A session that was told to end takes a tenth of a second.
+const UNTIL_ENDED: Duration = Duration::from_secs(10);
 
 /// What goes on beside the session.
 pub(super) struct Live<'a> {
@@ -50,8 +53,10 @@ enum Stage {
     Grace {
         until: Instant,
     },
-    /// The agent has been told to end.
-    Ending,
+    /// The agent has been told to end, and should have by that moment.
+    Ending {
+        until: Instant,
+    },
 }
 
 /// What is left of a session's time.
@@ -83,7 +88,8 @@ impl<'a> Live<'a> {
         let lease = &self.journey.lease;
         let held = state.held(&lease.id, &lease.subscription).unwrap_or(lease);
         match self.stage {
-            Stage::Ending => {
+            Stage::Ending { until } if Instant::now() < until => Ok(Next::SleepUntil(until)),
+            Stage::Ending { .. } => {
                 let agent = self.errand.agent.name();
                 self.left.told_to_leave = true;
                 self.show(&format!("{agent} was asked to end and has not; leave it to go on"));
@@ -174,19 +180,19 @@ impl<'a> Live<'a> {
                 self.stage = Stage::Grace { until };
                 Ok(Next::SleepUntil(until))
             }
-            Err(not_ready) => {
-                self.nothing(&refused, &not_ready, now);
+            Err(nowhere) => {
+                self.nothing(&refused, &nowhere, now);
                 Ok(Next::Sleep)
             }
         }
     }
 
-    fn nothing(&mut self, refused: &str, not_ready: &NotReady, now: &Zoned) {
+    fn nothing(&mut self, refused: &str, nowhere: &Nowhere, now: &Zoned) {
         let request = &self.errand.request;
-        if request.only.is_none() {
+        if let (Nowhere::NotReady(not_ready), None) = (nowhere, &request.only) {
             self.errand.events.all_limited(not_ready);
         }
-        self.show(&format!("{refused}; {}", report::no_other(not_ready, request, now)));
+        self.show(&format!("{refused}; {}", nowhere.sentence(request, now)));
     }
 
     /// The moment is over. The other place is taken, with its credential in hand, before the session is ended:
@@ -210,12 +216,13 @@ impl<'a> Live<'a> {
             }
             Ok(berth) => {
                 self.left.berth = Some(berth);
-                self.stage = Stage::Ending;
-                Ok(Next::End)
+                let until = Instant::now() + UNTIL_ENDED;
+                self.stage = Stage::Ending { until };
+                Ok(Next::End(until))
             }
-            Err(not_ready) => {
+            Err(nowhere) => {
                 let refused = report::refused(&self.journey.lease.subscription, &outcome, &now);
-                self.nothing(&refused, &not_ready, &now);
+                self.nothing(&refused, &nowhere, &now);
                 Ok(Next::Sleep)
             }
         }

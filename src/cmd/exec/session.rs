@@ -1,6 +1,7 @@
 //! After a session at the terminal: it goes on elsewhere, the user is asked, or told how.
 
 use anyhow::Result;
+use jiff::Zoned;
 
 use super::Errand;
 use super::books::Ended;
@@ -16,6 +17,24 @@ use crate::run;
 
 /// SIGTERM, by which kage ends a session.
 const TERM: i32 = 15;
+
+/// Why a session cannot go on.
+pub(super) enum Nowhere {
+    NotReady(NotReady),
+    /// This one is ready, and has its records elsewhere.
+    WithoutTheConversation(Name),
+}
+
+impl Nowhere {
+    pub(super) fn sentence(&self, request: &Request, now: &Zoned) -> String {
+        match self {
+            Self::NotReady(why) => report::no_other(why, request, now),
+            Self::WithoutTheConversation(name) => {
+                format!("{name} does not have the conversation in its login directory")
+            }
+        }
+    }
+}
 
 impl Errand<'_> {
     /// How many attempts may follow one that was good for nothing.
@@ -51,9 +70,8 @@ impl Errand<'_> {
         let refused = report::refused(&ended.subscription, &ended.outcome, &ended.now);
         let to = match self.other(journey, journey.session.as_deref(), &ended.outcome)? {
             Ok(to) => to,
-            Err(not_ready) => {
-                let nothing = report::no_other(&not_ready, &self.request, &ended.now);
-                self.say(format_args!("{refused}; {nothing}"));
+            Err(nowhere) => {
+                self.say(format_args!("{refused}; {}", nowhere.sentence(&self.request, &ended.now)));
                 return Ok(Onward::Stands);
             }
         };
@@ -92,8 +110,8 @@ impl Errand<'_> {
                 }
                 self.embark_with(journey, berth, ended)
             }
-            Err(not_ready) => {
-                self.say(report::no_other(&not_ready, &self.request, &self.desk.later()));
+            Err(nowhere) => {
+                self.say(nowhere.sentence(&self.request, &self.desk.later()));
                 Ok(Onward::Stands)
             }
         }
@@ -124,12 +142,16 @@ impl Errand<'_> {
         Request { model, tried: tried.to_vec(), waits: false, ..self.request.clone() }
     }
 
-    /// Why nothing is ready, and from when on something is: perhaps the one that was refused is the first.
-    fn with_this_one(&self, outcome: &Outcome, without: NotReady) -> Result<NotReady> {
+    /// Why there is nothing to go on with: one that is ready does not have the conversation, or nothing is
+    /// ready; then the one that was refused may be the first that is again.
+    fn nowhere(&self, outcome: &Outcome, lacking: Option<Name>, without: NotReady) -> Result<Nowhere> {
+        if let Some(name) = lacking {
+            return Ok(Nowhere::WithoutTheConversation(name));
+        }
         let mut state = self.desk.store.read()?;
         let moment = (&self.desk.later()).into();
         let chosen = select(&self.desk.config.pool, &mut state, &self.request_after(outcome, &[]), &moment);
-        Ok(chosen.err().unwrap_or(without))
+        Ok(Nowhere::NotReady(chosen.err().unwrap_or(without)))
     }
 
     /// Another subscription that is ready and can go on with the conversation. Nothing is reserved.
@@ -138,22 +160,24 @@ impl Errand<'_> {
         journey: &Journey,
         session: Option<&str>,
         outcome: &Outcome,
-    ) -> Result<Result<Name, NotReady>> {
+    ) -> Result<Result<Name, Nowhere>> {
         let pool = &self.desk.config.pool;
         let mut state = self.desk.store.read()?;
         let moment = (&self.desk.later()).into();
         let mut tried = vec![journey.lease.subscription.clone()];
+        let mut lacking = None;
         loop {
             let request = self.request_after(outcome, &tried);
             let name = match select(pool, &mut state, &request, &moment) {
                 Ok(selection) => selection.name,
-                Err(not_ready) => return Ok(Err(self.with_this_one(outcome, not_ready)?)),
+                Err(not_ready) => return Ok(Err(self.nowhere(outcome, lacking, not_ready)?)),
             };
             let subscription = &pool.subscriptions[&name];
             let grant = self.grant(subscription, None);
             if session.is_some_and(|session| self.finds(session, subscription, grant)) {
                 return Ok(Ok(name));
             }
+            lacking = Some(name.clone());
             tried.push(name);
         }
     }
@@ -165,12 +189,13 @@ impl Errand<'_> {
         session: Option<&str>,
         outcome: &Outcome,
         warnings: &mut Vec<String>,
-    ) -> Result<Result<Berth, NotReady>> {
+    ) -> Result<Result<Berth, Nowhere>> {
         let mut tried = vec![journey.lease.subscription.clone()];
+        let mut lacking = None;
         loop {
             let lease = match self.reserve(&self.request_after(outcome, &tried))? {
                 Ok((lease, _)) => lease,
-                Err(not_ready) => return Ok(Err(self.with_this_one(outcome, not_ready)?)),
+                Err(not_ready) => return Ok(Err(self.nowhere(outcome, lacking, not_ready)?)),
             };
             let name = lease.subscription.clone();
             let subscription = &self.desk.config.pool.subscriptions[&name];
@@ -182,6 +207,7 @@ impl Errand<'_> {
                 }
             } else {
                 self.give_back(&lease)?;
+                lacking = Some(name.clone());
             }
             tried.push(name);
         }
