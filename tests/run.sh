@@ -61,4 +61,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "the suites that need them are skipped" >&2
 fi
 
-cargo test --locked "$@"
+# Whoever starts this may ignore signals that the suites send: a background job ignores SIGINT.
+run=()
+if env --default-signal true 2>/dev/null; then run=(env --default-signal); fi
+"${run[@]}" cargo test --locked "$@"

@@ -62,8 +62,9 @@ impl Errand<'_> {
             // Whoever left it, or ended it from outside, meant to.
             self.give_back(&berth.lease)?;
         }
-        if ended.interrupted || !ended.stands || !matches!(ended.outcome.verdict, Verdict::UsageLimit { .. })
-        {
+        let is_limited = ended.stands && matches!(ended.outcome.verdict, Verdict::UsageLimit { .. });
+        let can_go_on = self.agent.resuming(&[], "", "").is_some();
+        if ended.interrupted || !is_limited || !can_go_on {
             self.tell(ended);
             return Ok(Onward::Stands);
         }
