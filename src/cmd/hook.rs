@@ -17,7 +17,7 @@ use super::Desk;
 use super::events::Events;
 use crate::agent::{Agent, Case, Exit, Heard};
 use crate::error::one_line;
-use crate::files::{self, Durability};
+use crate::files::Durability;
 use crate::paths::Paths;
 use crate::pool::{Lease, LeaseId, Limits, Name, Outcome, State};
 use crate::process::Stat;
@@ -163,7 +163,6 @@ fn wake(pid: i32) -> Result<()> {
 /// One line a problem, in the state directory.
 fn log(problem: &str) -> Result<()> {
     let dir = Paths::from_environment()?.state;
-    files::make_private_dir(&dir)?;
     let file = dir.join("hook.log");
     if fs::metadata(&file).is_ok_and(|known| known.len() > LONGEST_LOG) {
         fs::remove_file(&file)?;

@@ -169,7 +169,7 @@ fn it_never_holds_up_the_agent_nor_fails() {
         "KAGE_RUN=nobody \"$KAGE\" hook <another".to_owned(),
         "KAGE_CONFIG=/dev/full \"$KAGE\" hook <another".to_owned(),
         "KAGE_STATE_DIR=/dev/null/no \"$KAGE\" hook <another".to_owned(),
-        "HOME=/nonexistent \"$KAGE\" hook <another".to_owned(),
+        "HOME=$PWD/another \"$KAGE\" hook <another".to_owned(),
         "\"$KAGE\" hook <fifo".to_owned(),
         format!("flock {} \"$KAGE\" hook <another", lock.display()),
     ];
