@@ -49,9 +49,10 @@ enum Stage {
     Searching {
         until: Instant,
     },
-    /// kage will go on elsewhere at that moment.
+    /// kage will go on elsewhere at that moment, as the text begins to say.
     Grace {
         until: Instant,
+        text: String,
     },
     /// The agent has been told to end, and should have by that moment.
     Ending {
@@ -87,7 +88,7 @@ impl<'a> Live<'a> {
         let state = self.errand.desk.store.read()?;
         let lease = &self.journey.lease;
         let held = state.held(&lease.id, &lease.subscription).unwrap_or(lease);
-        match self.stage {
+        match self.stage.clone() {
             Stage::Ending { until } if Instant::now() < until => Ok(Next::SleepUntil(until)),
             Stage::Ending { .. } => {
                 let agent = self.errand.agent.name();
@@ -96,7 +97,11 @@ impl<'a> Live<'a> {
                 Ok(Next::Sleep)
             }
             Stage::Grace { .. } if held.refused.is_none() => Ok(self.overtaken()),
-            Stage::Grace { until } if Instant::now() < until => Ok(Next::SleepUntil(until)),
+            Stage::Grace { until, text } if Instant::now() < until => {
+                // Each second anew: the agent may have drawn over it.
+                self.notice.show(&countdown(&text, until), None);
+                Ok(Next::SleepUntil(next_second(until)))
+            }
             Stage::Grace { .. } => self.leave(held),
             Stage::Quiet => self.search(held, Instant::now() + UNTIL_RECORDED),
             Stage::Searching { until } => self.search(held, until),
@@ -174,11 +179,11 @@ impl<'a> Live<'a> {
         self.left.announced = true;
         match self.errand.other(self.journey, evidence.session.as_deref(), outcome)? {
             Ok(to) => {
-                let seconds = GRACE.as_secs();
-                self.show(&format!("{refused}; continuing on {to} in {seconds} s, a prompt keeps you here"));
                 let until = Instant::now() + GRACE;
-                self.stage = Stage::Grace { until };
-                Ok(Next::SleepUntil(until))
+                let text = format!("{refused}; continuing on {to}");
+                self.show(&countdown(&text, until));
+                self.stage = Stage::Grace { until, text };
+                Ok(Next::SleepUntil(next_second(until)))
             }
             Err(nowhere) => {
                 self.nothing(&refused, &nowhere, now);
@@ -249,6 +254,18 @@ impl<'a> Live<'a> {
             pane.status(word);
         }
     }
+}
+
+fn countdown(text: &str, until: Instant) -> String {
+    let left = until.saturating_duration_since(Instant::now());
+    format!("{text} in {} s, a prompt keeps you here", left.as_millis().div_ceil(1000))
+}
+
+/// When the second ends that is left now.
+fn next_second(until: Instant) -> Instant {
+    let left = until.saturating_duration_since(Instant::now());
+    let whole = left.as_millis().div_ceil(1000).saturating_sub(1);
+    until.checked_sub(Duration::from_secs(u64::try_from(whole).unwrap_or(0))).unwrap_or(until)
 }
 
 impl Beside for Live<'_> {
