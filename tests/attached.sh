@@ -74,7 +74,10 @@ idle_of() {
     DBUS_SESSION_BUS_ADDRESS="${DBUS_SESSION_BUS_ADDRESS:-}" kage exec -s "$2" -- sleep 600) &
   local kage=$! calls='no strace' memory own verdict
   agent() { cat "/proc/$kage/task/$kage/children" 2>/dev/null; }
-  until [ "$(cat "/proc/$(agent | tr -d ' ')/comm" 2>/dev/null)" = sleep ]; do sleep 0.01; done
+  until [ "$(cat "/proc/$(agent | tr -d ' ')/comm" 2>/dev/null)" = sleep ]; do
+    kill -0 "$kage" || return 1
+    sleep 0.01
+  done
   if command -v strace >/dev/null; then
     timeout -s INT "$seconds" strace -f -c -o "$scene/calls" -p "$kage" 2>/dev/null || true
     calls=$(awk '$NF == "total" { print $(NF - 1); some = 1 } END { if (!some) print 0 }' "$scene/calls")

@@ -1,13 +1,15 @@
 //! A sandbox with the real agent in it and a provider that the agent takes for its own.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::netns;
 use crate::responses::Responses;
-use crate::support::{Call, Sandbox, has_all};
+use crate::support::{Call, Sandbox, has_all, wait_until};
 
 /// What the provider counts for one answer, without the cache: 60 tokens in, 20 out.
 pub(crate) const ONE_ANSWER: u64 = 80;
@@ -17,6 +19,29 @@ pub(crate) const ANSWER: &str = "Hello from the provider (ok).\n";
 pub(crate) struct Scene {
     pub sandbox: Sandbox,
     pub provider: Responses,
+}
+
+impl Drop for Scene {
+    /// A session of the agent's leaves a server and an updater behind, from copies of itself in its home.
+    fn drop(&mut self) {
+        let home = self.sandbox.path("home");
+        wait_until("what the agent left behind has ended", || {
+            let left = running_below(&home);
+            for &pid in &left {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            left.is_empty()
+        });
+    }
+}
+
+/// The processes whose program lies in a directory.
+fn running_below(dir: &Path) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let below = processes.filter(|process| {
+        fs::read_link(process.path().join("exe")).is_ok_and(|program| program.starts_with(dir))
+    });
+    below.filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 impl Scene {
