@@ -290,6 +290,54 @@ fn with_nothing_to_go_on_with_the_session_is_left_alone() {
 }
 
 #[test]
+fn without_hooks_the_user_is_asked_after_the_session() {
+    let Some(scene) = scene(without_hooks_the_user_is_asked_after_the_session) else { return };
+    pool(&scene, None);
+    scene.settings("home/.claude/settings.json", &json!({ "disableAllHooks": true }));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    pane.enter("/exit");
+    pane.shows("Continue on spare? [Y/n]");
+    assert_eq!(status_of(&scene, "work"), "rate_limited");
+    pane.enter("y");
+    pane.shows(&format!("❯ {PROMPT}"));
+    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    leave(&pane);
+}
+
+#[test]
+fn the_model_stays_where_a_session_goes_on_with_an_api_key() {
+    let Some(scene) = scene(the_model_stays_where_a_session_goes_on_with_an_api_key) else { return };
+    scene.add_first("work", "work--429five+1");
+    let key = "sk-ant-api03-invented-key--plain";
+    // The agent asks once whether a key may be used, and knows it by its end.
+    let mut begun: Value = serde_json::from_str(&scene.sandbox.read("home/.claude.json")).unwrap();
+    begun["customApiKeyResponses"] = json!({ "approved": [key[key.len() - 20..]], "rejected": [] });
+    scene.sandbox.write("home/.claude.json", &begun.to_string());
+    let add = ["subscription", "add", "key", "--credential", "file", "--env", &scene.address()];
+    scene.sandbox.kage(add).stdin(key).run().success();
+    let known = scene.sandbox.read(CONFIG);
+    scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    let with_key = || {
+        let mut requests = scene.provider.messages();
+        requests.retain(|request| request.api_key.as_deref() == Some(key));
+        requests
+    };
+    wait_until("the key is used", || with_key().iter().any(|asked| texts(asked).contains(PROMPT)));
+    let before = &requests_of(&scene, "work--429five+1")[0].body["model"];
+    let asked = with_key();
+    let asked = asked.iter().find(|asked| texts(asked).contains(PROMPT)).unwrap();
+    assert_eq!(&asked.body["model"], before);
+    leave(&pane);
+}
+
+#[test]
 fn the_probe_at_the_start_is_no_conversation() {
     let Some(scene) = scene(the_probe_at_the_start_is_no_conversation) else { return };
     scene.add_first("work", "work--429five").add("spare", "spare--ok");
