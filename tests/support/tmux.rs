@@ -3,6 +3,7 @@
 // Each suite uses its part; a failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -33,6 +34,7 @@ impl Tmux {
         start
             .env("TERM", "xterm-256color")
             .env("PS1", PROMPT)
+            .env("HISTFILE", "/dev/null")
             .current_dir(environment.command.get_current_dir().unwrap());
         start.args(["-f", "/dev/null", "new-session", "-d", "-x", "130", "-y", "40", "bash", "--norc"]);
         assert!(start.status().unwrap().success(), "tmux does not start");
@@ -59,9 +61,22 @@ impl Tmux {
 }
 
 impl Drop for Tmux {
+    /// What ran in it writes its last words into the home, which goes after this.
     fn drop(&mut self) {
+        let panes = self.command().args(["list-panes", "-a", "-F", "#{pane_pid}"]).output();
+        let panes =
+            panes.map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned()).unwrap_or_default();
         let _ = self.command().arg("kill-server").output();
+        for pid in panes.lines() {
+            wait_until("the shell has ended", || has_ended(pid));
+        }
     }
+}
+
+/// Whether a process is gone, or only its parent does not know yet.
+fn has_ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
 
 impl Pane<'_> {
