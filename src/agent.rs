@@ -332,9 +332,7 @@ impl LaunchPlan {
         let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
         Self { args, remove, set: home.into_iter().chain(own).collect(), ..Self::default() }
     }
-}
 
-impl LaunchPlan {
     /// The same with what the agent's hooks have told since.
     pub(crate) fn after(&self, visits: &[Visit]) -> Self {
         let mut plan = self.clone();

@@ -14,14 +14,17 @@ mod why;
 use anyhow::Result;
 use jiff::{Timestamp, Zoned};
 
+use self::events::Events;
+use crate::agent::{Agent, Case, Evidence, Exit};
 use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
 use crate::config::{Config, closest};
 use crate::credentials::fetch_from_keychain;
 use crate::error;
+use crate::files::Durability;
 use crate::paths::{Paths, config_is_named};
-use crate::pool::{Moment, Name, Request};
+use crate::pool::{Lease, Limits, Moment, Name, Outcome, Request, State};
 use crate::store::Store;
 
 /// kage's own secret, which neither an agent nor a command of the user's needs. It goes without a word, unlike
@@ -82,6 +85,21 @@ impl Desk {
 
     fn moment(&self) -> Moment {
         Moment::from(&self.now)
+    }
+
+    /// What an agent's evidence means, by its own markers and those of the config.
+    fn judge(&self, agent: &dyn Agent, exit: Exit, evidence: &Evidence, now: &Zoned) -> Outcome {
+        agent.judge(&Case { exit, evidence, more: self.config.agents.markers(agent), now })
+    }
+
+    /// Books a refusal while its agent runs, unless that has been done.
+    fn refuse(&self, lease: &Lease, outcome: &Outcome, now: &Zoned, events: &Events<'_>) -> Result<()> {
+        let limits = Limits::from(&self.config.pool);
+        let book = |state: &mut State| state.refuse(lease, outcome, limits, &now.into());
+        if let Some(change) = self.store.update(Durability::Process, book)? {
+            events.changed(&lease.subscription, &change);
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ mod live;
 mod notice;
 mod pane;
 mod session;
+mod settings;
 mod step;
 mod wait;
 

@@ -15,11 +15,11 @@ use rustix::process::{Pid, kill_process};
 
 use super::Desk;
 use super::events::Events;
-use crate::agent::{Agent, Case, Exit, Heard};
+use crate::agent::{Agent, Exit, Heard};
 use crate::error::one_line;
 use crate::files::Durability;
 use crate::paths::Paths;
-use crate::pool::{Lease, LeaseId, Limits, Name, Outcome, State};
+use crate::pool::{Lease, LeaseId, Name, Outcome, State};
 use crate::process::Stat;
 use crate::run::WAKE;
 use crate::store::Store;
@@ -126,9 +126,7 @@ impl Ear<'_> {
             let now = self.desk.later();
             let evidence = self.agent.stands_at(record, since, &now).standing();
             if !evidence.errors.is_empty() {
-                let more = self.desk.config.agents.markers(self.agent);
-                let case = Case { exit: Exit::Code(0), evidence: &evidence, more, now: &now };
-                return self.refused(&self.agent.judge(&case));
+                return self.refused(&self.desk.judge(self.agent, Exit::Code(0), &evidence, &now));
             }
             if Instant::now() >= deadline {
                 break;
@@ -143,11 +141,7 @@ impl Ear<'_> {
         if !outcome.verdict.is_of_the_account() {
             return Ok(());
         }
-        let (limits, moment) = (Limits::from(&self.desk.config.pool), (&self.desk.later()).into());
-        let book = |state: &mut State| state.refuse(self.lease, outcome, limits, &moment);
-        if let Some(change) = self.desk.store.update(Durability::Process, book)? {
-            Events::new(self.desk).changed(&self.lease.subscription, &change);
-        }
+        self.desk.refuse(self.lease, outcome, &self.desk.later(), &Events::new(self.desk))?;
         self.wake()
     }
 

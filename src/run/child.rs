@@ -113,19 +113,19 @@ impl Child {
                 self.pass_on(caught);
             }
             woken |= until.is_some_and(|until| until <= Instant::now());
-            if let Some(beside) = &mut beside {
-                beside.tend();
+            let Some(beside) = &mut beside else { continue };
+            beside.tend();
+            if !woken {
+                continue;
             }
-            if let Some(beside) = beside.as_mut().filter(|_| woken) {
-                until = match beside.look() {
-                    Next::Sleep => None,
-                    Next::SleepUntil(until) => Some(until),
-                    Next::End(until) => {
-                        self.end();
-                        Some(until)
-                    }
-                };
-            }
+            until = match beside.look() {
+                Next::Sleep => None,
+                Next::SleepUntil(until) => Some(until),
+                Next::End(until) => {
+                    self.end();
+                    Some(until)
+                }
+            };
         }
     }
 

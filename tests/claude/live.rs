@@ -62,6 +62,14 @@ fn hit_the_limit(pane: &Pane<'_>) {
     pane.shows("You've hit your 5-hour limit");
 }
 
+/// A pane whose session has hit its limit.
+fn at_the_limit<'a>(tmux: &'a Tmux, flags: &str) -> Pane<'a> {
+    let pane = tmux.first();
+    begin(&pane, flags);
+    hit_the_limit(&pane);
+    pane
+}
+
 fn requests_of(scene: &Scene, tail: &str) -> Vec<Request> {
     let bearer = format!("Bearer {}", token(tail));
     let mut requests = scene.provider.messages();
@@ -133,9 +141,7 @@ fn a_prompt_in_the_users_moment_keeps_the_session() {
     let Some(scene) = scene(a_prompt_in_the_users_moment_keeps_the_session) else { return };
     pool(&scene, None);
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     pane.shows(GOING_ON);
     let asked = requests_of(&scene, "work--429five+1").len();
     pane.enter("I stay here");
@@ -169,9 +175,7 @@ fn a_prompt_while_the_other_credential_is_fetched_keeps_the_session() {
     let known = scene.sandbox.read(CONFIG);
     scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     wait_until("the moment is over", || asked.exists());
     pane.enter("I stay here");
     pane.shows("Usage limit reached again");
@@ -191,9 +195,7 @@ fn leaving_in_the_users_moment_ends_it_and_the_command_is_named() {
     let Some(scene) = scene(leaving_in_the_users_moment_ends_it_and_the_command_is_named) else { return };
     pool(&scene, None);
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "--model sonnet");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "--model sonnet");
     pane.shows(GOING_ON);
     leave(&pane);
     assert!(requests_of(&scene, "spare--ok").is_empty());
@@ -207,9 +209,7 @@ fn the_user_is_asked_after_the_session_and_yes_goes_on() {
     let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_goes_on) else { return };
     pool(&scene, Some("ask"));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
     pane.enter("/exit");
     let screen = pane.shows("Continue on spare? [Y/n]");
@@ -226,9 +226,7 @@ fn the_user_is_asked_after_the_session_and_no_ends_it() {
     let Some(scene) = scene(the_user_is_asked_after_the_session_and_no_ends_it) else { return };
     pool(&scene, Some("ask"));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     pane.enter("/exit");
     pane.shows("Continue on spare? [Y/n]");
     pane.enter("n");
@@ -241,9 +239,7 @@ fn a_conversation_that_was_left_for_another_is_not_gone_on_with() {
     let Some(scene) = scene(a_conversation_that_was_left_for_another_is_not_gone_on_with) else { return };
     pool(&scene, Some("ask"));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
     pane.enter("/clear");
     wait_until("the screen is cleared", || !pane.screen().contains("hello there"));
@@ -257,9 +253,7 @@ fn without_going_on_the_command_is_named() {
     let Some(scene) = scene(without_going_on_the_command_is_named) else { return };
     pool(&scene, Some("off"));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
     let screen = pane.screen();
     assert!(!screen.contains("kage:"), "{screen}");
@@ -279,9 +273,7 @@ fn with_nothing_to_go_on_with_the_session_is_left_alone() {
     let Some(scene) = scene(with_nothing_to_go_on_with_the_session_is_left_alone) else { return };
     scene.add("work", "work--429five+1");
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     let screen = pane.shows(ANNOUNCED);
     assert!(screen.contains("no subscription is ready before"), "{screen}");
     pane.shows("Continuing automatically at");
@@ -295,9 +287,7 @@ fn without_hooks_the_user_is_asked_after_the_session() {
     pool(&scene, None);
     scene.settings("home/.claude/settings.json", &json!({ "disableAllHooks": true }));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     pane.enter("/exit");
     pane.shows("Continue on spare? [Y/n]");
     assert_eq!(status_of(&scene, "work"), "rate_limited");
@@ -321,9 +311,7 @@ fn the_model_stays_where_a_session_goes_on_with_an_api_key() {
     let known = scene.sandbox.read(CONFIG);
     scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
     let tmux = tmux(&scene);
-    let pane = tmux.first();
-    begin(&pane, "");
-    hit_the_limit(&pane);
+    let pane = at_the_limit(&tmux, "");
     let with_key = || {
         let mut requests = scene.provider.messages();
         requests.retain(|request| request.api_key.as_deref() == Some(key));

@@ -1,13 +1,12 @@
 //! One attempt: the credential, the plan, the start.
 
-use std::collections::BTreeSet;
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, Path};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::books::Ended;
@@ -19,9 +18,8 @@ use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening};
 use crate::cmd::PASSPHRASE;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
-use crate::files::{self, Durability};
+use crate::files::Durability;
 use crate::pool::{Lease, LeaseId, Name, Source, Subscription};
-use crate::report;
 use crate::run::{self, Beside, Handover, Input, Relay, Streams};
 
 impl Errand<'_> {
@@ -121,21 +119,6 @@ impl Errand<'_> {
         })
     }
 
-    /// The command by which a session tells what happens, and the file for settings that hold nothing else.
-    /// Whatever becomes of kage meanwhile, the agent sees no failure.
-    fn hook(&self) -> Option<(String, PathBuf)> {
-        let kage = self.myself.as_ref()?;
-        let command = format!("{} hook 2>/dev/null || :", report::quoted(kage.to_str()?));
-        let file = format!("{}.json", self.agent.name());
-        let file = path::absolute(self.desk.paths.state.join("hooks").join(file)).ok()?;
-        Some((command, file))
-    }
-
-    /// Where merged settings lie while their run lasts, by its id.
-    fn settings_dir(&self) -> PathBuf {
-        self.desk.paths.state.join("settings")
-    }
-
     /// One line on what the user's environment and settings held against the subscription.
     pub(super) fn announce(&self, plan: &LaunchPlan) {
         let of_the_user = |name: &&str| *name != PASSPHRASE;
@@ -202,27 +185,6 @@ impl Errand<'_> {
         self.desk.store.update(Durability::Process, |state| state.give_back(lease))
     }
 
-    /// Writes the merged settings, and removes those of runs that were killed.
-    fn write_settings(&self, plan: &LaunchPlan) -> Result<()> {
-        let Some((file, text)) = &plan.settings else { return Ok(()) };
-        if !file.starts_with(self.settings_dir()) {
-            return lasting(file, text);
-        }
-        let dir = self.settings_dir();
-        files::make_private_dir(&dir)?;
-        // The files are listed before the leases are read: a file comes after its lease, so each file in
-        // the list that belongs to a living run finds its lease there.
-        let known: Vec<_> =
-            fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        let state = self.desk.store.read()?;
-        let living: BTreeSet<&str> = state.leases.iter().map(|lease| lease.id.0.as_str()).collect();
-        for path in known.iter().filter(|path| run_of(path).is_none_or(|run| !living.contains(run))) {
-            let _ = fs::remove_file(path);
-        }
-        files::replace(file, text.as_bytes(), Durability::Process)
-            .with_context(|| format!("could not write {}", file.display()))
-    }
-
     fn marks(&self, name: &Name, id: &LeaseId) -> Vec<(&'static str, OsString)> {
         let mut marks = vec![
             ("KAGE_SUBSCRIPTION", name.as_str().into()),
@@ -239,21 +201,4 @@ impl Errand<'_> {
         marks.extend(moved);
         marks
     }
-}
-
-/// Settings that are the same for all runs are written once.
-fn lasting(file: &Path, text: &str) -> Result<()> {
-    if fs::read(file).is_ok_and(|known| known == text.as_bytes()) {
-        return Ok(());
-    }
-    if let Some(dir) = file.parent() {
-        files::make_private_dir(dir)?;
-    }
-    files::replace(file, text.as_bytes(), Durability::Process)
-        .with_context(|| format!("could not write {}", file.display()))
-}
-
-/// The run that a file of merged settings belongs to; its temporary has another ending.
-fn run_of(path: &Path) -> Option<&str> {
-    path.file_name().and_then(OsStr::to_str)?.split('.').next()
 }

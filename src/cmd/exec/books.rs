@@ -8,7 +8,7 @@ use jiff::Zoned;
 use super::Errand;
 use super::journey::Journey;
 use super::live::Left;
-use crate::agent::{Case, Evidence, Exit};
+use crate::agent::{Evidence, Exit};
 use crate::error;
 use crate::files::Durability;
 use crate::ledger::{Attempt, Ledger};
@@ -40,8 +40,7 @@ impl Errand<'_> {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
         let evidence = self.agent.collect(&journey.plan.after(&self.visits(journey)), &captured, &now);
-        let more = self.desk.config.agents.markers(self.agent);
-        let mut outcome = self.agent.judge(&Case { exit, evidence: &evidence, more, now: &now });
+        let mut outcome = self.desk.judge(self.agent, exit, &evidence, &now);
         if journey.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
         }

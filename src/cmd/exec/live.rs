@@ -12,11 +12,10 @@ use super::journey::{Berth, Journey};
 use super::notice::Notice;
 use super::pane::Pane;
 use super::session::Nowhere;
-use crate::agent::{Captured, Case, Evidence, Exit, Work};
+use crate::agent::{Captured, Evidence, Exit, Work};
 use crate::config::Interactive;
 use crate::error;
-use crate::files::Durability;
-use crate::pool::{Lease, Limits, Outcome, State, Verdict};
+use crate::pool::{Lease, Outcome, Verdict};
 use crate::report;
 use crate::run::{Beside, Next};
 
@@ -138,7 +137,7 @@ impl<'a> Live<'a> {
         }
         self.seen = at;
         self.stage = Stage::Quiet;
-        self.settle(held, &outcome, &now)?;
+        self.errand.desk.refuse(held, &outcome, &now, &self.errand.events)?;
         let known = self.errand.desk.store.read()?.of(&held.subscription);
         if let Some(subscription) = self.errand.desk.config.pool.subscriptions.get(&held.subscription) {
             self.status(known.status(subscription, now.timestamp()).word());
@@ -152,20 +151,8 @@ impl<'a> Live<'a> {
         let now = desk.later();
         let evidence =
             agent.collect(&self.journey.plan.after(&held.visits), &Captured::default(), &now).standing();
-        let more = desk.config.agents.markers(*agent);
-        let outcome = agent.judge(&Case { exit: Exit::Code(0), evidence: &evidence, more, now: &now });
+        let outcome = desk.judge(*agent, Exit::Code(0), &evidence, &now);
         (evidence, outcome, now)
-    }
-
-    /// Books the refusal, unless the hook has.
-    fn settle(&self, held: &Lease, outcome: &Outcome, now: &Zoned) -> Result<()> {
-        let Errand { desk, events, .. } = self.errand;
-        let limits = Limits::from(&desk.config.pool);
-        let book = |state: &mut State| state.refuse(held, outcome, limits, &now.into());
-        if let Some(change) = desk.store.update(Durability::Process, book)? {
-            events.changed(&held.subscription, &change);
-        }
-        Ok(())
     }
 
     fn decide(&mut self, evidence: &Evidence, outcome: &Outcome, now: &Zoned) -> Result<Next> {
