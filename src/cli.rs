@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod subscription;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::pool::{Level, Name};
 pub(crate) use subscription::{
     Add, Credential, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
 };
+pub(crate) use usage::{By, Period, Usage};
 
 /// Runs the real coding agent on a subscription from your pool
 ///
@@ -34,6 +36,7 @@ pub(crate) enum Verb {
     Why(Why),
     Detect(Detect),
     Status(Json),
+    Usage(Usage),
     /// List the agents that run
     ///
     /// For each: the process id of its kage (a TERM there ends both), its subscription, namespace and agent,

@@ -9,6 +9,7 @@ mod ps;
 mod status;
 mod statusline;
 mod subscription;
+mod usage;
 mod why;
 
 use anyhow::Result;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Detect(detect) => detect::run(&detect),
         Verb::Ps(form) => ps::run(&form).map(|()| 0),
         Verb::Status(form) => status::run(&form).map(|()| 0),
+        Verb::Usage(args) => usage::run(&args).map(|()| 0),
         Verb::Statusline(args) => {
             statusline::run(&args);
             Ok(0)

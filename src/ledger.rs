@@ -1,40 +1,25 @@
 //! The ledger: one line an attempt, by month, append-only. Totals are derived from it.
 
-use std::collections::BTreeMap;
+mod line;
+mod query;
+mod rollup;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use jiff::{Timestamp, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use jiff::tz::TimeZone;
 
+use self::line::Line;
+use self::rollup::{Grain, Rollup};
 use crate::files;
-use crate::pool::{Level, Name, TokenCount};
+use crate::pool::Name;
+use crate::prices::Prices;
 
-/// One attempt, as it is written.
-#[derive(Debug, Serialize)]
-pub(crate) struct Attempt<'a> {
-    pub time: Timestamp,
-    pub run: &'a str,
-    /// Counted from 1 within the run.
-    pub attempt: u32,
-    pub subscription: &'a Name,
-    pub agent: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<&'a Name>,
-    pub level: Level,
-    pub cwd: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<&'a str>,
-    pub verdict: &'a str,
-    /// The agent's status, or 128 + the signal that ended it.
-    pub exit: i32,
-    pub duration_ms: u64,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub models: &'a BTreeMap<String, TokenCount>,
-}
+pub(crate) use line::Attempt;
+pub(crate) use query::{Answer, By, Key, Keys, Query, Tally};
 
 /// The ledger of one user.
 #[derive(Debug, Clone)]
@@ -53,7 +38,7 @@ impl Ledger {
         files::make_private_dir(&self.dir)?;
         let month = attempt.time.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string();
         let path = self.dir.join(month).with_extension("jsonl");
-        let mut line = serde_json::to_vec(attempt)?;
+        let mut line = attempt.line()?;
         line.push(b'\n');
         let file = files::private().create(true).read(true).append(true).open(&path);
         file.and_then(|mut file| {
@@ -65,6 +50,37 @@ impl Ledger {
         .with_context(|| format!("could not write {}", path.display()))
     }
 
+    /// Answers a query.
+    pub(crate) fn usage(&self, query: &Query, prices: &Prices) -> Result<Answer> {
+        let mut answer = Answer::default();
+        for month in self.months()? {
+            let mut rollup = Rollup::new(Grain::of(query));
+            let text = fs::read(&month).with_context(|| format!("could not read {}", month.display()))?;
+            text.split(|&byte| byte == b'\n').for_each(|line| rollup.take(line, &query.zone));
+            rollup.answer(query, prices, &mut answer);
+            if rollup.damaged > 0 {
+                answer.damaged.push((month.display().to_string(), rollup.damaged));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The files of months, oldest first.
+    fn months(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(other) => {
+                return Err(other).with_context(|| format!("could not read {}", self.dir.display()));
+            }
+        };
+        let paths = entries.flatten().map(|entry| entry.path());
+        let mut months: Vec<_> =
+            paths.filter(|path| path.extension().is_some_and(|is| is == "jsonl")).collect();
+        months.sort_unstable();
+        Ok(months)
+    }
+
     /// The subscription that ran a session last.
     pub(crate) fn last_of_session(&self, session: &str) -> Option<Name> {
         self.last_row(session, |row| row.session.as_deref() == Some(session))
@@ -72,19 +88,15 @@ impl Ledger {
 
     /// The subscription that ran the last conversation in a directory.
     pub(crate) fn last_in(&self, cwd: &Path) -> Option<Name> {
-        self.last_row("\"session\"", |row| row.session.is_some() && Path::new(&row.cwd) == cwd)
+        self.last_row("\"session\"", |row| row.session.is_some() && Path::new(row.cwd.as_ref()) == cwd)
     }
 
     /// Looks back through this month and the one before it, parsing only lines that hold `word`.
-    fn last_row(&self, word: &str, is_it: impl Fn(&Row) -> bool) -> Option<Name> {
-        let entries = fs::read_dir(&self.dir).ok()?.flatten().map(|entry| entry.path());
-        let mut months: Vec<_> =
-            entries.filter(|path| path.extension().is_some_and(|is| is == "jsonl")).collect();
-        months.sort_unstable();
-        months.iter().rev().take(2).find_map(|month| {
+    fn last_row(&self, word: &str, is_it: impl Fn(&Line<'_>) -> bool) -> Option<Name> {
+        self.months().ok()?.iter().rev().take(2).find_map(|month| {
             let text = fs::read_to_string(month).ok()?;
             let mut rows = text.lines().rev().filter(|line| line.contains(word));
-            rows.find_map(|line| serde_json::from_str(line).ok().filter(&is_it).map(|row| row.subscription))
+            rows.find_map(|line| Line::parse(line.as_bytes()).filter(&is_it)?.subscription.parse().ok())
         })
     }
 }
@@ -96,12 +108,4 @@ fn is_torn(file: &File) -> io::Result<bool> {
     let mut byte = [0];
     file.read_exact_at(&mut byte, last)?;
     Ok(byte != *b"\n")
-}
-
-/// What looking back needs of a line.
-#[derive(Deserialize)]
-struct Row {
-    subscription: Name,
-    session: Option<String>,
-    cwd: String,
 }

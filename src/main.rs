@@ -2,8 +2,8 @@
 //!
 //! Who may import whom (a test holds it): `cli`, `clock`, `error`, `paths`, `files`, `process` and `secret` know little
 //! more than themselves, `pool` knows nothing but its own children, an `agent` knows the pool, `store`,
-//! `ledger` and `credentials` know pool and files, `run` knows agents, `report` knows pool and agents, and
-//! only the verbs in `cmd` know everything.
+//! `ledger` and `credentials` know pool and files, `prices` knows the pool, `run` knows agents, `report` knows
+//! what it shows, and only the verbs in `cmd` know everything.
 
 mod agent;
 mod cli;
@@ -16,6 +16,7 @@ mod files;
 mod ledger;
 mod paths;
 mod pool;
+mod prices;
 mod process;
 mod report;
 mod run;

@@ -11,6 +11,7 @@ mod route;
 mod select;
 mod settle;
 mod state;
+mod usage;
 mod window;
 
 use std::collections::BTreeMap;
@@ -22,11 +23,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) use lease::{Lease, LeaseId, Refused, Visit};
 pub(crate) use moment::Moment;
 pub(crate) use name::{Level, Name};
-pub(crate) use outcome::{Outcome, Reading, Scope, TokenCount, Usage, Verdict, Window};
+pub(crate) use outcome::{Outcome, Reading, Scope, Verdict, Window};
 pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;
 pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState};
+pub(crate) use usage::{Cost, PromptLength, Slice, TokenCount, Usage};
 
 /// The agent a subscription belongs to when none is named.
 pub(crate) const DEFAULT_AGENT: &str = "claude";

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and what of the crate it may name. `*` stands for everything but `main`.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("cli", &["pool"]),
     ("clock", &[]),
     ("error", &[]),
@@ -15,11 +15,12 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("files", &["error"]),
     ("agent", &["pool", "secret"]),
     ("store", &["pool", "error", "files", "process"]),
-    ("ledger", &["pool", "files"]),
+    ("prices", &["pool"]),
+    ("ledger", &["pool", "files", "prices"]),
     ("credentials", &["pool", "error", "files", "paths", "secret"]),
-    ("config", &["pool", "agent", "error", "files", "paths"]),
+    ("config", &["pool", "agent", "prices", "error", "files", "paths"]),
     ("run", &["agent", "pool", "error", "process", "secret"]),
-    ("report", &["pool", "agent", "error"]),
+    ("report", &["pool", "agent", "ledger", "prices", "error"]),
     ("cmd", &["*"]),
 ];
 

@@ -125,7 +125,7 @@ impl Agent for Gemini {
         let printed = printed::read(captured.lines.iter().map(Vec::as_slice).chain(whole), now);
         let ending = printed::ending(&captured.stderr).filter(|_| plan.prints_json);
         let ending = printed::read(ending.into_iter(), now);
-        let recorded = watch.and_then(record::read);
+        let recorded = watch.and_then(|watch| record::read(watch, now.time_zone()));
         let known = recorded.is_some() || printed.known || ending.known;
         let record::Recorded { mut evidence, answered } = recorded.unwrap_or_default();
         evidence.usage = fuller(printed.usage, evidence.usage);
@@ -149,7 +149,7 @@ impl Agent for Gemini {
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
         let records = records::of(text, |_, _| false).unwrap_or_default();
         let printed = printed::read(records.into_iter().chain(printed::ending_of_own(text)), now);
-        let recorded = record::examine(text);
+        let recorded = record::examine(text, now.time_zone());
         if printed.known || recorded != Evidence::default() {
             let errors = printed.error.into_iter().collect();
             return Evidence { errors, of_failure: printed.of_object, ..recorded };
@@ -178,7 +178,7 @@ impl Agent for Gemini {
 /// What was printed counts every request, also those that choose a model; records have only the
 /// conversation's, but may be all there is.
 fn fuller(printed: Usage, recorded: Usage) -> Usage {
-    if printed.models.is_empty() {
+    if printed.slices.is_empty() {
         return recorded;
     }
     Usage { requests: printed.requests.max(recorded.requests), ..printed }

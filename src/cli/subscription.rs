@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Json;
+use super::{Json, Usage};
 use crate::pool::{Level, Name, Selector};
 
 /// Manage the subscriptions of the pool
@@ -38,6 +38,7 @@ pub(crate) enum Subscription {
     Credential(Credential),
     Route(Route),
     Status(Json),
+    Usage(Usage),
 }
 
 /// Add a subscription and store its credential

@@ -10,7 +10,7 @@ mod settings;
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{Desk, status};
+use super::{Desk, status, usage};
 use crate::cli;
 use crate::config::edit::{self, Edit};
 use crate::config::{Config, closest};
@@ -35,6 +35,7 @@ pub(super) fn run(verb: cli::Subscription) -> Result<()> {
         cli::Subscription::Credential(args) => credential::run(&args),
         cli::Subscription::Route(args) => route::run(args),
         cli::Subscription::Status(form) => status::run(&form),
+        cli::Subscription::Usage(args) => usage::run(&args),
     }
 }
 

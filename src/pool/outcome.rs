@@ -1,12 +1,13 @@
-//! What an attempt came to: the verdict on its evidence, and the tokens it used.
+//! What an attempt came to: the verdict on its evidence.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::AddAssign;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use super::Usage;
 
 /// What the evidence of one attempt means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,56 +118,6 @@ impl fmt::Display for Scope {
             Self::All => f.write_str("all"),
             Self::Model(model) => write!(f, "model:{model}"),
         }
-    }
-}
-
-/// Tokens of one model, by the kinds that are priced apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct TokenCount {
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub cache_read_tokens: u64,
-    pub cache_write_5m_tokens: u64,
-    pub cache_write_1h_tokens: u64,
-}
-
-impl TokenCount {
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Input + output: what tables and budgets call "tokens".
-    pub(crate) fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
-    }
-}
-
-impl AddAssign for TokenCount {
-    fn add_assign(&mut self, more: Self) {
-        self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
-        self.cache_read_tokens = self.cache_read_tokens.saturating_add(more.cache_read_tokens);
-        self.cache_write_5m_tokens = self.cache_write_5m_tokens.saturating_add(more.cache_write_5m_tokens);
-        self.cache_write_1h_tokens = self.cache_write_1h_tokens.saturating_add(more.cache_write_1h_tokens);
-    }
-}
-
-/// What an attempt used, as far as the agent's own records tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// Answers of the provider; 0 where nothing is known.
-    pub requests: u64,
-    pub models: BTreeMap<String, TokenCount>,
-}
-
-impl Usage {
-    pub(crate) fn total(&self) -> TokenCount {
-        let mut total = TokenCount::default();
-        for &count in self.models.values() {
-            total += count;
-        }
-        total
     }
 }
 

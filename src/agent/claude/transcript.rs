@@ -180,12 +180,20 @@ fn count(usage: &Value) -> TokenCount {
         // The total counts where it is not told apart; the short-lived kind is the older one.
         cache_write_5m_tokens: short.max(number("/cache_creation_input_tokens").saturating_sub(long)),
         cache_write_1h_tokens: long,
+        reasoning_tokens: 0, // not told apart
     }
+}
+
+/// One answer of the provider.
+struct Answer {
+    at: Timestamp,
+    model: String,
+    count: TokenCount,
 }
 
 /// What has been read so far. An answer of several blocks is as many rows with the same ids and usage.
 struct Rows {
-    answers: HashMap<(String, String), (String, TokenCount)>,
+    answers: HashMap<(String, String), Answer>,
     errors: Vec<ProviderError>,
     /// The model of the main conversation.
     model: Option<String>,
@@ -239,7 +247,8 @@ impl Rows {
             }
             self.model = Some(model.clone());
         }
-        self.answers.insert((id, row.request_id.unwrap_or_default()), (model, count(&usage)));
+        let answer = Answer { at, model, count: count(&usage) };
+        self.answers.insert((id, row.request_id.unwrap_or_default()), answer);
     }
 
     fn overtake(&mut self) {
@@ -247,9 +256,9 @@ impl Rows {
     }
 
     fn evidence(self) -> Evidence {
-        let mut usage = Usage { requests: self.answers.len() as u64, ..Usage::default() };
-        for (model, count) in self.answers.into_values() {
-            *usage.models.entry(model).or_default() += count;
+        let mut usage = Usage::default();
+        for Answer { at, model, count } in self.answers.values() {
+            usage.answered(&at.to_zoned(self.zone.clone()), model, *count);
         }
         let work = if usage.requests > 0 { Work::Done } else { Work::None };
         Evidence { usage, work, model: self.model, errors: self.errors, ..Evidence::default() }

@@ -57,10 +57,9 @@ struct Payload {
 }
 
 struct Rows<'a> {
-    requests: u64,
-    records: BTreeMap<String, TokenCount>,
+    records: Usage,
     /// The same from running totals, for versions without a record of each answer.
-    totals: BTreeMap<String, TokenCount>,
+    totals: Usage,
     last_total: Value,
     readings: BTreeMap<String, Reading>,
     errors: Vec<ProviderError>,
@@ -75,9 +74,8 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn new(zone: &'a TimeZone) -> Self {
         Self {
-            requests: 0,
-            records: BTreeMap::new(),
-            totals: BTreeMap::new(),
+            records: Usage::default(),
+            totals: Usage::default(),
             last_total: Value::Null,
             readings: BTreeMap::new(),
             errors: Vec::new(),
@@ -100,8 +98,8 @@ impl<'a> Rows<'a> {
         let payload = &row.payload;
         match (row.r#type.as_str(), payload.r#type.as_str().unwrap_or_default()) {
             ("turn_context", _) => self.asks(payload, is_main),
-            ("token_usage_record", _) => self.answered(&payload.usage, is_main),
-            ("event_msg", "token_count") => self.counted(payload),
+            ("token_usage_record", _) => self.answered(&payload.usage, is_main, row.timestamp),
+            ("event_msg", "token_count") => self.counted(payload, row.timestamp),
             ("event_msg", "task_complete") if is_main => self.ended(&payload.error, row.timestamp),
             ("response_item", kind) if is_answer(kind, payload.role.as_str()) => self.work = Work::Done,
             _ => {}
@@ -115,10 +113,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn answered(&mut self, usage: &Value, is_main: bool) {
-        self.requests += 1;
+    fn answered(&mut self, usage: &Value, is_main: bool, at: Timestamp) {
         self.work = Work::Done;
-        *self.records.entry(self.model.clone()).or_default() += count(usage);
+        self.records.answered(&at.to_zoned(self.zone.clone()), &self.model, count(usage));
         if is_main {
             for error in &mut self.errors {
                 error.answered_since = true;
@@ -127,12 +124,12 @@ impl<'a> Rows<'a> {
     }
 
     /// The row comes again with each news of the windows; only another total is another answer.
-    fn counted(&mut self, payload: &Payload) {
+    fn counted(&mut self, payload: &Payload, at: Timestamp) {
         self.readings.extend(readings(&payload.rate_limits));
         let total = payload.info.get("total_token_usage").cloned().unwrap_or_default();
         let last = count(payload.info.get("last_token_usage").unwrap_or(&Value::Null));
         if total != self.last_total && !last.is_none() {
-            *self.totals.entry(self.model.clone()).or_default() += last;
+            self.totals.answered(&at.to_zoned(self.zone.clone()), &self.model, last);
             self.last_total = total;
         }
     }
@@ -145,11 +142,10 @@ impl<'a> Rows<'a> {
     }
 
     fn evidence(self) -> Evidence {
-        let from_records = self.requests > 0;
-        let models = if from_records { self.records } else { self.totals };
-        let work = if models.is_empty() { self.work } else { Work::Done };
+        let usage = if self.records.requests > 0 { self.records } else { self.totals };
+        let work = if usage.slices.is_empty() { self.work } else { Work::Done };
         Evidence {
-            usage: Usage { requests: self.requests.max(models.len() as u64), models },
+            usage,
             work,
             model: self.main_model,
             readings: self.readings,
@@ -174,6 +170,7 @@ fn count(usage: &Value) -> TokenCount {
         cache_read_tokens: read,
         cache_write_5m_tokens: written,
         cache_write_1h_tokens: 0,
+        reasoning_tokens: number("reasoning_output_tokens"),
     }
 }
 

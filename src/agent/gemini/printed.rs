@@ -128,7 +128,7 @@ impl Printed {
         answered: bool,
         now: &Zoned,
     ) -> Option<ProviderError> {
-        self.usage = usage(&stats);
+        self.usage = usage(&stats, now);
         self.answered = error.is_none() || answered;
         if answered || self.usage.total().output_tokens > 0 {
             self.work = Work::Done;
@@ -140,15 +140,13 @@ impl Printed {
 }
 
 /// The sums of a run. Models that only failed are there too, with nothing.
-fn usage(stats: &Stats) -> Usage {
+fn usage(stats: &Stats, now: &Zoned) -> Usage {
     let mut usage = Usage::default();
     for (model, sums) in &stats.models {
         let count = if sums.get("tokens").is_some() { of_object(sums) } else { of_lines(sums) };
         let requests = number(sums, "/api/totalRequests").saturating_sub(number(sums, "/api/totalErrors"));
         usage.requests = usage.requests.saturating_add(requests);
-        if !count.is_none() {
-            usage.models.insert(model.clone(), count);
-        }
+        usage.summed(now, model, count);
     }
     usage
 }
@@ -163,6 +161,7 @@ fn of_object(sums: &Value) -> TokenCount {
         input_tokens: number(sums, "/tokens/input").saturating_add(number(sums, "/tokens/tool")),
         output_tokens: number(sums, "/tokens/candidates").saturating_add(number(sums, "/tokens/thoughts")),
         cache_read_tokens: number(sums, "/tokens/cached"),
+        reasoning_tokens: number(sums, "/tokens/thoughts"),
         ..TokenCount::default()
     }
 }
@@ -170,10 +169,12 @@ fn of_object(sums: &Value) -> TokenCount {
 /// Thoughts have no number of their own here: they are what the total has beside what went in.
 fn of_lines(sums: &Value) -> TokenCount {
     let output = number(sums, "/total_tokens").saturating_sub(number(sums, "/input_tokens"));
+    let spoken = number(sums, "/output_tokens");
     TokenCount {
         input_tokens: number(sums, "/input"),
-        output_tokens: output.max(number(sums, "/output_tokens")),
+        output_tokens: output.max(spoken),
         cache_read_tokens: number(sums, "/cached"),
+        reasoning_tokens: output.saturating_sub(spoken),
         ..TokenCount::default()
     }
 }

@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -82,12 +83,12 @@ fn files(watch: &Watch) -> Vec<PathBuf> {
 }
 
 /// Reads what an attempt appended; `None` where there is no record of it.
-pub(super) fn read(watch: &Watch) -> Option<Recorded> {
+pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Recorded> {
     let files = files(watch);
     if files.is_empty() {
         return None;
     }
-    let mut rows = Rows::default();
+    let mut rows = Rows::new(zone);
     let mut answered = false;
     for path in files {
         rows.read(&path, watch.lengths.get(&path).copied().unwrap_or(0), watch.began);
@@ -109,8 +110,8 @@ pub(super) struct Recorded {
 }
 
 /// What rows that were saved say.
-pub(super) fn examine(text: &[u8]) -> Evidence {
-    let mut rows = Rows::default();
+pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
+    let mut rows = Rows::new(zone);
     for line in text.split(|&byte| byte == b'\n') {
         rows.take(line, Timestamp::MIN);
     }
@@ -151,19 +152,25 @@ fn count(tokens: &Value) -> TokenCount {
         input_tokens: number("input").saturating_sub(number("cached")).saturating_add(number("tool")),
         output_tokens: number("output").saturating_add(number("thoughts")),
         cache_read_tokens: number("cached"),
+        reasoning_tokens: number("thoughts"),
         ..TokenCount::default()
     }
 }
 
 /// What has been read so far. An answer is written again when its tools have run, under the same id.
-#[derive(Default)]
-struct Rows {
-    answers: HashMap<String, (String, TokenCount)>,
+struct Rows<'a> {
+    answers: HashMap<String, (Timestamp, String, TokenCount)>,
     model: Option<String>,
     answered: bool,
+    /// The user's.
+    zone: &'a TimeZone,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
+    fn new(zone: &'a TimeZone) -> Self {
+        Self { answers: HashMap::new(), model: None, answered: false, zone }
+    }
+
     fn read(&mut self, path: &Path, from: u64, began: Timestamp) {
         appended::each_line(path, from, |line| self.take(line, began));
     }
@@ -181,14 +188,14 @@ impl Rows {
         }
         let model = row.model.unwrap_or_else(|| "unknown".to_owned());
         self.model = Some(model.clone());
-        self.answers.insert(row.id, (model, count(&row.tokens)));
+        self.answers.insert(row.id, (row.timestamp, model, count(&row.tokens)));
     }
 
     fn evidence(self) -> Evidence {
         let work = if self.answers.is_empty() { Work::None } else { Work::Done };
-        let mut usage = Usage { requests: self.answers.len() as u64, ..Usage::default() };
-        for (model, count) in self.answers.into_values() {
-            *usage.models.entry(model).or_default() += count;
+        let mut usage = Usage::default();
+        for (at, model, count) in self.answers.values() {
+            usage.answered(&at.to_zoned(self.zone.clone()), model, *count);
         }
         Evidence { usage, work, model: self.model, ..Evidence::default() }
     }

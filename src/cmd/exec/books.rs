@@ -92,12 +92,12 @@ impl Errand<'_> {
             cwd: &lease.cwd,
             session: session.or(planned),
             verdict: outcome.verdict.word(),
-            exit: match exit {
+            exit: Some(match exit {
                 Exit::Code(code) => code,
                 Exit::Signal(signal) => 128 + signal,
-            },
+            }),
             duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            models: &outcome.usage.models,
+            usage: &outcome.usage,
         })
     }
 }

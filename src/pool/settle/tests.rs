@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
+
 use super::*;
 use crate::pool::{TokenCount, Usage};
 
@@ -20,8 +22,10 @@ fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: 
     let lease = Lease { id, since: at(began).now, ..Lease::on("a") };
     state.leases.push(lease.clone());
     let count = TokenCount { input_tokens: 12, output_tokens: 34, ..TokenCount::default() };
-    let models = (requests > 0).then(|| ("sonnet".to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
-    let usage = Usage { requests, models };
+    let mut usage = Usage { requests, ..Usage::default() };
+    if requests > 0 {
+        usage.summed(&at(ends).now.to_zoned(TimeZone::UTC), "sonnet", count);
+    }
     let readings = BTreeMap::new();
     let outcome =
         Outcome { verdict, usage, readings, rule: "transcript".into(), evidence: Some("seen".into()) };

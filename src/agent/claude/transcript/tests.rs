@@ -73,7 +73,7 @@ fn an_answer_of_several_blocks_counts_once() {
     scene.append(&main_file(), &[answer(AFTER, "m1", 1), answer(AFTER, "m1", 34), answer(AFTER, "m2", 5)]);
     let usage = evidence_of(&watch).usage;
     assert_eq!(usage.requests, 2);
-    let count = usage.models["claude-sonnet-5-5"];
+    let count = usage.models()["claude-sonnet-5-5"];
     assert_eq!((count.input_tokens, count.output_tokens), (20, 39));
     assert_eq!(
         (count.cache_read_tokens, count.cache_write_5m_tokens, count.cache_write_1h_tokens),

@@ -104,9 +104,10 @@ fn tokens_are_counted_by_model_and_the_cache_apart() {
         cache_read_tokens: 80,
         cache_write_5m_tokens: 20,
         cache_write_1h_tokens: 0,
+        reasoning_tokens: 10,
     };
-    let models = [("gpt-6.1-sol".to_owned(), count)].into();
-    assert_eq!(evidence.usage, Usage { requests: 2, models });
+    assert_eq!(evidence.usage.requests, 2);
+    assert_eq!(evidence.usage.models(), [("gpt-6.1-sol", count)].into());
     assert_eq!((evidence.session.as_deref(), evidence.work), (Some(SESSION), Work::Done));
     assert_eq!(evidence.model.as_deref(), Some("gpt-6.1-sol"));
     let resets_at = Timestamp::from_second(1_795_349_597).ok();
@@ -123,7 +124,7 @@ fn without_a_record_of_each_answer_the_running_totals_count() {
         &[opening(SESSION), vec![counted(1.0, 7), counted(2.0, 7), counted(3.0, 14)]].concat(),
     );
     let evidence = evidence_of(&watch);
-    assert_eq!(evidence.usage.models["gpt-6.1-sol"].input_tokens, 14);
+    assert_eq!(evidence.usage.models()["gpt-6.1-sol"].input_tokens, 14);
     assert_eq!(evidence.work, Work::Done);
 }
 
@@ -182,7 +183,7 @@ fn a_subagent_counts_and_its_failure_is_its_own() {
     scene.append(CHILD, &[meta(CHILD, SESSION, CWD), child, answer(), limit()]);
     let evidence = evidence_of(&watch);
     assert_eq!(evidence.usage.requests, 2);
-    assert_eq!(evidence.usage.models.len(), 2);
+    assert_eq!(evidence.usage.models().len(), 2);
     assert_eq!((evidence.errors.len(), evidence.session.as_deref()), (0, Some(SESSION)));
 }
 

@@ -58,9 +58,14 @@ fn a_result_of_a_stream_tells_the_error_and_its_sums() {
         json!({ "total_tokens": 125, "input_tokens": 100, "output_tokens": 20, "cached": 60, "input": 40 });
     let end = json!({ "type": "result", "status": "success", "stats": { "models": { "gemini-x": sums } } });
     let printed = read_all(&[line(end)]);
-    let count =
-        TokenCount { input_tokens: 40, output_tokens: 25, cache_read_tokens: 60, ..TokenCount::default() };
-    assert_eq!(printed.usage.models, BTreeMap::from([("gemini-x".to_owned(), count)]));
+    let count = TokenCount {
+        input_tokens: 40,
+        output_tokens: 25,
+        cache_read_tokens: 60,
+        reasoning_tokens: 5,
+        ..TokenCount::default()
+    };
+    assert_eq!(printed.usage.models(), BTreeMap::from([("gemini-x", count)]));
     assert!(printed.error.is_none());
 }
 
@@ -73,9 +78,14 @@ fn an_object_tells_an_answer_with_its_sums() {
     let answer = json!({ "session_id": "x", "response": "hi", "stats": { "models": { "gemini-x": sums } } });
     let printed = read_all(&[serde_json::to_vec_pretty(&answer).unwrap()]);
     assert_eq!((printed.work, printed.usage.requests), (Work::Done, 2));
-    let count =
-        TokenCount { input_tokens: 43, output_tokens: 25, cache_read_tokens: 60, ..TokenCount::default() };
-    assert_eq!(printed.usage.models["gemini-x"], count);
+    let count = TokenCount {
+        input_tokens: 43,
+        output_tokens: 25,
+        cache_read_tokens: 60,
+        reasoning_tokens: 5,
+        ..TokenCount::default()
+    };
+    assert_eq!(printed.usage.models()["gemini-x"], count);
 }
 
 #[test]

@@ -48,7 +48,13 @@ fn answer(id: &str, at: &str) -> Value {
 }
 
 fn one() -> TokenCount {
-    TokenCount { input_tokens: 43, output_tokens: 25, cache_read_tokens: 60, ..TokenCount::default() }
+    TokenCount {
+        input_tokens: 43,
+        output_tokens: 25,
+        cache_read_tokens: 60,
+        reasoning_tokens: 5,
+        ..TokenCount::default()
+    }
 }
 
 #[test]
@@ -58,8 +64,8 @@ fn an_answer_counts_once_however_often_it_is_written() {
     let later = "2026-11-22T10:00:05Z";
     scene
         .append(MAIN, &[answer("a", later), json!({ "$set": { "lastUpdated": later } }), answer("a", later)]);
-    let evidence = read(&watch).unwrap().evidence;
-    assert_eq!(evidence.usage.models, BTreeMap::from([("gemini-3.8-flash".to_owned(), one())]));
+    let evidence = read(&watch, &TimeZone::UTC).unwrap().evidence;
+    assert_eq!(evidence.usage.models(), BTreeMap::from([("gemini-3.8-flash", one())]));
     assert_eq!((evidence.usage.requests, evidence.work), (1, Work::Done));
     assert_eq!(
         (evidence.session.as_deref(), evidence.model.as_deref()),
@@ -75,7 +81,7 @@ fn what_was_there_before_and_what_a_resumed_session_repeats_is_not_counted() {
     let repeated = json!({ "$set": { "messages": [answer("old", "2026-11-22T10:00:09Z")] } });
     let user = json!({ "id": "u", "timestamp": "2026-11-22T10:00:09Z", "type": "user", "content": [] });
     scene.append(MAIN, &[repeated, user, answer("older", "2026-11-22T09:00:00Z")]);
-    let evidence = read(&watch).unwrap().evidence;
+    let evidence = read(&watch, &TimeZone::UTC).unwrap().evidence;
     assert_eq!((evidence.usage.requests, evidence.work), (0, Work::None));
 }
 
@@ -90,8 +96,8 @@ fn subagents_count_and_other_sessions_do_not() {
     );
     let watch = scene.watch(SESSION);
     scene.append(&format!("shop/chats/{SESSION}/sub.jsonl"), &[head_of("sub", later), answer("s", later)]);
-    assert_eq!(read(&watch).unwrap().evidence.usage.models["gemini-3.8-flash"], one());
-    assert!(read(&scene.watch("ffffffff-1111-4000-8000-000000000001")).is_none());
+    assert_eq!(read(&watch, &TimeZone::UTC).unwrap().evidence.usage.models()["gemini-3.8-flash"], one());
+    assert!(read(&scene.watch("ffffffff-1111-4000-8000-000000000001"), &TimeZone::UTC).is_none());
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn the_latest_session_is_the_directorys_own() {
 #[test]
 fn saved_rows_are_read_as_they_are() {
     let text = format!("{}\nno json\n{}\n", head_of(SESSION, BEGAN), answer("a", BEGAN));
-    assert_eq!(examine(text.as_bytes()).usage.requests, 1);
+    assert_eq!(examine(text.as_bytes(), &TimeZone::UTC).usage.requests, 1);
 }
 
 #[test]
@@ -129,6 +135,6 @@ fn a_conversation_is_answered_where_nothing_was_asked_after_the_answer() {
         let scene = Scene::new();
         let watch = scene.watch(SESSION);
         scene.append(MAIN, &rows);
-        assert_eq!(read(&watch).unwrap().answered, answered, "{rows:?}");
+        assert_eq!(read(&watch, &TimeZone::UTC).unwrap().answered, answered, "{rows:?}");
     }
 }

@@ -1,0 +1,278 @@
+//! A line of the ledger: one attempt, in one JSON object of less than 4 KiB.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::pool::{Level, Name, PromptLength, Slice, TokenCount, Usage};
+
+/// A line with its end is shorter than a page, so that even a full disk and a kill take it whole or not at all.
+const LONGEST: usize = 4096;
+/// What the tokens of models are summed under that had no room.
+const OTHERS: &str = "other";
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Slices are told in quarters of an hour since 1970: the clock of every time zone shows a whole one then.
+const QUARTER: i64 = 15 * 60;
+
+/// One attempt, as it is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    /// When it began; with `run` this names the attempt.
+    pub time: Timestamp,
+    pub run: &'a str,
+    /// Counted from 1 within the run.
+    pub attempt: u32,
+    pub subscription: &'a Name,
+    pub agent: &'a str,
+    pub namespace: Option<&'a Name>,
+    pub level: Level,
+    pub cwd: &'a str,
+    pub session: Option<&'a str>,
+    pub verdict: &'a str,
+    /// The agent's status, or 128 + the signal that ended it; `None` where nobody saw it end.
+    pub exit: Option<i32>,
+    pub duration_ms: u64,
+    pub usage: &'a Usage,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    time: Timestamp,
+    run: &'a str,
+    attempt: u32,
+    subscription: &'a Name,
+    agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a Name>,
+    level: Level,
+    cwd: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+    verdict: &'a str,
+    exit: Option<i32>,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    models: BTreeMap<&'a str, TokenCount>,
+    /// What of the models came when, where that is not all in the hour of the beginning, or of long prompts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    slices: Vec<Cell>,
+}
+
+/// Quarter of an hour, place among the models, length of the prompt; then the counts in the order of
+/// `TokenCount`. Without names: a session of a working day is dozens of these.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Cell(i64, usize, PromptLength, u64, u64, u64, u64, u64, u64);
+
+impl Attempt<'_> {
+    /// The line, without its end. What is too long for it is told in less detail; no token is left out.
+    pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
+        let mut slices = self.usage.slices.clone();
+        let (mut width, mut most_models, mut longest_cwd) = (HOUR, usize::MAX, 1024);
+        loop {
+            let line = self.written(&slices, longest_cwd)?;
+            if line.len() + 1 < LONGEST {
+                return Ok(line);
+            }
+            if distinct(&slices, |slice| slice.hour) > 1 {
+                width *= 2;
+                slices = coarser(&slices, width);
+            } else if distinct(&slices, |slice| slice.model.clone()) > 2 {
+                most_models = distinct(&slices, |slice| slice.model.clone()).min(most_models) / 2;
+                slices = without_small(&slices, most_models);
+            } else if longest_cwd > 0 {
+                longest_cwd /= 2;
+            } else {
+                return Ok(line); // only names that kage itself bounds are left
+            }
+        }
+    }
+
+    fn written(
+        &self,
+        slices: &BTreeMap<Slice, TokenCount>,
+        longest_cwd: usize,
+    ) -> serde_json::Result<Vec<u8>> {
+        let usage = Usage { slices: slices.clone(), ..Usage::default() };
+        let models = usage.models();
+        let is_plain =
+            |slice: &Slice| slice.prompt == PromptLength::default() && holds(slice.hour, self.time);
+        let place = |slice: &Slice| models.keys().position(|model| *model == slice.model);
+        let cells = slices.iter().filter_map(|(slice, count)| Some(Cell::new(slice, place(slice)?, count)));
+        let cells = if slices.keys().all(is_plain) { Vec::new() } else { cells.collect() };
+        serde_json::to_vec(&Written {
+            time: self.time,
+            run: self.run,
+            attempt: self.attempt,
+            subscription: self.subscription,
+            agent: self.agent,
+            namespace: self.namespace,
+            level: self.level,
+            cwd: cut(self.cwd, longest_cwd),
+            session: self.session,
+            verdict: self.verdict,
+            exit: self.exit,
+            duration_ms: self.duration_ms,
+            models: models.clone(),
+            slices: cells,
+        })
+    }
+}
+
+/// Whether a time lies in the hour that begins there.
+fn holds(hour: Timestamp, time: Timestamp) -> bool {
+    hour <= time && time < hour + HOUR
+}
+
+fn distinct<K: Ord>(slices: &BTreeMap<Slice, TokenCount>, key: impl Fn(&Slice) -> K) -> usize {
+    slices.keys().map(key).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+/// The same in longer steps than hours, each told at its beginning.
+fn coarser(slices: &BTreeMap<Slice, TokenCount>, width: SignedDuration) -> BTreeMap<Slice, TokenCount> {
+    let Some(first) = slices.keys().next().map(|slice| slice.hour.as_second()) else {
+        return BTreeMap::new();
+    };
+    let width = width.as_secs();
+    regrouped(slices, |slice| {
+        let begins = first + (slice.hour.as_second() - first) / width * width;
+        Slice { hour: Timestamp::from_second(begins).unwrap_or(slice.hour), ..slice.clone() }
+    })
+}
+
+/// The same with the models that have most tokens; the others are summed up.
+fn without_small(slices: &BTreeMap<Slice, TokenCount>, most: usize) -> BTreeMap<Slice, TokenCount> {
+    let usage = Usage { slices: slices.clone(), ..Usage::default() };
+    let mut models: Vec<_> = usage.models().into_iter().collect();
+    models.sort_by_key(|(_, count)| std::cmp::Reverse(count.tokens()));
+    let kept: Vec<_> = models.iter().take(most).map(|(model, _)| *model).collect();
+    regrouped(slices, |slice| {
+        if kept.contains(&slice.model.as_str()) {
+            slice.clone()
+        } else {
+            Slice { model: OTHERS.to_owned(), ..slice.clone() }
+        }
+    })
+}
+
+fn regrouped(
+    slices: &BTreeMap<Slice, TokenCount>,
+    key: impl Fn(&Slice) -> Slice,
+) -> BTreeMap<Slice, TokenCount> {
+    let mut groups = BTreeMap::<_, TokenCount>::new();
+    for (slice, &count) in slices {
+        *groups.entry(key(slice)).or_default() += count;
+    }
+    groups
+}
+
+/// At most so many bytes of a text, at the end of a character.
+fn cut(text: &str, longest: usize) -> &str {
+    let end = (0..=longest.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
+}
+
+impl Cell {
+    fn new(slice: &Slice, model: usize, count: &TokenCount) -> Self {
+        let TokenCount {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            reasoning_tokens,
+        } = *count;
+        Self(
+            slice.hour.as_second().div_euclid(QUARTER),
+            model,
+            slice.prompt,
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            reasoning_tokens,
+        )
+    }
+
+    fn count(&self) -> TokenCount {
+        TokenCount {
+            input_tokens: self.3,
+            output_tokens: self.4,
+            cache_read_tokens: self.5,
+            cache_write_5m_tokens: self.6,
+            cache_write_1h_tokens: self.7,
+            reasoning_tokens: self.8,
+        }
+    }
+}
+
+/// A line as it is read back. Keys that a later kage adds do not matter.
+#[derive(Debug, Deserialize)]
+pub(super) struct Line<'a> {
+    pub(super) time: Timestamp,
+    #[serde(borrow, default)]
+    pub(super) run: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) attempt: u32,
+    #[serde(borrow)]
+    pub(super) subscription: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) agent: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) namespace: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) cwd: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) session: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) verdict: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) duration_ms: u64,
+    #[serde(borrow, default)]
+    models: BTreeMap<Cow<'a, str>, TokenCount>,
+    #[serde(default)]
+    slices: Vec<Cell>,
+}
+
+/// Tokens of a line: when they came, of which model, for how long a prompt.
+pub(super) struct Part<'a> {
+    pub(super) at: Timestamp,
+    pub(super) model: &'a str,
+    pub(super) prompt: PromptLength,
+    pub(super) count: TokenCount,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        let names: Vec<_> = self.models.keys().map(AsRef::as_ref).collect();
+        let cells = self.slices.iter().filter_map(|cell| {
+            let at = Timestamp::from_second(cell.0.checked_mul(QUARTER)?).ok()?;
+            Some(Part { at, model: names.get(cell.1)?, prompt: cell.2, count: cell.count() })
+        });
+        let mut parts: Vec<_> = cells.collect();
+        if self.slices.is_empty() {
+            parts.extend(self.models.iter().map(|(model, &count)| Part {
+                at: self.time,
+                model,
+                prompt: PromptLength::default(),
+                count,
+            }));
+        }
+        parts
+    }
+}
+
+impl std::fmt::Debug for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.0, self.1, self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests;

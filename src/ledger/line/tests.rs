@@ -1,0 +1,110 @@
+use jiff::Zoned;
+use proptest::prelude::*;
+
+use super::*;
+
+fn count(tokens: u64) -> TokenCount {
+    TokenCount {
+        input_tokens: tokens,
+        output_tokens: tokens / 2,
+        cache_read_tokens: tokens / 3,
+        cache_write_5m_tokens: tokens / 5,
+        cache_write_1h_tokens: tokens / 7,
+        reasoning_tokens: tokens / 11,
+    }
+}
+
+fn began() -> Zoned {
+    "2026-11-22T10:20:00[Asia/Kolkata]".parse().unwrap()
+}
+
+fn attempt<'a>(name: &'a Name, cwd: &'a str, usage: &'a Usage) -> Attempt<'a> {
+    Attempt {
+        time: began().timestamp(),
+        run: "0123456789abcdef",
+        attempt: 1,
+        subscription: name,
+        agent: "claude",
+        namespace: Some(name),
+        level: Level::Normal,
+        cwd,
+        session: Some("5f1f2c3e-0000-4000-8000-000000000000"),
+        verdict: "succeeded",
+        exit: Some(0),
+        duration_ms: 12,
+        usage,
+    }
+}
+
+/// What a line says of its tokens.
+fn read_back(line: &[u8]) -> Vec<(Timestamp, String, PromptLength, TokenCount)> {
+    let line = Line::parse(line).unwrap();
+    line.parts().iter().map(|part| (part.at, part.model.to_owned(), part.prompt, part.count)).collect()
+}
+
+#[test]
+fn tokens_of_the_first_hour_are_told_by_model_alone() {
+    let mut usage = Usage::default();
+    usage.answered(&began(), "opus", count(100));
+    usage.answered(&began(), "haiku", count(7));
+    let name: Name = "a".parse().unwrap();
+    let line = attempt(&name, "/work", &usage).line().unwrap();
+    assert!(!String::from_utf8(line.clone()).unwrap().contains("slices"));
+    let at = began().timestamp();
+    let plain = PromptLength::default();
+    let expected = [(at, "haiku".to_owned(), plain, count(7)), (at, "opus".to_owned(), plain, count(100))];
+    assert_eq!(read_back(&line), expected);
+}
+
+#[test]
+fn tokens_of_other_hours_and_long_prompts_are_told_apart() {
+    let mut usage = Usage::default();
+    let later = &began() + SignedDuration::from_hours(30);
+    usage.answered(&began(), "opus", count(100));
+    usage.answered(&later, "opus", count(150_000));
+    usage.answered(&later, "haiku", count(7));
+    let name: Name = "a".parse().unwrap();
+    let line = attempt(&name, "/work", &usage).line().unwrap();
+    let slices = usage.slices.iter();
+    let expected: Vec<_> =
+        slices.map(|(slice, &count)| (slice.hour, slice.model.clone(), slice.prompt, count)).collect();
+    assert_eq!(read_back(&line), expected);
+    let models = serde_json::from_slice::<serde_json::Value>(&line).unwrap()["models"].clone();
+    assert_eq!(models["opus"]["input_tokens"], 150_100);
+}
+
+#[test]
+fn a_line_of_an_earlier_form_is_read() {
+    let line = br#"{"time":"2026-11-22T10:20:00Z","run":"r","attempt":1,"subscription":"a","agent":"claude",
+        "level":"normal","cwd":"/","verdict":"succeeded","exit":0,"duration_ms":1,
+        "models":{"m":{"input_tokens":5,"output_tokens":1,"cache_read_tokens":0,"cache_write_5m_tokens":0,
+        "cache_write_1h_tokens":0}}}"#;
+    assert_eq!(
+        read_back(line)[0].3,
+        TokenCount { input_tokens: 5, output_tokens: 1, ..TokenCount::default() }
+    );
+}
+
+proptest! {
+    /// However long a session, however many models, whatever the directory's name: the line fits, and all
+    /// tokens are in it.
+    #[test]
+    fn a_line_is_shorter_than_a_page_and_loses_no_token(
+        answers in prop::collection::vec((0i64..4000, 0usize..90, 0u64..400_000), 0..300),
+        cwd in "[a-z\"\\\\\u{1}é]{0,5000}",
+    ) {
+        let mut usage = Usage::default();
+        for (hour, model, tokens) in answers {
+            let at = &began() + SignedDuration::from_hours(hour);
+            usage.answered(&at, &format!("model-of-some-provider-{model}"), count(tokens));
+        }
+        let name: Name = "é".repeat(64).parse().unwrap();
+        let line = attempt(&name, &cwd, &usage).line().unwrap();
+        prop_assert!(line.len() + 1 < LONGEST, "{}", line.len());
+        prop_assert!(!line.contains(&b'\n'));
+        let total = read_back(&line).into_iter().map(|(.., count)| count).sum::<TokenCount>();
+        prop_assert_eq!(total, usage.total());
+        let models = Line::parse(&line).unwrap().models.into_values().sum::<TokenCount>();
+        prop_assert_eq!(models, usage.total());
+    }
+}

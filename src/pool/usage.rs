@@ -1,0 +1,221 @@
+//! Tokens: by the kinds that are priced apart, by hour and model, and what they would have cost.
+
+use std::collections::BTreeMap;
+use std::iter::Sum;
+use std::ops::AddAssign;
+
+use jiff::{RoundMode, Timestamp, Unit, Zoned, ZonedRound};
+use serde::{Deserialize, Serialize};
+
+/// Tokens of one model, by the kinds that are priced apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenCount {
+    /// Without what was read from the cache or written to it.
+    pub input_tokens: u64,
+    /// With what the model said to itself.
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_5m_tokens: u64,
+    pub cache_write_1h_tokens: u64,
+    /// What of the output the model said to itself, where that is told apart.
+    pub reasoning_tokens: u64,
+}
+
+impl TokenCount {
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Input + output: what tables and budgets call "tokens".
+    pub(crate) fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// All that was sent, from the cache or not: how long the prompt of one request was.
+    fn prompt(&self) -> u64 {
+        let cached = [self.cache_read_tokens, self.cache_write_5m_tokens, self.cache_write_1h_tokens];
+        cached.into_iter().fold(self.input_tokens, u64::saturating_add)
+    }
+}
+
+impl AddAssign for TokenCount {
+    fn add_assign(&mut self, more: Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.input_tokens, more.input_tokens);
+        add(&mut self.output_tokens, more.output_tokens);
+        add(&mut self.cache_read_tokens, more.cache_read_tokens);
+        add(&mut self.cache_write_5m_tokens, more.cache_write_5m_tokens);
+        add(&mut self.cache_write_1h_tokens, more.cache_write_1h_tokens);
+        add(&mut self.reasoning_tokens, more.reasoning_tokens);
+    }
+}
+
+impl Sum for TokenCount {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |mut sum, count| {
+            sum += count;
+            sum
+        })
+    }
+}
+
+/// From how many tokens on some price list calls a prompt long.
+pub(crate) const LONG_PROMPTS: [u64; 4] = [100_000, 128_000, 200_000, 272_000];
+
+/// How long the prompt of a request was, as finely as price lists ask: how many of `LONG_PROMPTS` it is above.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PromptLength(pub u8);
+
+impl PromptLength {
+    fn of(request: &TokenCount) -> Self {
+        let prompt = request.prompt();
+        let above = LONG_PROMPTS.into_iter().filter(|&bound| prompt > bound).count();
+        Self(u8::try_from(above).unwrap_or(u8::MAX))
+    }
+
+    /// Whether it is above a bound, which must be one of `LONG_PROMPTS`.
+    pub(crate) fn is_above(self, bound: u64) -> bool {
+        LONG_PROMPTS.into_iter().take(self.0.into()).any(|known| known == bound)
+    }
+}
+
+/// What tokens are kept apart by: the day they count to and what they cost follow from it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slice {
+    /// The start of the hour, of the user's time zone, in which the answer came.
+    pub hour: Timestamp,
+    pub model: String,
+    pub prompt: PromptLength,
+}
+
+/// What an attempt used, as far as the agent's own records tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Answers of the provider; 0 where nothing is known.
+    pub requests: u64,
+    pub slices: BTreeMap<Slice, TokenCount>,
+}
+
+impl Usage {
+    /// One answer of the provider.
+    pub(crate) fn answered(&mut self, at: &Zoned, model: &str, count: TokenCount) {
+        self.requests = self.requests.saturating_add(1);
+        self.add(at, model, PromptLength::of(&count), count);
+    }
+
+    /// The sum of several answers, of which no more is known than when the last of them came.
+    pub(crate) fn summed(&mut self, at: &Zoned, model: &str, count: TokenCount) {
+        self.add(at, model, PromptLength::default(), count);
+    }
+
+    fn add(&mut self, at: &Zoned, model: &str, prompt: PromptLength, count: TokenCount) {
+        if !count.is_none() {
+            let slice = Slice { hour: hour(at), model: model.to_owned(), prompt };
+            *self.slices.entry(slice).or_default() += count;
+        }
+    }
+
+    /// By model.
+    pub(crate) fn models(&self) -> BTreeMap<&str, TokenCount> {
+        let mut models = BTreeMap::<_, TokenCount>::new();
+        for (slice, &count) in &self.slices {
+            *models.entry(slice.model.as_str()).or_default() += count;
+        }
+        models
+    }
+
+    pub(crate) fn total(&self) -> TokenCount {
+        self.slices.values().copied().sum()
+    }
+}
+
+/// The start of the hour that the clock shows.
+fn hour(at: &Zoned) -> Timestamp {
+    let down = ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
+    at.round(down).map_or(at.timestamp(), |hour| hour.timestamp())
+}
+
+/// What tokens would have cost at the provider's public prices, in millionths of a millionth of a US dollar:
+/// prices per million tokens are whole numbers of it per token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Cost(pub u128);
+
+impl Cost {
+    /// US dollars, for showing.
+    // What is lost is far below a cent.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn dollars(self) -> f64 {
+        self.0 as f64 / 1e12
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, more: Self) {
+        self.0 = self.0.saturating_add(more.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Zoned {
+        text.parse().unwrap()
+    }
+
+    fn prompt(tokens: u64) -> TokenCount {
+        TokenCount { cache_read_tokens: tokens, ..TokenCount::default() }
+    }
+
+    #[test]
+    fn answers_are_summed_by_hour_model_and_length_of_prompt() {
+        let mut usage = Usage::default();
+        usage.answered(&at("2026-11-22T10:05:00[UTC]"), "a", prompt(5));
+        usage.answered(&at("2026-11-22T10:59:59.9[UTC]"), "a", prompt(7));
+        usage.answered(&at("2026-11-22T11:00:00[UTC]"), "a", prompt(1));
+        usage.answered(&at("2026-11-22T11:00:00[UTC]"), "a", prompt(200_001));
+        usage.answered(&at("2026-11-22T11:00:00[UTC]"), "b", TokenCount::default());
+        let slices: Vec<_> = usage
+            .slices
+            .iter()
+            .map(|(slice, count)| {
+                (slice.hour.to_string(), slice.model.as_str(), slice.prompt.0, count.cache_read_tokens)
+            })
+            .collect();
+        let expected = [
+            ("2026-11-22T10:00:00Z".to_owned(), "a", 0, 12),
+            ("2026-11-22T11:00:00Z".to_owned(), "a", 0, 1),
+            ("2026-11-22T11:00:00Z".to_owned(), "a", 3, 200_001),
+        ];
+        assert_eq!(slices, expected);
+        assert_eq!(usage.requests, 5);
+        assert_eq!(usage.total(), prompt(200_014));
+        assert_eq!(usage.models(), BTreeMap::from([("a", prompt(200_014))]));
+    }
+
+    #[test]
+    fn an_hour_begins_when_the_users_clock_says_so() {
+        for (time, begins) in [
+            ("2026-11-22T10:29:00[Asia/Kolkata]", "2026-11-22T04:30:00Z"),
+            ("2026-11-22T10:29:00[Asia/Kathmandu]", "2026-11-22T04:15:00Z"),
+            // the hour that comes twice when the clock is set back
+            ("2026-10-25T02:30:00+01:00[Europe/Berlin]", "2026-10-25T01:00:00Z"),
+            ("2026-10-25T02:30:00+02:00[Europe/Berlin]", "2026-10-25T00:00:00Z"),
+            // and one of ninety minutes
+            ("2026-04-05T01:45:00+10:30[Australia/Lord_Howe]", "2026-04-04T14:00:00Z"),
+        ] {
+            assert_eq!(hour(&at(time)).to_string(), begins, "{time}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_is_long_above_a_bound_not_at_it() {
+        let length = |tokens| PromptLength::of(&prompt(tokens));
+        assert!(!length(200_000).is_above(200_000) && length(200_000).is_above(128_000));
+        assert!(length(200_001).is_above(200_000) && !length(200_001).is_above(272_000));
+        assert!(length(u64::MAX).is_above(272_000) && !length(u64::MAX).is_above(7));
+    }
+}
