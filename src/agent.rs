@@ -22,11 +22,12 @@ mod innocent;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, Zoned};
 
-use crate::pool::{Delivery, Outcome, Reading, Visit};
+use crate::pool::{Delivery, Lease, Outcome, Reading, Record, Visit};
 use crate::secret::Secret;
 
 pub(crate) use custom::Definition;
@@ -343,6 +344,36 @@ impl LaunchPlan {
     }
 }
 
+impl LaunchPlan {
+    /// One that was carried out by a kage that is gone, as far as its records go.
+    pub(crate) fn carried_out(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
+        let watch = Watch {
+            records: PathBuf::from(&record.dir),
+            session: record.session.clone(),
+            cwd: PathBuf::from(&record.cwd),
+            // Rows have milliseconds.
+            began: Timestamp::from_millisecond(lease.since.as_millisecond()).unwrap_or(lease.since),
+            ended,
+            lengths: BTreeMap::new(),
+            visits: lease.visits.clone(),
+        };
+        Self { watch: Some(watch), ..Self::default() }
+    }
+}
+
+impl Watch {
+    /// What the next kage is to know of the attempt, where all of it is text.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let text = |path: &Path| path.to_str().map(str::to_owned);
+        Some(Record { dir: text(&self.records)?, session: self.session.clone(), cwd: text(&self.cwd)? })
+    }
+
+    /// When rows are the attempt's.
+    fn span(&self) -> Range<Timestamp> {
+        self.began..self.ended.unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// A path as one word of a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
@@ -358,6 +389,8 @@ pub(crate) struct Watch {
     pub cwd: PathBuf,
     /// Rows from before are not of this attempt, wherever they stand.
     pub began: Timestamp,
+    /// Nor are those from then on; `None` while nothing has come behind it.
+    pub ended: Option<Timestamp>,
     /// How long each file of the session was before: nothing before that is read again.
     pub lengths: BTreeMap<PathBuf, u64>,
     /// The conversations that the agent was in, as its hooks told; none where they told nothing.

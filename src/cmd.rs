@@ -6,6 +6,7 @@ mod events;
 mod exec;
 mod hook;
 mod ps;
+mod recover;
 mod status;
 mod statusline;
 mod subscription;

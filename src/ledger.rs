@@ -1,23 +1,30 @@
 //! The ledger: one line an attempt, by month, append-only. Totals are derived from it.
 
+mod back;
 mod line;
+mod lines;
 mod query;
 mod rollup;
+mod sums;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use self::line::Line;
-use self::rollup::{Grain, Rollup};
-use crate::files;
-use crate::pool::Name;
+use self::rollup::Grain;
+use self::sums::Sums;
+use crate::files::{self, LOCK_PATIENCE, Lock};
 use crate::prices::Prices;
 
+pub(crate) use back::Trace;
 pub(crate) use line::Attempt;
 pub(crate) use query::{Answer, By, Key, Keys, Query, Tally};
 
@@ -33,11 +40,12 @@ impl Ledger {
         Self { dir: state.join("usage") }
     }
 
-    /// Appends an attempt: one write of one line, which stays whole between any number of writers.
+    /// Appends an attempt: one write of one line, which stays whole between any number of writers, and outlives
+    /// the machine.
     pub(crate) fn append(&self, attempt: &Attempt<'_>) -> Result<()> {
         files::make_private_dir(&self.dir)?;
-        let month = attempt.time.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string();
-        let path = self.dir.join(month).with_extension("jsonl");
+        let _lock = self.lock(Lock::shared)?;
+        let path = self.month(attempt.lease.since);
         let mut line = attempt.line()?;
         line.push(b'\n');
         let file = files::private().create(true).read(true).append(true).open(&path);
@@ -45,24 +53,69 @@ impl Ledger {
             if is_torn(&file)? {
                 line.insert(0, b'\n');
             }
-            file.write_all(&line)
+            file.write_all(&line)?;
+            file.sync_data()
         })
         .with_context(|| format!("could not write {}", path.display()))
+    }
+
+    /// Whoever writes lines shares the lock; whoever takes some away holds it alone.
+    fn lock(&self, how: fn(&Path, Duration) -> Result<Lock>) -> Result<Lock> {
+        how(&files::sibling(&self.dir, ".lock"), LOCK_PATIENCE)
+    }
+
+    /// The file of a month, of UTC.
+    fn month(&self, time: Timestamp) -> PathBuf {
+        let month = time.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string();
+        self.dir.join(month).with_extension("jsonl")
     }
 
     /// Answers a query.
     pub(crate) fn usage(&self, query: &Query, prices: &Prices) -> Result<Answer> {
         let mut answer = Answer::default();
-        for month in self.months()? {
-            let mut rollup = Rollup::new(Grain::of(query));
-            let text = fs::read(&month).with_context(|| format!("could not read {}", month.display()))?;
-            text.split(|&byte| byte == b'\n').for_each(|line| rollup.take(line, &query.zone));
-            rollup.answer(query, prices, &mut answer);
-            if rollup.damaged > 0 {
-                answer.damaged.push((month.display().to_string(), rollup.damaged));
+        let months = self.months()?;
+        for (at, month) in months.iter().enumerate() {
+            let is_latest = at + 1 == months.len();
+            let of = |grain| {
+                self.sums()
+                    .of(month, grain, query, is_latest)
+                    .with_context(|| format!("could not read {}", month.display()))
+            };
+            let mut sums = of(Grain::Day)?;
+            if sums.damaged > 0 {
+                answer.damaged.push((month.display().to_string(), sums.damaged));
             }
+            if Grain::of(query) > Grain::Day {
+                if !sums.rollup.touches(query) {
+                    continue;
+                }
+                sums = of(Grain::of(query))?;
+            }
+            sums.rollup.answer(query, prices, &mut answer);
         }
         Ok(answer)
+    }
+
+    /// Sums the whole ledger up anew.
+    pub(crate) fn rebuild(&self, zone: &TimeZone) -> Result<()> {
+        self.sums().clear().with_context(|| format!("could not clear the sums in {}", self.dir.display()))?;
+        self.usage(&Query::all(zone.clone()), &Prices::default()).map(drop)
+    }
+
+    /// Deletes the attempts that began before a day, for good; the answer is how many.
+    pub(crate) fn prune(&self, before: Date, zone: &TimeZone) -> Result<u64> {
+        let _lock = self.lock(Lock::acquire)?;
+        let mut pruned = 0;
+        for month in self.months()? {
+            pruned += prune(&month, before, zone)
+                .with_context(|| format!("could not take anything away from {}", month.display()))?;
+        }
+        self.sums().clear().with_context(|| format!("could not clear the sums in {}", self.dir.display()))?;
+        Ok(pruned)
+    }
+
+    fn sums(&self) -> Sums {
+        Sums::new(&self.dir)
     }
 
     /// The files of months, oldest first.
@@ -80,25 +133,34 @@ impl Ledger {
         months.sort_unstable();
         Ok(months)
     }
+}
 
-    /// The subscription that ran a session last.
-    pub(crate) fn last_of_session(&self, session: &str) -> Option<Name> {
-        self.last_row(session, |row| row.session.as_deref() == Some(session))
+/// Takes the attempts before a day away from a month; a month without any is no file. Lines that cannot be read
+/// stay where they are.
+fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
+    let is_kept =
+        |line: &[u8]| Line::parse(line).is_none_or(|line| line.time.to_zoned(zone.clone()).date() >= before);
+    let (mut pruned, mut kept) = (0, 0);
+    lines::forward(month, 0, |line| if is_kept(line) { kept += 1 } else { pruned += 1 })?;
+    if pruned == 0 {
+        return Ok(0);
     }
-
-    /// The subscription that ran the last conversation in a directory.
-    pub(crate) fn last_in(&self, cwd: &Path) -> Option<Name> {
-        self.last_row("\"session\"", |row| row.session.is_some() && Path::new(row.cwd.as_ref()) == cwd)
+    if kept == 0 {
+        fs::remove_file(month)?;
+        return Ok(pruned);
     }
-
-    /// Looks back through this month and the one before it, parsing only lines that hold `word`.
-    fn last_row(&self, word: &str, is_it: impl Fn(&Line<'_>) -> bool) -> Option<Name> {
-        self.months().ok()?.iter().rev().take(2).find_map(|month| {
-            let text = fs::read_to_string(month).ok()?;
-            let mut rows = text.lines().rev().filter(|line| line.contains(word));
-            rows.find_map(|line| Line::parse(line.as_bytes()).filter(&is_it)?.subscription.parse().ok())
-        })
-    }
+    let rest = files::sibling(month, ".new");
+    let mut out = BufWriter::new(files::private().create(true).truncate(true).write(true).open(&rest)?);
+    let mut written = Ok(());
+    lines::forward(month, 0, |line| {
+        if written.is_ok() && is_kept(line) {
+            written = out.write_all(line).and_then(|()| out.write_all(b"\n"));
+        }
+    })?;
+    written?;
+    out.into_inner()?.sync_data()?;
+    fs::rename(&rest, month)?;
+    Ok(pruned)
 }
 
 /// Whether the last line has no end: a full disk took only a part of it, or its writer was killed where

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use lease::{Lease, LeaseId, Refused, Visit};
+pub(crate) use lease::{Lease, LeaseId, Record, Refused, Visit};
 pub(crate) use moment::Moment;
 pub(crate) use name::{Level, Name};
 pub(crate) use outcome::{Outcome, Reading, Scope, Verdict, Window};

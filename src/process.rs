@@ -1,6 +1,9 @@
 //! What the system tells of a process. Source: proc(5), `/proc/pid/stat`; elsewhere it tells nothing.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 /// The process group of a process (0 for kage itself), if it exists. A group that began outside of this
 /// process-id namespace, as around the first process of a container, is 0.
@@ -39,6 +42,24 @@ impl Stat {
         let parent = fields.next()?.parse().ok()?;
         Some(Self { state, parent, started: fields.nth(17)?.parse().ok()? })
     }
+}
+
+/// Whether a process of the user's runs a program of this name, by its own name or as the script of an
+/// interpreter, that was started with this variable (`NAME=value`).
+pub(crate) fn runs_with(variable: &str, program: &str) -> bool {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    let words = |path: PathBuf| fs::read(path).unwrap_or_default();
+    let is_one = |process: PathBuf| {
+        let environment = words(process.join("environ"));
+        environment.split(|&byte| byte == 0).any(|word| word == variable.as_bytes())
+            && words(process.join("cmdline"))
+                .split(|&byte| byte == 0)
+                .take(2)
+                .any(|word| Path::new(OsStr::from_bytes(word)).file_name() == Some(OsStr::new(program)))
+    };
+    entries
+        .filter(|process| process.file_name().is_some_and(|name| name.as_bytes()[0].is_ascii_digit()))
+        .any(is_one)
 }
 
 #[cfg(test)]

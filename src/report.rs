@@ -20,7 +20,7 @@ pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_rea
 pub(crate) use status::{details, details_json, list, overview, pool_json};
 pub(crate) use statusline::Segment;
 pub(crate) use table::plain_table;
-pub(crate) use time::{short, until};
+pub(crate) use time::{counted, short, until};
 pub(crate) use why::{why, why_json};
 
 /// The number in every JSON answer; keys are only ever added under it.

@@ -3,6 +3,8 @@
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/dice.rs"]
+mod dice;
 mod support;
 
 use std::fs;
@@ -11,8 +13,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use dice::{Dice, seed};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 use support::{Sandbox, missing_is_failure};
@@ -21,35 +24,6 @@ const STATE: &str = "home/.local/state/kage/state.json";
 /// Side by side, so that the killed hold the lock while others wait for it.
 const LANES: u64 = 4;
 const ROUNDS: u64 = 60;
-
-/// `SplitMix64`: the same seed gives the same rounds.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-
-    fn pause(&mut self, longest: Duration) {
-        let micros = u64::try_from(longest.as_micros()).unwrap();
-        thread::sleep(Duration::from_micros(self.below(micros)));
-    }
-}
-
-/// `KAGE_TEST_SEED` repeats a run.
-fn seed() -> u64 {
-    let given = std::env::var("KAGE_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        u64::from(since.subsec_nanos())
-    });
-    println!("KAGE_TEST_SEED={seed}");
-    seed
-}
 
 fn kill(pid: u32) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
@@ -116,7 +90,7 @@ fn kill_9_at_any_moment_leaves_the_books_in_order() {
     let sandbox = pool();
     let seed = seed();
     let lane = |lane: u64| {
-        let mut dice = Dice(seed ^ (lane << 32));
+        let mut dice = Dice::new(seed ^ (lane << 32));
         let rounds = (0..ROUNDS).filter(|_| {
             let booked = round(&sandbox, &mut dice);
             sandbox.kage(["status", "--json"]).run().success().says("");

@@ -224,7 +224,7 @@ impl<'a> Errand<'a> {
         let now = desk.later();
         let pid = std::process::id();
         let started = store::started(pid);
-        let (recovered, chosen) = desk.store.update(Durability::Process, |state| {
+        let (recovered, lost, chosen) = desk.store.update(Durability::Process, |state| {
             let recovered = state.pass_deadlines(now.timestamp());
             let chosen = select(&desk.config.pool, state, request, &(&now).into()).map(|selection| {
                 let lease = Lease {
@@ -238,6 +238,7 @@ impl<'a> Errand<'a> {
                     speaker: None,
                     visits: Vec::new(),
                     refused: None,
+                    record: None,
                     pane: env::var("TMUX_PANE").ok(),
                     cwd: standing.cwd.to_string_lossy().into_owned(),
                     since: now.timestamp(),
@@ -245,8 +246,11 @@ impl<'a> Errand<'a> {
                 state.leases.push(lease.clone());
                 (lease, selection)
             });
-            (recovered, chosen)
+            (recovered, !state.lost.is_empty(), chosen)
         })?;
+        if lost {
+            desk.recover();
+        }
         for name in &recovered {
             self.events.recovered(name);
         }

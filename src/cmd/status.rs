@@ -8,7 +8,7 @@ use crate::report;
 
 pub(super) fn run(form: &cli::Json) -> Result<()> {
     let desk = Desk::open()?;
-    let state = desk.store.read()?;
+    let state = desk.state()?;
     if form.json {
         report::print_json(&report::pool_json(&desk.config.pool, &state, None, &desk.now))
     } else {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use jiff::ToSpan as _;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::Desk;
@@ -12,9 +13,22 @@ use crate::report;
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
     let desk = Desk::open()?;
+    if let Some(before) = args.prune_before {
+        return prune(&desk, before);
+    }
+    desk.state()?; // what killed runs have used is to be in the ledger
     let query = query(args, &desk);
+    if args.rebuild {
+        Ledger::new(&desk.paths.state).rebuild(&query.zone)?;
+    }
     let answer = Ledger::new(&desk.paths.state).usage(&query, &Prices::default())?;
     report::print(&format!("{answer:#?}\n"))
+}
+
+/// Whoever types the day means it: there is no question.
+fn prune(desk: &Desk, before: Date) -> Result<()> {
+    let pruned = Ledger::new(&desk.paths.state).prune(before, desk.now.time_zone())?;
+    report::print(&format!("deleted {} from before {before}\n", report::counted(pruned, "attempt")))
 }
 
 fn query(args: &cli::Usage, desk: &Desk) -> Query {

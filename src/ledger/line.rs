@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::pool::{Level, Name, PromptLength, Slice, TokenCount, Usage};
+use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, Usage};
 
 /// A line with its end is shorter than a page, so that even a full disk and a kill take it whole or not at all.
 const LONGEST: usize = 4096;
@@ -19,16 +19,10 @@ const QUARTER: i64 = 15 * 60;
 /// One attempt, as it is to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt<'a> {
-    /// When it began; with `run` this names the attempt.
-    pub time: Timestamp,
-    pub run: &'a str,
+    /// Whose it was; its run and its beginning name the attempt.
+    pub lease: &'a Lease,
     /// Counted from 1 within the run.
-    pub attempt: u32,
-    pub subscription: &'a Name,
-    pub agent: &'a str,
-    pub namespace: Option<&'a Name>,
-    pub level: Level,
-    pub cwd: &'a str,
+    pub number: u32,
     pub session: Option<&'a str>,
     pub verdict: &'a str,
     /// The agent's status, or 128 + the signal that ended it; `None` where nobody saw it end.
@@ -97,19 +91,19 @@ impl Attempt<'_> {
         let usage = Usage { slices: slices.clone(), ..Usage::default() };
         let models = usage.models();
         let is_plain =
-            |slice: &Slice| slice.prompt == PromptLength::default() && holds(slice.hour, self.time);
+            |slice: &Slice| slice.prompt == PromptLength::default() && holds(slice.hour, self.lease.since);
         let place = |slice: &Slice| models.keys().position(|model| *model == slice.model);
         let cells = slices.iter().filter_map(|(slice, count)| Some(Cell::new(slice, place(slice)?, count)));
         let cells = if slices.keys().all(is_plain) { Vec::new() } else { cells.collect() };
         serde_json::to_vec(&Written {
-            time: self.time,
-            run: self.run,
-            attempt: self.attempt,
-            subscription: self.subscription,
-            agent: self.agent,
-            namespace: self.namespace,
-            level: self.level,
-            cwd: cut(self.cwd, longest_cwd),
+            time: self.lease.since,
+            run: &self.lease.id.0,
+            attempt: self.number,
+            subscription: &self.lease.subscription,
+            agent: &self.lease.agent,
+            namespace: self.lease.namespace.as_ref(),
+            level: self.lease.level,
+            cwd: cut(&self.lease.cwd, longest_cwd),
             session: self.session,
             verdict: self.verdict,
             exit: self.exit,

@@ -1,6 +1,7 @@
 //! Lines of the ledger, summed up by day (or hour) and by everything that rows can be told apart by.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -100,20 +101,58 @@ impl From<Vec<String>> for Names {
     }
 }
 
+/// A roll-up as it is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Saved {
+    names: Vec<String>,
+    rows: Vec<(Row, Sums)>,
+    damaged: u64,
+}
+
 /// The sums of some lines.
 #[derive(Debug, Clone)]
 pub(super) struct Rollup {
     grain: Grain,
     names: Names,
-    rows: HashMap<Row, Sums>,
+    /// As they were kept.
+    kept: Vec<(Row, Sums)>,
+    /// What was added since.
+    fresh: HashMap<Row, Sums>,
+    /// Hours outside of this are not summed up.
+    span: RangeInclusive<i64>,
     /// Lines that could not be read.
     pub(super) damaged: u64,
 }
 
 impl Rollup {
-    pub(super) fn new(grain: Grain) -> Self {
-        let names = vec![String::new()].into();
-        Self { grain, names, rows: HashMap::new(), damaged: 0 }
+    pub(super) fn new(grain: Grain, query: &Query) -> Self {
+        Self::from_saved(grain, query, Saved { names: vec![String::new()], rows: Vec::new(), damaged: 0 })
+    }
+
+    pub(super) fn from_saved(grain: Grain, query: &Query, saved: Saved) -> Self {
+        let Saved { names, rows: kept, damaged } = saved;
+        let span = if grain == Grain::Hour { span(query) } else { i64::MIN..=i64::MAX };
+        Self { grain, names: names.into(), kept, fresh: HashMap::new(), span, damaged }
+    }
+
+    pub(super) fn saved(&self) -> Saved {
+        let mut rows: HashMap<_, _> = self.kept.iter().copied().collect();
+        for (row, sums) in &self.fresh {
+            rows.entry(*row).or_insert_with(Sums::default).add(sums);
+        }
+        let mut rows: Vec<_> = rows.into_iter().collect();
+        rows.sort_unstable_by_key(|(row, _)| *row);
+        Saved { names: self.names.texts.clone(), rows, damaged: self.damaged }
+    }
+
+    /// Whether any of it may be of the days that are asked for.
+    pub(super) fn touches(&self, query: &Query) -> bool {
+        let wanted = Wanted::new(self, query);
+        self.rows().any(|(row, _)| wanted.has_day(self.day(row.when, &query.zone)))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&Row, &Sums)> {
+        self.kept.iter().map(|(row, sums)| (row, sums)).chain(&self.fresh)
     }
 
     /// Adds a line, without its end.
@@ -134,12 +173,9 @@ impl Rollup {
             ..Row::default()
         };
         let verdict = self.names.number(&line.verdict);
-        let attempt = Row { when: self.when(line.time, zone), verdict, ..place };
         let milliseconds = line.duration_ms;
-        self.add(
-            attempt,
-            &Sums { runs: u64::from(line.attempt == 1), attempts: 1, milliseconds, ..Sums::default() },
-        );
+        let sums = Sums { runs: (line.attempt == 1).into(), attempts: 1, milliseconds, ..Sums::default() };
+        self.add(Row { when: self.when(line.time, zone), verdict, ..place }, &sums);
         let mut seen = Vec::new();
         for part in line.parts() {
             let model = self.names.number(part.model);
@@ -151,7 +187,9 @@ impl Rollup {
     }
 
     fn add(&mut self, row: Row, sums: &Sums) {
-        self.rows.entry(row).or_default().add(sums);
+        if self.span.contains(&row.when) {
+            self.fresh.entry(row).or_default().add(sums);
+        }
     }
 
     fn when(&self, at: Timestamp, zone: &TimeZone) -> i64 {
@@ -171,7 +209,7 @@ impl Rollup {
         let by = |what: By| query.by.contains(&what);
         let mut prices_of: HashMap<u32, OfModel> = HashMap::new();
         let mut groups: HashMap<Row, Tally> = HashMap::new();
-        for (row, sums) in &self.rows {
+        for (row, sums) in self.rows() {
             let day = self.day(row.when, &query.zone);
             if !wanted.has(row, day) {
                 continue;
@@ -268,13 +306,24 @@ impl Wanted {
         }
     }
 
+    fn has_day(&self, day: Date) -> bool {
+        self.since <= day && day <= self.until
+    }
+
     fn has(&self, row: &Row, day: Date) -> bool {
-        self.since <= day
-            && day <= self.until
+        self.has_day(day)
             && self.subscription.is_none_or(|wanted| row.subscription == wanted)
             && self.namespace.is_none_or(|wanted| row.namespace == wanted)
             && self.models.as_ref().is_none_or(|wanted| row.model != 0 && wanted.contains(&row.model))
     }
+}
+
+/// From the first second of the first day to the last one of the last day.
+fn span(query: &Query) -> RangeInclusive<i64> {
+    let begins = |day: Date| day.to_zoned(query.zone.clone()).map(|at| at.timestamp().as_second()).ok();
+    let first = query.since.and_then(begins);
+    let behind = query.until.and_then(|day| begins(day.tomorrow().ok()?));
+    first.unwrap_or(i64::MIN)..=behind.map_or(i64::MAX, |at| at - 1)
 }
 
 /// Days since 1970.

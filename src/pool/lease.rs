@@ -32,12 +32,27 @@ pub(crate) struct Lease {
     /// That the conversation stands at a refusal of the provider's.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<Refused>,
+    /// Where the agent's records of it will be, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub record: Option<Record>,
     /// The tmux pane.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pane: Option<String>,
     /// As it is shown: a directory's name need not be text.
     pub cwd: String,
     pub since: Timestamp,
+}
+
+/// By what the next kage counts a run whose own was killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The agent's directory of records.
+    pub dir: String,
+    /// The conversation, where it is known before the start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<String>,
+    /// The directory by which the agent files it.
+    pub cwd: String,
 }
 
 /// A conversation, and from when to when an agent was in it.
@@ -63,6 +78,12 @@ impl Lease {
         self.visits.last().filter(|visit| visit.until.is_none()).map(|visit| visit.session.as_str())
     }
 
+    /// The conversations that its agent is or was in, as far as they are known.
+    pub(crate) fn sessions(&self) -> Vec<&str> {
+        let expected = self.record.iter().filter_map(|record| record.session.as_deref());
+        self.visits.iter().map(|visit| visit.session.as_str()).chain(expected).collect()
+    }
+
     /// Whether such a refusal is settled already.
     pub(super) fn stands_at(&self, verdict: &Verdict) -> bool {
         self.refused.as_ref().is_some_and(|refused| refused.verdict == verdict.word())
@@ -84,6 +105,18 @@ impl State {
     /// The lease as it is now, for a change.
     fn found(&mut self, lease: &Lease) -> Option<&mut Lease> {
         self.leases.iter_mut().find(|held| held.is(lease))
+    }
+
+    /// What is to be known of the run should its kage be killed.
+    pub(crate) fn note_record(&mut self, lease: &Lease, record: Record) {
+        if let Some(held) = self.found(lease) {
+            held.record = Some(record);
+        }
+    }
+
+    /// Takes note that a run whose kage was killed has been counted.
+    pub(crate) fn found_again(&mut self, lost: &Lease) {
+        self.lost.retain(|lease| !lease.is(lost));
     }
 
     /// This process tells of the agent from now on.
@@ -147,6 +180,7 @@ impl Lease {
             speaker: None,
             visits: Vec::new(),
             refused: None,
+            record: None,
             pane: None,
             cwd: "/".into(),
             since: Timestamp::UNIX_EPOCH,

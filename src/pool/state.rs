@@ -22,6 +22,10 @@ pub(crate) struct State {
     pub subscriptions: BTreeMap<Name, SubscriptionState>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<Lease>,
+    /// Leases of runs that have records and were not settled: their kage was killed. Nothing counts as running
+    /// on them; what they used is still to be booked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lease>,
 }
 
 impl State {
@@ -36,9 +40,11 @@ impl State {
             .unwrap_or(u32::MAX)
     }
 
-    /// Drops the leases whose process is gone: their kage or their machine died before it could settle.
+    /// Drops the leases whose process is gone: their kage or their machine died before it could settle. Those
+    /// with records are kept apart.
     pub(crate) fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
-        self.leases.retain(is_alive);
+        let dead = self.leases.extract_if(.., |lease| !is_alive(lease));
+        self.lost.extend(dead.filter(|lease| lease.record.is_some()));
     }
 
     /// Forgets limits that have passed; the answer is which subscriptions that makes active again.
@@ -55,7 +61,8 @@ impl State {
         if let Some(state) = self.subscriptions.remove(old) {
             self.subscriptions.insert(new.clone(), state);
         }
-        for lease in self.leases.iter_mut().filter(|lease| lease.subscription == *old) {
+        let held = self.leases.iter_mut().chain(&mut self.lost);
+        for lease in held.filter(|lease| lease.subscription == *old) {
             lease.subscription = new.clone();
         }
     }

@@ -65,7 +65,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1 run`, `2 runs`.
-pub(super) fn counted(number: u64, thing: &str) -> String {
+pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", grouped(number))
 }

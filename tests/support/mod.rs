@@ -97,7 +97,9 @@ impl Sandbox {
     /// Every line of the ledger, which is JSON or a failed test.
     pub fn ledger(&self) -> Vec<serde_json::Value> {
         let months = fs::read_dir(self.path("home/.local/state/kage/usage")).into_iter().flatten().flatten();
-        let text: String = months.map(|month| fs::read_to_string(month.path()).unwrap()).collect();
+        let months =
+            months.map(|month| month.path()).filter(|path| path.extension().is_some_and(|is| is == "jsonl"));
+        let text: String = months.map(|month| fs::read_to_string(month).unwrap()).collect();
         let row =
             |line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why} in the ledger: {line}"));
         text.lines().map(row).collect()

@@ -26,6 +26,7 @@ pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, bega
         session,
         cwd: cwd.to_owned(),
         began,
+        ended: None,
         lengths: BTreeMap::new(),
         visits: Vec::new(),
     };
@@ -100,7 +101,8 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
         if number > 0 && visits[number - 1].session != visit.session {
             rows.overtake(); // the user is in another conversation
         }
-        let during = visit.since..visit.until.unwrap_or(Timestamp::MAX);
+        let end = watch.span().end;
+        let during = visit.since..visit.until.unwrap_or(end).min(end);
         for (at, path) in files(watch, &visit.session).into_iter().enumerate() {
             let from = watch.lengths.get(&path).copied().unwrap_or(0);
             let is_main = at == 0;

@@ -2,6 +2,7 @@
 //! class and the state of the account's windows stand here, and on no other output of the agent.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Opt
     let files = sessions::files(watch, session);
     for (at, file) in files.iter().enumerate() {
         let from = sessions::length_before(&watch.lengths, file);
-        rows.read(file, from, at == 0, watch.began);
+        rows.read(file, from, at == 0, &watch.span());
     }
     let known = session.map(str::to_owned).or_else(|| sessions::id_of(files.first()?));
     (!files.is_empty()).then(|| Evidence { session: known, ..rows.evidence() })
@@ -31,7 +32,7 @@ pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Opt
 pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
     for line in text.split(|&byte| byte == b'\n') {
-        rows.take(line, true, Timestamp::MIN);
+        rows.take(line, true, &(Timestamp::MIN..Timestamp::MAX));
     }
     rows.evidence()
 }
@@ -86,13 +87,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn read(&mut self, path: &Path, from: u64, is_main: bool, began: Timestamp) {
-        appended::each_line(path, from, |line| self.take(line, is_main, began));
+    fn read(&mut self, path: &Path, from: u64, is_main: bool, during: &Range<Timestamp>) {
+        appended::each_line(path, from, |line| self.take(line, is_main, during));
     }
 
-    fn take(&mut self, line: &[u8], is_main: bool, began: Timestamp) {
+    fn take(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
-        if row.timestamp < began {
+        if !during.contains(&row.timestamp) {
             return; // a file that was written anew holds older rows
         }
         let payload = &row.payload;

@@ -21,7 +21,15 @@ pub(super) fn watch(records: PathBuf, session: Option<String>, cwd: PathBuf, beg
     let file = session.as_ref().and_then(|id| of_session(&records, id));
     let length = |file: PathBuf| Some((fs::metadata(&file).ok()?.len(), file));
     let lengths = file.and_then(length).map(|(length, file)| (file, length));
-    Watch { records, session, cwd, began, lengths: lengths.into_iter().collect(), visits: Vec::new() }
+    Watch {
+        records,
+        session,
+        cwd,
+        began,
+        lengths: lengths.into_iter().collect(),
+        visits: Vec::new(),
+        ended: None,
+    }
 }
 
 /// The conversation of a directory that was written last: what `resume --last` goes on with.

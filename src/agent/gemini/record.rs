@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -24,8 +25,15 @@ pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Times
     // Rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
     let (cwd, lengths) = (cwd.to_owned(), BTreeMap::new());
-    let mut watch =
-        Watch { records: projects, session: Some(session), cwd, began, lengths, visits: Vec::new() };
+    let mut watch = Watch {
+        records: projects,
+        session: Some(session),
+        cwd,
+        began,
+        lengths,
+        visits: Vec::new(),
+        ended: None,
+    };
     let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
     watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();
     watch
@@ -91,7 +99,7 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Recorded> {
     let mut rows = Rows::new(zone);
     let mut answered = false;
     for path in files {
-        rows.read(&path, watch.lengths.get(&path).copied().unwrap_or(0), watch.began);
+        rows.read(&path, watch.lengths.get(&path).copied().unwrap_or(0), &watch.span());
         // Those of subagents come behind, and end with an answer before the conversation does.
         if path.parent().is_some_and(|dir| dir.ends_with("chats")) {
             answered = rows.answered;
@@ -113,7 +121,7 @@ pub(super) struct Recorded {
 pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
     for line in text.split(|&byte| byte == b'\n') {
-        rows.take(line, Timestamp::MIN);
+        rows.take(line, &(Timestamp::MIN..Timestamp::MAX));
     }
     rows.evidence()
 }
@@ -171,13 +179,13 @@ impl<'a> Rows<'a> {
         Self { answers: HashMap::new(), model: None, answered: false, zone }
     }
 
-    fn read(&mut self, path: &Path, from: u64, began: Timestamp) {
-        appended::each_line(path, from, |line| self.take(line, began));
+    fn read(&mut self, path: &Path, from: u64, during: &Range<Timestamp>) {
+        appended::each_line(path, from, |line| self.take(line, during));
     }
 
-    fn take(&mut self, line: &[u8], began: Timestamp) {
+    fn take(&mut self, line: &[u8], during: &Range<Timestamp>) {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
-        if row.timestamp < began {
+        if !during.contains(&row.timestamp) {
             return;
         }
         if ["user", "gemini"].contains(&row.r#type.as_str()) {

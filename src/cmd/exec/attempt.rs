@@ -14,7 +14,7 @@ use super::journey::Journey;
 use super::live::Live;
 use super::pane::Pane;
 use super::{DEPTH, Errand};
-use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening};
+use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
 use crate::cmd::PASSPHRASE;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
@@ -152,7 +152,7 @@ impl Errand<'_> {
         let Journey { lease, plan, reads_input, .. } = journey;
         let begun = Instant::now();
         let mut live = Live::new(self, journey, pane);
-        let ran = self.write_settings(plan).and_then(|()| {
+        let ran = self.write_settings(plan).and_then(|()| self.note_record(journey)).and_then(|()| {
             let marks = self.marks(&lease.subscription, &lease.id);
             let input = if *reads_input { Input::FromStart } else { Input::Nothing };
             let streams = match relay {
@@ -178,6 +178,12 @@ impl Errand<'_> {
                 Err(why)
             }
         }
+    }
+
+    /// Notes in the lease where the records will be: should kage be killed, the next one counts by that.
+    fn note_record(&self, journey: &Journey) -> Result<()> {
+        let Some(record) = journey.plan.watch.as_ref().and_then(Watch::record) else { return Ok(()) };
+        self.desk.store.update(Durability::Process, |state| state.note_record(&journey.lease, record))
     }
 
     /// Releases a lease whose agent never ran.

@@ -36,6 +36,9 @@ impl Errand<'_> {
     /// Transaction 2: read what the attempt left, book it, give the lease back. The agent has ended, so
     /// nothing here may change how kage ends; and the state, by which the next run is chosen, does not
     /// depend on the ledger.
+    ///
+    /// The ledger comes first. Where kage is killed between the two the lease stays, and whoever finds it
+    /// sees that its attempt is written down; the other way round the attempt would be lost.
     pub(super) fn settle(&self, journey: &Journey, ended: run::Ended, begun: Instant) -> Ended {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
@@ -45,6 +48,10 @@ impl Errand<'_> {
             outcome.verdict = Verdict::AgentFailed;
         }
         let stands = !evidence.clone().standing().errors.is_empty();
+        let session = evidence.session.as_deref();
+        if let Err(failed) = self.append(journey, exit, session, &outcome, begun) {
+            error::warn(format_args!("this run is not in the ledger: {failed:#}"));
+        }
         let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
         let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
         let change = self.desk.store.update(Durability::Machine, book).unwrap_or_else(|failed| {
@@ -53,10 +60,6 @@ impl Errand<'_> {
         });
         if let Some(change) = &change {
             self.events.changed(&lease.subscription, change);
-        }
-        let session = evidence.session.as_deref();
-        if let Err(failed) = self.append(journey, exit, session, &outcome, begun) {
-            error::warn(format_args!("this run is not in the ledger: {failed:#}"));
         }
         let subscription = lease.subscription.clone();
         let left = Left::default();
@@ -82,14 +85,8 @@ impl Errand<'_> {
         let Journey { lease, plan, .. } = journey;
         let planned = plan.watch.as_ref().and_then(|watch| watch.session.as_deref());
         Ledger::new(&self.desk.paths.state).append(&Attempt {
-            time: lease.since,
-            run: &lease.id.0,
-            attempt: journey.number,
-            subscription: &lease.subscription,
-            agent: &lease.agent,
-            namespace: lease.namespace.as_ref(),
-            level: lease.level,
-            cwd: &lease.cwd,
+            lease,
+            number: journey.number,
             session: session.or(planned),
             verdict: outcome.verdict.word(),
             exit: Some(match exit {

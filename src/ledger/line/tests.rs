@@ -18,22 +18,14 @@ fn began() -> Zoned {
     "2026-11-22T10:20:00[Asia/Kolkata]".parse().unwrap()
 }
 
-fn attempt<'a>(name: &'a Name, cwd: &'a str, usage: &'a Usage) -> Attempt<'a> {
-    Attempt {
-        time: began().timestamp(),
-        run: "0123456789abcdef",
-        attempt: 1,
-        subscription: name,
-        agent: "claude",
-        namespace: Some(name),
-        level: Level::Normal,
-        cwd,
-        session: Some("5f1f2c3e-0000-4000-8000-000000000000"),
-        verdict: "succeeded",
-        exit: Some(0),
-        duration_ms: 12,
-        usage,
-    }
+fn lease(name: &str, cwd: &str) -> Lease {
+    Lease { since: began().timestamp(), namespace: name.parse().ok(), cwd: cwd.to_owned(), ..Lease::on(name) }
+}
+
+fn line(lease: &Lease, usage: &Usage) -> Vec<u8> {
+    let session = Some("5f1f2c3e-0000-4000-8000-000000000000");
+    let (verdict, exit, duration_ms) = ("succeeded", Some(0), 12);
+    Attempt { lease, number: 1, session, verdict, exit, duration_ms, usage }.line().unwrap()
 }
 
 /// What a line says of its tokens.
@@ -47,8 +39,7 @@ fn tokens_of_the_first_hour_are_told_by_model_alone() {
     let mut usage = Usage::default();
     usage.answered(&began(), "opus", count(100));
     usage.answered(&began(), "haiku", count(7));
-    let name: Name = "a".parse().unwrap();
-    let line = attempt(&name, "/work", &usage).line().unwrap();
+    let line = line(&lease("a", "/work"), &usage);
     assert!(!String::from_utf8(line.clone()).unwrap().contains("slices"));
     let at = began().timestamp();
     let plain = PromptLength::default();
@@ -63,8 +54,7 @@ fn tokens_of_other_hours_and_long_prompts_are_told_apart() {
     usage.answered(&began(), "opus", count(100));
     usage.answered(&later, "opus", count(150_000));
     usage.answered(&later, "haiku", count(7));
-    let name: Name = "a".parse().unwrap();
-    let line = attempt(&name, "/work", &usage).line().unwrap();
+    let line = line(&lease("a", "/work"), &usage);
     let slices = usage.slices.iter();
     let expected: Vec<_> =
         slices.map(|(slice, &count)| (slice.hour, slice.model.clone(), slice.prompt, count)).collect();
@@ -98,8 +88,7 @@ proptest! {
             let at = &began() + SignedDuration::from_hours(hour);
             usage.answered(&at, &format!("model-of-some-provider-{model}"), count(tokens));
         }
-        let name: Name = "é".repeat(64).parse().unwrap();
-        let line = attempt(&name, &cwd, &usage).line().unwrap();
+        let line = line(&lease(&"é".repeat(64), &cwd), &usage);
         prop_assert!(line.len() + 1 < LONGEST, "{}", line.len());
         prop_assert!(!line.contains(&b'\n'));
         let total = read_back(&line).into_iter().map(|(.., count)| count).sum::<TokenCount>();

@@ -1,0 +1,106 @@
+//! Runs whose kage was killed before it could settle: the next kage that sees their leases counts what they used.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Desk;
+use crate::agent::{Captured, Evidence, Exit, LaunchPlan};
+use crate::error;
+use crate::files::{Durability, Lock};
+use crate::ledger::{Attempt, Ledger, Trace};
+use crate::pool::{Lease, Limits, Outcome, State, Verdict};
+use crate::process;
+
+/// Whoever would have to wait leaves it to the one that is at it.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// An agent that has outlived its kage is waited for. What it leaves running may never end.
+const LONGEST_LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+impl Desk {
+    /// The state, with what killed runs have used.
+    pub(super) fn state(&self) -> Result<State> {
+        let state = self.store.read()?;
+        if state.lost.is_empty() {
+            return Ok(state);
+        }
+        self.recover();
+        self.store.read()
+    }
+
+    /// Counts the runs whose kage is gone. What cannot be counted now is there for the next kage.
+    pub(super) fn recover(&self) {
+        if let Err(failed) = self.try_to_recover() {
+            error::warn(format_args!("a run whose kage was killed is not counted yet: {failed:#}"));
+        }
+    }
+
+    fn try_to_recover(&self) -> Result<()> {
+        let Ok(_lock) = Lock::acquire(&self.paths.state.join("recover.lock"), PATIENCE) else {
+            return Ok(());
+        };
+        let state = self.store.read()?;
+        for lost in state.lost.iter().filter(|lost| !runs_on(lost)) {
+            self.count(lost, &state)?;
+        }
+        Ok(())
+    }
+
+    /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once.
+    fn count(&self, lost: &Lease, state: &State) -> Result<()> {
+        let ledger = Ledger::new(&self.paths.state);
+        let trace = ledger.trace(lost);
+        let found = self.examine(lost, ended(lost, &trace, state));
+        if let Some((evidence, outcome)) = &found
+            && !trace.is_booked
+        {
+            ledger.append(&Attempt {
+                lease: lost,
+                number: trace.attempts + 1,
+                session: evidence.session.as_deref(),
+                verdict: outcome.verdict.word(),
+                exit: None,
+                duration_ms: 0,
+                usage: &outcome.usage,
+            })?;
+        }
+        let limits = Limits::from(&self.config.pool);
+        self.store.update(Durability::Machine, |state| {
+            if let Some((_, outcome)) = &found {
+                state.settle(lost, outcome, limits, &(&self.now).into());
+            }
+            state.found_again(lost);
+        })
+    }
+
+    /// What its records say; `None` where there are none.
+    fn examine(&self, lost: &Lease, ended: Option<Timestamp>) -> Option<(Evidence, Outcome)> {
+        let agent = self.config.agent(&lost.agent).ok()?;
+        let plan = LaunchPlan::carried_out(lost, lost.record.as_ref()?, ended);
+        let evidence = agent.collect(&plan, &Captured::default(), &self.now);
+        if evidence.usage.requests == 0 && evidence.errors.is_empty() {
+            return None;
+        }
+        // How it ended nobody saw; that it was refused stands in its records.
+        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().standing(), &self.now);
+        if !outcome.verdict.is_of_the_account() {
+            outcome.verdict = Verdict::Interrupted;
+        }
+        Some((evidence, outcome))
+    }
+}
+
+/// When another attempt went on with its conversation; what came from then on is that one's.
+fn ended(lost: &Lease, trace: &Trace, state: &State) -> Option<Timestamp> {
+    let sessions = lost.sessions();
+    let later = state.leases.iter().chain(&state.lost).filter(|other| other.since > lost.since);
+    let going_on = later.filter(|other| other.sessions().iter().any(|session| sessions.contains(session)));
+    going_on.map(|other| other.since).chain(trace.next).min()
+}
+
+/// Whether its agent has outlived its kage: it carries the mark of the run.
+fn runs_on(lost: &Lease) -> bool {
+    let is_recent = Timestamp::now().duration_since(lost.since) < LONGEST_LEFT;
+    is_recent && process::runs_with(&format!("KAGE_RUN={}", lost.id.0), &lost.agent)
+}

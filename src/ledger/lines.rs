@@ -1,0 +1,99 @@
+//! The lines of a file, from either end, without all of it in memory.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use memchr::memrchr;
+
+/// How much is read at once.
+const BLOCK: u64 = 256 * 1024;
+
+/// Gives each whole line behind `from`, without its end; the answer is where the last one ends, and whether
+/// something without an end stands behind it.
+pub(super) fn forward(path: &Path, from: u64, mut take: impl FnMut(&[u8])) -> io::Result<(u64, bool)> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut reader = BufReader::with_capacity(usize::try_from(BLOCK).unwrap_or(1), file);
+    let mut line = Vec::new();
+    let mut end = from;
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line)?;
+        match line.split_last() {
+            None => return Ok((end, false)),
+            Some((b'\n', line)) => take(line),
+            Some(_) => return Ok((end, true)),
+        }
+        end += length as u64;
+    }
+}
+
+/// Gives lines from the end on, with or without an end, until one is what is looked for. No more than `most`
+/// bytes are read.
+pub(super) fn backward<T>(
+    path: &Path,
+    most: u64,
+    mut find: impl FnMut(&[u8]) -> Option<T>,
+) -> io::Result<Option<T>> {
+    let file = File::open(path)?;
+    let mut at = file.metadata()?.len();
+    let stop = at.saturating_sub(most);
+    // What has been read and belongs to no whole line yet.
+    let mut rest = Vec::new();
+    while at > stop {
+        let begin = at.saturating_sub(BLOCK).max(stop);
+        let mut block = vec![0; usize::try_from(at - begin).unwrap_or(0)];
+        file.read_exact_at(&mut block, begin)?;
+        block.append(&mut rest);
+        at = begin;
+        let mut end = block.len();
+        while let Some(newline) = memrchr(b'\n', &block[..end]) {
+            if let Some(found) = find(&block[newline + 1..end]) {
+                return Ok(Some(found));
+            }
+            end = newline;
+        }
+        block.truncate(end);
+        rest = block;
+    }
+    Ok(if at == 0 { find(&rest) } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn whole_lines_are_given_and_a_torn_one_is_told_of() {
+        let file = file(b"one\n\ntwo\nthr");
+        let mut seen = Vec::new();
+        let (end, torn) = forward(file.path(), 4, |line| seen.push(line.to_vec())).unwrap();
+        assert_eq!((seen, end, torn), (vec![b"".to_vec(), b"two".to_vec()], 9, true));
+        assert_eq!(forward(file.path(), 12, |_| panic!("nothing is there")).unwrap(), (12, false));
+    }
+
+    #[test]
+    fn lines_are_read_from_the_end_across_blocks() {
+        let long = "x".repeat(usize::try_from(BLOCK).unwrap() - 3);
+        let text = format!("first\n{long}\nlast\ntor");
+        let file = file(text.as_bytes());
+        let mut seen = Vec::new();
+        let all = |line: &[u8]| -> Option<()> {
+            seen.push(line.to_vec());
+            None
+        };
+        backward(file.path(), u64::MAX, all).unwrap();
+        assert_eq!(seen, [b"tor".as_slice(), b"last", long.as_bytes(), b"first"]);
+        let first = |line: &[u8]| (line == b"first").then_some(());
+        assert_eq!(backward(file.path(), u64::MAX, first).unwrap(), Some(()));
+        assert_eq!(backward(file.path(), BLOCK, first).unwrap(), None);
+    }
+}
