@@ -171,3 +171,6 @@ fn is_torn(file: &File) -> io::Result<bool> {
     file.read_exact_at(&mut byte, last)?;
     Ok(byte != *b"\n")
 }
+
+#[cfg(test)]
+mod tests;
