@@ -15,6 +15,8 @@ mod tmux;
 mod credential;
 #[path = "claude/failover.rs"]
 mod failover;
+#[path = "claude/killed.rs"]
+mod killed;
 #[path = "claude/limits.rs"]
 mod limits;
 #[path = "claude/live.rs"]

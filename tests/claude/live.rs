@@ -26,7 +26,7 @@ fn pool(scene: &Scene, interactive: Option<&str>) {
 }
 
 /// The scene of a test, with a home in which the agent has nothing to ask at its start.
-fn scene(test: impl Fn()) -> Option<Scene> {
+pub(crate) fn scene(test: impl Fn()) -> Option<Scene> {
     Scene::of(test).and_then(begun)
 }
 
@@ -40,12 +40,12 @@ fn begun(scene: Scene) -> Option<Scene> {
     Some(scene)
 }
 
-fn tmux(scene: &Scene) -> Tmux {
+pub(crate) fn tmux(scene: &Scene) -> Tmux {
     Tmux::start(scene.kage(&[]), scene.sandbox.path("tmux"))
 }
 
 /// Begins a session in a pane, and asks something that is answered.
-fn begin(pane: &Pane<'_>, flags: &str) {
+pub(crate) fn begin(pane: &Pane<'_>, flags: &str) {
     begin_with(&kage(), pane, flags);
 }
 

@@ -54,7 +54,10 @@ impl Errand<'_> {
         }
         let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
         let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
-        let change = self.desk.store.update(Durability::Machine, book).unwrap_or_else(|failed| {
+        // The ledger is on the disk. What a power cut could take from the state is there too, but for limits.
+        let of_the_account = outcome.verdict.is_of_the_account();
+        let durability = if of_the_account { Durability::Machine } else { Durability::Process };
+        let change = self.desk.store.update(durability, book).unwrap_or_else(|failed| {
             error::warn(format_args!("what this run showed is not in the state: {failed:#}"));
             None
         });
