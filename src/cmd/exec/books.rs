@@ -12,7 +12,7 @@ use crate::agent::{Evidence, Exit};
 use crate::error;
 use crate::files::Durability;
 use crate::ledger::{Attempt, Ledger};
-use crate::pool::{Change, Limits, Name, Outcome, State, Verdict, Visit};
+use crate::pool::{Change, Limits, Name, Outcome, State, Usage, Verdict};
 use crate::run;
 
 /// An attempt that has ended, and what it came to.
@@ -42,17 +42,25 @@ impl Errand<'_> {
     pub(super) fn settle(&self, journey: &Journey, ended: run::Ended, begun: Instant) -> Ended {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
-        let evidence = self.agent.collect(&journey.plan.after(&self.visits(journey)), &captured, &now);
+        let lease = &journey.lease;
+        let state = self.desk.store.read().ok();
+        let held = state.as_ref().and_then(|state| state.held(&lease.id, &lease.subscription));
+        let visits = held.map(|held| held.visits.as_slice()).unwrap_or_default();
+        let evidence = self.agent.collect(&journey.plan.after(visits), &captured, &now);
         let mut outcome = self.desk.judge(self.agent, exit, &evidence, &now);
         if journey.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
         }
         let stands = !evidence.clone().standing().errors.is_empty();
         let session = evidence.session.as_deref();
-        if let Err(failed) = self.append(journey, exit, session, &outcome, begun) {
+        let ledger = Ledger::new(&self.desk.paths.state);
+        if held.is_none() && ledger.trace(lease).is_booked {
+            // A kage that cannot see this process, as from another container, has counted what it saw.
+            outcome.usage = Usage::default();
+        } else if let Err(failed) = append(&ledger, journey, exit, session, &outcome, begun) {
             error::warn(format_args!("this run is not in the ledger: {failed:#}"));
         }
-        let (lease, limits) = (&journey.lease, Limits::from(&self.desk.config.pool));
+        let limits = Limits::from(&self.desk.config.pool);
         let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
         // The ledger is on the disk. What a power cut could take from the state is there too, but for limits.
         let of_the_account = outcome.verdict.is_of_the_account();
@@ -68,36 +76,28 @@ impl Errand<'_> {
         let left = Left::default();
         Ended { subscription, exit, interrupted, evidence, outcome, stands, change, now, left }
     }
+}
 
-    /// The conversations that a session was in, as its hooks told.
-    fn visits(&self, journey: &Journey) -> Vec<Visit> {
-        let lease = &journey.lease;
-        let state = self.is_session().then(|| self.desk.store.read().ok()).flatten();
-        let held = state.as_ref().and_then(|state| state.held(&lease.id, &lease.subscription));
-        held.map(|held| held.visits.clone()).unwrap_or_default()
-    }
-
-    fn append(
-        &self,
-        journey: &Journey,
-        exit: Exit,
-        session: Option<&str>,
-        outcome: &Outcome,
-        begun: Instant,
-    ) -> Result<()> {
-        let Journey { lease, plan, .. } = journey;
-        let planned = plan.watch.as_ref().and_then(|watch| watch.session.as_deref());
-        Ledger::new(&self.desk.paths.state).append(&Attempt {
-            lease,
-            number: journey.number,
-            session: session.or(planned),
-            verdict: outcome.verdict.word(),
-            exit: Some(match exit {
-                Exit::Code(code) => code,
-                Exit::Signal(signal) => 128 + signal,
-            }),
-            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            usage: &outcome.usage,
-        })
-    }
+fn append(
+    ledger: &Ledger,
+    journey: &Journey,
+    exit: Exit,
+    session: Option<&str>,
+    outcome: &Outcome,
+    begun: Instant,
+) -> Result<()> {
+    let Journey { lease, plan, .. } = journey;
+    let planned = plan.watch.as_ref().and_then(|watch| watch.session.as_deref());
+    ledger.append(&Attempt {
+        lease,
+        number: journey.number,
+        session: session.or(planned),
+        verdict: outcome.verdict.word(),
+        exit: Some(match exit {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        }),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        usage: &outcome.usage,
+    })
 }
