@@ -1,7 +1,9 @@
 //! Claude Code's transcripts: one JSON row a line in `projects/<directory>/<session>.jsonl`, and those of
-//! its subagents below `<session>/subagents/`. Undocumented; unknown rows are skipped.
+//! its subagents below `<session>/`. Undocumented; unknown rows are skipped.
 
-use std::collections::{BTreeMap, HashMap};
+mod answers;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,12 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::answers::{Answer, Answers};
 use super::refusal::{RateLimitInfo, Said, lenient, refusal};
 use crate::agent::{Evidence, ProviderError, Watch, Work, appended};
-use crate::pool::{TokenCount, Usage, Visit};
+use crate::pool::Visit;
+
+pub(super) use self::answers::count;
 
 /// Notes how long the session's files are, before the attempt begins.
 pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, began: Timestamp) -> Watch {
@@ -85,11 +90,26 @@ fn files(watch: &Watch, session: &str) -> Vec<PathBuf> {
     let Some(main) = (if expected.is_file() { Some(expected) } else { elsewhere() }) else {
         return Vec::new();
     };
-    let subagents = main.with_extension("").join("subagents");
-    let rows = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
-    let subagents =
-        fs::read_dir(subagents).into_iter().flatten().flatten().map(|entry| entry.path()).filter(rows);
+    let subagents = rows_below(&main.with_extension(""), DEEPEST);
     [main].into_iter().chain(subagents).collect()
+}
+
+/// How many directories deep a subagent's file may lie below its session's: in `subagents`, or deeper where
+/// subagents are grouped.
+const DEEPEST: u8 = 4;
+
+/// The files of rows in a directory and those below. A link to a directory is not followed.
+fn rows_below(dir: &Path, depth: u8) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(depth.checked_sub(1).map(|depth| rows_below(&path, depth)).unwrap_or_default());
+        } else if path.extension().is_some_and(|extension| extension == "jsonl") {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Reads what an attempt appended; `None` where there is no record of it.
@@ -170,32 +190,9 @@ struct Message {
     usage: Value,
 }
 
-/// The counts of an answer; what is missing or no whole number counts as none.
-fn count(usage: &Value) -> TokenCount {
-    let number = |path: &str| usage.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-    let long = number("/cache_creation/ephemeral_1h_input_tokens");
-    let short = number("/cache_creation/ephemeral_5m_input_tokens");
-    TokenCount {
-        input_tokens: number("/input_tokens"),
-        output_tokens: number("/output_tokens"),
-        cache_read_tokens: number("/cache_read_input_tokens"),
-        // The total counts where it is not told apart; the short-lived kind is the older one.
-        cache_write_5m_tokens: short.max(number("/cache_creation_input_tokens").saturating_sub(long)),
-        cache_write_1h_tokens: long,
-        reasoning_tokens: 0, // not told apart
-    }
-}
-
-/// One answer of the provider.
-struct Answer {
-    at: Timestamp,
-    model: String,
-    count: TokenCount,
-}
-
-/// What has been read so far. An answer of several blocks is as many rows with the same ids and usage.
+/// What has been read so far.
 struct Rows {
-    answers: HashMap<(String, String), Answer>,
+    answers: Answers,
     errors: Vec<ProviderError>,
     /// The model of the main conversation.
     model: Option<String>,
@@ -205,7 +202,7 @@ struct Rows {
 
 impl Rows {
     fn new(zone: &TimeZone) -> Self {
-        Self { answers: HashMap::new(), errors: Vec::new(), model: None, zone: zone.clone() }
+        Self { answers: Answers::default(), errors: Vec::new(), model: None, zone: zone.clone() }
     }
 
     fn read(&mut self, path: &Path, from: u64, is_main: bool, during: &Range<Timestamp>) {
@@ -236,7 +233,7 @@ impl Rows {
             }
             return;
         }
-        let Some(Message { id: Some(id), model: Some(model), usage }) = row.message else { return };
+        let Some(Message { id, model: Some(model), usage }) = row.message else { return };
         if !usage.is_object() {
             return;
         }
@@ -249,8 +246,7 @@ impl Rows {
             }
             self.model = Some(model.clone());
         }
-        let answer = Answer { at, model, count: count(&usage) };
-        self.answers.insert((id, row.request_id.unwrap_or_default()), answer);
+        self.answers.take(id, row.request_id, Answer { at, model, count: count(&usage) });
     }
 
     fn overtake(&mut self) {
@@ -258,10 +254,7 @@ impl Rows {
     }
 
     fn evidence(self) -> Evidence {
-        let mut usage = Usage::default();
-        for Answer { at, model, count } in self.answers.values() {
-            usage.answered(&at.to_zoned(self.zone.clone()), model, *count);
-        }
+        let usage = self.answers.usage(&self.zone);
         let work = if usage.requests > 0 { Work::Done } else { Work::None };
         Evidence { usage, work, model: self.model, errors: self.errors, ..Evidence::default() }
     }

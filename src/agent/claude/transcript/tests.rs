@@ -82,6 +82,45 @@ fn an_answer_of_several_blocks_counts_once() {
 }
 
 #[test]
+fn of_one_answers_rows_the_one_that_tells_most_counts_wherever_it_stands() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[answer(AFTER, "m1", 34), answer(AFTER, "m1", 1), answer(AFTER, "m2", 1)]);
+    scene.append(&format!("{SESSION}/subagents/agent-1.jsonl"), &[answer(AFTER, "m2", 5)]);
+    let usage = evidence_of(&watch).usage;
+    assert_eq!((usage.requests, usage.total().input_tokens, usage.total().output_tokens), (2, 20, 39));
+}
+
+#[test]
+fn an_answer_without_an_id_counts() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    let without = |pointer: &str, key: &str| {
+        let mut row = answer(AFTER, "m1", 5);
+        row.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(key);
+        row
+    };
+    let mut alone = without("", "requestId");
+    alone["message"].as_object_mut().unwrap().remove("id");
+    let rows = [without("", "requestId"), without("/message", "id"), alone.clone(), alone];
+    scene.append(&main_file(), &[&rows[..], &rows[..2]].concat());
+    assert_eq!(evidence_of(&watch).usage.total().output_tokens, 20);
+}
+
+#[test]
+fn subagents_are_found_at_any_depth_that_is_sensible() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    scene.append(&main_file(), &[answer(AFTER, "m1", 1)]);
+    for (id, path) in [("m2", "subagents/group/a"), ("m3", "flows/one/deep/er/b"), ("m4", "a/b/c/d/e/f")] {
+        scene.append(&format!("{SESSION}/{path}.jsonl"), &[answer(AFTER, id, 2)]);
+    }
+    let inside = scene.dir.path().join("-home-user-my-project-x-y").join(SESSION);
+    std::os::unix::fs::symlink(&inside, inside.join("again")).unwrap();
+    assert_eq!(evidence_of(&watch).usage.total().output_tokens, 5);
+}
+
+#[test]
 fn subagents_count_and_their_errors_do_not() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
