@@ -143,11 +143,15 @@ impl Agent for Claude {
         let printed = printed::read(lines, now);
         let recorded = watch.and_then(|watch| transcript::read(watch, now.time_zone()));
         let known = recorded.is_some() || printed.is_some();
+        let is_recorded = recorded.is_some();
         let mut evidence = recorded.unwrap_or_default();
         // An answer may be a sample of what an error looks like; the record of the conversation knows.
         let answered = evidence.work == Work::Done && captured.lines.is_empty();
         if let Some(printed) = printed {
             evidence.readings = printed.readings;
+            if !is_recorded {
+                evidence.usage = printed.usage;
+            }
             evidence.model = evidence.model.or(printed.model);
             if printed.work == Work::Done {
                 evidence.work = Work::Done;

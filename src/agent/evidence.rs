@@ -22,6 +22,8 @@ pub(crate) enum Line {
     Opening,
     /// The conversation has moved on: the attempt was good for something.
     Progress,
+    /// Progress, and sums up what came before it.
+    Sum,
     /// Says that the attempt failed.
     Failure,
     /// Neither: a notice.
@@ -34,7 +36,7 @@ pub(crate) struct Captured {
     /// All of standard output, where it comes in one piece and is not too long; `None` where it was longer,
     /// or not looked at.
     pub whole: Option<Vec<u8>>,
-    /// Of JSON lines: those that are not progress, in order. The oldest are dropped where they grow many.
+    /// Of JSON lines: those that are not mere progress, in order. The oldest are dropped where they grow many.
     pub lines: Vec<Vec<u8>>,
     /// Whether a line of progress came.
     pub progressed: bool,

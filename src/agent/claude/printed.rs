@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::refusal::{RateLimitInfo, Said, lenient, refusal};
+use super::transcript;
 use crate::agent::{Evidence, Kind, Line, ProviderError, Work};
 use crate::pool::{Reading, Usage};
 
@@ -49,7 +50,12 @@ struct Event {
     model: Option<String>,
     #[serde(deserialize_with = "lenient")]
     num_turns: u64,
+    /// Of this run, without subagents.
     usage: Option<Value>,
+    /// By model, of the session since it began. It goes on where a session is resumed, so that only the names
+    /// are of use.
+    #[serde(rename = "modelUsage", deserialize_with = "lenient")]
+    model_usage: BTreeMap<String, Value>,
 }
 
 /// What an error message says beside its text.
@@ -99,6 +105,7 @@ pub(super) fn classify(line: &[u8]) -> Line {
         }
         "assistant" if event.is_api_error_message => Line::Failure,
         "result" if event.is_error => Line::Failure,
+        "result" => Line::Sum,
         _ => Line::Progress,
     }
 }
@@ -123,6 +130,7 @@ struct Story {
     known: bool,
     work: Work,
     model: Option<String>,
+    usage: Usage,
     readings: BTreeMap<String, Reading>,
     /// The last refusal by the plan.
     limit: Option<RateLimitInfo>,
@@ -179,10 +187,12 @@ impl Story {
 
     /// The result sums up: its text is the agent's own only where the provider refused.
     fn ended(&mut self, event: &Event, now: &Zoned) {
-        let output = |usage: &Value| usage.get("output_tokens").and_then(Value::as_u64).unwrap_or(0);
-        if event.num_turns > 1 || event.usage.as_ref().is_some_and(|usage| output(usage) > 0) {
+        let count = event.usage.as_ref().map(transcript::count).unwrap_or_default();
+        if event.num_turns > 1 || count.output_tokens > 0 {
             self.work = Work::Done;
         }
+        let model = self.model.as_deref().or_else(|| main_model(event)).unwrap_or("unknown");
+        self.usage.summed(now, model, count);
         if !event.is_error {
             self.error = None;
         }
@@ -207,7 +217,7 @@ impl Story {
 
     fn evidence(self) -> Evidence {
         Evidence {
-            usage: Usage::default(),
+            usage: self.usage,
             work: self.work,
             model: self.model,
             readings: self.readings,
@@ -215,6 +225,12 @@ impl Story {
             ..Evidence::default()
         }
     }
+}
+
+/// The model that wrote most: others are asked for titles and the like.
+fn main_model(event: &Event) -> Option<&str> {
+    let output = |usage: &Value| usage.get("outputTokens").and_then(Value::as_u64);
+    event.model_usage.iter().max_by_key(|(_, usage)| output(usage)).map(|(model, _)| model.as_str())
 }
 
 /// When it happened, in the user's time zone; not every event says.

@@ -91,6 +91,16 @@ fn where_no_json_was_asked_for_an_answer_is_no_record() {
 }
 
 #[test]
+fn what_was_printed_counts_where_there_is_no_record() {
+    let printed = json!({ "type": "result", "subtype": "success", "is_error": false, "num_turns": 1,
+        "usage": { "output_tokens": 7 }, "modelUsage": { "claude-sonnet-5-5": { "outputTokens": 70 } } });
+    let output = |rows: Option<&[Value]>| collect(&printed.to_string(), rows).usage.total().output_tokens;
+    assert_eq!(output(None), 7);
+    assert_eq!(output(Some(&[answer()])), 3);
+    assert_eq!(output(Some(&[])), 0, "a record without an answer tells that there was none");
+}
+
+#[test]
 fn standard_error_tells_only_what_is_wrong_with_the_arguments() {
     for (stderr, said) in [
         ("Error: Session ID 11111111-2222-4333-8444-555555555555 is already in use.\n", 1),

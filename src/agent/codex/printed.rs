@@ -78,7 +78,7 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Op
                 // The same comes as `error` and as `turn.failed`.
                 evidence.errors = vec![refusal(&Value::Null, text, &evidence.readings, now, "turn.failed")];
             }
-            Line::Neutral => {}
+            Line::Neutral | Line::Sum => {}
         }
     }
     evidence

@@ -266,7 +266,7 @@ fn every_line_is_told_apart_for_whoever_relays_the_stream() {
         (limited(FIVE), Line::Failure),
         (limited_result(FIVE), Line::Failure),
         (answer(), Line::Progress),
-        (result(None, "hello"), Line::Progress),
+        (result(None, "hello"), Line::Sum),
         (json!({ "type": "user", "message": { "content": limited(FIVE).to_string() } }), Line::Progress),
     ] {
         assert_eq!(classify(event.to_string().as_bytes()), expected, "{event}");
@@ -280,4 +280,24 @@ fn the_fullness_of_the_windows_is_read() {
     let reading = &readings["five_hour"];
     assert!((reading.value - 1.0).abs() < f64::EPSILON);
     assert_eq!(reading.resets_at.map(Timestamp::as_second), Some(SOON));
+}
+
+fn summing_up(input: u64, models: Value) -> Value {
+    with(
+        with(result(None, "hello"), "usage", json!({ "input_tokens": input, "output_tokens": 34 })),
+        "modelUsage",
+        models,
+    )
+}
+
+#[test]
+fn the_result_tells_what_the_run_used_and_of_the_session_only_the_models() {
+    let models = json!({ "claude-haiku-5": { "outputTokens": 3 }, "claude-opus-5": { "outputTokens": 900 } });
+    let usage = evidence(&[summing_up(12, models)]).unwrap().usage;
+    let told = usage.models();
+    assert_eq!(told.keys().copied().collect::<Vec<_>>(), ["claude-opus-5"]);
+    assert_eq!((told["claude-opus-5"].input_tokens, told["claude-opus-5"].output_tokens), (12, 34));
+    let usage = evidence(&[init(), summing_up(12, json!(7))]).unwrap().usage;
+    assert_eq!(usage.models().keys().copied().collect::<Vec<_>>(), ["claude-sonnet-5-5"]);
+    assert!(evidence(&[init(), result(Some(429), FIVE)]).unwrap().usage.slices.is_empty());
 }

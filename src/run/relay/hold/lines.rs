@@ -85,11 +85,16 @@ impl Lines {
     fn fate(&mut self, line: &[u8]) -> Fate {
         let is_long = line.len() > self.limits.line;
         let kind = if is_long { Line::Progress } else { (self.classify)(line) };
-        if kind == Line::Progress {
+        if matches!(kind, Line::Progress | Line::Sum) {
             self.attempt.moved_on();
+        }
+        if kind == Line::Progress {
             return Fate::Pass;
         }
         self.attempt.seen.push(kind, line);
+        if kind == Line::Sum {
+            return Fate::Pass;
+        }
         if kind == Line::Opening && self.attempt.is_continuation {
             return Fate::Drop;
         }
@@ -98,7 +103,7 @@ impl Lines {
             _ if self.attempt.passing => true,
             Line::Opening => self.attempt.progressed && self.queue.is_empty(),
             Line::Neutral => self.queue.is_empty(),
-            Line::Failure | Line::Progress => false,
+            Line::Failure | Line::Sum | Line::Progress => false,
         };
         self.opened |= passes && kind == Line::Opening;
         if passes { Fate::Pass } else { Fate::Queue(kind) }
@@ -230,7 +235,7 @@ impl Hold for Lines {
     }
 }
 
-/// The latest lines that were not progress.
+/// The latest lines that were not mere progress.
 #[derive(Default)]
 struct Seen {
     lines: VecDeque<(Line, Vec<u8>)>,
