@@ -11,6 +11,8 @@ mod support;
 #[path = "support/tmux.rs"]
 mod tmux;
 
+#[path = "claude/counting.rs"]
+mod counting;
 #[path = "claude/credential.rs"]
 mod credential;
 #[path = "claude/failover.rs"]

@@ -30,7 +30,8 @@ use self::answer::{Service, behaviour};
 ///   subscription, `429key` and `429long` (retry after 1 or 3600 s) as an API key, `429bare`;
 /// - refused: `401key`, `401expired`, `401revoked`, `403`, `403noauth`, `credit`, `500`, `529`;
 /// - broken: `hang`, and `midoverload`, `midlimit`, `midcut` in the middle of a streamed answer;
-/// - in turn: `tool+X` calls the Bash tool and then does X, `X+N` does X after N times `ok`.
+/// - in turn: `tool+X` calls the Bash tool and then does X, `agent+X` starts a subagent and then does X, `X+N`
+///   does X after N times `ok`.
 pub struct Provider {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -62,6 +63,8 @@ pub struct Request {
     pub behaviour: String,
     /// 0 if the request was left hanging.
     pub status: u16,
+    /// What an answer counted in the end; null where there was no answer.
+    pub usage: Value,
 }
 
 impl Provider {
@@ -81,6 +84,11 @@ impl Provider {
         let serving = Arc::clone(&shared);
         thread::spawn(move || serving.accept(&listener));
         Self { address, shared }
+    }
+
+    /// From now on no answer counts as many tokens as another, of any kind.
+    pub fn vary_usage(&self) {
+        self.shared.service.varies.store(true, Ordering::SeqCst);
     }
 
     pub fn url(&self) -> String {
@@ -147,6 +155,7 @@ impl Shared {
         }
         let answer = self.service.answer(&request);
         request.status = answer.status;
+        request.usage.clone_from(&answer.usage);
         received.push(request);
         drop(received);
         if answer.status != 0 {
@@ -195,6 +204,7 @@ impl Request {
             body: serde_json::from_slice(&body).unwrap_or_default(),
             behaviour: String::new(),
             status: 0,
+            usage: Value::Null,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ pub(super) struct Service {
     pub seven_day_reset: i64,
     /// The shell command of a tool call.
     tool_command: String,
+    /// Whether each answer counts other tokens.
+    pub varies: AtomicBool,
 }
 
 impl Service {
@@ -25,13 +27,15 @@ impl Service {
             five_hour_reset: hour + 3 * 3600,
             seven_day_reset: hour + 3 * 86_400,
             tool_command: tool_command.to_owned(),
+            varies: AtomicBool::default(),
         }
     }
 
     pub(super) fn answer(&self, request: &Request) -> Answer {
         // One count for all providers, as usage is counted once per message id.
         static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let serial = format!("fake{:08x}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        let number = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let serial = format!("fake{number:08x}");
         let behaviour = request.behaviour.as_str();
         let known = |row: &'static str| row.strip_prefix(behaviour)?.strip_prefix(' ');
         let mut answer = match REFUSALS.lines().find_map(known) {
@@ -42,7 +46,7 @@ impl Service {
             _ if !request.is_message() => Answer::error("404 not_found_error Not found"),
             Some(refusal) => Answer::error(refusal),
             None if behaviour == "hang" => Answer::json(0, ""),
-            None if quota(behaviour).is_some() => self.message(request, &serial),
+            None if quota(behaviour).is_some() => self.message(request, &serial, self.usage(number)),
             None => Answer::error("400 invalid_request_error unknown behaviour"),
         };
         answer.put("request-id", format!("req_{serial}"));
@@ -66,7 +70,23 @@ impl Service {
         }
     }
 
-    fn message(&self, request: &Request, serial: &str) -> Answer {
+    /// What the answer of this number counts.
+    fn usage(&self, number: u64) -> Value {
+        if !self.varies.load(Ordering::SeqCst) {
+            return json!({
+                "input_tokens": 12, "cache_creation_input_tokens": 1000,
+                "cache_read_input_tokens": 2000, "output_tokens": 34,
+            });
+        }
+        let (short, long) = (300 + 5 * number, 700 + 7 * number);
+        json!({
+            "input_tokens": 12 + number, "cache_creation_input_tokens": short + long,
+            "cache_read_input_tokens": 2000 + 17 * number, "output_tokens": 34 + 3 * number,
+            "cache_creation": { "ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long },
+        })
+    }
+
+    fn message(&self, request: &Request, serial: &str, usage: Value) -> Answer {
         let text = format!("Hello from the provider ({}).", request.behaviour);
         let mut content = vec![json!({"type": "text", "text": text})];
         let mut stop = "end_turn";
@@ -76,27 +96,33 @@ impl Service {
             let id = format!("toolu_{serial}");
             content.push(json!({"type": "tool_use", "id": id, "name": "Bash", "input": input}));
         }
+        if request.behaviour == "agent" {
+            stop = "tool_use";
+            let input = json!({"description": "Look around", "prompt": "Say hello.",
+                "subagent_type": "general-purpose", "run_in_background": false});
+            let id = format!("toolu_{serial}");
+            content.push(json!({"type": "tool_use", "id": id, "name": "Agent", "input": input}));
+        }
         let mut message = json!({
             "id": format!("msg_{serial}"), "type": "message", "role": "assistant",
             "model": request.body["model"], "content": [],
-            "stop_reason": stop, "stop_sequence": null,
-            "usage": {
-                "input_tokens": 12, "cache_creation_input_tokens": 1000,
-                "cache_read_input_tokens": 2000, "output_tokens": 34,
-            },
+            "stop_reason": stop, "stop_sequence": null, "usage": usage,
         });
-        if request.body["stream"] == true {
-            return Answer::stream(message, content, &request.behaviour);
-        }
-        message["content"] = content.into();
-        Answer::json(200, message)
+        let answer = if request.body["stream"] == true {
+            Answer::stream(message, content, &request.behaviour)
+        } else {
+            message["content"] = content.into();
+            Answer::json(200, message)
+        };
+        Answer { usage, ..answer }
     }
 }
 
 /// What a wish comes to after `earlier` message requests with the same credential.
 pub(super) fn behaviour(wish: &str, earlier: usize) -> &str {
-    match (wish.strip_prefix("tool+"), wish.rsplit_once('+')) {
-        (Some(_), _) if earlier == 0 => "tool",
+    let first = ["tool+", "agent+"].into_iter().find_map(|kind| wish.strip_prefix(kind));
+    match (first, wish.rsplit_once('+')) {
+        (Some(_), _) if earlier == 0 => wish.split('+').next().unwrap_or_default(),
         (Some(later), _) => behaviour(later, earlier - 1),
         (_, Some((_, count))) if count.parse().is_ok_and(|count: usize| earlier < count) => "ok",
         (_, Some((later, _))) => later,
@@ -125,7 +151,7 @@ credit     400 invalid_request_error Your credit balance is too low to access th
 /// The names and values that `QUOTAS` has for a behaviour.
 fn quota(behaviour: &str) -> Option<impl Iterator<Item = (&'static str, &'static str)>> {
     let behaviour = match behaviour {
-        "tool" | "midoverload" | "midlimit" | "midcut" => "ok",
+        "tool" | "agent" | "midoverload" | "midlimit" | "midcut" => "ok",
         _ => behaviour,
     };
     let mut rows = QUOTAS.lines().map(str::split_whitespace);
@@ -155,12 +181,14 @@ pub(super) struct Answer {
     pub status: u16,
     headers: String,
     text: String,
+    /// What a message counts.
+    pub usage: Value,
 }
 
 impl Answer {
     fn json(status: u16, body: impl Display) -> Self {
         let headers = "content-type: application/json\r\n".to_owned();
-        Self { status, headers, text: body.to_string() }
+        Self { status, headers, text: body.to_string(), usage: Value::Null }
     }
 
     /// Takes HTTP status, error type and message in one line.
@@ -211,7 +239,7 @@ impl Answer {
             text += &format!("event: {kind}\ndata: {event}\n\n");
         }
         let headers = "content-type: text/event-stream\r\n".to_owned();
-        Self { status: 200, headers, text }
+        Self { status: 200, headers, text, usage: Value::Null }
     }
 
     fn put(&mut self, name: &str, value: impl Display) {
