@@ -11,6 +11,8 @@ mod support;
 #[path = "support/tmux.rs"]
 mod tmux;
 
+#[path = "codex/counting.rs"]
+mod counting;
 #[path = "codex/credential.rs"]
 mod credential;
 #[path = "codex/failover.rs"]

@@ -11,6 +11,8 @@ mod netns;
 mod provider;
 mod support;
 
+#[path = "gemini/counting.rs"]
+mod counting;
 #[path = "gemini/credential.rs"]
 mod credential;
 #[path = "gemini/failover.rs"]

@@ -4,11 +4,31 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::live::{PROMPT, begin, begun, hit_the_limit, leave, tmux};
+use crate::provider::Request;
 use crate::scene::{Scene, answer};
-use crate::support::token;
+use crate::support::{CONFIG, kage, token, wait_until};
 
 /// Input, output, read from the cache, written to it for five minutes and for an hour.
 type Count = [u64; 5];
+
+/// Where the provider tells them.
+const HANDED_OUT: [&str; 5] = [
+    "/input_tokens",
+    "/output_tokens",
+    "/cache_read_input_tokens",
+    "/cache_creation/ephemeral_5m_input_tokens",
+    "/cache_creation/ephemeral_1h_input_tokens",
+];
+
+/// Where the ledger does.
+const BOOKED: [&str; 5] = [
+    "/input_tokens",
+    "/output_tokens",
+    "/cache_read_tokens",
+    "/cache_write_5m_tokens",
+    "/cache_write_1h_tokens",
+];
 
 fn numbers(value: &Value, paths: [&str; 5]) -> Count {
     paths.map(|path| value.pointer(path).and_then(Value::as_u64).unwrap_or(0))
@@ -24,41 +44,28 @@ fn sums(counts: impl Iterator<Item = (String, Count)>) -> BTreeMap<String, Count
 
 /// What the provider counted in all its answers, by the bearers that end like this.
 fn handed_out(scene: &Scene, tails: &[(&str, &str)]) -> BTreeMap<String, Count> {
-    const PATHS: [&str; 5] = [
-        "/input_tokens",
-        "/output_tokens",
-        "/cache_read_input_tokens",
-        "/cache_creation/ephemeral_5m_input_tokens",
-        "/cache_creation/ephemeral_1h_input_tokens",
-    ];
     sums(scene.provider.messages().into_iter().map(|request| {
         let bearer = request.authorization.unwrap_or_default();
         let (name, _) = tails.iter().find(|(_, tail)| bearer == format!("Bearer {}", token(tail))).unwrap();
-        (format!("{name} {}", request.body["model"].as_str().unwrap()), numbers(&request.usage, PATHS))
+        (format!("{name} {}", request.body["model"].as_str().unwrap()), numbers(&request.usage, HANDED_OUT))
     }))
 }
 
 /// What the ledger has, by subscription and model.
 fn booked(scene: &Scene) -> BTreeMap<String, Count> {
-    const PATHS: [&str; 5] = [
-        "/input_tokens",
-        "/output_tokens",
-        "/cache_read_tokens",
-        "/cache_write_5m_tokens",
-        "/cache_write_1h_tokens",
-    ];
     let ledger = scene.ledger();
     let models = |line: &Value| line["models"].as_object().cloned().unwrap_or_default();
     sums(ledger.iter().flat_map(|line| {
         let name = line["subscription"].as_str().unwrap();
         let booked = models(line).into_iter();
-        booked.map(move |(model, count)| (format!("{name} {model}"), numbers(&count, PATHS)))
+        booked.map(move |(model, count)| (format!("{name} {model}"), numbers(&count, BOOKED)))
     }))
 }
 
 /// A pool whose `work` is tried first and behaves like this, and whose `spare` like that.
 fn pool(scene: &Scene, work: &str, spare: &str) {
-    scene.sandbox.config("[subscriptions]\nstrategy = \"priority\"\n");
+    let known = scene.sandbox.read(CONFIG);
+    scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
     scene.add_first("work", &format!("work--{work}")).add("spare", &format!("spare--{spare}"));
     scene.provider.vary_usage();
 }
@@ -134,6 +141,64 @@ fn without_a_record_the_result_tells_what_a_run_used() {
     // What a session used before is not this run's.
     scene.exec(&[&forgets[..], &["json", "--resume", session]].concat()).run().success();
     agrees(&scene, "429five", "tool+ok");
+    let turns = [&forgets[..], &["stream-json", "--verbose", "--input-format", "stream-json"]].concat();
+    let turn = "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"hi\"}}\n";
+    scene.exec(&turns).stdin(&turn.repeat(3)).run().success();
+    agrees(&scene, "429five", "tool+ok");
     scene.exec(&[&forgets[..], &["text"]].concat()).run().success();
     assert_eq!(scene.ledger().last().unwrap()["models"], json!(null), "a text tells nothing");
+}
+
+fn asked(scene: &Scene, name: &str) -> Vec<Request> {
+    let mut requests = scene.provider.messages();
+    let bearer = format!("invented-{name}--");
+    requests.retain(|request| request.authorization.as_ref().is_some_and(|is| is.contains(&bearer)));
+    requests
+}
+
+#[test]
+fn a_session_at_the_terminal_is_split_at_the_switch() {
+    let scene = Scene::of(a_session_at_the_terminal_is_split_at_the_switch).and_then(begun);
+    let Some(scene) = scene else { return };
+    pool(&scene, "429five+1", "ok");
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    begin(&pane, "");
+    hit_the_limit(&pane);
+    pane.shows(&format!("❯ {PROMPT}"));
+    wait_until("the other subscription answers", || !asked(&scene, "spare").is_empty());
+    pane.enter("one more");
+    wait_until("it answers again", || asked(&scene, "spare").len() == 2);
+    leave(&pane);
+    assert_eq!(scene.ran_on(), ["work", "spare"]);
+    agrees(&scene, "429five+1", "ok");
+}
+
+/// A session at the terminal asks twice more at its start, and writes no row about it: whether there is quota
+/// (for one token), and for a title. Print mode does not.
+#[test]
+fn only_the_conversation_of_a_session_is_counted() {
+    let scene = Scene::of(only_the_conversation_of_a_session_is_counted).and_then(begun);
+    let Some(scene) = scene else { return };
+    pool(&scene, "ok", "ok");
+    let tmux = tmux(&scene);
+    let pane = tmux.first();
+    let asks_more = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=";
+    pane.enter(&format!("{asks_more} {} exec -- claude", kage().display()));
+    pane.shows("auto mode on");
+    pane.enter("hello there");
+    pane.shows(answer("ok").trim());
+    wait_until("all is asked", || asked(&scene, "work").len() == 3);
+    leave(&pane);
+    let requests = asked(&scene, "work");
+    let is_beside = |request: &&Request| request.body["tools"].as_array().is_none_or(Vec::is_empty);
+    let (beside, within): (Vec<_>, Vec<_>) = requests.iter().partition(is_beside);
+    assert_eq!((&beside[0].body["max_tokens"], within.len()), (&json!(1), 1));
+    assert!(beside[1].body["messages"].to_string().contains("title"), "{}", beside[1].body);
+    let counted = booked(&scene).into_values().collect::<Vec<_>>();
+    assert_eq!(counted, [numbers(&within[0].usage, HANDED_OUT)]);
+    let mut print = scene.exec(&["-p", "hi"]);
+    print.command.env_remove("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC");
+    print.run().success().prints(&answer("ok"));
+    assert_eq!(asked(&scene, "work").len(), 4);
 }

@@ -14,7 +14,7 @@ use crate::tmux::{Pane, Tmux};
 /// What kage says while the session fills the screen.
 const ANNOUNCED: &str = "kage: work hit its 5-hour limit (until ";
 const GOING_ON: &str = "s, a prompt keeps you here";
-const PROMPT: &str = "Continue where you left off.";
+pub(crate) const PROMPT: &str = "Continue where you left off.";
 
 /// `work` answers once and then hits its limit; `spare` and `third` answer.
 fn pool(scene: &Scene, interactive: Option<&str>) {
@@ -30,7 +30,7 @@ pub(crate) fn scene(test: impl Fn()) -> Option<Scene> {
     Scene::of(test).and_then(begun)
 }
 
-fn begun(scene: Scene) -> Option<Scene> {
+pub(crate) fn begun(scene: Scene) -> Option<Scene> {
     if !has_all(&["tmux", "bash"]) {
         return None;
     }
@@ -57,7 +57,7 @@ fn begin_with(kage: &Path, pane: &Pane<'_>, flags: &str) {
 }
 
 /// Asks what is refused.
-fn hit_the_limit(pane: &Pane<'_>) {
+pub(crate) fn hit_the_limit(pane: &Pane<'_>) {
     pane.enter("and again");
     pane.shows("You've hit your 5-hour limit");
 }
@@ -83,7 +83,7 @@ fn texts(request: &Request) -> String {
 }
 
 /// Leaves the session; the status is the agent's.
-fn leave(pane: &Pane<'_>) {
+pub(crate) fn leave(pane: &Pane<'_>) {
     pane.enter("/exit");
     assert_eq!(pane.prints("echo status $?").trim(), "status 0");
 }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Generate {
 struct Shared {
     /// The shell command of a tool call.
     tool_command: String,
+    /// By how much an answer counts more than the one before, of each kind.
+    growth: AtomicU64,
     received: Mutex<Vec<Asked>>,
     closing: AtomicBool,
 }
@@ -47,6 +49,8 @@ pub struct Asked {
     pub body: Value,
     /// `tool+X` is resolved to `tool` or X.
     pub behaviour: String,
+    /// What the answer counted; null where there was none.
+    pub usage: Value,
 }
 
 impl Generate {
@@ -60,12 +64,18 @@ impl Generate {
         let address = listener.local_addr().expect("a bound socket has one");
         let shared = Arc::new(Shared {
             tool_command: command.to_owned(),
+            growth: AtomicU64::new(0),
             received: Mutex::default(),
             closing: AtomicBool::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || serving.accept(&listener));
         Self { address, shared }
+    }
+
+    /// From now on no answer counts as many tokens as another, of any kind.
+    pub fn vary_usage(&self) {
+        self.shared.growth.store(1, Ordering::SeqCst);
     }
 
     pub fn url(&self) -> String {
@@ -110,7 +120,12 @@ impl Shared {
         let mut received = self.received();
         let same = |past: &&Asked| past.is_turn() && past.key == asked.key;
         asked.behaviour = behaviour(&asked, received.iter().filter(same).count());
-        let answer = self.answer(&asked);
+        let number = u64::try_from(received.len()).expect("a test asks no more");
+        let usage = usage(self.growth.load(Ordering::SeqCst) * number);
+        let answer = self.answer(&asked, &usage);
+        if answer.as_ref().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            asked.usage = usage;
+        }
         received.push(asked);
         drop(received);
         if let Some(answer) = answer {
@@ -123,7 +138,7 @@ impl Shared {
     }
 
     /// The whole response; none for a request that is left hanging.
-    fn answer(&self, asked: &Asked) -> Option<String> {
+    fn answer(&self, asked: &Asked, usage: &Value) -> Option<String> {
         let method = asked.path.split('?').next().unwrap_or_default().rsplit(':').next().unwrap_or_default();
         let behaviour = asked.behaviour.as_str();
         if behaviour == "hang" {
@@ -144,10 +159,10 @@ impl Shared {
         };
         let model = asked.model();
         Some(if method == "generateContent" {
-            http(200, "application/json", &chunk(model, &parts[0], true))
+            http(200, "application/json", &chunk(model, &parts[0], usage, true))
         } else {
             let last = parts.len() - 1;
-            let events = parts.iter().enumerate().map(|(at, part)| chunk(model, part, at == last));
+            let events = parts.iter().enumerate().map(|(at, part)| chunk(model, part, usage, at == last));
             let text = events.fold(String::new(), |text, event| text + &format!("data: {event}\r\n\r\n"));
             http(200, "text/event-stream", &text)
         })
@@ -170,6 +185,7 @@ impl Asked {
             path: request.path,
             body: request.body,
             behaviour: String::new(),
+            usage: Value::Null,
         }
     }
 
@@ -204,8 +220,17 @@ fn behaviour(asked: &Asked, earlier: usize) -> String {
 /// What the model that picks a model answers.
 const CHOICE: &str = r#"{"complexity_reasoning": "simple", "complexity_score": 10}"#;
 
-/// A part of an answer. Every part bears the counts: 100 tokens in, 60 of them cached, 25 out.
-fn chunk(model: &str, part: &Value, last: bool) -> Value {
+/// 100 tokens in, 60 of them cached, 25 out; and more.
+fn usage(more: u64) -> Value {
+    let (prompt, cached, answer, thoughts) = (100 + 11 * more, 60 + 3 * more, 20 + 7 * more, 5 + 2 * more);
+    json!({
+        "promptTokenCount": prompt, "cachedContentTokenCount": cached, "candidatesTokenCount": answer,
+        "thoughtsTokenCount": thoughts, "totalTokenCount": prompt + answer + thoughts,
+    })
+}
+
+/// A part of an answer. Every part bears the counts.
+fn chunk(model: &str, part: &Value, usage: &Value, last: bool) -> Value {
     let mut candidate = json!({"content": {"role": "model", "parts": [part]}, "index": 0});
     if last {
         candidate["finishReason"] = json!("STOP");
@@ -213,10 +238,7 @@ fn chunk(model: &str, part: &Value, last: bool) -> Value {
     json!({
         "candidates": [candidate],
         "modelVersion": model,
-        "usageMetadata": {
-            "promptTokenCount": 100, "cachedContentTokenCount": 60,
-            "candidatesTokenCount": 20, "thoughtsTokenCount": 5, "totalTokenCount": 125,
-        },
+        "usageMetadata": usage,
     })
 }
 

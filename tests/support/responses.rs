@@ -6,6 +6,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,6 +31,8 @@ struct Shared {
     seven_day_reset: i64,
     /// The shell command of a tool call.
     tool_command: String,
+    /// By how much an answer counts more than the one before, of each kind.
+    growth: AtomicU64,
     received: Mutex<Vec<Request>>,
 }
 
@@ -46,6 +49,8 @@ pub struct Request {
     pub body: Value,
     /// What a request for an answer met (`tool+X` is resolved to `tool` or X, `ok+X` likewise); empty for others.
     pub behaviour: String,
+    /// What the answer counted; null where there was none.
+    pub usage: Value,
 }
 
 impl Responses {
@@ -59,6 +64,7 @@ impl Responses {
             five_hour_reset: hour + 3 * 3600 + 17,
             seven_day_reset: hour + 3 * 86_400 + 29,
             tool_command: tool_command.to_owned(),
+            growth: AtomicU64::new(0),
             received: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
@@ -70,6 +76,11 @@ impl Responses {
             }
         });
         Self { address, shared }
+    }
+
+    /// From now on no answer counts as many tokens as another, of any kind.
+    pub fn vary_usage(&self) {
+        self.shared.growth.store(1, Ordering::SeqCst);
     }
 
     pub fn url(&self) -> String {
@@ -108,7 +119,12 @@ impl Shared {
             let before = received.iter().filter(|past| past.asks() && past.bearer == request.bearer).count();
             behaviour(&request.bearer, before).clone_into(&mut request.behaviour);
         }
-        let (status, headers, body) = self.answer(&request);
+        let number = u64::try_from(received.len()).expect("a test asks no more");
+        let usage = usage(self.growth.load(Ordering::SeqCst) * number);
+        let (status, headers, body) = self.answer(&request, &usage);
+        if status == 200 {
+            request.usage = usage;
+        }
         received.push(request);
         drop(received);
         let mut head = format!("HTTP/1.1 {status} Whatever\r\n");
@@ -119,7 +135,7 @@ impl Shared {
         stream.write_all(format!("{head}\r\n{body}").as_bytes())
     }
 
-    fn answer(&self, request: &Request) -> Answer {
+    fn answer(&self, request: &Request, usage: &Value) -> Answer {
         if !request.asks() {
             // The agent would rather speak through a web socket, until it is told to use plain HTTP.
             let status = if request.path.ends_with("/responses") { 426 } else { 404 };
@@ -130,8 +146,8 @@ impl Shared {
             (status, vec![("content-type", "application/json".into())], error.to_string())
         };
         match request.behaviour.as_str() {
-            "ok" => self.streamed(&text("Hello from the provider (ok).")),
-            "tool" => self.streamed(&self.tool_call()),
+            "ok" => self.streamed(&text("Hello from the provider (ok)."), usage),
+            "tool" => self.streamed(&self.tool_call(), usage),
             "limit" => self.limit(100, 12, self.five_hour_reset),
             "limit7" => self.limit(38, 100, self.seven_day_reset),
             "429" => refusal(429, "rate_limit_exceeded", "Rate limit reached for requests per min."),
@@ -170,10 +186,8 @@ impl Shared {
             "arguments": arguments })
     }
 
-    /// An answer of one item: 60 tokens in, 40 more from the cache, 20 out.
-    fn streamed(&self, item: &Value) -> Answer {
-        let usage = json!({ "input_tokens": 100, "input_tokens_details": { "cached_tokens": 40 },
-            "output_tokens": 20, "output_tokens_details": { "reasoning_tokens": 5 }, "total_tokens": 120 });
+    /// An answer of one item.
+    fn streamed(&self, item: &Value, usage: &Value) -> Answer {
         let body = [
             json!({ "type": "response.created", "response": { "id": "resp_1" } }),
             json!({ "type": "response.output_item.done", "output_index": 0, "item": item }),
@@ -185,6 +199,13 @@ impl Shared {
         headers.push(("content-type", "text/event-stream".into()));
         (200, headers, body.iter().map(event).collect())
     }
+}
+
+/// 60 tokens in, 40 more from the cache, 20 out; and more.
+fn usage(more: u64) -> Value {
+    let (input, cached, output, reasoning) = (100 + 11 * more, 40 + 3 * more, 20 + 7 * more, 5 + 2 * more);
+    json!({ "input_tokens": input, "input_tokens_details": { "cached_tokens": cached }, "output_tokens": output,
+        "output_tokens_details": { "reasoning_tokens": reasoning }, "total_tokens": input + output })
 }
 
 fn text(text: &str) -> Value {
@@ -226,6 +247,7 @@ impl Request {
             bearer: bearer.unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             behaviour: String::new(),
+            usage: Value::Null,
             headers,
         })
     }
