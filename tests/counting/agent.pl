@@ -5,7 +5,7 @@
 #   = ROW     a row (@NOW@ is the time of writing, @SOON@ an hour later in seconds)
 #   ~ TEXT    the beginning of a row, without an end
 #   # N       a row of N bytes that tells nothing
-#   < FILE    every row of another session's file, as a fork copies them
+#   < FILE    every row of another session's file, as a fork copies them: a copy names the session it is of
 #   @ NAME N  waits until N runs have come here
 #   ! N       ends with this status
 use strict;
@@ -63,7 +63,10 @@ sub rows_of {
     my ($path) = @_;
     open my $in, '<', $path or die "$path: $!";
     local $/;
-    return scalar <$in>;
+    my $rows = <$in>;
+    my ($of) = $path =~ m{([^/]+)\.jsonl$};
+    $rows =~ s/("requestSessionId":"[^"]*",)?"sessionId" ?: ?"$of"/($1 \/\/ qq("requestSessionId":"$of",)) . qq("sessionId":"$session")/ge;
+    return $rows;
 }
 
 sub make_parents {

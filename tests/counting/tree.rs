@@ -100,17 +100,15 @@ impl Tree {
         self.finish(run);
     }
 
-    /// Three runs in one directory that write by turns, each in a session of its own.
+    /// Runs in one directory that write by turns. Two go on with a session and fork it meanwhile.
     fn run_at_once(&mut self) {
-        let one = self.some_session();
-        let mut other = self.some_session();
-        while other == one {
-            other = self.some_session();
-        }
+        let session = self.some_session();
         let meeting = format!("meeting-{}", self.serial);
-        let begins = [Begin::Anew, Begin::Resume(one), Begin::Fork(other)];
+        let begins = [Begin::Anew, Begin::Resume(session.clone()), Begin::Fork(session)];
         let runs: Vec<_> = begins.iter().map(|begin| self.start(begin, Some(&meeting))).collect();
-        runs.into_iter().for_each(|run| self.finish(run));
+        for run in runs {
+            self.finish(run);
+        }
     }
 
     pub(crate) fn run_again(&mut self, session: &str) {
@@ -144,27 +142,25 @@ impl Tree {
         Plan::new(&mut self.random, self.shapes, self.serial)
     }
 
-    fn start(&mut self, begin: &Begin, meeting: Option<&str>) -> Run {
+    fn start(&mut self, begin: &Begin, mut meeting: Option<&str>) -> Run {
         let (refused, worked) = (self.random.one_in(3), !self.random.one_in(3));
         let mut plans = Vec::new();
         if refused {
-            let mut plan = self.opening(begin);
+            let mut plan = self.opening(begin, &mut meeting);
             if worked {
                 plan.turn();
             }
-            meet(&mut plan, meeting);
+            meet(&mut plan, &mut meeting);
             plan.limited();
             plans.push((plan.text, plan.counts));
         }
         let is_cut = self.random.one_in(4);
         // Without work the command runs again as it was typed, and forks again.
         let again = if refused && worked { &Begin::Continue } else { begin };
-        let mut plan = self.opening(again);
+        let mut plan = self.opening(again, &mut meeting);
         plan.turn();
-        if !refused {
-            meet(&mut plan, meeting);
-            plan.turn();
-        }
+        meet(&mut plan, &mut meeting);
+        plan.turn();
         if is_cut {
             plan.cut();
         }
@@ -172,9 +168,11 @@ impl Tree {
         self.launch(begin, plans)
     }
 
-    fn opening(&mut self, begin: &Begin) -> Plan<'_> {
+    /// A fork in company copies what the others have just written.
+    fn opening(&mut self, begin: &Begin, meeting: &mut Option<&str>) -> Plan<'_> {
         let mut plan = self.plan();
         if let Begin::Fork(session) = begin {
+            meet(&mut plan, meeting);
             plan.step('>', MAIN);
             plan.step('<', &format!("{session}.jsonl"));
         }
@@ -233,6 +231,11 @@ impl Tree {
         assert_eq!(booked.collect::<BTreeMap<_, _>>(), self.written, "{}", self.name());
     }
 
+    /// How often a run went on on another subscription.
+    pub(crate) fn switches(&self) -> usize {
+        self.written.keys().filter(|(_, attempt)| *attempt > 1).count()
+    }
+
     /// All tokens in the ledger.
     pub(crate) fn total(&self) -> Counts {
         self.sandbox.ledger().iter().fold(Counts::default(), |mut sum, line| {
@@ -242,9 +245,9 @@ impl Tree {
     }
 }
 
-/// Waits in the middle of the work until all runs are there.
-fn meet(plan: &mut Plan<'_>, meeting: Option<&str>) {
-    if let Some(meeting) = meeting {
+/// Waits, once, until all runs are there.
+fn meet(plan: &mut Plan<'_>, meeting: &mut Option<&str>) {
+    if let Some(meeting) = meeting.take() {
         plan.step('@', &format!("{meeting} 3"));
     }
 }

@@ -173,12 +173,24 @@ struct Row {
     timestamp: Option<Timestamp>,
     request_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    session_id: Option<String>,
+    /// The session that was answered; a fork's copy of an answer names it.
+    #[serde(default, deserialize_with = "lenient")]
+    request_session_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     is_api_error_message: bool,
     #[serde(default, deserialize_with = "lenient")]
     is_sidechain: bool,
     #[serde(default, deserialize_with = "lenient")]
     is_meta: bool,
     message: Option<Message>,
+}
+
+impl Row {
+    /// Whether it tells of what happened in another session, which may be in use while it is forked.
+    fn is_copy(&self) -> bool {
+        self.request_session_id.is_some() && self.request_session_id != self.session_id
+    }
 }
 
 #[derive(Deserialize)]
@@ -224,7 +236,7 @@ impl Rows {
         if row.r#type != "assistant" {
             return;
         }
-        if !during.contains(&at) {
+        if !during.contains(&at) || row.is_copy() {
             return; // a forked or resumed session holds older rows
         }
         if row.is_api_error_message {

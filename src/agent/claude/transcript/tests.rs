@@ -147,6 +147,21 @@ fn only_what_was_appended_in_the_attempt_counts() {
 }
 
 #[test]
+fn a_copy_of_another_sessions_answer_does_not_count_whenever_it_came() {
+    let scene = Scene::new();
+    let watch = scene.watch(BEGAN);
+    let of = |asked: &str, mut row: Value| {
+        (row["sessionId"], row["requestSessionId"]) = (json!(SESSION), json!(asked));
+        row
+    };
+    let other = "0a1b2c3d-0000-4000-8000-00000000000f";
+    let copies = [of(other, answer(AFTER, "m1", 100)), of(other, limit(AFTER, "five_hour"))];
+    scene.append(&main_file(), &[&copies[..], &[of(SESSION, answer(AFTER, "m2", 7))]].concat());
+    let evidence = evidence_of(&watch);
+    assert_eq!((evidence.usage.total().output_tokens, evidence.errors.len()), (7, 0));
+}
+
+#[test]
 fn a_limit_is_read_with_its_window_and_reset_time() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
