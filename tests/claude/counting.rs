@@ -118,7 +118,9 @@ fn runs_at_once_in_one_directory_have_their_own_tokens() {
     scene.add("work", "work--tool+ok").add("spare", "spare--ok");
     scene.provider.vary_usage();
     let runs = [0; 4].map(|_| scene.exec(&["-p", TOOLS, "hi"]).command.spawn().unwrap());
-    runs.into_iter().for_each(|mut run| assert!(run.wait().unwrap().success()));
+    for mut run in runs {
+        assert!(run.wait().unwrap().success());
+    }
     assert_eq!(scene.ledger().len(), 4);
     agrees(&scene, "tool+ok", "ok");
 }

@@ -70,7 +70,9 @@ fn runs_at_once_in_one_directory_have_their_own_tokens() {
     scene.provider.vary_usage();
     scene.add("work", "ok").add("spare", "tool+ok");
     let runs = [0; 4].map(|_| scene.exec(&["hi"]).command.spawn().unwrap());
-    runs.into_iter().for_each(|mut run| assert!(run.wait().unwrap().success()));
+    for mut run in runs {
+        assert!(run.wait().unwrap().success());
+    }
     assert_eq!(scene.ran_on().len(), 4);
     assert_eq!(booked(&scene), handed_out(&scene));
 }

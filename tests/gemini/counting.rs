@@ -71,7 +71,9 @@ fn runs_at_once_in_one_directory_have_their_own_tokens() {
     scene.service.vary_usage();
     scene.add("work", "work--ok").add("spare", "spare--tool+ok");
     let runs = [0; 3].map(|_| scene.exec(&["--yolo", "-p", "hi"]).command.spawn().unwrap());
-    runs.into_iter().for_each(|mut run| assert!(run.wait().unwrap().success()));
+    for mut run in runs {
+        assert!(run.wait().unwrap().success());
+    }
     assert_eq!(scene.ran_on().len(), 3);
     assert_eq!(booked(&scene), handed_out(&scene));
 }
