@@ -28,7 +28,7 @@ pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;
 pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState};
-pub(crate) use usage::{Cost, PromptLength, Slice, TokenCount, Usage};
+pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, Usage};
 
 /// The agent a subscription belongs to when none is named.
 pub(crate) const DEFAULT_AGENT: &str = "claude";

@@ -207,7 +207,7 @@ impl Rollup {
     pub(super) fn answer(&self, query: &Query, prices: &Prices, answer: &mut Answer) {
         let wanted = Wanted::new(self, query);
         let by = |what: By| query.by.contains(&what);
-        let mut prices_of: HashMap<u32, OfModel> = HashMap::new();
+        let mut prices_of: HashMap<u32, OfModel<'_>> = HashMap::new();
         let mut groups: HashMap<Row, Tally> = HashMap::new();
         for (row, sums) in self.rows() {
             let day = self.day(row.when, &query.zone);

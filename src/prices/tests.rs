@@ -1,0 +1,221 @@
+use proptest::prelude::{any, prop_assert_eq, proptest};
+
+use super::period::overlap;
+use super::*;
+use crate::pool::LONG_PROMPTS;
+
+const LONGEST: PromptLength = PromptLength(4);
+const SHORT: PromptLength = PromptLength(0);
+
+fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+fn today() -> Date {
+    day("2026-11-23")
+}
+
+/// A million of each kind: input, output, cache read, 5-minute and 1-hour cache writes.
+fn millions(counts: [u64; 5]) -> TokenCount {
+    let [input, output, read, write_5m, write_1h] = counts.map(|count| count * 1_000_000);
+    TokenCount {
+        input_tokens: input,
+        output_tokens: output,
+        cache_read_tokens: read,
+        cache_write_5m_tokens: write_5m,
+        cache_write_1h_tokens: write_1h,
+        reasoning_tokens: output,
+    }
+}
+
+/// Millionths of a dollar, so that expectations stay readable.
+fn micros(cost: Option<Cost>) -> Option<u128> {
+    cost.map(|cost| cost.0 / 1_000_000)
+}
+
+fn cost_of(prices: &Prices, model: &str, on: Date, prompt: PromptLength, counts: [u64; 5]) -> Option<u128> {
+    micros(prices.of(model).cost(on, prompt, &millions(counts)))
+}
+
+fn own(text: &str) -> Prices {
+    let own: BTreeMap<String, Period> = toml::from_str(text).unwrap();
+    Prices::with_own(own.into_iter().map(|(name, period)| (name, vec![period])).collect())
+}
+
+#[test]
+fn each_kind_of_token_has_its_price() {
+    let prices = Prices::default();
+    let cost = |model: &str, counts| cost_of(&prices, model, today(), SHORT, counts);
+    for (model, expected) in [
+        ("claude-opus-5-5", [4_000_000, 20_000_000, 200_000, 5_000_000, 8_000_000]),
+        ("claude-opus-4-5", [5_000_000, 25_000_000, 500_000, 6_250_000, 10_000_000]),
+        ("claude-opus-4-1", [15_000_000, 75_000_000, 1_500_000, 18_750_000, 30_000_000]),
+        ("claude-sonnet-5-5", [2_000_000, 10_000_000, 100_000, 2_500_000, 4_000_000]),
+        ("claude-3-7-sonnet", [3_000_000, 15_000_000, 300_000, 3_750_000, 6_000_000]),
+        ("claude-haiku-4-5", [1_000_000, 5_000_000, 100_000, 1_250_000, 2_000_000]),
+        ("claude-haiku-5-5", [100_000, 500_000, 10_000, 125_000, 200_000]),
+        ("claude-fable-5-1", [10_000_000, 50_000_000, 250_000, 12_500_000, 20_000_000]),
+    ] {
+        let seen = [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
+            .map(|counts| cost(model, counts).unwrap());
+        assert_eq!(seen, expected, "{model}");
+        assert_eq!(cost(model, [1; 5]), Some(expected.iter().sum()), "{model}");
+    }
+    assert_eq!(cost("gpt-5.3-codex", [1, 1, 1, 0, 0]), Some(15_925_000));
+}
+
+#[test]
+fn an_id_is_the_name_with_what_providers_put_around_it() {
+    let prices = Prices::default();
+    let is_priced = |model: &str| cost_of(&prices, model, today(), SHORT, [1, 0, 0, 0, 0]).is_some();
+    for known in [
+        "claude-opus-4-5",
+        "claude-opus-4-5-20251101",
+        "claude-opus-4-5@20251101",
+        "claude-opus-5-5[1m]",
+        "claude-opus-4-5-20251101[1m]",
+        "claude-3-7-sonnet-latest",
+        "anthropic.claude-opus-4-6-v1",
+        "us.anthropic.claude-opus-4-5-20251101-v1:0",
+        "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "anthropic/claude-sonnet-4-5",
+        "openai/gpt-6.1-sol",
+        "gpt-5.2-2025-12-11",
+        "models/gemini-3.8-flash",
+        "gemini-3.1-pro-preview",
+    ] {
+        assert!(is_priced(known), "{known}");
+    }
+    for unknown in [
+        "",
+        "*",
+        "claude-opus-5-7",
+        "claude-opus-5-5-fast",
+        "claude-opus-4-50",
+        "claude-opus-4-5-2025",
+        "claude-opus-4-5-99991101",
+        "claude-opus",
+        "gpt-5.3-codex-spark",
+        "gpt-6.1-sol-v2",
+        "gateway/claude-opus-5-5",
+        "us.claude-opus-5-5",
+        "gemini-3.8-flash-lite",
+        "<synthetic>",
+        "클로드-opus-5-5",
+        "é20251101é",
+    ] {
+        assert!(!is_priced(unknown), "{unknown}");
+    }
+}
+
+#[test]
+fn a_price_holds_from_its_first_day_to_its_last() {
+    let prices = Prices::default();
+    let input = |model: &str, on: &str| cost_of(&prices, model, day(on), SHORT, [1, 0, 0, 0, 0]);
+    let read = |model: &str, on: &str| cost_of(&prices, model, day(on), SHORT, [0, 0, 1, 0, 0]);
+    assert_eq!(read("claude-sonnet-5-5", "2026-10-06"), Some(200_000));
+    assert_eq!(read("claude-sonnet-5-5", "2026-10-07"), Some(100_000));
+    assert_eq!(input("claude-opus-5-5", "2026-09-21"), None, "it was not there");
+    assert_eq!(input("claude-opus-5-5", "2026-09-22"), Some(4_000_000));
+    for flash in ["gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash"] {
+        assert_eq!(input(flash, "2026-12-31"), Some(750_000));
+        assert_eq!(input(flash, "2027-01-01"), Some(1_500_000));
+    }
+}
+
+#[test]
+fn a_long_prompt_costs_more_above_its_bound_only() {
+    let prices = Prices::default();
+    let lengths = [0, 1, 2, 3, 4].map(PromptLength);
+    let input = |model: &str| {
+        lengths.map(|prompt| cost_of(&prices, model, today(), prompt, [1, 0, 0, 0, 0]).unwrap() / 10_000)
+    };
+    assert_eq!(input("claude-haiku-5-5"), [10, 50, 50, 50, 50]);
+    assert_eq!(input("gemini-3.1-pro-preview"), [200, 200, 200, 400, 400]);
+    assert_eq!(input("gpt-6.1-sol"), [200, 200, 200, 200, 400]);
+    assert_eq!(input("claude-opus-5-5"), [400; 5]);
+    let own = own("x = { input = 1, output = 2, long = { above = 128000, output = 4 } }");
+    assert_eq!(cost_of(&own, "x", today(), LONGEST, [1, 1, 0, 0, 0]), Some(5_000_000));
+}
+
+#[test]
+fn a_kind_without_a_price_is_unpriced_and_never_free() {
+    let prices = Prices::default();
+    let cost = |counts| cost_of(&prices, "gpt-5.4", today(), SHORT, counts);
+    assert_eq!(cost([1, 1, 0, 0, 0]), Some(17_500_000));
+    assert_eq!(cost([1, 1, 1, 0, 0]), None);
+    assert_eq!(cost([0; 5]), Some(0));
+    assert_eq!(prices.of("nobody-knows").cost(today(), SHORT, &millions([1, 0, 0, 0, 0])), None);
+}
+
+#[test]
+fn prices_of_the_users_own_win() {
+    let own = own("\"claude-opus-5-5\" = { input = 1, output = 2, from = 2026-10-01, until = 2026-11-30 }
+         \"gpt-*\" = { input = 3, output = 3 }
+         \"gpt-6*\" = { input = 6, output = 6 }
+         \"gateway/best\" = { input = 9, output = 9 }");
+    let input = |model: &str, on: &str| cost_of(&own, model, day(on), SHORT, [1, 0, 0, 0, 0]);
+    assert_eq!(input("anthropic/claude-opus-5-5-20260922", "2026-11-30"), Some(1_000_000));
+    assert_eq!(input("claude-opus-5-5", "2026-12-01"), None, "the built-in price does not fill the gap");
+    assert_eq!(input("gpt-7", "2026-11-23"), Some(3_000_000));
+    assert_eq!(input("openai/gpt-6.1-sol", "2026-11-23"), Some(6_000_000), "the longest name decides");
+    assert_eq!(input("gateway/best", "2026-11-23"), Some(9_000_000));
+    assert_eq!(input("claude-opus-5", "2026-11-23"), Some(5_000_000), "others keep their price");
+    assert_eq!(own.version(), format!("{}+own", Prices::default().version()));
+}
+
+#[test]
+fn every_row_has_a_source_and_no_model_two_prices_on_a_day() {
+    let file = built_in::file();
+    assert!(file.version.parse::<Date>().is_ok(), "{}", file.version);
+    assert_eq!(Prices::default().version(), file.version);
+    let mut periods: BTreeMap<&str, Vec<Period>> = BTreeMap::new();
+    for row in &file.rows {
+        assert!(row.source.starts_with("https://"), "{:?}", row.models);
+        for model in &row.models {
+            assert_eq!(names::of(model), [model.as_str()], "a name has no date and no provider");
+            periods.entry(model).or_default().push(row.price);
+        }
+    }
+    for (model, periods) in periods {
+        assert!(!overlap(&periods), "{model}");
+    }
+}
+
+#[test]
+fn what_can_be_no_price_is_refused() {
+    let refusal = |entry: &str| match toml::from_str::<BTreeMap<String, Period>>(&format!("x = {{{entry}}}")) {
+        Ok(_) => panic!("{entry} was taken"),
+        Err(why) => why.message().to_owned(),
+    };
+    assert!(refusal("input = -1, output = 1").contains("-1 is not a price"));
+    assert!(refusal("input = nan, output = 1").contains("not a price"));
+    assert!(refusal("input = inf, output = 1").contains("not a price"));
+    assert!(refusal("input = 1").contains("missing field `output`"));
+    assert!(refusal("input = 1, output = 1, cach_read = 1").contains("cach_read"));
+    assert!(refusal("input = 1, output = 1, from = 2026-11-02, until = 2026-11-01").contains("before"));
+    assert!(refusal("input = 1, output = 1, from = 2026-11-02T10:00:00Z").contains("not a day"));
+    let bound = refusal("input = 1, output = 1, long = { above = 150000 }");
+    assert!(LONG_PROMPTS.iter().all(|known| bound.contains(&known.to_string())), "{bound}");
+}
+
+proptest! {
+    #[test]
+    fn the_cost_of_a_sum_is_the_sum_of_the_costs(first in any::<[u32; 5]>(), second in any::<[u32; 5]>(), prompt in 0u8..5) {
+        let prices = Prices::default();
+        for model in ["claude-haiku-5-5", "claude-opus-5-5", "claude-3-5-haiku"] {
+            let cost = |count: &TokenCount| prices.of(model).cost(today(), PromptLength(prompt), count).unwrap().0;
+            let count = |counts: [u32; 5]| TokenCount {
+                input_tokens: counts[0].into(),
+                output_tokens: counts[1].into(),
+                cache_read_tokens: counts[2].into(),
+                cache_write_5m_tokens: counts[3].into(),
+                cache_write_1h_tokens: counts[4].into(),
+                reasoning_tokens: 0,
+            };
+            let mut sum = count(first);
+            sum += count(second);
+            prop_assert_eq!(cost(&sum), cost(&count(first)) + cost(&count(second)));
+        }
+    }
+}
