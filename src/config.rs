@@ -6,6 +6,7 @@ mod agents;
 pub(crate) mod edit;
 mod fields;
 mod locate;
+mod prices;
 pub(crate) mod project;
 mod wording;
 
@@ -25,6 +26,7 @@ use crate::pool::{
     Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector, Source, Strategy,
     Subscription,
 };
+use crate::prices::Prices;
 
 /// Everything the config says.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     /// Below which directories a run has which namespace.
     pub namespaces: BTreeMap<Name, Vec<PathBuf>>,
     pub agents: Agents,
+    /// kage's table of prices, with the user's own on top.
+    pub prices: Prices,
     pub failover: Failover,
     /// The shell command that is told what happens to the pool.
     pub event_command: Option<String>,
@@ -81,6 +85,7 @@ struct RawConfig {
     subscriptions: RawSubscriptions,
     namespaces: BTreeMap<Name, RawNamespace>,
     agents: BTreeMap<Name, agents::RawAgent>,
+    prices: BTreeMap<String, prices::RawPeriods>,
     failover: RawFailover,
     events: RawEvents,
 }
@@ -215,7 +220,8 @@ impl Config {
             throttle_wait: raw.failover.throttle_wait.unwrap_or(usual.throttle_wait),
             interactive: raw.failover.interactive.unwrap_or_default(),
         };
-        Ok(Self { pool, namespaces, agents, failover, event_command: raw.events.command })
+        let prices = prices::prices(raw.prices)?;
+        Ok(Self { pool, namespaces, agents, prices, failover, event_command: raw.events.command })
     }
 
     /// The agent of a name, or a refusal that lists those there are.

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 
 use crate::pool::{Cost, PromptLength, TokenCount};
 
-pub(crate) use period::Period;
+pub(crate) use period::{Period, overlap};
 
 /// All prices that are known: the user's own, and behind them kage's table.
 #[derive(Debug, Clone, Default, PartialEq)]

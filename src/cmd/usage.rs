@@ -8,7 +8,6 @@ use jiff::tz::TimeZone;
 use super::Desk;
 use crate::cli::{self, Period};
 use crate::ledger::{By, Ledger, Query};
-use crate::prices::Prices;
 use crate::report;
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
@@ -21,7 +20,7 @@ pub(super) fn run(args: &cli::Usage) -> Result<()> {
     if args.rebuild {
         Ledger::new(&desk.paths.state).rebuild(&query.zone)?;
     }
-    let answer = Ledger::new(&desk.paths.state).usage(&query, &Prices::default())?;
+    let answer = Ledger::new(&desk.paths.state).usage(&query, &desk.config.prices)?;
     report::print(&format!("{answer:#?}\n"))
 }
 

@@ -55,9 +55,14 @@ fn descend(table: &dyn TableLike, place: &Range<usize>, found: &mut Vec<String>)
     for (name, item) in table.iter() {
         let named = table.get_key_value(name).is_some_and(|(key, _)| covers(key.span()));
         found.push(name.to_owned());
-        // A table's own span is only its header, so its keys are looked at in any case.
+        // A table's own span is only its header, so its keys are looked at in any case. What is missing in it
+        // is placed at that header.
         let inside = item.as_table_like().is_some_and(|inner| descend(inner, place, found));
-        if inside || named || (!matches!(item, Item::Table(_)) && covers(item.span())) {
+        let itself = match item {
+            Item::Table(table) => table.span().as_ref() == Some(place),
+            _ => covers(item.span()),
+        };
+        if inside || named || itself {
             return true;
         }
         found.pop();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pool::{PromptLength, TokenCount};
 
 fn parse(text: &str) -> Result<Config> {
     Config::parse(text, Path::new("/c.toml"), Path::new("/home/me"))
@@ -37,6 +38,25 @@ credential = { home = "~/.claude-private" }
 
 [namespaces.backend]
 repos = ["~/code/api", "/srv/auth"]
+
+[prices."my-model"]
+input = 1.5
+output = 6
+cache_read = 0.15
+cache_write_5m = 1.875
+cache_write_1h = 3.0
+from = 2026-10-01
+long = { above = 200000, input = 3.0, output = 9.0 }
+
+[[prices."claude-*"]]
+input = 1
+output = 2
+until = 2026-10-31
+
+[[prices."claude-*"]]
+input = 2
+output = 4
+from = 2026-11-01
 "#;
 
 #[test]
@@ -59,6 +79,21 @@ fn every_key_is_read() {
     assert_eq!(pool.routes["backend"].primary[1], Selector::Tag("audited".into()));
     let repos: [PathBuf; 2] = ["/home/me/code/api".into(), "/srv/auth".into()];
     assert_eq!(config.namespaces["backend"], repos);
+}
+
+#[test]
+fn the_users_prices_are_read() {
+    let prices = parse(FULL).unwrap().prices;
+    let input = |model: &str, day: &str, prompt| {
+        let count = TokenCount { input_tokens: 1_000_000, ..TokenCount::default() };
+        let cost = prices.of(model).cost(day.parse().unwrap(), PromptLength(prompt), &count);
+        cost.map(|cost| cost.to_string())
+    };
+    assert_eq!(input("my-model", "2026-10-01", 0).as_deref(), Some("1.50 USD"));
+    assert_eq!(input("my-model", "2026-10-01", 3).as_deref(), Some("3.00 USD"));
+    assert_eq!(input("my-model", "2026-09-30", 0), None);
+    assert_eq!(input("claude-opus-5-5", "2026-10-31", 0).as_deref(), Some("1.00 USD"));
+    assert_eq!(input("claude-opus-5-5", "2026-11-01", 0).as_deref(), Some("2.00 USD"));
 }
 
 #[test]
@@ -127,6 +162,29 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[subscriptions.routing]\nns = [\"tag:\"]", &[":2: `subscriptions.routing.ns`", "tag"]),
         ("[subscriptions.routing]\nns = { fallback = [] }", &[":2: `subscriptions.routing.ns`", "use"]),
         ("[subscriptions.routing]\nns = 5", &[":2: `subscriptions.routing.ns`", "list of subscriptions"]),
+        (
+            "[prices.a]\ninput = -1\noutput = 2",
+            &[":2: `prices.a.input`", "-1 is not a price in US dollars per million tokens"],
+        ),
+        ("[prices.a]\ninput = 1", &[":1: `prices.a`", "the key `output` is missing"]),
+        ("[prices]\na = { input = 1, output = 2, cahce_read = 1 }", &[":2: `prices.a.cahce_read`"]),
+        (
+            "[prices.a]\ninput = 1\noutput = 2\nlong = { above = 150000 }",
+            &[":4: `prices.a.long.above`", "100000, 128000, 200000, 272000", "not above 150000"],
+        ),
+        ("[prices.a]\ninput = 1\noutput = 2\nfrom = \"soon\"", &[":4: `prices.a.from`"]),
+        ("[prices]\na = 5", &[":2: `prices.a`", "expected a table of prices, or a list of them"]),
+        ("[prices]\na = []", &[":2: `prices.a`", "no price in the list"]),
+        ("[prices.\"a*b\"]\ninput = 1\noutput = 2", &[":1: `prices.a*b`", "only at the end"]),
+        ("[[prices.a]]\ninput = 1\noutput = 2\n[[prices.a]]\ninput = 1\noutput = x", &[":6: "]),
+        (
+            "[[prices.a]]\ninput = 1\noutput = 2\n[[prices.a]]\ninput = 1\noutput = -2",
+            &[":6: ", "-2 is not a price"],
+        ),
+        (
+            "[[prices.a]]\ninput = 1\noutput = 2\n[[prices.a]]\ninput = 1\noutput = 2",
+            &[":1: `prices.a`", "two of its prices hold on the same day"],
+        ),
         ("[namespaces.high]\nrepos = []", &[":1: `namespaces.high`", "level"]),
         ("[namespaces.x]\nrepo = []", &[":2: `namespaces.x.repo`"]),
         (

@@ -1,6 +1,7 @@
 //! Tokens: by the kinds that are priced apart, by hour and model, and what they would have cost.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
@@ -144,11 +145,32 @@ fn hour(at: &Zoned) -> Timestamp {
 pub(crate) struct Cost(pub u128);
 
 impl Cost {
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// An amount of US dollars that is more than nothing, and no typing mistake.
+    // It is not negative, and at most 10^21, where the steps of f64 are far below a cent.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub(crate) fn from_dollars(dollars: f64) -> Option<Self> {
+        let fits = (1e-6..=1e9).contains(&dollars);
+        fits.then(|| Self((dollars * 1e12).round() as u128))
+    }
+
     /// US dollars, for showing.
     // What is lost is far below a cent.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn dollars(self) -> f64 {
         self.0 as f64 / 1e12
+    }
+}
+
+impl fmt::Display for Cost {
+    /// `5.00 USD`, with as many decimals as it has.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = format!("{:012}", self.0 % 1_000_000_000_000);
+        let (cents, rest) = decimals.split_at(2);
+        write!(f, "{}.{cents}{} USD", self.0 / 1_000_000_000_000, rest.trim_end_matches('0'))
     }
 }
 
@@ -217,5 +239,18 @@ mod tests {
         assert!(!length(200_000).is_above(200_000) && length(200_000).is_above(128_000));
         assert!(length(200_001).is_above(200_000) && !length(200_001).is_above(272_000));
         assert!(length(u64::MAX).is_above(272_000) && !length(u64::MAX).is_above(7));
+    }
+
+    #[test]
+    fn an_amount_of_dollars_is_exact_and_shown_as_it_was_written() {
+        for (dollars, shown) in
+            [(5.0, "5.00 USD"), (0.1, "0.10 USD"), (12.345, "12.345 USD"), (1e9, "1000000000.00 USD")]
+        {
+            assert_eq!(Cost::from_dollars(dollars).unwrap().to_string(), shown);
+        }
+        for odd in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10, 1e-9] {
+            assert_eq!(Cost::from_dollars(odd), None, "{odd}");
+        }
+        assert_eq!(Cost(1).to_string(), "0.000000000001 USD");
     }
 }

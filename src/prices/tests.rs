@@ -1,6 +1,5 @@
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
-use super::period::overlap;
 use super::*;
 use crate::pool::LONG_PROMPTS;
 
@@ -141,8 +140,8 @@ fn a_long_prompt_costs_more_above_its_bound_only() {
 #[test]
 fn a_kind_without_a_price_is_unpriced_and_never_free() {
     let prices = Prices::default();
-    let cost = |counts| cost_of(&prices, "gpt-5.4", today(), SHORT, counts);
-    assert_eq!(cost([1, 1, 0, 0, 0]), Some(17_500_000));
+    let cost = |counts| cost_of(&prices, "gemini-3.5-flash-lite", today(), SHORT, counts);
+    assert_eq!(cost([1, 1, 0, 0, 0]), Some(2_800_000));
     assert_eq!(cost([1, 1, 1, 0, 0]), None);
     assert_eq!(cost([0; 5]), Some(0));
     assert_eq!(prices.of("nobody-knows").cost(today(), SHORT, &millions([1, 0, 0, 0, 0])), None);
@@ -184,7 +183,8 @@ fn every_row_has_a_source_and_no_model_two_prices_on_a_day() {
 
 #[test]
 fn what_can_be_no_price_is_refused() {
-    let refusal = |entry: &str| match toml::from_str::<BTreeMap<String, Period>>(&format!("x = {{{entry}}}")) {
+    let refusal = |entry: &str| match toml::from_str::<BTreeMap<String, Period>>(&format!("x = {{{entry}}}"))
+    {
         Ok(_) => panic!("{entry} was taken"),
         Err(why) => why.message().to_owned(),
     };
