@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::pool::{Level, Name};
 
 pub(crate) use subscription::{
-    Add, Credential, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
+    Add, Credential, Dollars, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
 };
 pub(crate) use usage::{By, Period, Usage};
 
@@ -150,6 +150,9 @@ pub(crate) struct Ask {
     /// Only subscriptions with all these tags (repeatable)
     #[arg(short, long = "tag", value_name = "A,B", value_delimiter = ',')]
     pub tags: Vec<String>,
+    /// Also where a budget is used up
+    #[arg(long)]
+    pub over_budget: bool,
 }
 
 /// Say which subscription a run would get, and why not another

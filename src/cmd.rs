@@ -26,7 +26,9 @@ use crate::credentials::fetch_from_keychain;
 use crate::error;
 use crate::files::Durability;
 use crate::paths::{Paths, config_is_named};
-use crate::pool::{Lease, Limits, Moment, Name, Outcome, Request, State};
+use crate::pool::{
+    Change, Costs, Lease, Limits, Moment, Name, Outcome, Request, Slice, State, TokenCount, Usage,
+};
 use crate::store::Store;
 
 /// kage's own secret, which neither an agent nor a command of the user's needs. It goes without a word, unlike
@@ -95,6 +97,42 @@ impl Desk {
         agent.judge(&Case { exit, evidence, more: self.config.agents.markers(agent), now })
     }
 
+    /// What tokens would have cost on their day, as far as their prices are known. Where nothing was used no
+    /// price is looked up.
+    fn costs(&self, usage: &Usage) -> Costs {
+        let zone = self.now.time_zone();
+        let cost = |(slice, count): (&Slice, &TokenCount)| {
+            let day = slice.hour.to_zoned(zone.clone()).date();
+            let cost = self.config.prices.of(&slice.model).cost(day, slice.prompt, count)?;
+            Some((slice.clone(), cost))
+        };
+        usage.slices.iter().filter_map(cost).collect()
+    }
+
+    /// Writes the outcome of an attempt into the state, gives its lease back, and tells what that changes about
+    /// the subscription and the budgets.
+    fn book(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        now: &Zoned,
+        events: &Events<'_>,
+    ) -> Result<Option<Change>> {
+        let (pool, moment) = (&self.config.pool, Moment::from(now));
+        let costs = self.costs(&outcome.usage);
+        let settle = |state: &mut State| state.settle(lease, outcome, &costs, Limits::from(pool), &moment);
+        let book = |state: &mut State| pool.crossings(state, lease, &moment, settle);
+        // The ledger is on the disk. What a power cut could take from the state is there too, but for limits.
+        let of_the_account = outcome.verdict.is_of_the_account();
+        let durability = if of_the_account { Durability::Machine } else { Durability::Process };
+        let (change, crossed) = self.store.update(durability, book)?;
+        if let Some(change) = &change {
+            events.changed(&lease.subscription, change);
+        }
+        crossed.iter().for_each(|gauge| events.budget(gauge));
+        Ok(change)
+    }
+
     /// Books a refusal while its agent runs, unless that has been done.
     fn refuse(&self, lease: &Lease, outcome: &Outcome, now: &Zoned, events: &Events<'_>) -> Result<()> {
         let limits = Limits::from(&self.config.pool);
@@ -115,6 +153,7 @@ fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing
         namespace: standing.namespace.clone(),
         level: standing.level,
         tags: ask.tags.clone(),
+        over_budget: ask.over_budget,
         ..Request::default()
     };
     Ok((request, standing))

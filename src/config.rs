@@ -23,8 +23,8 @@ use crate::agent::{Agent, Agents};
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
-    Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector, Source, Strategy,
-    Subscription,
+    Budgets, Cost, Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector,
+    Source, Strategy, Subscription,
 };
 use crate::prices::Prices;
 
@@ -142,6 +142,10 @@ struct RawSubscription {
     requests_per_window: Option<u64>,
     #[serde(deserialize_with = "fields::positive")]
     tokens_per_day: Option<u64>,
+    #[serde(deserialize_with = "fields::dollars")]
+    cost_per_day: Option<Cost>,
+    #[serde(deserialize_with = "fields::dollars")]
+    cost_per_month: Option<Cost>,
     enabled: Option<bool>,
 }
 
@@ -149,6 +153,19 @@ struct RawSubscription {
 #[serde(deny_unknown_fields, default)]
 struct RawNamespace {
     repos: Vec<String>,
+    #[serde(deserialize_with = "fields::positive")]
+    tokens_per_day: Option<u64>,
+    #[serde(deserialize_with = "fields::dollars")]
+    cost_per_day: Option<Cost>,
+    #[serde(deserialize_with = "fields::dollars")]
+    cost_per_month: Option<Cost>,
+}
+
+impl RawNamespace {
+    fn budgets(&self) -> Budgets {
+        let Self { tokens_per_day, cost_per_day, cost_per_month, .. } = *self;
+        Budgets { tokens_per_day, cost_per_day, cost_per_month }
+    }
 }
 
 /// A mistake that only shows when the parts are put together: where, what, and how to mend it.
@@ -196,18 +213,20 @@ impl Config {
             subscriptions.insert(name.clone(), subscription(name, raw, &agents, home)?);
         }
         let routes = routes(settings.routing, &subscriptions)?;
-        let mut namespaces = BTreeMap::new();
+        let (mut namespaces, mut budgets) = (BTreeMap::new(), BTreeMap::new());
         for (name, raw) in raw.namespaces {
             if name.is_level() {
                 let message = format!("`{name}` is a level; a namespace needs another name");
                 let key = ["namespaces", name.as_str()];
                 return Err(Mistake::new(&key, message, format!("rename it, for example `{name}-work`")));
             }
+            budgets.insert(name.clone(), raw.budgets());
             namespaces.insert(name, raw.repos.iter().map(|repo| expand_home(repo, home)).collect());
         }
         let pool = Pool {
             subscriptions,
             routes,
+            namespaces: budgets,
             strategy: settings.strategy.or(settings.default_priority).unwrap_or_default(),
             rate_limit_window: settings.rate_limit_window.unwrap_or(SignedDuration::from_mins(1)),
             rate_limit_cooldown: settings.rate_limit_cooldown.unwrap_or(SignedDuration::from_mins(5)),
@@ -288,7 +307,11 @@ fn subscription(
         max_parallel: raw.max_parallel,
         env: raw.env,
         requests_per_window: raw.requests_per_window,
-        tokens_per_day: raw.tokens_per_day,
+        budgets: Budgets {
+            tokens_per_day: raw.tokens_per_day,
+            cost_per_day: raw.cost_per_day,
+            cost_per_month: raw.cost_per_month,
+        },
         enabled: raw.enabled.unwrap_or(true),
         name,
     })

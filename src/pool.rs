@@ -2,6 +2,7 @@
 //!
 //! Called by everything; knows no files, no clock and no agent. Time is always an argument.
 
+mod budget;
 mod lease;
 mod moment;
 mod name;
@@ -11,6 +12,7 @@ mod route;
 mod select;
 mod settle;
 mod state;
+mod totals;
 mod usage;
 mod window;
 
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use budget::{Budget, Budgets, Gauge, Owner};
 pub(crate) use lease::{Lease, LeaseId, Record, Refused, Visit};
 pub(crate) use moment::Moment;
 pub(crate) use name::{Level, Name};
@@ -28,6 +31,7 @@ pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;
 pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState};
+pub(crate) use totals::Costs;
 pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, Usage};
 
 /// The agent a subscription belongs to when none is named.
@@ -41,6 +45,8 @@ pub(crate) struct Pool {
     pub subscriptions: BTreeMap<Name, Subscription>,
     /// A namespace, or one of the levels, to the set that its runs may use.
     pub routes: BTreeMap<Name, Route>,
+    /// What runs of a namespace may use.
+    pub namespaces: BTreeMap<Name, Budgets>,
     pub strategy: Strategy,
     /// Over which a declared `requests_per_window` counts.
     pub rate_limit_window: SignedDuration,
@@ -65,8 +71,7 @@ pub(crate) struct Subscription {
     /// Variables that its agent gets, for gateways.
     pub env: BTreeMap<String, String>,
     pub requests_per_window: Option<u64>,
-    /// Input and output tokens in one local day.
-    pub tokens_per_day: Option<u64>,
+    pub budgets: Budgets,
     pub enabled: bool,
 }
 
@@ -142,6 +147,8 @@ pub(crate) struct Request {
     pub prefer: Option<Name>,
     /// What this run has tried already.
     pub tried: Vec<Name>,
+    /// `--over-budget`: a budget that is used up only warns.
+    pub over_budget: bool,
     /// `--wait`: what passes by itself is waited for, also where one subscription is insisted on.
     pub waits: bool,
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Json, Usage};
-use crate::pool::{Level, Name, Selector};
+use crate::pool::{Cost, Level, Name, Selector};
 
 /// Manage the subscriptions of the pool
 #[derive(Debug, Subcommand)]
@@ -89,6 +89,12 @@ pub(crate) struct Fields {
     /// Input and output tokens it may use in a day
     #[arg(long, value_name = "N")]
     pub tokens_per_day: Option<Number>,
+    /// What its tokens of a day may cost, API-equivalent
+    #[arg(long, value_name = "USD")]
+    pub cost_per_day: Option<Dollars>,
+    /// The same of a month
+    #[arg(long, value_name = "USD")]
+    pub cost_per_month: Option<Dollars>,
     /// A variable for its agent; an empty value takes it away (repeatable)
     #[arg(long, value_name = "K=V", value_parser = variable)]
     pub env: Vec<(String, String)>,
@@ -106,6 +112,22 @@ impl std::str::FromStr for Number {
             _ if text == "none" => Ok(Self(None)),
             Ok(number) if number > 0 => Ok(Self(Some(number))),
             _ => Err("expected a whole number from 1 on, or `none`".into()),
+        }
+    }
+}
+
+/// An amount of US dollars, or `none`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Dollars(pub Option<f64>);
+
+impl std::str::FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "none" => Ok(Self(None)),
+            Ok(dollars) if Cost::from_dollars(dollars).is_some() => Ok(Self(Some(dollars))),
+            _ => Err("expected an amount of US dollars such as `5` or `2.50`, or `none`".into()),
         }
     }
 }

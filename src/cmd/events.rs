@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, PASSPHRASE};
 use crate::error;
-use crate::pool::{Change, Name, NotReady, Outcome};
+use crate::pool::{Budget, Change, Cost, Gauge, Name, NotReady, Outcome, Owner};
 use crate::report::SCHEMA;
 
 /// The command, and the ones that were started.
@@ -46,6 +46,24 @@ impl<'a> Events<'a> {
     /// Nothing is ready for a run.
     pub(super) fn all_limited(&self, why: &NotReady) {
         self.tell("all_limited", json!({ "until": why.earliest() }));
+    }
+
+    /// 80 % of a budget is used up, or all of it. Costs are US dollars, API-equivalent.
+    pub(super) fn budget(&self, gauge: &Gauge) {
+        let (kind, name) = match &gauge.owner {
+            Owner::Subscription(name) => ("subscription", name),
+            Owner::Namespace(name) => ("namespace", name),
+        };
+        let amount = |amount: u128| match gauge.budget {
+            Budget::TokensPerDay => json!(u64::try_from(amount).unwrap_or(u64::MAX)),
+            Budget::CostPerDay | Budget::CostPerMonth => json!(Cost(amount).dollars()),
+        };
+        let event = if gauge.is_reached() { "budget_reached" } else { "budget_warning" };
+        let what = json!({
+            kind: name, "budget": gauge.budget.key(), "used": amount(gauge.used), "most": amount(gauge.most),
+            "until": gauge.until,
+        });
+        self.tell(event, what);
     }
 
     fn tell(&self, event: &str, what: Value) {

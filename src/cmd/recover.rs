@@ -6,11 +6,12 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Desk;
+use super::events::Events;
 use crate::agent::{Captured, Evidence, Exit, LaunchPlan};
 use crate::error;
 use crate::files::{Durability, Lock};
 use crate::ledger::{Attempt, Ledger, Trace};
-use crate::pool::{Lease, Limits, Outcome, State, Verdict};
+use crate::pool::{Lease, Outcome, State, Verdict};
 use crate::process;
 
 /// Whoever would have to wait leaves it to the one that is at it.
@@ -65,13 +66,10 @@ impl Desk {
                 usage: &outcome.usage,
             })?;
         }
-        let limits = Limits::from(&self.config.pool);
-        self.store.update(Durability::Machine, |state| {
-            if let Some((_, outcome)) = &found {
-                state.settle(lost, outcome, limits, &(&self.now).into());
-            }
-            state.found_again(lost);
-        })
+        match found {
+            Some((_, outcome)) => self.book(lost, &outcome, &self.now, &Events::new(self)).map(drop),
+            None => self.store.update(Durability::Process, |state| state.found_again(lost)),
+        }
     }
 
     /// What its records say; `None` where there are none.

@@ -66,7 +66,7 @@ fn show(name: &Name, form: &cli::Json) -> Result<()> {
     let subscription = known(&desk.config, name)?;
     let state = desk.store.read()?;
     if form.json {
-        report::print_json(&report::details_json(subscription, &state, &desk.now))
+        report::print_json(&report::details_json(subscription, &state, &desk.config.prices, &desk.now))
     } else {
         let stored = stored(subscription, &desk);
         report::print(&report::details(subscription, &state, &stored, &desk.now))

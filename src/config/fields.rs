@@ -10,7 +10,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::paths::expand_home;
-use crate::pool::{Credential, Delivery, Route, Selector, Source};
+use crate::pool::{Cost, Credential, Delivery, Route, Selector, Source};
 
 /// The longest duration a setting may have: longer ones are typing mistakes.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
@@ -50,6 +50,13 @@ where
         return Err(D::Error::custom(format!("{value} is not a whole number from 1 on")));
     }
     N::try_from(value).map(Some).map_err(|_| D::Error::custom(format!("{value} is too large")))
+}
+
+/// US dollars, more than nothing.
+pub(super) fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cost>, D::Error> {
+    let dollars = f64::deserialize(from)?;
+    let refused = || D::Error::custom(format!("{dollars} is not an amount of US dollars such as 5 or 2.50"));
+    Cost::from_dollars(dollars).map(Some).ok_or_else(refused)
 }
 
 /// Tags are words: not empty, without commas, blanks or control characters.

@@ -32,12 +32,16 @@ max_parallel = 4
 env = { ANTHROPIC_BASE_URL = "https://gateway.example" }
 requests_per_window = 60
 tokens_per_day = 5000000
+cost_per_day = 20
+cost_per_month = 99.5
 
 [subscriptions.pool.private]
 credential = { home = "~/.claude-private" }
 
 [namespaces.backend]
 repos = ["~/code/api", "/srv/auth"]
+tokens_per_day = 1000
+cost_per_day = 2.5
 
 [prices."my-model"]
 input = 1.5
@@ -69,7 +73,13 @@ fn every_key_is_read() {
     assert!((pool.near_limit - 0.5).abs() < f64::EPSILON);
     let work = &pool.subscriptions["work-premium"];
     assert_eq!((work.priority, work.max_parallel, work.enabled), (150, Some(4), true));
-    assert_eq!((work.requests_per_window, work.tokens_per_day), (Some(60), Some(5_000_000)));
+    assert_eq!((work.requests_per_window, work.budgets.tokens_per_day), (Some(60), Some(5_000_000)));
+    let dollars = |cost: Option<Cost>| cost.map(|cost| cost.to_string());
+    assert_eq!(dollars(work.budgets.cost_per_day).as_deref(), Some("20.00 USD"));
+    assert_eq!(dollars(work.budgets.cost_per_month).as_deref(), Some("99.50 USD"));
+    let backend = pool.namespaces["backend"];
+    assert_eq!((backend.tokens_per_day, backend.cost_per_month), (Some(1000), None));
+    assert_eq!(dollars(backend.cost_per_day).as_deref(), Some("2.50 USD"));
     assert_eq!(work.env["ANTHROPIC_BASE_URL"], "https://gateway.example");
     assert_eq!(work.credential.source, Source::Keychain);
     let private = &pool.subscriptions["private"];
@@ -162,6 +172,15 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[subscriptions.routing]\nns = [\"tag:\"]", &[":2: `subscriptions.routing.ns`", "tag"]),
         ("[subscriptions.routing]\nns = { fallback = [] }", &[":2: `subscriptions.routing.ns`", "use"]),
         ("[subscriptions.routing]\nns = 5", &[":2: `subscriptions.routing.ns`", "list of subscriptions"]),
+        (
+            "[subscriptions.pool.a]\ncost_per_day = 0",
+            &[":2: `subscriptions.pool.a.cost_per_day`", "0 is not"],
+        ),
+        (
+            "[namespaces.a]\ncost_per_month = -1",
+            &[":2: `namespaces.a.cost_per_month`", "-1 is not an amount"],
+        ),
+        ("[namespaces.a]\ncost_per_day = \"5\"", &[":2: ", "expected a number, not the string"]),
         (
             "[prices.a]\ninput = -1\noutput = 2",
             &[":2: `prices.a.input`", "-1 is not a price in US dollars per million tokens"],

@@ -50,8 +50,11 @@ impl Rule {
 }
 
 impl Request {
-    /// Whether naming the subscription with `-s` overrules a rule.
+    /// Whether `--over-budget`, or naming the subscription with `-s`, overrules a rule.
     fn overrules(&self, rule: Rule) -> bool {
+        if self.over_budget && rule == Rule::Budget {
+            return true;
+        }
         self.only.is_some()
             && match rule {
                 Rule::Route | Rule::Tag => true,
@@ -68,11 +71,13 @@ pub(crate) struct Exclusion {
     pub until: Option<Timestamp>,
     /// A clause for a person: `2 of 2 agents are running`.
     pub detail: String,
+    /// Whether the clause is about the request's namespace, whatever the subscription.
+    pub of_namespace: bool,
 }
 
 impl Exclusion {
     fn new(rule: Rule, detail: impl Into<String>) -> Self {
-        Self { rule, until: None, detail: detail.into() }
+        Self { rule, until: None, detail: detail.into(), of_namespace: false }
     }
 
     fn until(mut self, until: Option<Timestamp>) -> Self {
@@ -187,6 +192,9 @@ pub(crate) fn select(
     today.runs += 1;
     chosen.today = Some(today);
     chosen.requests.add(1, pool.rate_limit_window, moment.now);
+    if let Some(namespace) = &request.namespace {
+        state.namespaces.entry(namespace.clone()).or_default().count_run(moment);
+    }
     Ok(selection)
 }
 
@@ -198,6 +206,7 @@ fn judge_all<'a>(
 ) -> (Vec<Eligible<'a>>, Vec<Candidate>) {
     let routes = route::applying(pool, request);
     let fresh = SubscriptionState::default();
+    let namespace = pool.namespace_gauges(state, request.namespace.as_ref(), moment);
     let mut running_on: BTreeMap<&Name, u32> = BTreeMap::new();
     for lease in &state.leases {
         *running_on.entry(&lease.subscription).or_default() += 1;
@@ -210,7 +219,7 @@ fn judge_all<'a>(
         let known = state.subscriptions.get(name).unwrap_or(&fresh);
         let running = running_on.get(name).copied().unwrap_or(0);
         let tier = route::tier(&routes, subscription);
-        let case = Case { pool, subscription, known, running, request, moment };
+        let case = Case { pool, subscription, known, namespace: &namespace, running, request, moment };
         match case.exclusion(&routes) {
             Some(exclusion) if !request.overrules(exclusion.rule) => {
                 excluded.push(Candidate { name: name.clone(), standing: Standing::Excluded(exclusion) });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::{Sickness, SubscriptionState, USAGE_WINDOW, Utilization};
+use super::totals::Costs;
 use super::{
     Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Reading, Refused, Scope, State,
     Status, Verdict, Window,
@@ -42,6 +43,7 @@ impl State {
         &mut self,
         lease: &Lease,
         outcome: &Outcome,
+        costs: &Costs,
         limits: Limits,
         moment: &Moment,
     ) -> Option<Change> {
@@ -50,7 +52,12 @@ impl State {
         let name = held.map_or(&lease.subscription, |held| &held.subscription).clone();
         let settled = held.is_some_and(|held| held.stands_at(&outcome.verdict));
         self.leases.retain(|held| !held.is(lease));
+        self.found_again(lease);
+        if let Some(namespace) = &lease.namespace {
+            self.namespaces.entry(namespace.clone()).or_default().book(&outcome.usage, costs, moment);
+        }
         let known = self.subscriptions.entry(name).or_default();
+        known.book_usage(&outcome.usage, costs, moment);
         known.book(outcome, limits, moment);
         // What was settled when it happened is not settled once more, hours later perhaps.
         if settled { None } else { known.change(outcome, lease, limits, moment.now) }
@@ -85,8 +92,10 @@ impl State {
     /// Takes a lease back whose agent never started: that was no run.
     pub(crate) fn give_back(&mut self, lease: &Lease) {
         self.leases.retain(|held| !held.is(lease));
-        let known = self.subscriptions.get_mut(&lease.subscription);
-        if let Some(today) = known.and_then(|known| known.today.as_mut()) {
+        let known = self.subscriptions.get_mut(&lease.subscription).and_then(|known| known.today.as_mut());
+        let namespace = lease.namespace.as_ref().and_then(|name| self.namespaces.get_mut(name));
+        let namespace = namespace.and_then(|known| known.today.as_mut());
+        for today in [known, namespace].into_iter().flatten() {
             today.runs = today.runs.saturating_sub(1);
         }
     }
@@ -131,9 +140,6 @@ impl State {
 impl SubscriptionState {
     fn book(&mut self, outcome: &Outcome, limits: Limits, moment: &Moment) {
         let total = outcome.usage.total();
-        let mut today = self.today(moment);
-        today.tokens += total;
-        self.today = Some(today);
         if total.tokens() > 0 {
             self.tokens.add(total.tokens(), USAGE_WINDOW, moment.now);
         }

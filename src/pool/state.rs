@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::totals::{Costs, Month, Today, Totals};
 use super::window::Sliding;
-use super::{Lease, Moment, Name, Scope, Subscription, TokenCount};
+use super::{Lease, Moment, Name, Scope, Subscription, Usage};
 
 /// Over which `least-used` counts tokens where no utilisation is known.
 pub(super) const USAGE_WINDOW: SignedDuration = SignedDuration::from_hours(5);
@@ -20,6 +20,9 @@ const CHANGES_KEPT: usize = 5;
 pub(crate) struct State {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub subscriptions: BTreeMap<Name, SubscriptionState>,
+    /// What runs of each namespace used.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespaces: BTreeMap<Name, Totals>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<Lease>,
     /// Leases of runs that have records and were not settled: their kage was killed. Nothing counts as running
@@ -90,6 +93,8 @@ pub(crate) struct SubscriptionState {
     pub repeats: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub today: Option<Today>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
     #[serde(skip_serializing_if = "Sliding::is_empty")]
     pub requests: Sliding,
     #[serde(skip_serializing_if = "Sliding::is_empty")]
@@ -114,10 +119,19 @@ fn is_none_yet(count: &u32) -> bool {
 impl SubscriptionState {
     /// Today's totals; yesterday's are not today's.
     pub(crate) fn today(&self, moment: &Moment) -> Today {
-        match &self.today {
-            Some(today) if today.date == moment.today => today.clone(),
-            _ => Today { date: moment.today, runs: 0, tokens: TokenCount::default() },
-        }
+        Today::at(self.today.as_ref(), moment)
+    }
+
+    /// This month's totals.
+    pub(crate) fn month(&self, moment: &Moment) -> Month {
+        Month::at(self.month.as_ref(), moment)
+    }
+
+    /// Notes what an attempt used, on the day and in the month in which it did.
+    pub(super) fn book_usage(&mut self, usage: &Usage, costs: &Costs, moment: &Moment) {
+        let mut totals = Totals { today: self.today.take(), month: self.month.take() };
+        totals.book(usage, costs, moment);
+        (self.today, self.month) = (totals.today, totals.month);
     }
 
     /// The limits that have not passed.
@@ -241,15 +255,6 @@ pub(crate) struct Sickness {
     pub since: Timestamp,
     /// After this one run may try again, alone.
     pub until: Timestamp,
-}
-
-/// Totals of one local day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Today {
-    pub date: Date,
-    pub runs: u64,
-    #[serde(default, skip_serializing_if = "TokenCount::is_none")]
-    pub tokens: TokenCount,
 }
 
 /// How much of a provider's window is gone, as last read.

@@ -15,10 +15,12 @@ const MOST_REASONS: usize = 4;
 
 /// `work-a is rate_limited until 13:00 (1h 12m)`.
 pub(crate) fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
-    let detail = exclusion
-        .detail
-        .strip_prefix("it is ")
-        .map_or_else(|| format!("`{name}`: {}", exclusion.detail), |rest| format!("`{name}` is {rest}"));
+    let clause = &exclusion.detail;
+    let detail = match clause.strip_prefix("it is ") {
+        _ if exclusion.of_namespace => clause.clone(),
+        Some(rest) => format!("`{name}` is {rest}"),
+        None => format!("`{name}`: {clause}"),
+    };
     match exclusion.until {
         Some(at) => format!("{detail} until {}", until(at, now)),
         None => detail,
@@ -52,10 +54,13 @@ fn excluded(candidates: &[Candidate], request: &Request, now: &Zoned) -> String 
     let (meant, rest): (Vec<_>, Vec<_>) = exclusions.partition(|(_, exclusion)| !foreign(exclusion.rule));
     let reasons = if meant.is_empty() { rest } else { meant };
     let earliest = reasons.iter().filter_map(|(_, exclusion)| exclusion.until).min();
-    let shown = reasons.iter().take(MOST_REASONS).map(|(name, exclusion)| because(name, exclusion, now));
-    let mut text = shown.collect::<Vec<_>>().join("; ");
-    if reasons.len() > MOST_REASONS {
-        text = format!("{text}; and {} more", reasons.len() - MOST_REASONS);
+    let mut clauses: Vec<_> = reasons.iter().map(|(name, exclusion)| because(name, exclusion, now)).collect();
+    clauses.dedup(); // the namespace's own, once and not for each subscription
+    let more = clauses.len().saturating_sub(MOST_REASONS);
+    clauses.truncate(MOST_REASONS);
+    let mut text = clauses.join("; ");
+    if more > 0 {
+        text = format!("{text}; and {more} more");
     }
     let who = nobody(request);
     match earliest {
@@ -75,6 +80,9 @@ fn flags(request: &Request) -> String {
     }
     for tag in &request.tags {
         flags = format!("{flags} -t {tag}");
+    }
+    if request.over_budget {
+        flags += " --over-budget";
     }
     flags
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::SCHEMA;
 use super::table::painted_table;
 use super::time::{counted, grouped, until};
-use crate::pool::{Moment, Pool, State, Status, Subscription, SubscriptionState};
+use crate::pool::{Cost, Moment, Pool, State, Status, Subscription, SubscriptionState};
+use crate::prices::Prices;
 
 const TITLE: &str = "Subscription Pool Status";
 
@@ -160,7 +161,9 @@ pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, 
         ("Credential", stored.to_owned()),
         ("Max parallel", number(subscription.max_parallel.map(|most| most.to_string()))),
         ("Requests/window", number(subscription.requests_per_window.map(grouped))),
-        ("Tokens/day", number(subscription.tokens_per_day.map(grouped))),
+        ("Tokens/day", number(subscription.budgets.tokens_per_day.map(grouped))),
+        ("Cost/day", number(subscription.budgets.cost_per_day.map(|cost| cost.to_string()))),
+        ("Cost/month", number(subscription.budgets.cost_per_month.map(|cost| cost.to_string()))),
         ("Running", row.running.to_string()),
         (
             "Today",
@@ -173,6 +176,13 @@ pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, 
             ),
         ),
     ];
+    let unpriced = match row.known.today(&row.moment).unpriced {
+        0 => String::new(),
+        unpriced => format!(", without {} unpriced tokens", grouped(unpriced)),
+    };
+    let cost = |cost: Cost| format!("{:.2} USD API-equivalent", cost.dollars());
+    lines.push(("Cost today", cost(row.known.today(&row.moment).cost) + &unpriced));
+    lines.push(("Cost this month", cost(row.known.month(&row.moment).cost)));
     if let Some(description) = &subscription.description {
         lines.insert(1, ("Description", description.clone()));
     }
@@ -187,7 +197,12 @@ pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, 
 }
 
 /// `subscription show --json`.
-pub(crate) fn details_json(subscription: &Subscription, state: &State, now: &Zoned) -> Value {
+pub(crate) fn details_json(
+    subscription: &Subscription,
+    state: &State,
+    prices: &Prices,
+    now: &Zoned,
+) -> Value {
     let row = row(subscription, state, now);
     let mut value = row.json();
     value["schema"] = json!(SCHEMA);
@@ -196,7 +211,14 @@ pub(crate) fn details_json(subscription: &Subscription, state: &State, now: &Zon
     value["enabled"] = json!(subscription.enabled);
     value["max_parallel"] = json!(subscription.max_parallel);
     value["requests_per_window"] = json!(subscription.requests_per_window);
-    value["tokens_per_day"] = json!(subscription.tokens_per_day);
+    value["tokens_per_day"] = json!(subscription.budgets.tokens_per_day);
+    value["cost_per_day"] = json!(subscription.budgets.cost_per_day.map(Cost::dollars));
+    value["cost_per_month"] = json!(subscription.budgets.cost_per_month.map(Cost::dollars));
+    let today = row.known.today(&row.moment);
+    value["cost_today_usd"] = json!(today.cost.dollars());
+    value["unpriced_tokens_today"] = json!(today.unpriced);
+    value["cost_this_month_usd"] = json!(row.known.month(&row.moment).cost.dollars());
+    value["prices"] = json!(prices.version());
     value["changes"] = json!(row.known.changes);
     value
 }

@@ -10,9 +10,8 @@ use super::journey::Journey;
 use super::live::Left;
 use crate::agent::{Evidence, Exit};
 use crate::error;
-use crate::files::Durability;
 use crate::ledger::{Attempt, Ledger};
-use crate::pool::{Change, Limits, Name, Outcome, State, Usage, Verdict};
+use crate::pool::{Change, Name, Outcome, Usage, Verdict};
 use crate::run;
 
 /// An attempt that has ended, and what it came to.
@@ -60,18 +59,10 @@ impl Errand<'_> {
         } else if let Err(failed) = append(&ledger, journey, exit, session, &outcome, begun) {
             error::warn(format_args!("this run is not in the ledger: {failed:#}"));
         }
-        let limits = Limits::from(&self.desk.config.pool);
-        let book = |state: &mut State| state.settle(lease, &outcome, limits, &(&now).into());
-        // The ledger is on the disk. What a power cut could take from the state is there too, but for limits.
-        let of_the_account = outcome.verdict.is_of_the_account();
-        let durability = if of_the_account { Durability::Machine } else { Durability::Process };
-        let change = self.desk.store.update(durability, book).unwrap_or_else(|failed| {
+        let change = self.desk.book(lease, &outcome, &now, &self.events).unwrap_or_else(|failed| {
             error::warn(format_args!("what this run showed is not in the state: {failed:#}"));
             None
         });
-        if let Some(change) = &change {
-            self.events.changed(&lease.subscription, change);
-        }
         let subscription = lease.subscription.clone();
         let left = Left::default();
         Ended { subscription, exit, interrupted, evidence, outcome, stands, change, now, left }

@@ -10,7 +10,7 @@ use super::step::{How, Place, Situation, Step, step};
 use crate::agent::{LaunchPlan, Opening, SecretKind, Work};
 use crate::error;
 use crate::files::Durability;
-use crate::pool::{Lease, Name, NotReady, Request, Scope, Verdict, select};
+use crate::pool::{Lease, Name, NotReady, Request, Rule, Scope, Verdict, select};
 use crate::report;
 use crate::run::{self, Handover, Relay};
 
@@ -70,7 +70,12 @@ impl Journey {
         };
         if let Some(overruled) = &selection.overruled {
             let because = report::because(&selection.name, overruled, &errand.desk.now);
-            errand.say(format_args!("warning: {because}; using it all the same (-s)"));
+            let flag = match overruled.rule {
+                Rule::Budget if errand.request.over_budget => "--over-budget",
+                _ => "-s",
+            };
+            let what = if overruled.of_namespace { "running" } else { "using it" };
+            errand.say(format_args!("warning: {because}; {what} all the same ({flag})"));
         }
         let subscription = &errand.desk.config.pool.subscriptions[&selection.name];
         let handover = errand.fetch(subscription, &lease)?;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use toml_edit::{Array, Value};
 
 use super::{Desk, known};
-use crate::cli::{Fields, Number, Set};
+use crate::cli::{Dollars, Fields, Number, Set};
 use crate::config::edit::{self, Draft};
 use crate::error::{self, Failure};
 use crate::pool::Name;
@@ -22,14 +22,25 @@ pub(super) fn run(args: &Set) -> Result<()> {
 }
 
 fn is_empty(fields: &Fields) -> bool {
-    let Fields { priority, tags, description, max_parallel, requests_per_window, tokens_per_day, env } =
-        fields;
+    let Fields {
+        priority,
+        tags,
+        description,
+        max_parallel,
+        requests_per_window,
+        tokens_per_day,
+        cost_per_day,
+        cost_per_month,
+        env,
+    } = fields;
     priority.is_none()
         && tags.is_none()
         && description.is_none()
         && max_parallel.is_none()
         && requests_per_window.is_none()
         && tokens_per_day.is_none()
+        && cost_per_day.is_none()
+        && cost_per_month.is_none()
         && env.is_empty()
 }
 
@@ -54,6 +65,12 @@ pub(super) fn write(draft: &mut Draft, name: &Name, fields: &Fields) -> Result<(
     }
     if let Some(most) = fields.tokens_per_day {
         draft.set(name, "tokens_per_day", number(most))?;
+    }
+    let costs = [("cost_per_day", fields.cost_per_day), ("cost_per_month", fields.cost_per_month)];
+    for (key, most) in costs {
+        if let Some(Dollars(most)) = most {
+            draft.set(name, key, most.map(Value::from))?;
+        }
     }
     for (variable, value) in &fields.env {
         draft.set_variable(name, variable, value)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::pool::route::Tier;
 use crate::pool::{State, Strategy, Subscription};
 
-use super::Exclusion;
+use super::{Exclusion, Rule};
 
 /// How many runs a subscription can be behind or ahead of its share; more is forgotten.
 const MOST_OWED: i64 = 3;
@@ -40,7 +40,11 @@ impl Eligible<'_> {
     pub(super) fn merits(&self, strategy: Strategy) -> String {
         let kept = if self.class.not_preferred { "" } else { "it ran this conversation last, " };
         let fallback = if self.class.tier == Tier::Fallback { "fallback, " } else { "" };
-        let near = if self.class.near_limit { "near a limit, " } else { "" };
+        let near = match &self.overruled {
+            Some(Exclusion { rule: Rule::Budget, .. }) => "over budget, ",
+            _ if self.class.near_limit => "near a limit, ",
+            _ => "",
+        };
         let used = match (strategy, self.utilization) {
             (Strategy::LeastUsed, Some(part)) => format!("{:.0} % used, ", part * 100.0),
             (Strategy::LeastUsed, None) => format!("{} tokens in 5 hours, ", self.recent_tokens),

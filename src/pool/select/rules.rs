@@ -2,18 +2,20 @@
 
 use crate::pool::route::refusing;
 use crate::pool::state::SubscriptionState;
-use crate::pool::{LimitKind, Moment, Pool, Request, Route, Scope, Subscription};
+use crate::pool::{Budgets, Gauge, LimitKind, Moment, Owner, Pool, Request, Route, Scope, Subscription};
 
 use super::{Exclusion, Rule};
 
-/// Share of a declared budget from which a subscription comes last.
-const NEAR_BUDGET: f64 = 0.8;
+/// Share of the requests of a window from which a subscription comes last.
+const NEAR_WINDOW: f64 = 0.8;
 
 /// One subscription before one request.
 pub(super) struct Case<'a> {
     pub(super) pool: &'a Pool,
     pub(super) subscription: &'a Subscription,
     pub(super) known: &'a SubscriptionState,
+    /// The budgets of the request's namespace.
+    pub(super) namespace: &'a [Gauge],
     pub(super) running: u32,
     pub(super) request: &'a Request,
     pub(super) moment: &'a Moment,
@@ -36,9 +38,22 @@ impl Case<'_> {
                 let missing = request.tags.iter().find(|tag| !subscription.tags.contains(tag))?;
                 Some(Exclusion::new(Rule::Tag, format!("it is not tagged `{missing}`")))
             })
-            .or_else(|| self.limited())
-            .or_else(|| self.unhealthy())
-            .or_else(|| self.over_budget())
+            .or_else(|| self.not_now())
+    }
+
+    /// What ends by itself. Where a budget keeps the subscription away for longer than its provider does, the
+    /// budget is named: a run that waits is told the right time. One that may go over it is kept by the other.
+    fn not_now(&self) -> Option<Exclusion> {
+        let refused = self.limited().or_else(|| self.unhealthy());
+        let spent = self.over_budget();
+        match (&refused, &spent) {
+            (Some(Exclusion { until: Some(refused), .. }), Some(Exclusion { until: Some(until), .. }))
+                if until > refused && !self.request.over_budget =>
+            {
+                spent
+            }
+            _ => refused.or(spent),
+        }
     }
 
     fn own_setting(&self) -> Option<Exclusion> {
@@ -81,40 +96,48 @@ impl Case<'_> {
         }
     }
 
+    /// Of several budgets that are used up, the one that is for longest; the namespace's where both are.
     fn over_budget(&self) -> Option<Exclusion> {
-        let (pool, now) = (self.pool, self.moment.now);
-        if let Some(most) = self.subscription.requests_per_window
-            && self.requests() >= most
-        {
-            let free = self.known.requests.below(most, pool.rate_limit_window, now);
-            let detail = format!("its {most} requests in {:#} are spent", pool.rate_limit_window);
-            return Some(Exclusion::new(Rule::Budget, detail).until(free));
+        let own = self.gauges();
+        let reached = own.iter().chain(self.namespace).filter(|gauge| gauge.is_reached());
+        if let Some(gauge) = reached.max_by_key(|gauge| gauge.until) {
+            let of_namespace = matches!(gauge.owner, Owner::Namespace(_));
+            let exclusion = Exclusion::new(Rule::Budget, gauge.clause()).until(Some(gauge.until));
+            return Some(Exclusion { of_namespace, ..exclusion });
         }
-        let most = self.subscription.tokens_per_day.filter(|&most| self.tokens_today() >= most)?;
-        let detail = format!("its {most} tokens of today are spent");
-        Some(Exclusion::new(Rule::Budget, detail).until(Some(self.moment.midnight)))
+        let (pool, now) = (self.pool, self.moment.now);
+        let most = self.subscription.requests_per_window.filter(|&most| self.requests() >= most)?;
+        let free = self.known.requests.below(most, pool.rate_limit_window, now);
+        let detail = format!("its {most} requests in {:#} are used up", pool.rate_limit_window);
+        Some(Exclusion::new(Rule::Budget, detail).until(free))
     }
 
     fn requests(&self) -> u64 {
         self.known.requests.total(self.pool.rate_limit_window, self.moment.now)
     }
 
-    fn tokens_today(&self) -> u64 {
-        self.known.today(self.moment).tokens.tokens()
+    /// The subscription's own budgets.
+    fn gauges(&self) -> Vec<Gauge> {
+        let Self { subscription, known, moment, .. } = self;
+        if subscription.budgets == Budgets::default() {
+            return Vec::new();
+        }
+        let owner = Owner::Subscription(subscription.name.clone());
+        subscription.budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
     }
 
     /// Near a provider's limit, near a declared budget, or limited for a model that is not asked for.
     pub(super) fn is_near_limit(&self) -> bool {
         let now = self.moment.now;
-        let spent = |used: u64, most: Option<u64>| most.is_some_and(|most| share(used, most) >= NEAR_BUDGET);
+        let requests = self.subscription.requests_per_window;
         self.known.highest_utilization(now).is_some_and(|value| value >= self.pool.near_limit)
             || self.known.active_limits(now).next().is_some()
-            || spent(self.requests(), self.subscription.requests_per_window)
-            || spent(self.tokens_today(), self.subscription.tokens_per_day)
+            || requests.is_some_and(|most| share(self.requests(), most) >= NEAR_WINDOW)
+            || self.gauges().iter().any(Gauge::is_near)
     }
 }
 
-// Budgets are far below 2^52, where f64 begins to round.
+// Numbers of requests are far below 2^52, where f64 begins to round.
 #[allow(clippy::cast_precision_loss)]
 fn share(used: u64, most: u64) -> f64 {
     used as f64 / most as f64

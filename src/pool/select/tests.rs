@@ -5,7 +5,7 @@ use proptest::prelude::{any, prop, prop_assert, proptest};
 
 use super::*;
 use crate::pool::state::{Sickness, Utilization};
-use crate::pool::{Credential, Delivery, Lease, Level, Limit, LimitKind, Route, Source};
+use crate::pool::{Budgets, Cost, Credential, Delivery, Lease, Level, Limit, LimitKind, Route, Source};
 use crate::pool::{Scope, Strategy};
 
 fn name(text: &str) -> Name {
@@ -31,7 +31,7 @@ fn subscription(text: &str, priority: u8) -> Subscription {
         max_parallel: None,
         env: BTreeMap::new(),
         requests_per_window: None,
-        tokens_per_day: None,
+        budgets: Budgets::default(),
         enabled: true,
     }
 }
@@ -42,6 +42,7 @@ fn pool(members: &[(&str, u8)]) -> Pool {
     Pool {
         subscriptions: subscriptions.collect(),
         routes: BTreeMap::new(),
+        namespaces: BTreeMap::new(),
         strategy: Strategy::RoundRobin,
         rate_limit_window: SignedDuration::from_mins(1),
         rate_limit_cooldown: SignedDuration::from_mins(5),
@@ -163,7 +164,7 @@ fn least_used_goes_by_tokens_where_one_is_unknown() {
 fn those_near_a_limit_come_last() {
     let mut pool = pool(&[("a", 200), ("b", 100), ("c", 100), ("d", 1)]);
     pool.strategy = Strategy::Priority;
-    pool.subscriptions.get_mut("b").unwrap().tokens_per_day = Some(100);
+    pool.subscriptions.get_mut("b").unwrap().budgets.tokens_per_day = Some(100);
     pool.subscriptions.get_mut("c").unwrap().requests_per_window = Some(10);
     let mut state = State::default();
     know(&mut state, "a", measured(0.9));
@@ -382,3 +383,5 @@ proptest! {
         prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
     }
 }
+
+mod budgets;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::pool::{TokenCount, Usage};
+use crate::pool::{Cost, TokenCount, Usage};
 
 fn name() -> Name {
     "a".parse().unwrap()
@@ -29,7 +29,7 @@ fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: 
     let readings = BTreeMap::new();
     let outcome =
         Outcome { verdict, usage, readings, rule: "transcript".into(), evidence: Some("seen".into()) };
-    state.settle(&lease, &outcome, LIMITS, &at(ends))
+    state.settle(&lease, &outcome, &Costs::new(), LIMITS, &at(ends))
 }
 
 fn usage_limit(window: &str, long: bool, resets_at: Option<i64>) -> Verdict {
@@ -287,8 +287,76 @@ fn a_reading_seen_in_passing_is_kept() {
         rule: "exit".into(),
         evidence: None,
     };
-    state.settle(&lease, &outcome, LIMITS, &at(1));
+    state.settle(&lease, &outcome, &Costs::new(), LIMITS, &at(1));
     let known = state.of(&name());
     assert_eq!(known.highest_utilization(at(2).now), Some(0.42));
     assert_eq!(known.highest_utilization(at(60).now), None, "the window has begun anew");
+}
+
+/// An attempt in the namespace `backend` that used 100 tokens at each of these times, for a dollar each, and as
+/// many without a price.
+fn used(state: &mut State, times: &[&str], ends: &str) {
+    let lease = Lease { namespace: Some("backend".parse().unwrap()), ..Lease::on("a") };
+    let count = TokenCount { input_tokens: 100, ..TokenCount::default() };
+    let mut usage = Usage::default();
+    for time in times {
+        usage.answered(&time.parse().unwrap(), "priced", count);
+        usage.answered(&time.parse().unwrap(), "unpriced", count);
+    }
+    let priced = usage.slices.keys().filter(|slice| slice.model == "priced");
+    let costs: Costs = priced.map(|slice| (slice.clone(), Cost(1_000_000_000_000))).collect();
+    let (verdict, readings) = (Verdict::Succeeded, BTreeMap::new());
+    let outcome = Outcome { verdict, usage, readings, rule: "exit".into(), evidence: None };
+    state.settle(&lease, &outcome, &costs, LIMITS, &Moment::from(&ends.parse::<jiff::Zoned>().unwrap()));
+}
+
+#[test]
+fn what_was_used_counts_on_its_own_day_and_month() {
+    let mut state = State::default();
+    let ends = "2026-12-01T00:40:00[Europe/Berlin]";
+    let times = [
+        "2026-11-30T22:10:00[Europe/Berlin]",
+        "2026-11-30T23:59:59[Europe/Berlin]",
+        "2026-12-01T00:10:00[Europe/Berlin]",
+    ];
+    used(&mut state, &times, ends);
+    let moment = Moment::from(&ends.parse::<jiff::Zoned>().unwrap());
+    let namespace = state.namespaces["backend"].clone();
+    let known = state.of(&name());
+    for (today, month) in
+        [(known.today(&moment), known.month(&moment)), (namespace.today(&moment), namespace.month(&moment))]
+    {
+        assert_eq!((today.tokens.tokens(), today.unpriced), (200, 100), "yesterday's are yesterday's");
+        assert_eq!((today.cost, month.cost), (Cost(1_000_000_000_000), Cost(1_000_000_000_000)));
+    }
+    let later = "2026-12-02T09:00:00[Europe/Berlin]";
+    used(&mut state, &["2026-12-01T23:10:00[Europe/Berlin]", later], later);
+    let moment = Moment::from(&later.parse::<jiff::Zoned>().unwrap());
+    let known = state.of(&name());
+    assert_eq!(known.today(&moment).cost, Cost(1_000_000_000_000), "a new day begins at nothing");
+    assert_eq!(known.month(&moment).cost, Cost(3_000_000_000_000), "the month goes on");
+}
+
+#[test]
+fn a_run_that_is_given_back_was_none_for_the_namespace_either() {
+    let mut state = State::default();
+    let lease = Lease { namespace: Some("backend".parse().unwrap()), ..Lease::on("a") };
+    state.namespaces.entry("backend".parse().unwrap()).or_default().count_run(&at(0));
+    state.give_back(&lease);
+    assert_eq!(state.namespaces["backend"].today(&at(0)).runs, 0);
+}
+
+#[test]
+fn a_state_of_before_there_were_costs_is_read() {
+    let old =
+        r#"{"subscriptions":{"a":{"today":{"date":"2026-11-22","runs":3,"tokens":{"input_tokens":7}}}}}"#;
+    let state: State = serde_json::from_str(old).unwrap();
+    let today = state.of(&name()).today(&at(0));
+    assert_eq!((today.runs, today.tokens.tokens(), today.cost), (3, 7, Cost::default()));
+    let written = serde_json::to_string(&state).unwrap();
+    assert!(!written.contains("cost") && !written.contains("namespaces"), "{written}");
+    let mut state = state;
+    used(&mut state, &["2026-11-22T10:00:00[UTC]"], "2026-11-22T10:00:00[UTC]");
+    let written = serde_json::to_string(&state).unwrap();
+    assert_eq!(serde_json::from_str::<State>(&written).unwrap(), state);
 }

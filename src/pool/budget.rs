@@ -1,0 +1,145 @@
+//! Budgets: what a subscription or a namespace may use in a day and in a month, and how far that is used up.
+
+use jiff::Timestamp;
+
+use super::totals::{Month, Today};
+use super::{Cost, Lease, Moment, Name, Pool, State};
+
+/// What may be used in a local day and in a month of the calendar; `None` is without end. Tokens are input and
+/// output; a cost is API-equivalent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Budgets {
+    pub tokens_per_day: Option<u64>,
+    pub cost_per_day: Option<Cost>,
+    pub cost_per_month: Option<Cost>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Budget {
+    TokensPerDay,
+    CostPerDay,
+    CostPerMonth,
+}
+
+impl Budget {
+    /// The key in the config.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::TokensPerDay => "tokens_per_day",
+            Self::CostPerDay => "cost_per_day",
+            Self::CostPerMonth => "cost_per_month",
+        }
+    }
+}
+
+/// Whose budget it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Subscription(Name),
+    Namespace(Name),
+}
+
+/// How far one budget is used up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gauge {
+    pub owner: Owner,
+    pub budget: Budget,
+    /// Tokens, or picodollars.
+    pub used: u128,
+    /// The same.
+    pub most: u128,
+    /// When the day or the month ends.
+    pub until: Timestamp,
+}
+
+impl Gauge {
+    /// 80 %: a subscription is then taken last.
+    pub(crate) fn is_near(&self) -> bool {
+        self.used.saturating_mul(5) >= self.most.saturating_mul(4)
+    }
+
+    /// 100 %.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.used >= self.most
+    }
+
+    /// That it is reached, as a clause about its subscription.
+    pub(super) fn clause(&self) -> String {
+        let amount = match self.budget {
+            Budget::TokensPerDay => format!("{} tokens", self.most),
+            Budget::CostPerDay | Budget::CostPerMonth => format!("{} (API-equivalent)", Cost(self.most)),
+        };
+        let period = match self.budget {
+            Budget::TokensPerDay | Budget::CostPerDay => "today",
+            Budget::CostPerMonth => "this month",
+        };
+        match &self.owner {
+            Owner::Subscription(_) => format!("its {amount} for {period} are used up"),
+            Owner::Namespace(name) => {
+                format!("the {amount} of the namespace `{name}` for {period} are used up")
+            }
+        }
+    }
+}
+
+impl Budgets {
+    /// Those that are set, and how far they are used up.
+    pub(super) fn gauges(self, owner: &Owner, today: &Today, month: &Month, moment: &Moment) -> Vec<Gauge> {
+        let tokens = (Budget::TokensPerDay, u128::from(today.tokens.tokens()), moment.midnight);
+        let all = [
+            (tokens, self.tokens_per_day.map(u128::from)),
+            ((Budget::CostPerDay, today.cost.0, moment.midnight), self.cost_per_day.map(|cost| cost.0)),
+            ((Budget::CostPerMonth, month.cost.0, moment.month_ends), self.cost_per_month.map(|cost| cost.0)),
+        ];
+        let gauge = |((budget, used, until), most): (_, Option<u128>)| {
+            Some(Gauge { owner: owner.clone(), budget, used, most: most?, until })
+        };
+        all.into_iter().filter_map(gauge).collect()
+    }
+}
+
+impl Pool {
+    /// The budgets of a namespace.
+    pub(super) fn namespace_gauges(&self, state: &State, name: Option<&Name>, moment: &Moment) -> Vec<Gauge> {
+        let Some((name, budgets)) = name.and_then(|name| self.namespaces.get_key_value(name)) else {
+            return Vec::new();
+        };
+        let known = state.namespaces.get(name).cloned().unwrap_or_default();
+        let owner = Owner::Namespace(name.clone());
+        budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
+    }
+
+    /// Books something on a lease; the answer is also which budgets that brings to 80 % or to their end. One
+    /// that was there before is not told again.
+    pub(crate) fn crossings<T>(
+        &self,
+        state: &mut State,
+        lease: &Lease,
+        moment: &Moment,
+        book: impl FnOnce(&mut State) -> T,
+    ) -> (T, Vec<Gauge>) {
+        let before = self.gauges(state, lease, moment);
+        let answer = book(state);
+        let after = self.gauges(state, lease, moment);
+        let both = before.into_iter().zip(after);
+        let crossed = both.filter(|(before, after)| {
+            (after.is_reached() && !before.is_reached()) || (after.is_near() && !before.is_near())
+        });
+        (answer, crossed.map(|(_, gauge)| gauge).collect())
+    }
+
+    /// The budgets that a run draws on.
+    fn gauges(&self, state: &State, lease: &Lease, moment: &Moment) -> Vec<Gauge> {
+        let budgets = self.subscriptions.get(&lease.subscription).map(|known| known.budgets);
+        let known = state.of(&lease.subscription);
+        let owner = Owner::Subscription(lease.subscription.clone());
+        let mut gauges =
+            budgets.unwrap_or_default().gauges(&owner, &known.today(moment), &known.month(moment), moment);
+        gauges.extend(self.namespace_gauges(state, lease.namespace.as_ref(), moment));
+        gauges
+    }
+}
+
+#[cfg(test)]
+mod tests;
