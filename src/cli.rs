@@ -35,7 +35,7 @@ pub(crate) enum Verb {
     Exec(Exec),
     Why(Why),
     Detect(Detect),
-    Status(Json),
+    Status(Status),
     Usage(Usage),
     /// List the agents that run
     ///
@@ -205,6 +205,24 @@ pub(crate) struct Detect {
 }
 
 /// Show the pool at a glance
+///
+/// Each subscription with its status and today's tokens, how full the windows of its plan are, when they reset
+/// and when that was last read, and the agents that run.
+///
+/// --watch draws it anew each second, on a screen of its own, until `q`, ^D or ^C. In tmux:
+///
+///   bind-key u display-popup -E -w 60 -h 15 'kage status --watch'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub form: Json,
+    /// Draw it anew each second
+    #[arg(short, long, conflicts_with = "json")]
+    pub watch: bool,
+}
+
+/// How an answer is printed
 #[derive(Debug, Args)]
 pub(crate) struct Json {
     /// One JSON object instead of text

@@ -42,13 +42,13 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Why(why) => why::run(&why).map(|()| 0),
         Verb::Detect(detect) => detect::run(&detect),
         Verb::Ps(form) => ps::run(&form).map(|()| 0),
-        Verb::Status(form) => status::run(&form).map(|()| 0),
+        Verb::Status(args) => status::run(&args),
         Verb::Usage(args) => usage::run(&args).map(|()| 0),
         Verb::Statusline(args) => {
             statusline::run(&args);
             Ok(0)
         }
-        Verb::Subscription(verb) => subscription::run(verb).map(|()| 0),
+        Verb::Subscription(verb) => subscription::run(verb),
         Verb::FetchFromKeychain { name } => Ok(fetch_from_keychain(&name, &Paths::from_environment()?.state)),
         Verb::Hook => Ok(hook::run()),
         Verb::Demo => demo::run(),

@@ -30,7 +30,9 @@ pub(crate) use outcome::{Outcome, Reading, Scope, Verdict, Window};
 pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;
-pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState};
+#[cfg(test)]
+pub(crate) use state::Today;
+pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
 pub(crate) use totals::Costs;
 pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, Usage};
 

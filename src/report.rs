@@ -1,6 +1,7 @@
 //! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
 
 mod detect;
+mod paint;
 mod ps;
 mod sentences;
 mod status;
@@ -8,6 +9,7 @@ mod statusline;
 mod table;
 mod time;
 mod why;
+mod width;
 
 use std::io::{self, ErrorKind, Write as _};
 
@@ -15,9 +17,10 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
+pub(crate) use paint::{for_terminal, trouble};
 pub(crate) use ps::{running, running_json};
 pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
-pub(crate) use status::{details, details_json, list, overview, pool_json};
+pub(crate) use status::{Overview, details, details_json, list, pool_json};
 pub(crate) use statusline::Segment;
 pub(crate) use table::plain_table;
 pub(crate) use time::{counted, short, until};

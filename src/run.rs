@@ -18,6 +18,7 @@ mod child;
 mod footprint;
 mod jobs;
 mod relay;
+mod screen;
 mod signals;
 mod terminal;
 
@@ -37,6 +38,7 @@ use crate::secret::Secret;
 pub(crate) use ask::ask;
 pub(crate) use relay::Output;
 pub(crate) use relay::Relay;
+pub(crate) use screen::{Size, can_draw, draw_each_second};
 pub(crate) use signals::{WAKE, die_of, expect_children};
 
 use signals::{Signals, Unblocked};

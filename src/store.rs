@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,17 @@ impl Store {
         };
         state.reap(process::is_alive);
         Ok(state)
+    }
+
+    /// The same for who looks again in a moment: that the file is damaged is an error, and nothing is said.
+    pub(crate) fn look(&self) -> Result<State> {
+        match self.load()? {
+            Loaded::State(mut state) => {
+                state.reap(process::is_alive);
+                Ok(state)
+            }
+            Loaded::Damaged(why) => bail!("{} is damaged ({why})", self.file.display()),
+        }
     }
 
     /// Changes the state: locked, read, edited, written beside and renamed. Nothing is written where

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Json, Usage};
+use super::{Json, Status, Usage};
 use crate::pool::{Cost, Level, Name, Selector};
 
 /// Manage the subscriptions of the pool
@@ -37,7 +37,7 @@ pub(crate) enum Subscription {
     },
     Credential(Credential),
     Route(Route),
-    Status(Json),
+    Status(Status),
     Usage(Usage),
 }
 

@@ -21,8 +21,9 @@ use crate::pool::{Name, Source, Subscription};
 use crate::report;
 use crate::secret::Secret;
 
-pub(super) fn run(verb: cli::Subscription) -> Result<()> {
-    match verb {
+pub(super) fn run(verb: cli::Subscription) -> Result<i32> {
+    let done = match verb {
+        cli::Subscription::Status(args) => return status::run(&args),
         cli::Subscription::Add(args) => add::run(args),
         cli::Subscription::List(args) => list(&args),
         cli::Subscription::Show { name, form } => show(&name, &form),
@@ -34,9 +35,9 @@ pub(super) fn run(verb: cli::Subscription) -> Result<()> {
         cli::Subscription::Reset { name } => reset(&name),
         cli::Subscription::Credential(args) => credential::run(&args),
         cli::Subscription::Route(args) => route::run(args),
-        cli::Subscription::Status(form) => status::run(&form),
         cli::Subscription::Usage(args) => usage::run(&args),
-    }
+    };
+    done.map(|()| 0)
 }
 
 /// The subscription of a name, or an error that knows what may have been meant.
@@ -69,7 +70,7 @@ fn show(name: &Name, form: &cli::Json) -> Result<()> {
         report::print_json(&report::details_json(subscription, &state, &desk.config.prices, &desk.now))
     } else {
         let stored = stored(subscription, &desk);
-        report::print(&report::details(subscription, &state, &stored, &desk.now))
+        report::print(&report::details(subscription, &state, &stored, report::columns(), &desk.now))
     }
 }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use jiff::Zoned;
 use serde_json::{Value, json};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
+use super::SCHEMA;
 use super::table::plain_table;
 use super::time::age;
-use super::{SCHEMA, shows_unicode};
+use super::width::{end_of, widest};
 use crate::error::one_line;
 use crate::pool::Lease;
 
@@ -61,11 +61,7 @@ fn fitted(shown: &[usize], rows: &[Vec<String>], columns: usize) -> String {
     }
 }
 
-fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(UnicodeWidthStr::width).max().unwrap_or(0)
-}
-
-fn oldest_first(leases: &[Lease]) -> Vec<&Lease> {
+pub(super) fn oldest_first(leases: &[Lease]) -> Vec<&Lease> {
     let mut leases: Vec<_> = leases.iter().collect();
     leases.sort_by_key(|lease| (lease.since, lease.pid));
     leases
@@ -85,29 +81,12 @@ fn row(lease: &Lease, home: &Path, now: &Zoned) -> Vec<String> {
 }
 
 /// `~/x` for a directory below the home directory.
-fn below_home(cwd: &str, home: &Path) -> String {
+pub(super) fn below_home(cwd: &str, home: &Path) -> String {
     match Path::new(cwd).strip_prefix(home) {
         Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
         Ok(rest) => format!("~/{}", rest.display()),
         Err(_) => cwd.to_owned(),
     }
-}
-
-/// The last columns of a text, behind a mark where something was left out.
-fn end_of(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mark = if shows_unicode() { "…" } else { "..." };
-    let mut room = columns.saturating_sub(mark.width());
-    let fits = |letter: &char| {
-        let width = letter.width().unwrap_or(0);
-        let has_room = width <= room;
-        room = room.saturating_sub(width);
-        has_room
-    };
-    let kept: Vec<_> = text.chars().rev().take_while(fits).collect();
-    format!("{mark}{}", kept.into_iter().rev().collect::<String>())
 }
 
 /// `kage ps --json`.
@@ -132,6 +111,8 @@ pub(crate) fn running_json(leases: &[Lease]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
 
     fn shown(leases: &[Lease], columns: Option<usize>) -> String {

@@ -1,13 +1,23 @@
-//! The pool at a glance, one subscription in full, and both as JSON.
+//! The pool at a glance: what `kage status` shows, once or again and again, and the listing.
+
+mod agents;
+mod details;
+mod json;
+mod windows;
+
+use std::path::Path;
 
 use jiff::Zoned;
-use serde_json::{Map, Value, json};
 
-use super::SCHEMA;
+use super::paint;
 use super::table::painted_table;
-use super::time::{counted, grouped, until};
+use super::time::{clock, counted, grouped, until};
+use super::width::{aligned, clipped, widest};
+use crate::error::one_line;
 use crate::pool::{Cost, Moment, Pool, State, Status, Subscription, SubscriptionState};
-use crate::prices::Prices;
+
+pub(crate) use details::details;
+pub(crate) use json::{details_json, pool_json};
 
 const TITLE: &str = "Subscription Pool Status";
 
@@ -31,45 +41,209 @@ fn row<'a>(subscription: &'a Subscription, state: &State, now: &Zoned) -> Row<'a
     Row { subscription, known, status, running: state.running(&subscription.name), moment }
 }
 
-/// What `kage status` shows.
-pub(crate) fn overview(pool: &Pool, state: &State, now: &Zoned) -> String {
-    let rows = rows(pool, state, now);
-    let count = |word: &str| rows.iter().filter(|row| row.status.word() == word).count();
-    let mut text = format!("{TITLE}\n{}\n\n", "=".repeat(TITLE.len()));
-    text += &format!("{:<14}{}/{}\n", "Active:", count("active"), rows.len());
-    let others = [
-        ("Rate Limited:", "rate_limited"),
-        ("Exhausted:", "exhausted"),
-        ("Unhealthy:", "unhealthy"),
-        ("Disabled:", "disabled"),
-    ];
-    for (label, word) in others.into_iter().filter(|(_, word)| count(word) > 0) {
-        text += &format!("{label:<14}{}\n", count(word));
+/// What today's tokens would have cost, API-equivalent.
+#[derive(Debug, Clone, Copy, Default)]
+struct CostToday {
+    cost: Cost,
+    /// Tokens whose price is not known.
+    unpriced: u64,
+}
+
+impl CostToday {
+    /// US dollars; `None` where nothing has a price that should have one.
+    fn dollars(self) -> Option<f64> {
+        (self.unpriced == 0 || !self.cost.is_none()).then(|| self.cost.dollars())
     }
-    let of_row = |row: &Row<'_>| row.known.today(&row.moment).tokens.tokens();
-    let tokens = rows.iter().map(of_row).fold(0, u64::saturating_add);
-    text += &format!("{:<14}{} tokens today\n", "Total Usage:", grouped(tokens));
-    if rows.is_empty() {
-        return text + "\nThe pool has no subscription yet. Add one: kage subscription add work\n";
-    }
-    let with_running = rows.iter().any(|row| row.running > 0);
-    let mut head = vec!["Name", "Status", "Priority", "Today Usage"];
-    if with_running {
-        head.insert(3, "Running");
-    }
-    let cells = rows.iter().map(|row| {
-        let mut cells = vec![
-            row.subscription.name.to_string(),
-            row.status_cell(now),
-            row.subscription.priority.to_string(),
-            format!("{} tokens", grouped(row.known.today(&row.moment).tokens.tokens())),
-        ];
-        if with_running {
-            cells.insert(3, row.running.to_string());
+
+    /// Empty where nothing was used.
+    fn text(self) -> String {
+        match (self.cost.is_none(), self.unpriced) {
+            (true, 0) => String::new(),
+            (true, _) => "unpriced".to_owned(),
+            (false, 0) => format!("${:.2}", self.cost.dollars()),
+            (false, _) => format!("${:.2} + unpriced", self.cost.dollars()),
         }
-        cells
+    }
+}
+
+/// Today's sums.
+struct Total {
+    tokens: u64,
+    cost: CostToday,
+}
+
+fn total(rows: &[Row<'_>]) -> Total {
+    let tokens = rows.iter().map(Row::tokens_today).fold(0, u64::saturating_add);
+    let mut cost = CostToday::default();
+    for row in rows.iter().map(Row::cost_today) {
+        cost.cost += row.cost;
+        cost.unpriced = cost.unpriced.saturating_add(row.unpriced);
+    }
+    Total { tokens, cost }
+}
+
+impl Total {
+    fn sentence(&self) -> String {
+        let cost = match self.cost.text() {
+            text if text.is_empty() => text,
+            text => format!(", {text} API-equivalent"),
+        };
+        format!("{} tokens today{cost}", grouped(self.tokens))
+    }
+}
+
+/// What `kage status` goes by.
+pub(crate) struct Overview<'a> {
+    pub pool: &'a Pool,
+    pub state: &'a State,
+    pub home: &'a Path,
+    pub now: &'a Zoned,
+}
+
+impl Overview<'_> {
+    /// All there is to tell. `columns` is the width of the terminal, where there is one.
+    pub(crate) fn text(&self, columns: Option<usize>) -> String {
+        self.lines(&self.rows(), columns).join("\n") + "\n"
+    }
+
+    /// The same for a screen: in another form where there is not the height for it, and never larger.
+    pub(crate) fn frame(&self, columns: usize, height: usize) -> Vec<String> {
+        let rows = self.rows();
+        let whole = self.lines(&rows, Some(columns));
+        let mut lines = if whole.len() <= height { whole } else { self.dense(&rows, columns) };
+        if let Some(excess) = lines.len().checked_sub(height).filter(|&excess| excess > 0) {
+            lines.truncate(height.saturating_sub(1));
+            lines.push(format!("{} more, in a taller window", counted(excess as u64 + 1, "line")));
+        }
+        lines.iter().map(|line| clipped(line, columns)).take(height).collect()
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        rows(self.pool, self.state, self.now)
+    }
+
+    fn lines(&self, rows: &[Row<'_>], columns: Option<usize>) -> Vec<String> {
+        let mut lines = vec![TITLE.to_owned(), "=".repeat(TITLE.len()), String::new()];
+        lines.extend(self.head(rows));
+        if rows.is_empty() {
+            lines.extend([
+                String::new(),
+                "The pool has no subscription yet. Add one: kage subscription add work".into(),
+            ]);
+            return lines;
+        }
+        for block in [table(rows, columns, self.now), self.windows(rows, columns), self.agents(columns)] {
+            if !block.is_empty() {
+                lines.push(String::new());
+                lines.extend(block);
+            }
+        }
+        lines
+    }
+
+    fn head(&self, rows: &[Row<'_>]) -> Vec<String> {
+        let count = |word: &str| rows.iter().filter(|row| row.status.word() == word).count();
+        let others = [
+            ("Rate Limited:", count("rate_limited")),
+            ("Exhausted:", count("exhausted")),
+            ("Unhealthy:", count("unhealthy")),
+            ("Disabled:", count("disabled")),
+            ("Running:", self.state.leases.len()),
+        ];
+        let mut lines = vec![format!("{:<14}{}/{}", "Active:", count("active"), rows.len())];
+        let others = others.into_iter().filter(|(_, count)| *count > 0);
+        lines.extend(others.map(|(label, count)| format!("{label:<14}{count}")));
+        lines.push(format!("{:<14}{}", "Total Usage:", total(rows).sentence()));
+        lines
+    }
+
+    fn windows(&self, rows: &[Row<'_>], columns: Option<usize>) -> Vec<String> {
+        let of = |row| -> Vec<_> {
+            let row: &Row<'_> = row;
+            windows::of(row.subscription.name.as_str(), &row.known)
+        };
+        let windows: Vec<_> = rows.iter().flat_map(of).collect();
+        windows::lines(&windows, Some(self.pool.near_limit), columns, self.now)
+    }
+
+    fn agents(&self, columns: Option<usize>) -> Vec<String> {
+        agents::lines(&self.state.leases, self.home, columns, self.now)
+    }
+
+    /// In few lines: without titles and borders.
+    fn dense(&self, rows: &[Row<'_>], columns: usize) -> Vec<String> {
+        let active = rows.iter().filter(|row| row.status == Status::Active).count();
+        let mut lines = vec![format!("{active}/{} active, {}", rows.len(), total(rows).sentence())];
+        let forms = [Narrow::NoDistance, Narrow::NoUntil].map(|form| plain(rows, form, self.now));
+        let [until, least] = forms;
+        let fits = widest(until.iter().map(String::as_str)) <= columns;
+        lines.extend(if fits { until } else { least });
+        lines.extend(self.windows(rows, Some(columns)));
+        lines.extend(self.agents(Some(columns)));
+        lines
+    }
+}
+
+/// What a table does without where the terminal is narrow: each form lacks one thing more.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Narrow {
+    Not,
+    NoPriority,
+    /// How long it is until the status changes.
+    NoDistance,
+    /// The word `tokens`.
+    NoUnit,
+    NoRunning,
+    /// When the status changes.
+    NoUntil,
+}
+
+const FORMS: [Narrow; 6] =
+    [Narrow::Not, Narrow::NoPriority, Narrow::NoDistance, Narrow::NoUnit, Narrow::NoRunning, Narrow::NoUntil];
+
+/// A table in the form that fits, or where none does, its cells without borders.
+fn table(rows: &[Row<'_>], columns: Option<usize>, now: &Zoned) -> Vec<String> {
+    let columns = columns.unwrap_or(usize::MAX);
+    let mut tables = FORMS.into_iter().map(|form| drawn(rows, form, now));
+    let fitting = tables.find(|table| widest(table.lines()) <= columns);
+    fitting
+        .map_or_else(|| plain(rows, Narrow::NoUntil, now), |table| table.lines().map(str::to_owned).collect())
+}
+
+fn plain(rows: &[Row<'_>], form: Narrow, now: &Zoned) -> Vec<String> {
+    let cells = rows.iter().map(|row| {
+        let (status, word) = (row.status_cell(form, now), row.status.word());
+        let painted = status.replacen(word, &paint::status(word), 1);
+        vec![row.subscription.name.to_string(), painted, row.today_cell(Narrow::Not)]
     });
-    text + "\n" + &painted_table(&head, cells.collect(), &words(&rows))
+    aligned(&cells.collect::<Vec<_>>())
+}
+
+fn drawn(rows: &[Row<'_>], form: Narrow, now: &Zoned) -> String {
+    let has_running = form < Narrow::NoRunning && rows.iter().any(|row| row.running > 0);
+    let has_cost = rows.iter().any(|row| !row.cost_today().text().is_empty());
+    let columns = [
+        ("Name", true),
+        ("Status", true),
+        ("Priority", form < Narrow::NoPriority),
+        ("Running", has_running),
+        (if form < Narrow::NoUnit { "Today Usage" } else { "Tokens" }, true),
+        ("API Cost", has_cost),
+    ];
+    let cells = |row: &Row<'_>| {
+        let all = [
+            row.subscription.name.to_string(),
+            row.status_cell(form, now),
+            row.subscription.priority.to_string(),
+            row.running.to_string(),
+            row.today_cell(form),
+            row.cost_today().text(),
+        ];
+        let shown = all.into_iter().zip(columns).filter(|(_, (_, is_shown))| *is_shown);
+        shown.map(|(cell, _)| cell).collect()
+    };
+    let head: Vec<_> = columns.into_iter().filter(|(_, is_shown)| *is_shown).map(|(head, _)| head).collect();
+    painted_table(&head, rows.iter().map(cells).collect(), &words(rows))
 }
 
 /// What `kage subscription list` shows; `only` is a status.
@@ -81,11 +255,11 @@ pub(crate) fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) 
         vec![
             subscription.name.to_string(),
             subscription.agent.clone(),
-            row.status_cell(now),
+            row.status_cell(Narrow::Not, now),
             subscription.priority.to_string(),
             subscription.tags.join(", "),
             subscription.credential.source.word().to_owned(),
-            crate::error::one_line(subscription.description.as_deref().unwrap_or_default()),
+            one_line(subscription.description.as_deref().unwrap_or_default()),
         ]
     });
     let head = ["Name", "Agent", "Status", "Priority", "Tags", "Credential", "Description"];
@@ -97,128 +271,32 @@ fn words(rows: &[Row<'_>]) -> Vec<&'static str> {
 }
 
 impl Row<'_> {
-    fn status_cell(&self, now: &Zoned) -> String {
+    fn cost_today(&self) -> CostToday {
+        let today = self.known.today(&self.moment);
+        CostToday { cost: today.cost, unpriced: today.unpriced }
+    }
+
+    fn tokens_today(&self) -> u64 {
+        self.known.today(&self.moment).tokens.tokens()
+    }
+
+    fn today_cell(&self, form: Narrow) -> String {
+        let unit = if form < Narrow::NoUnit { " tokens" } else { "" };
+        format!("{}{unit}", grouped(self.tokens_today()))
+    }
+
+    fn status_cell(&self, form: Narrow, now: &Zoned) -> String {
+        let word = self.status.word();
+        let until = |at| if form < Narrow::NoDistance { until(at, now) } else { clock(at, now) };
         let partial = self.known.active_limits(self.moment.now).find(|_| self.status == Status::Active);
         match (self.status.until(), partial) {
-            (Some(at), _) => format!("{} until {}", self.status.word(), until(at, now)),
-            (None, Some(limit)) => {
-                format!("active, {} until {}", limit.scope, until(limit.until, now))
-            }
-            (None, None) => self.status.word().to_owned(),
+            _ if form >= Narrow::NoUntil => word.to_owned(),
+            (Some(at), _) => format!("{word} until {}", until(at)),
+            (None, Some(limit)) => format!("active, {} until {}", limit.scope, until(limit.until)),
+            (None, None) => word.to_owned(),
         }
     }
-
-    fn json(&self) -> Value {
-        let today = self.known.today(&self.moment);
-        let utilization: Map<_, _> = self
-            .known
-            .utilization
-            .iter()
-            .map(|(window, reading)| (window.clone(), json!(reading.value)))
-            .collect();
-        json!({
-            "name": self.subscription.name,
-            "agent": self.subscription.agent,
-            "status": self.status.word(),
-            "until": self.status.until(),
-            "reason": self.known.reason(self.moment.now),
-            "priority": self.subscription.priority,
-            "tags": self.subscription.tags,
-            "running": self.running,
-            "utilization": utilization,
-            "runs_today": today.runs,
-            "tokens_today": today.tokens.tokens(),
-            "limits": self.known.active_limits(self.moment.now).map(|limit| json!({
-                "scope": limit.scope, "window": limit.window, "until": limit.until,
-            })).collect::<Vec<_>>(),
-        })
-    }
 }
 
-/// `status --json` and `subscription list --json`.
-pub(crate) fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> Value {
-    let rows = rows(pool, state, now);
-    let shown = rows.iter().filter(|row| only.is_none_or(|word| row.status.word() == word));
-    json!({
-        "schema": SCHEMA,
-        "now": now.timestamp(),
-        "subscriptions": shown.map(Row::json).collect::<Vec<_>>(),
-    })
-}
-
-/// `subscription show`. `stored` says whether the backend has the secret.
-pub(crate) fn details(subscription: &Subscription, state: &State, stored: &str, now: &Zoned) -> String {
-    let row = row(subscription, state, now);
-    let today = row.known.today(&row.moment).tokens;
-    let none = || "none".to_owned();
-    let number = |value: Option<String>| value.unwrap_or_else(none);
-    let mut lines = vec![
-        ("Name", subscription.name.to_string()),
-        ("Agent", subscription.agent.clone()),
-        ("Status", row.status_cell(now)),
-        ("Priority", subscription.priority.to_string()),
-        ("Tags", if subscription.tags.is_empty() { none() } else { subscription.tags.join(", ") }),
-        ("Credential", stored.to_owned()),
-        ("Max parallel", number(subscription.max_parallel.map(|most| most.to_string()))),
-        ("Requests/window", number(subscription.requests_per_window.map(grouped))),
-        ("Tokens/day", number(subscription.budgets.tokens_per_day.map(grouped))),
-        ("Cost/day", number(subscription.budgets.cost_per_day.map(|cost| cost.to_string()))),
-        ("Cost/month", number(subscription.budgets.cost_per_month.map(|cost| cost.to_string()))),
-        ("Running", row.running.to_string()),
-        (
-            "Today",
-            format!(
-                "{}, {} tokens in, {} out, {} read from cache",
-                counted(row.known.today(&row.moment).runs, "run"),
-                grouped(today.input_tokens),
-                grouped(today.output_tokens),
-                grouped(today.cache_read_tokens),
-            ),
-        ),
-    ];
-    let unpriced = match row.known.today(&row.moment).unpriced {
-        0 => String::new(),
-        unpriced => format!(", without {} unpriced tokens", grouped(unpriced)),
-    };
-    let cost = |cost: Cost| format!("{:.2} USD API-equivalent", cost.dollars());
-    lines.push(("Cost today", cost(row.known.today(&row.moment).cost) + &unpriced));
-    lines.push(("Cost this month", cost(row.known.month(&row.moment).cost)));
-    if let Some(description) = &subscription.description {
-        lines.insert(1, ("Description", description.clone()));
-    }
-    lines.extend(subscription.env.keys().map(|name| ("Sets", name.clone())));
-    lines.extend(row.known.changes.iter().rev().map(|change| {
-        let at = change.at.to_zoned(now.time_zone().clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
-        let seen = change.evidence.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        ("Change", format!("{at} {} ({}{seen})", change.to, change.rule))
-    }));
-    let line = |(label, value): (&str, String)| format!("{label:<16}{}\n", crate::error::one_line(&value));
-    lines.into_iter().map(line).collect()
-}
-
-/// `subscription show --json`.
-pub(crate) fn details_json(
-    subscription: &Subscription,
-    state: &State,
-    prices: &Prices,
-    now: &Zoned,
-) -> Value {
-    let row = row(subscription, state, now);
-    let mut value = row.json();
-    value["schema"] = json!(SCHEMA);
-    value["description"] = json!(subscription.description);
-    value["credential"] = json!(subscription.credential.source.word());
-    value["enabled"] = json!(subscription.enabled);
-    value["max_parallel"] = json!(subscription.max_parallel);
-    value["requests_per_window"] = json!(subscription.requests_per_window);
-    value["tokens_per_day"] = json!(subscription.budgets.tokens_per_day);
-    value["cost_per_day"] = json!(subscription.budgets.cost_per_day.map(Cost::dollars));
-    value["cost_per_month"] = json!(subscription.budgets.cost_per_month.map(Cost::dollars));
-    let today = row.known.today(&row.moment);
-    value["cost_today_usd"] = json!(today.cost.dollars());
-    value["unpriced_tokens_today"] = json!(today.unpriced);
-    value["cost_this_month_usd"] = json!(row.known.month(&row.moment).cost.dollars());
-    value["prices"] = json!(prices.version());
-    value["changes"] = json!(row.known.changes);
-    value
-}
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ impl Segment<'_> {
 }
 
 /// The short windows first; the rest by their names.
-fn order(window: &str) -> u8 {
+pub(super) fn order(window: &str) -> u8 {
     match window {
         "five_hour" => 0,
         "seven_day" => 1,
@@ -52,7 +52,7 @@ fn order(window: &str) -> u8 {
     }
 }
 
-fn word(window: &str) -> &str {
+pub(super) fn word(window: &str) -> &str {
     match window {
         "five_hour" => "5h",
         "seven_day" => "7d",

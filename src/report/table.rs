@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, Table, presets};
 
-use super::shows_unicode;
+use super::{paint, shows_unicode};
 
 /// A table with a line under its head.
 pub(crate) fn plain_table(head: &[&str], rows: Vec<Vec<String>>) -> String {
@@ -40,16 +40,5 @@ pub(super) fn painted_table(head: &[&str], rows: Vec<Vec<String>>, statuses: &[&
 fn paint_cell(line: &str, column: usize, status: &str) -> String {
     let start = line.match_indices(['│', '|']).nth(column).map_or(0, |(at, _)| at);
     let (before, cell) = line.split_at(start);
-    format!("{before}{}", cell.replacen(status, &painted(status), 1))
-}
-
-/// Colours of a status, as terminal escapes; `anstream` takes them out where they do not belong.
-fn painted(status: &str) -> String {
-    let colour = match status {
-        "active" => "32",
-        "rate_limited" => "33",
-        "exhausted" | "unhealthy" => "31",
-        _ => "2",
-    };
-    format!("\u{1b}[{colour}m{status}\u{1b}[0m")
+    format!("{before}{}", cell.replacen(status, &paint::status(status), 1))
 }

@@ -162,7 +162,7 @@ pub(super) fn survive_the_file_limit() {
 }
 
 #[allow(unsafe_code)]
-fn is_ignored(signal: i32) -> bool {
+pub(super) fn is_ignored(signal: i32) -> bool {
     let mut current = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: with no new action `sigaction` only writes the current one into the place it is given; the
     // place is read only where it says that it did.

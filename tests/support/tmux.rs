@@ -3,6 +3,7 @@
 // Each suite uses its part; a failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,6 +12,8 @@ use crate::support::{Call, wait_until};
 
 pub struct Tmux {
     socket: PathBuf,
+    /// A new window takes this variable from whoever asks for it.
+    path: OsString,
 }
 
 /// What its shells say when they are ready.
@@ -25,7 +28,9 @@ pub struct Pane<'a> {
 impl Tmux {
     /// The server gets the environment of this call, whose program is not used.
     pub fn start(environment: Call, socket: PathBuf) -> Self {
-        let tmux = Self { socket };
+        let path = environment.command.get_envs().find(|(name, _)| *name == "PATH");
+        let path = path.and_then(|(_, value)| value).unwrap_or_default().to_owned();
+        let tmux = Self { socket, path };
         let mut start = tmux.command();
         start.env_clear();
         for (name, value) in environment.command.get_envs() {
@@ -44,6 +49,7 @@ impl Tmux {
     fn command(&self) -> Command {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(&self.socket).env_remove("TMUX").env_remove("TMUX_PANE");
+        command.env("PATH", &self.path);
         command
     }
 
@@ -57,6 +63,15 @@ impl Tmux {
     /// The pane that the server began with.
     pub fn first(&self) -> Pane<'_> {
         Pane { tmux: self, id: self.run(&["list-panes", "-F", "#{pane_id}"]).trim().to_owned() }
+    }
+
+    /// A pane in a window of its own.
+    pub fn another(&self) -> Pane<'_> {
+        let id = self.run(&["new-window", "-P", "-F", "#{pane_id}", "bash", "--norc"]);
+        let pane = Pane { tmux: self, id: id.trim().to_owned() };
+        pane.resizes(130, 40);
+        pane.is_at_the_prompt();
+        pane
     }
 }
 
@@ -129,6 +144,22 @@ impl Pane<'_> {
         self.press("C-l");
         wait_until("the screen is cleared", || self.screen().trim() == PROMPT.trim());
         printed.to_owned()
+    }
+
+    /// The process that the pane began with.
+    pub fn pid(&self) -> u32 {
+        self.tmux.run(&["display-message", "-p", "-t", &self.id, "#{pane_pid}"]).trim().parse().unwrap()
+    }
+
+    /// `1` where the cursor is to be seen.
+    pub fn cursor(&self) -> String {
+        self.tmux.run(&["display-message", "-p", "-t", &self.id, "#{cursor_flag}"]).trim().to_owned()
+    }
+
+    /// The window that the pane is in gets another size.
+    pub fn resizes(&self, columns: u32, rows: u32) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        self.tmux.run(&["resize-window", "-t", &self.id, "-x", &columns, "-y", &rows]);
     }
 
     /// The value of one of the pane's options; empty where it is not set.

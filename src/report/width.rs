@@ -1,0 +1,117 @@
+//! Columns: how many a text takes on a terminal, and how it is made to take so many.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::shows_unicode;
+
+/// The columns of a text. Escapes that paint take none.
+pub(super) fn width(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().width()
+}
+
+pub(super) fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(width).max().unwrap_or(0)
+}
+
+/// The text with blanks behind it.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// Rows of cells below each other, two blanks between them; a column that is empty throughout is left out.
+pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(String::as_str);
+    let widths: Vec<_> = (0..count).map(|at| widest(cells(at))).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).filter(|(_, columns)| **columns > 0);
+        let cells: Vec<_> = cells.map(|(cell, &columns)| padded(cell, columns)).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The last columns of a text, behind a mark where something was left out.
+pub(super) fn end_of(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let kept: Vec<_> = fitting(text.chars().rev(), columns.saturating_sub(mark().width())).collect();
+    format!("{}{}", mark(), kept.into_iter().rev().collect::<String>())
+}
+
+/// The first columns of a text, in front of a mark where something was left out.
+pub(super) fn start_of(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    fitting(text.chars(), columns.saturating_sub(mark().width())).chain(mark().chars()).collect()
+}
+
+fn mark() -> &'static str {
+    if shows_unicode() { "…" } else { "..." }
+}
+
+fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+    let mut room = columns;
+    letters.take_while(move |letter| {
+        let width = letter.width().unwrap_or(0);
+        let has_room = width <= room;
+        room = room.saturating_sub(width);
+        has_room
+    })
+}
+
+/// A line of a screen, cut where the screen ends. Its escapes stay, so that no colour runs on.
+pub(super) fn clipped(line: &str, columns: usize) -> String {
+    let (mut room, mut is_full, mut in_escape) = (columns, false, false);
+    let mut keeps = |letter: char| {
+        if in_escape || letter == '\u{1b}' {
+            in_escape = !letter.is_ascii_alphabetic();
+            return true;
+        }
+        let width = letter.width().unwrap_or(0);
+        is_full |= width > room;
+        room = room.saturating_sub(width);
+        !is_full
+    };
+    line.chars().filter(|&letter| keeps(letter)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_at_the_columns_it_has_and_its_colour_ends() {
+        let painted = "a\u{1b}[31m一二\u{1b}[0mb";
+        assert_eq!(width(painted), 6);
+        for (columns, expected) in [
+            (9, painted),
+            (6, painted),
+            (5, "a\u{1b}[31m一二\u{1b}[0m"),
+            (4, "a\u{1b}[31m一\u{1b}[0m"),
+            (3, "a\u{1b}[31m一\u{1b}[0m"),
+            (0, "\u{1b}[31m\u{1b}[0m"),
+        ] {
+            assert_eq!(clipped(painted, columns), expected, "{columns}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_has_a_mark() {
+        // Whether the mark is one letter or three is the locale's.
+        for columns in 4..9 {
+            for cut in [end_of("projects/api", columns), start_of("projects/api", columns)] {
+                assert!(width(&cut) == columns && cut.contains(mark()), "{cut}");
+            }
+        }
+        assert_eq!((end_of("api", 3), start_of("api", 3)), ("api".into(), "api".into()));
+    }
+
+    #[test]
+    fn cells_stand_below_each_other() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        assert_eq!(aligned(&[row(["一", "", "x"]), row(["abc", "", ""])]), ["一   x", "abc"]);
+    }
+}
