@@ -342,6 +342,23 @@ impl LaunchPlan {
         }
         plan
     }
+
+    /// The same with what is known of others.
+    pub(crate) fn beside(mut self, others: Others) -> Self {
+        if let Some(watch) = &mut self.watch {
+            watch.others = others;
+        }
+        self
+    }
+}
+
+/// What is known of other attempts by the same agent in the same directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    /// The conversations that are told to be theirs.
+    pub sessions: Vec<String>,
+    /// When those began that began after the attempt and still run, so that their conversation is not known.
+    pub later: Vec<Timestamp>,
 }
 
 impl LaunchPlan {
@@ -356,6 +373,7 @@ impl LaunchPlan {
             ended,
             lengths: BTreeMap::new(),
             visits: lease.visits.clone(),
+            others: Others::default(),
         };
         Self { watch: Some(watch), ..Self::default() }
     }
@@ -395,4 +413,6 @@ pub(crate) struct Watch {
     pub lengths: BTreeMap<PathBuf, u64>,
     /// The conversations that the agent was in, as its hooks told; none where they told nothing.
     pub visits: Vec<Visit>,
+    /// Whose records may lie among those of the attempt.
+    pub others: Others,
 }

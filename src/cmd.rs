@@ -5,6 +5,7 @@ mod detect;
 mod events;
 mod exec;
 mod hook;
+mod others;
 mod ps;
 mod recover;
 mod status;

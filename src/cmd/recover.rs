@@ -52,7 +52,7 @@ impl Desk {
     fn count(&self, lost: &Lease, state: &State) -> Result<()> {
         let ledger = Ledger::new(&self.paths.state);
         let trace = ledger.trace(lost);
-        let found = self.examine(lost, ended(lost, &trace, state));
+        let found = self.examine(lost, ended(lost, &trace, state), state);
         if let Some((evidence, outcome)) = &found
             && !trace.is_booked
         {
@@ -73,9 +73,11 @@ impl Desk {
     }
 
     /// What its records say; `None` where there are none.
-    fn examine(&self, lost: &Lease, ended: Option<Timestamp>) -> Option<(Evidence, Outcome)> {
+    fn examine(&self, lost: &Lease, ended: Option<Timestamp>, state: &State) -> Option<(Evidence, Outcome)> {
         let agent = self.config.agent(&lost.agent).ok()?;
         let plan = LaunchPlan::carried_out(lost, lost.record.as_ref()?, ended);
+        let others = self.others(lost, plan.watch.as_ref()?, state);
+        let plan = plan.beside(others);
         let evidence = agent.collect(&plan, &Captured::default(), &self.now);
         if evidence.usage.requests == 0 && evidence.errors.is_empty() {
             return None;

@@ -23,6 +23,14 @@ pub(crate) struct Trace {
     pub next: Option<Timestamp>,
 }
 
+/// A conversation, and the attempt that was in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Conversation {
+    pub session: String,
+    pub run: String,
+    pub began: Timestamp,
+}
+
 impl Ledger {
     /// The subscription that ran a session last.
     pub(crate) fn last_of_session(&self, session: &str) -> Option<Name> {
@@ -43,6 +51,28 @@ impl Ledger {
         };
         let months = self.months().ok()?;
         months.iter().rev().take(2).find_map(|month| lines::backward(month, LOOK_BACK, of_row).ok()?)
+    }
+
+    /// The conversations of an agent's latest attempts.
+    pub(crate) fn conversations(&self, agent: &str) -> Vec<Conversation> {
+        let word = format!("\"agent\":\"{agent}\"");
+        let word = Finder::new(&word);
+        let mut conversations = Vec::new();
+        let mut look = |line: &[u8]| -> Option<()> {
+            word.find(line)?;
+            let line = Line::parse(line)?;
+            let (run, began) = (line.run.into_owned(), line.time);
+            conversations.extend(line.session.map(|session| Conversation {
+                session: session.into_owned(),
+                run,
+                began,
+            }));
+            None
+        };
+        for month in self.months().unwrap_or_default().iter().rev().take(2) {
+            let _ = lines::backward(month, LOOK_BACK, &mut look);
+        }
+        conversations
     }
 
     /// What is written of a lost lease.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::scene::{ANSWER, Scene, key};
+use crate::scene::{ANSWER, ONE_ANSWER, Scene, key};
 use crate::support::{CONFIG, has_all, kage, wait_until};
 use crate::tmux::{Pane, Tmux};
 
@@ -105,4 +105,69 @@ fn a_login_without_the_conversation_is_named_as_what_it_is() {
     let pane = tmux.first();
     hit_the_limit(&pane);
     pane.shows("; spare does not have the conversation in its login directory");
+}
+
+/// Two sessions in one directory on one login, whose tokens tell them apart: one asks once, the other twice.
+/// The server of the agent's that holds the records of both lives on.
+fn two_sessions(scene: &Scene, ends_first: usize) {
+    scene.login("both", "ok");
+    let tmux = session(scene);
+    let panes = [tmux.first(), tmux.another()];
+    for (pane, namespace) in panes.iter().zip(["once", "twice"]) {
+        pane.enter(&format!("{} exec -s both -n {namespace} -- codex", kage().display()));
+        pane.shows(READY);
+        wait_until("the session has begun", || !pane.screen().contains("loading"));
+    }
+    for text in ["hello there", "and again"] {
+        // The later session asks first, so that neither the order of the files nor that of the words helps.
+        says(&panes[1], text);
+        wait_until("it is answered", || {
+            panes[1].screen().matches(ANSWER.trim()).count() == 1 + usize::from(text != "hello there")
+        });
+    }
+    says(&panes[0], "hello there");
+    panes[0].shows(ANSWER.trim());
+    for pane in [&panes[ends_first], &panes[1 - ends_first]] {
+        says(pane, "/quit");
+        pane.is_at_the_prompt();
+    }
+    assert_eq!(scene.tokens_of("once"), [ONE_ANSWER]);
+    assert_eq!(scene.tokens_of("twice"), [2 * ONE_ANSWER]);
+}
+
+#[test]
+fn of_two_sessions_in_a_directory_the_earlier_that_ends_first_has_its_own_tokens() {
+    let test = of_two_sessions_in_a_directory_the_earlier_that_ends_first_has_its_own_tokens;
+    let Some(scene) = scene(test, None) else { return };
+    two_sessions(&scene, 0);
+}
+
+#[test]
+fn of_two_sessions_in_a_directory_the_later_that_ends_first_has_its_own_tokens() {
+    let test = of_two_sessions_in_a_directory_the_later_that_ends_first_has_its_own_tokens;
+    let Some(scene) = scene(test, None) else { return };
+    two_sessions(&scene, 1);
+}
+
+#[test]
+fn a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it() {
+    let Some(scene) = scene(a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it, None) else {
+        return;
+    };
+    scene.login("both", "ok");
+    let tmux = session(&scene);
+    let panes = [tmux.first(), tmux.another()];
+    for (pane, namespace) in panes.iter().zip(["never", "once"]) {
+        pane.enter(&format!("{} exec -s both -n {namespace} -- codex", kage().display()));
+        pane.shows(READY);
+        wait_until("the session has begun", || !pane.screen().contains("loading"));
+    }
+    says(&panes[1], "hello there");
+    panes[1].shows(ANSWER.trim());
+    for pane in &panes {
+        says(pane, "/quit");
+        pane.is_at_the_prompt();
+    }
+    assert_eq!(scene.tokens_of("never"), [0]);
+    assert_eq!(scene.tokens_of("once"), [ONE_ANSWER]);
 }

@@ -101,6 +101,17 @@ impl Scene {
         self.sandbox.ledger().iter().map(name).collect()
     }
 
+    /// The tokens, in and out, of each attempt in a namespace.
+    pub(crate) fn tokens_of(&self, namespace: &str) -> Vec<u64> {
+        let count = |model: &serde_json::Value| {
+            ["input_tokens", "output_tokens"].iter().filter_map(|key| model[*key].as_u64()).sum::<u64>()
+        };
+        let tokens = |attempt: &serde_json::Value| {
+            attempt["models"].as_object().map_or(0, |models| models.values().map(count).sum())
+        };
+        self.sandbox.ledger().iter().filter(|one| one["namespace"] == namespace).map(tokens).collect()
+    }
+
     /// The keys of all requests so far.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.provider.asked().into_iter().map(|request| request.bearer).collect()

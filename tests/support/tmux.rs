@@ -12,8 +12,9 @@ use crate::support::{Call, wait_until};
 
 pub struct Tmux {
     socket: PathBuf,
-    /// A new window takes this variable from whoever asks for it.
+    /// A new window takes these from whoever asks for it: PATH, and where it stands.
     path: OsString,
+    dir: PathBuf,
 }
 
 /// What its shells say when they are ready.
@@ -30,17 +31,14 @@ impl Tmux {
     pub fn start(environment: Call, socket: PathBuf) -> Self {
         let path = environment.command.get_envs().find(|(name, _)| *name == "PATH");
         let path = path.and_then(|(_, value)| value).unwrap_or_default().to_owned();
-        let tmux = Self { socket, path };
+        let dir = environment.command.get_current_dir().unwrap().to_owned();
+        let tmux = Self { socket, path, dir };
         let mut start = tmux.command();
         start.env_clear();
         for (name, value) in environment.command.get_envs() {
             start.env(name, value.unwrap_or_default());
         }
-        start
-            .env("TERM", "xterm-256color")
-            .env("PS1", PROMPT)
-            .env("HISTFILE", "/dev/null")
-            .current_dir(environment.command.get_current_dir().unwrap());
+        start.env("TERM", "xterm-256color").env("PS1", PROMPT).env("HISTFILE", "/dev/null");
         start.args(["-f", "/dev/null", "new-session", "-d", "-x", "130", "-y", "40", "bash", "--norc"]);
         assert!(start.status().unwrap().success(), "tmux does not start");
         tmux
@@ -49,7 +47,7 @@ impl Tmux {
     fn command(&self) -> Command {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(&self.socket).env_remove("TMUX").env_remove("TMUX_PANE");
-        command.env("PATH", &self.path);
+        command.env("PATH", &self.path).current_dir(&self.dir);
         command
     }
 

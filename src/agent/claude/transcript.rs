@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use self::answers::{Answer, Answers};
 use super::refusal::{RateLimitInfo, Said, lenient, refusal};
-use crate::agent::{Evidence, ProviderError, Watch, Work, appended};
+use crate::agent::{Evidence, Others, ProviderError, Watch, Work, appended};
 use crate::pool::Visit;
 
 pub(super) use self::answers::count;
@@ -34,6 +34,7 @@ pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, bega
         ended: None,
         lengths: BTreeMap::new(),
         visits: Vec::new(),
+        others: Others::default(),
     };
     let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
     let known = watch.session.iter().flat_map(|session| files(&watch, session));

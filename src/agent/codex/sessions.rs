@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use crate::agent::Watch;
+use crate::agent::{Others, Watch};
 
 /// No time zone is farther from another than this.
 const ZONES_APART: SignedDuration = SignedDuration::from_hours(26);
@@ -29,6 +29,7 @@ pub(super) fn watch(records: PathBuf, session: Option<String>, cwd: PathBuf, beg
         lengths: lengths.into_iter().collect(),
         visits: Vec::new(),
         ended: None,
+        others: Others::default(),
     }
 }
 
@@ -72,15 +73,54 @@ pub(super) fn any_since(watch: &Watch) -> bool {
     !since(&watch.records, watch.began).is_empty()
 }
 
-/// The first conversation that began in the directory after the attempt did. Another one that began there
-/// later is not this attempt's, as another kage may have started it.
+/// The first conversation that began in the directory after the attempt did, and is no other's. One that began
+/// there later is not this attempt's, as another kage may have started it.
 fn first(recent: &[PathBuf], watch: &Watch) -> Option<(PathBuf, String)> {
     let began = recent.iter().filter_map(|file| {
         let meta = meta(file)?;
-        let is_ours = meta.is_main() && meta.timestamp >= watch.began && same_place(&meta.cwd, &watch.cwd);
-        is_ours.then(|| (meta.timestamp, file.clone(), meta.session))
+        let may_be_ours = meta.is_main()
+            && meta.timestamp >= watch.began
+            && same_place(&meta.cwd, &watch.cwd)
+            && !watch.others.sessions.contains(&meta.session)
+            && !is_of_another_home(&meta, &watch.records);
+        may_be_ours.then(|| (meta.timestamp, file.clone(), meta.session))
     });
-    began.min().map(|(_, file, session)| (file, session))
+    let mut began: Vec<_> = began.collect();
+    began.sort();
+    let at = own(&began.iter().map(|(at, ..)| *at).collect::<Vec<_>>(), watch.began, &watch.others.later)?;
+    let (_, file, session) = began.swap_remove(at);
+    Some((file, session))
+}
+
+/// How long an agent takes at most from its start to the beginning of its conversation. It begins one when it
+/// is ready, not at the first prompt.
+const STARTING: SignedDuration = SignedDuration::from_secs(60);
+
+/// Which of the conversations is that of the attempt, by when they began, oldest first. No process tells: a
+/// server in the background holds the records of all sessions of a login directory, also of those that ended.
+/// But an attempt has one soon after its start. So one belongs to the attempt that began last before it; of
+/// attempts that began while another was starting each has one, in the order of their beginnings.
+fn own(conversations: &[Timestamp], began: Timestamp, later: &[Timestamp]) -> Option<usize> {
+    let mut later = later.to_vec();
+    later.sort();
+    let Some(&next) = later.first() else { return (!conversations.is_empty()).then_some(0) };
+    if conversations.first().is_some_and(|&at| at < next) {
+        return Some(0);
+    }
+    let mut left: Vec<_> = conversations.iter().copied().enumerate().collect();
+    for other in later {
+        if let Some(theirs) = left.iter().position(|&(_, at)| at >= other) {
+            left.remove(theirs);
+        }
+    }
+    left.into_iter().find(|&(_, at)| at < began + STARTING).map(|(at, _)| at)
+}
+
+/// Whether a session at the terminal lies here only because login directories share their `sessions`: where it
+/// was begun it left a mark. Versions without these have no such directory.
+fn is_of_another_home(meta: &Meta, records: &Path) -> bool {
+    let marks = records.with_file_name("tui-thread-reference-capabilities");
+    meta.originator == "codex-tui" && marks.is_dir() && !marks.join(&meta.session).exists()
 }
 
 /// The file of a session; its id is the end of the name.
@@ -128,6 +168,9 @@ struct Meta {
     session: String,
     timestamp: Timestamp,
     cwd: PathBuf,
+    /// Which of the agent's programs began it.
+    #[serde(default)]
+    originator: String,
 }
 
 impl Meta {
@@ -155,4 +198,44 @@ fn same_place(one: &Path, other: &Path) -> bool {
 /// How long each file was before the attempt.
 pub(super) fn length_before(lengths: &BTreeMap<PathBuf, u64>, file: &Path) -> u64 {
     lengths.get(file).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// When the own conversation began, by when all did, when the attempt began, and when later ones did.
+    fn found(conversations: &[i64], began: i64, later: &[i64]) -> Option<i64> {
+        let at = |seconds: &[i64]| seconds.iter().copied().map(at).collect::<Vec<_>>();
+        own(&at(conversations), self::at(began), &at(later)).map(|place| conversations[place])
+    }
+
+    #[test]
+    fn alone_in_its_directory_an_attempt_has_the_first_conversation() {
+        assert_eq!(found(&[], 0, &[]), None);
+        assert_eq!(found(&[500, 600], 0, &[]), Some(500));
+    }
+
+    #[test]
+    fn a_conversation_is_of_the_attempt_that_began_last_before_it() {
+        let conversations = [3, 103];
+        assert_eq!(found(&conversations, 0, &[100]), Some(3));
+        assert_eq!(found(&conversations[1..], 100, &[]), Some(103));
+        // the first one has none yet, or never will
+        assert_eq!(found(&[103], 0, &[100]), None);
+        assert_eq!(found(&[103], 100, &[]), Some(103));
+        // a later conversation of the second one
+        assert_eq!(found(&[103, 900], 0, &[100]), None);
+    }
+
+    #[test]
+    fn of_attempts_that_start_together_each_has_one() {
+        assert_eq!(found(&[5, 6], 0, &[1]), Some(6));
+        assert_eq!(found(&[5, 6], 1, &[]), Some(5));
+        assert_eq!(found(&[5, 6, 7], 0, &[1, 2]), Some(7));
+    }
 }

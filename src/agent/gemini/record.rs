@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::{Evidence, Watch, Work, appended};
+use crate::agent::{Evidence, Others, Watch, Work, appended};
 use crate::pool::{TokenCount, Usage};
 
 /// How many letters of its id are in the name of a session's file.
@@ -33,6 +33,7 @@ pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Times
         lengths,
         visits: Vec::new(),
         ended: None,
+        others: Others::default(),
     };
     let length = |file: &PathBuf| fs::metadata(file).map_or(0, |known| known.len());
     watch.lengths = files(&watch).into_iter().map(|file| (file.clone(), length(&file))).collect();

@@ -42,10 +42,12 @@ impl Errand<'_> {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
         let lease = &journey.lease;
-        let state = self.desk.store.read().ok();
-        let held = state.as_ref().and_then(|state| state.held(&lease.id, &lease.subscription));
+        let state = self.desk.store.read().unwrap_or_default();
+        let held = state.held(&lease.id, &lease.subscription);
         let visits = held.map(|held| held.visits.as_slice()).unwrap_or_default();
-        let evidence = self.agent.collect(&journey.plan.after(visits), &captured, &now);
+        let others = journey.plan.watch.as_ref().map(|watch| self.desk.others(lease, watch, &state));
+        let plan = journey.plan.after(visits).beside(others.unwrap_or_default());
+        let evidence = self.agent.collect(&plan, &captured, &now);
         let mut outcome = self.desk.judge(self.agent, exit, &evidence, &now);
         if journey.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
