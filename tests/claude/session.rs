@@ -115,3 +115,25 @@ fn what_is_no_conversation_runs_as_it_is() {
     assert!(scene.provider.requests().is_empty());
     assert_eq!(scene.tokens_of("work"), 0);
 }
+
+#[test]
+fn two_runs_at_once_in_a_directory_have_each_its_own_conversation() {
+    let test = two_runs_at_once_in_a_directory_have_each_its_own_conversation;
+    let Some(scene) = Scene::of(test) else { return };
+    pool_of_two(&scene);
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")));
+        }
+    });
+    for name in ["first", "second"] {
+        let bearer = format!("Bearer {}", token(&format!("{name}--ok")));
+        let asked = scene.provider.messages().into_iter();
+        let asked = asked.filter(|asked| asked.authorization.as_ref() == Some(&bearer));
+        let asked: Vec<_> = asked.map(|asked| asked.session.unwrap()).collect();
+        let ledger = scene.ledger().into_iter().filter(|attempt| attempt["subscription"] == name);
+        let noted: Vec<_> = ledger.map(|attempt| attempt["session"].as_str().unwrap().to_owned()).collect();
+        assert_eq!((noted.len(), noted), (1, asked), "{name}");
+        assert_eq!(scene.tokens_of(name), ONE_ANSWER);
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{ANSWER, Scene, key};
+use crate::scene::{ANSWER, ONE_ANSWER, Scene, key};
 
 /// A pool whose first choice is refused and whose second answers.
 fn pool(test: impl Fn(), behaviour: &str) -> Option<Scene> {
@@ -82,4 +82,19 @@ fn when_all_are_limited_the_last_failure_is_shown_as_it_is() {
     assert_eq!(scene.ran_on().len(), 2);
     assert_eq!(scene.sandbox.status_of("one")["status"], json!("rate_limited"));
     assert_eq!(scene.sandbox.status_of("two")["status"], json!("rate_limited"));
+}
+
+#[test]
+fn two_runs_at_once_in_a_directory_have_each_its_own_tokens() {
+    let Some(scene) = Scene::of(two_runs_at_once_in_a_directory_have_each_its_own_tokens) else { return };
+    scene.add("once", "ok").add("twice", "tool+ok");
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| scene.exec(&["hi"]).run().success());
+        }
+    });
+    let ledger = scene.sandbox.ledger();
+    assert_ne!(ledger[0]["session"], ledger[1]["session"]);
+    let tokens = |name| scene.sandbox.status_of(name)["tokens_today"].as_u64();
+    assert_eq!((tokens("once"), tokens("twice")), (Some(ONE_ANSWER), Some(2 * ONE_ANSWER)));
 }

@@ -42,3 +42,24 @@ fn a_signal_to_kage_ends_the_agent() {
     left.status(1).prints("");
     assert_eq!(scene.keys(), [key("work--hang")]);
 }
+
+#[test]
+fn two_runs_at_once_in_a_directory_have_each_its_own_tokens() {
+    let Some(scene) = Scene::with_tool("true", two_runs_at_once_in_a_directory_have_each_its_own_tokens)
+    else {
+        return;
+    };
+    scene.add("once", "once--ok").add("twice", "twice--tool+ok");
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| scene.exec(&["-p", "hi", "--yolo"]).run().success());
+        }
+    });
+    let ledger = scene.sandbox.ledger();
+    assert_ne!(ledger[0]["session"], ledger[1]["session"]);
+    let runs = |tail: &str| scene.keys().iter().filter(|asked| **asked == key(tail)).count() as u64;
+    let tokens = |name| scene.sandbox.status_of(name)["tokens_today"].as_u64().unwrap();
+    // Each answer counts the same.
+    assert_eq!(tokens("once") * runs("twice--tool+ok"), tokens("twice") * runs("once--ok"));
+    assert!(tokens("twice") > tokens("once"));
+}
