@@ -111,11 +111,12 @@ fn however_it_ends_the_screen_and_the_modes_are_as_before() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
+    type End = fn(&Pane<'_>);
     let sandbox = pool();
     let tmux = tmux(&sandbox);
     let pane = tmux.first();
     let before = pane.prints("stty -g");
-    let ends: [(&str, fn(&Pane<'_>)); 6] = [
+    let ends: [(&str, End); 6] = [
         ("status=0", |pane| pane.press("q")),
         ("status=0", |pane| pane.press("C-d")),
         ("", |pane| pane.press("C-c")), // bash gives the list up

@@ -149,16 +149,12 @@ fn of_two_sessions_in_a_directory_the_later_that_ends_first_has_its_own_tokens()
     two_sessions(&scene, 1);
 }
 
-#[test]
-fn a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it() {
-    let Some(scene) = scene(a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it, None) else {
-        return;
-    };
-    scene.login("both", "ok");
-    let tmux = session(&scene);
+/// Of two sessions in one directory, each on a login, the first is asked nothing, and ends first.
+fn never_asked(scene: &Scene, logins: [&str; 2]) {
+    let tmux = session(scene);
     let panes = [tmux.first(), tmux.another()];
-    for (pane, namespace) in panes.iter().zip(["never", "once"]) {
-        pane.enter(&format!("{} exec -s both -n {namespace} -- codex", kage().display()));
+    for ((pane, namespace), login) in panes.iter().zip(["never", "once"]).zip(logins) {
+        pane.enter(&format!("{} exec -s {login} -n {namespace} -- codex", kage().display()));
         pane.shows(READY);
         wait_until("the session has begun", || !pane.screen().contains("loading"));
     }
@@ -170,4 +166,19 @@ fn a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it() {
     }
     assert_eq!(scene.tokens_of("never"), [0]);
     assert_eq!(scene.tokens_of("once"), [ONE_ANSWER]);
+}
+
+#[test]
+fn a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it() {
+    let test = a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it;
+    let Some(scene) = scene(test, None) else { return };
+    scene.login("both", "ok");
+    never_asked(&scene, ["both", "both"]);
+}
+
+#[test]
+fn a_login_that_shares_its_conversations_has_no_tokens_of_the_other() {
+    let test = a_login_that_shares_its_conversations_has_no_tokens_of_the_other;
+    let Some(scene) = scene(test, None) else { return };
+    never_asked(&scene, ["work", "spare"]);
 }
