@@ -106,12 +106,14 @@ fn it_shows_the_pool_and_what_changes_in_it() {
     assert!(screen.contains(BEFORE) && !screen.contains(TITLE), "{screen}");
 }
 
+/// How it is ended.
+type End = fn(&Pane<'_>);
+
 #[test]
 fn however_it_ends_the_screen_and_the_modes_are_as_before() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
-    type End = fn(&Pane<'_>);
     let sandbox = pool();
     let tmux = tmux(&sandbox);
     let pane = tmux.first();
