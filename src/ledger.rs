@@ -24,7 +24,7 @@ use self::sums::Sums;
 use crate::files::{self, LOCK_PATIENCE, Lock};
 use crate::prices::Prices;
 
-pub(crate) use back::{Conversation, Trace};
+pub(crate) use back::Trace;
 pub(crate) use line::Attempt;
 pub(crate) use query::{Answer, By, Key, Keys, Query, Tally};
 
