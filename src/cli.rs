@@ -37,6 +37,15 @@ pub(crate) enum Verb {
     Detect(Detect),
     Status(Status),
     Usage(Usage),
+    /// Print counters and gauges for Prometheus, as OpenMetrics text
+    ///
+    /// Counters of all that is in the ledger: runs, attempts by verdict, tokens by model and kind, and their
+    /// API-equivalent cost; gauges of now: status, running agents, utilisation and seconds to reset of each
+    /// window. For the textfile collector of node_exporter, every minute:
+    ///
+    ///   kage metrics >kage.prom.new && mv kage.prom.new kage.prom
+    #[command(verbatim_doc_comment)]
+    Metrics,
     /// List the agents that run
     ///
     /// For each: the process id of its kage (a TERM there ends both), its subscription, namespace and agent,

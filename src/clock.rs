@@ -28,6 +28,19 @@ fn file_of_zone(tz: Result<String, VarError>) -> Option<PathBuf> {
     }
 }
 
+/// The name of the user's time zone, where it is known: `Europe/Berlin`. A rule has none.
+pub(crate) fn name_of_zone() -> Option<String> {
+    match env::var("TZ") {
+        Ok(name) => Some(name).filter(|name| is_name(name)),
+        Err(VarError::NotUnicode(_)) => None,
+        Err(VarError::NotPresent) => {
+            let file = fs::canonicalize("/etc/localtime").ok()?;
+            let (_, name) = file.to_str()?.split_once("/zoneinfo/")?;
+            Some(name.to_owned()).filter(|name| is_name(name))
+        }
+    }
+}
+
 /// `Europe/Berlin`, `Etc/GMT+1`.
 fn is_name(text: &str) -> bool {
     let is_word = |word: &str| {

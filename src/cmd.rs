@@ -5,6 +5,7 @@ mod detect;
 mod events;
 mod exec;
 mod hook;
+mod metrics;
 mod others;
 mod ps;
 mod recover;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Ps(form) => ps::run(&form).map(|()| 0),
         Verb::Status(args) => status::run(&args),
         Verb::Usage(args) => usage::run(&args).map(|()| 0),
+        Verb::Metrics => metrics::run().map(|()| 0),
         Verb::Statusline(args) => {
             statusline::run(&args);
             Ok(0)
@@ -130,7 +132,9 @@ impl Desk {
         if let Some(change) = &change {
             events.changed(&lease.subscription, change);
         }
-        crossed.iter().for_each(|gauge| events.budget(gauge));
+        for gauge in &crossed {
+            events.budget(gauge);
+        }
         Ok(change)
     }
 

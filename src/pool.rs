@@ -30,10 +30,10 @@ pub(crate) use outcome::{Outcome, Reading, Scope, Verdict, Window};
 pub(crate) use route::{Route, Selector};
 pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
 pub(crate) use settle::Limits;
-#[cfg(test)]
-pub(crate) use state::Today;
 pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
 pub(crate) use totals::Costs;
+#[cfg(test)]
+pub(crate) use totals::Today;
 pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, Usage};
 
 /// The agent a subscription belongs to when none is named.
@@ -153,4 +153,37 @@ pub(crate) struct Request {
     pub over_budget: bool,
     /// `--wait`: what passes by itself is waited for, also where one subscription is insisted on.
     pub waits: bool,
+}
+
+#[cfg(test)]
+impl Pool {
+    /// Subscriptions of these names, and else what a config without settings means.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let subscription = |text: &&str| {
+            let name: Name = text.parse().unwrap();
+            let subscription = Subscription {
+                name: name.clone(),
+                agent: DEFAULT_AGENT.into(),
+                priority: DEFAULT_PRIORITY,
+                tags: Vec::new(),
+                description: None,
+                credential: Credential { source: Source::Keychain, deliver: Delivery::Env },
+                max_parallel: None,
+                env: BTreeMap::new(),
+                requests_per_window: None,
+                budgets: Budgets::default(),
+                enabled: true,
+            };
+            (name, subscription)
+        };
+        Self {
+            subscriptions: names.iter().map(subscription).collect(),
+            namespaces: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            strategy: Strategy::default(),
+            rate_limit_window: SignedDuration::from_mins(1),
+            rate_limit_cooldown: SignedDuration::from_mins(5),
+            near_limit: 0.9,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
 
 mod detect;
+mod metrics;
 mod paint;
 mod ps;
 mod sentences;
@@ -8,6 +9,7 @@ mod status;
 mod statusline;
 mod table;
 mod time;
+mod usage;
 mod why;
 mod width;
 
@@ -17,6 +19,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
+pub(crate) use metrics::{Metrics, metrics};
 pub(crate) use paint::{for_terminal, trouble};
 pub(crate) use ps::{running, running_json};
 pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
@@ -24,6 +27,7 @@ pub(crate) use status::{Overview, details, details_json, list, pool_json};
 pub(crate) use statusline::Segment;
 pub(crate) use table::plain_table;
 pub(crate) use time::{counted, short, until};
+pub(crate) use usage::{Around, Charts, Terminal, Usage, is_of_one_day, nothing, page, table};
 pub(crate) use why::{why, why_json};
 
 /// The number in every JSON answer; keys are only ever added under it.

@@ -1,27 +1,61 @@
 //! `kage usage`: what ran, how many tokens it took, and what they would have cost.
 
-use anyhow::Result;
-use jiff::ToSpan as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{ToSpan as _, Zoned};
 
 use super::Desk;
 use crate::cli::{self, Period};
-use crate::ledger::{By, Ledger, Query};
-use crate::report;
+use crate::clock;
+use crate::config::closest;
+use crate::error::{self, Failure};
+use crate::files::{self, Durability};
+use crate::ledger::{Answer, By, Key, Ledger, Query};
+use crate::pool::{Name, State};
+use crate::prices::Prices;
+use crate::report::{self, Around, Charts, Terminal, Usage};
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
     let desk = Desk::open()?;
     if let Some(before) = args.prune_before {
         return prune(&desk, before);
     }
-    desk.state()?; // what killed runs have used is to be in the ledger
-    let query = query(args, &desk);
-    if args.rebuild {
-        Ledger::new(&desk.paths.state).rebuild(&query.zone)?;
+    let state = desk.state()?; // first, so that what killed runs have used is in the ledger
+    let books = Books { ledger: Ledger::new(&desk.paths.state), prices: &desk.config.prices };
+    let zone = if args.utc { TimeZone::UTC } else { desk.now.time_zone().clone() };
+    let now = desk.now.with_time_zone(zone);
+    let query = query(args, &now)?;
+    if let Some(name) = &args.subscription {
+        expect_known(name, &desk, &books)?;
     }
-    let answer = Ledger::new(&desk.paths.state).usage(&query, &desk.config.prices)?;
-    report::print(&format!("{answer:#?}\n"))
+    if args.rebuild {
+        books.ledger.rebuild(&query.zone)?;
+    }
+    let answer = books.ask(&query)?;
+    warn_of_damage(&answer);
+    let name = if args.utc { Some("UTC".to_owned()) } else { clock::name_of_zone() };
+    let version = desk.config.prices.version();
+    let usage = Usage {
+        query: &query,
+        answer: &answer,
+        prices: Some(&version),
+        zone: name.as_deref(),
+        now: &now,
+        home: &desk.paths.home,
+    };
+    if args.json {
+        report::print_json(&usage.json())
+    } else if args.csv {
+        report::print(&usage.csv())
+    } else if let Some(file) = &args.html {
+        write(file, &page(&usage, &books, &desk, &state)?)
+    } else {
+        report::print(&table(&usage, &books)?)
+    }
 }
 
 /// Whoever types the day means it: there is no question.
@@ -30,27 +64,136 @@ fn prune(desk: &Desk, before: Date) -> Result<()> {
     report::print(&format!("deleted {} from before {before}\n", report::counted(pruned, "attempt")))
 }
 
-fn query(args: &cli::Usage, desk: &Desk) -> Query {
-    let zone = if args.utc { TimeZone::UTC } else { desk.now.time_zone().clone() };
-    let today = desk.now.with_time_zone(zone.clone()).date();
-    let usual = args.since.is_none() && args.until.is_none();
-    let since = match args.period.or(usual.then_some(Period::Month)) {
-        None => args.since,
-        Some(Period::Today) => Some(today),
-        Some(Period::Week) => {
-            Some(today.saturating_sub(i64::from(today.weekday().to_monday_zero_offset()).days()))
+/// The ledger, and what its tokens cost.
+struct Books<'a> {
+    ledger: Ledger,
+    prices: &'a Prices,
+}
+
+impl Books<'_> {
+    fn ask(&self, query: &Query) -> Result<Answer> {
+        self.ledger.usage(query, self.prices)
+    }
+}
+
+/// Says which files have lines that are not counted.
+pub(super) fn warn_of_damage(answer: &Answer) {
+    for (file, lines) in &answer.damaged {
+        match lines {
+            1 => error::warn(format_args!("1 line of {file} is damaged and was left out")),
+            lines => error::warn(format_args!("{lines} lines of {file} are damaged and were left out")),
         }
-        Some(Period::Month) => Some(today.first_of_month()),
-        Some(Period::All) => None,
+    }
+}
+
+fn table(usage: &Usage<'_>, books: &Books<'_>) -> Result<String> {
+    let (query, answer) = (usage.query, usage.answer);
+    let today = usage.now.date();
+    if answer.rows.is_empty() {
+        return Ok(report::nothing(query, today));
+    }
+    let step = if report::is_of_one_day(query, today) { By::Hour } else { By::Day };
+    let over_time = books.ask(&query.by(&[step]))?;
+    let unpriced =
+        if answer.total.unpriced > 0 { unpriced(&books.ask(&query.by(&[By::Model]))?) } else { vec![] };
+    let around = Around { over_time: &over_time, unpriced: &unpriced };
+    Ok(report::table(usage, &around, &Terminal::here()))
+}
+
+/// The models without a price.
+fn unpriced(by_model: &Answer) -> Vec<String> {
+    let models = by_model.rows.iter().filter(|(_, tally)| tally.unpriced > 0);
+    let names = models.filter_map(|(keys, _)| match &keys[..] {
+        [Key::Text(model)] => Some(model.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn page(usage: &Usage<'_>, books: &Books<'_>, desk: &Desk, state: &State) -> Result<String> {
+    let over_time = books.ask(&usage.query.by(&[By::Day, By::Subscription]))?;
+    let models = books.ask(&usage.query.by(&[By::Model]))?;
+    let pool = &desk.config.pool;
+    Ok(report::page(usage, &Charts { over_time: &over_time, models: &models, pool, state }))
+}
+
+/// `-` is standard output. A file is replaced as a whole; what is no file (a pipe, a device) is written to.
+fn write(file: &Path, page: &str) -> Result<()> {
+    if file == Path::new("-") {
+        return report::print(page);
+    }
+    let path = fs::canonicalize(file).unwrap_or_else(|_| PathBuf::from(file));
+    let written = match fs::metadata(&path) {
+        Ok(there) if there.is_dir() => {
+            let shown = file.display();
+            let failure = Failure::usage(format!("could not write {shown}: it is a directory"));
+            return Err(failure
+                .hint(format!("kage usage --html {}", file.join("usage.html").display()))
+                .into());
+        }
+        Ok(there) if !there.is_file() => fs::write(&path, page),
+        _ => files::replace(&path, page.as_bytes(), Durability::Process),
     };
-    Query {
-        since,
+    written.with_context(|| format!("could not write {}", file.display()))?;
+    error::say(format_args!("wrote {}", file.display()));
+    Ok(())
+}
+
+/// A subscription that was removed is still in the ledger.
+fn expect_known(name: &Name, desk: &Desk, books: &Books<'_>) -> Result<()> {
+    let subscriptions = &desk.config.pool.subscriptions;
+    if subscriptions.contains_key(name) {
+        return Ok(());
+    }
+    let seen = books.ask(&Query::all(TimeZone::UTC).by(&[By::Subscription]))?;
+    let seen: Vec<_> = seen.rows.into_keys().flatten().collect();
+    let seen =
+        || seen.iter().filter_map(|key| if let Key::Text(name) = key { Some(name.as_str()) } else { None });
+    if seen().any(|known| known == name.as_str()) {
+        return Ok(());
+    }
+    let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str).chain(seen()));
+    let hint =
+        near.map_or_else(|| "kage subscription list".to_owned(), |near| format!("did you mean `{near}`?"));
+    let message = format!("there is no subscription `{name}`, and nothing ran on one of that name");
+    Err(Failure::usage(message).hint(hint).into())
+}
+
+fn query(args: &cli::Usage, now: &Zoned) -> Result<Query, Failure> {
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since > until
+    {
+        let failure = Failure::usage(format!("`--since {since}` is after `--until {until}`"));
+        return Err(failure.hint(format!("kage usage --since {until} --until {since}")));
+    }
+    let mut by: Vec<By> = Vec::new();
+    for &asked in &args.by {
+        if !by.contains(&asked.into()) {
+            by.push(asked.into());
+        }
+    }
+    Ok(Query {
+        since: since(args, now.date()),
         until: args.until,
         subscription: args.subscription.clone(),
         namespace: args.namespace.clone(),
         model: args.model.clone(),
-        by: args.by.iter().map(|&by| by.into()).collect(),
-        ..Query::all(zone)
+        by,
+        ..Query::all(now.time_zone().clone())
+    })
+}
+
+fn since(args: &cli::Usage, today: Date) -> Option<Date> {
+    let usual = args.since.is_none() && args.until.is_none();
+    match args.period.or(usual.then_some(Period::Month)) {
+        None => args.since,
+        Some(Period::Today) => Some(today),
+        Some(Period::Week) => {
+            let since_monday = today.weekday().to_monday_zero_offset();
+            Some(today.saturating_sub(i64::from(since_monday).days()))
+        }
+        Some(Period::Month) => Some(today.first_of_month()),
+        Some(Period::All) => None,
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct Tally {
     pub tokens: TokenCount,
     /// Of the tokens whose price is known.
     pub cost: Cost,
-    /// Tokens (input + output) of models whose price is not known.
+    /// Tokens of every kind whose price is not known.
     pub unpriced: u64,
 }
 

@@ -227,7 +227,7 @@ impl Rollup {
                     prices_of.entry(row.model).or_insert_with(|| prices.of(self.names.text(row.model)));
                 match of_model.cost(day, row.prompt, &sums.tokens) {
                     Some(cost) => tally.cost = cost,
-                    None => tally.unpriced = sums.tokens.tokens(),
+                    None => tally.unpriced = sums.tokens.all(),
                 }
             }
             // The attempts of a sum are those of its attempts' rows; with a model asked for there are only these.

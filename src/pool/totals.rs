@@ -19,7 +19,7 @@ pub(crate) struct Today {
     pub tokens: TokenCount,
     #[serde(default, skip_serializing_if = "Cost::is_none")]
     pub cost: Cost,
-    /// Of the tokens (input + output), those whose price is not known: they are in no cost.
+    /// Tokens of every kind whose price is not known: they are in no cost.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced: u64,
 }
@@ -67,7 +67,7 @@ impl Today {
             self.tokens += count;
             match costs.get(slice) {
                 Some(&cost) => self.cost += cost,
-                None => self.unpriced = self.unpriced.saturating_add(count.tokens()),
+                None => self.unpriced = self.unpriced.saturating_add(count.all()),
             }
         }
     }

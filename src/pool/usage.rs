@@ -33,6 +33,11 @@ impl TokenCount {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
+    /// Tokens of every kind.
+    pub(crate) fn all(&self) -> u64 {
+        self.prompt().saturating_add(self.output_tokens)
+    }
+
     /// All that was sent, from the cache or not: how long the prompt of one request was.
     fn prompt(&self) -> u64 {
         let cached = [self.cache_read_tokens, self.cache_write_5m_tokens, self.cache_write_1h_tokens];

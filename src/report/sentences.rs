@@ -141,7 +141,7 @@ fn nobody(request: &Request) -> String {
 }
 
 /// The provider's word for a window, as people say it.
-fn window_word(window: &str) -> String {
+pub(super) fn window_word(window: &str) -> String {
     match window {
         "five_hour" => "5-hour".to_owned(),
         "seven_day" => "weekly".to_owned(),

@@ -1,14 +1,19 @@
 //! Tables: box drawing where the locale shows it, plain ASCII elsewhere.
 
-use comfy_table::{Cell, Table, presets};
+use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::{paint, shows_unicode};
 
 /// A table with a line under its head.
 pub(crate) fn plain_table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    aligned_table(head, rows, &[], shows_unicode())
+}
+
+/// The same with some columns, such as those of numbers, at the right of their cells.
+pub(super) fn aligned_table(head: &[&str], rows: Vec<Vec<String>>, right: &[bool], unicode: bool) -> String {
     let mut table = Table::new();
     // The preset with corners, without lines between the rows.
-    table.load_preset(if shows_unicode() {
+    table.load_preset(if unicode {
         "││──├─┼┤│    ┬┴┌┐└┘"
     } else {
         presets::ASCII_FULL_CONDENSED
@@ -17,7 +22,22 @@ pub(crate) fn plain_table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
+    for (at, _) in right.iter().enumerate().filter(|(_, right)| **right) {
+        if let Some(column) = table.column_mut(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
     format!("{table}\n")
+}
+
+/// The table with a line above its last row, which is a sum.
+pub(super) fn line_before_last(table: &str) -> String {
+    let mut lines: Vec<_> = table.lines().collect();
+    // Below the last row is the border.
+    if lines.len() > HEAD_LINES + 2 {
+        lines.insert(lines.len() - 2, lines[HEAD_LINES - 1]);
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Lines of a table before its first row: the border, the head, the line under it.

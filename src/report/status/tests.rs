@@ -1,13 +1,9 @@
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::*;
-use crate::pool::{
-    Credential, Delivery, Lease, Limit, LimitKind, Name, Scope, Source, Strategy, Today, TokenCount,
-    Utilization,
-};
+use crate::pool::{Lease, Limit, LimitKind, Name, Scope, Today, TokenCount, Utilization};
 use crate::report::width::width;
 
 fn now() -> Zoned {
@@ -22,33 +18,14 @@ fn read(value: f64, resets_at: &str, read_at: &str) -> Utilization {
     Utilization { value, resets_at: Some(at(resets_at)), read_at: at(read_at) }
 }
 
-fn subscription(name: &str) -> Subscription {
-    Subscription {
-        name: name.parse().unwrap(),
-        agent: "claude".into(),
-        priority: 100,
-        tags: Vec::new(),
-        description: None,
-        credential: Credential { source: Source::File, deliver: Delivery::Env },
-        max_parallel: None,
-        env: BTreeMap::new(),
-        requests_per_window: None,
-        tokens_per_day: None,
-        enabled: true,
-    }
+fn today() -> Today {
+    let (tokens, cost) = (TokenCount::default(), Cost::default());
+    Today { date: now().date(), runs: 0, tokens, cost, unpriced: 0 }
 }
 
 /// Two subscriptions with windows, one of them limited, and one that nothing is known of.
 fn scene() -> (Pool, State) {
-    let subscriptions = ["work-premium", "personal", "spare"].map(subscription);
-    let pool = Pool {
-        subscriptions: subscriptions.map(|one| (one.name.clone(), one)).into(),
-        routes: BTreeMap::new(),
-        strategy: Strategy::RoundRobin,
-        rate_limit_window: SignedDuration::from_mins(1),
-        rate_limit_cooldown: SignedDuration::from_mins(5),
-        near_limit: 0.9,
-    };
+    let pool = Pool::of(&["work-premium", "personal", "spare"]);
     let mut state = State::default();
     let limit = Limit {
         scope: Scope::All,
@@ -60,7 +37,7 @@ fn scene() -> (Pool, State) {
     let tokens = TokenCount { input_tokens: 45_000, output_tokens: 230, ..TokenCount::default() };
     let premium = SubscriptionState {
         limits: vec![limit],
-        today: Some(Today { date: now().date(), runs: 3, tokens }),
+        today: Some(Today { runs: 3, tokens, ..today() }),
         utilization: [
             ("seven_day".into(), read(0.724, "2026-11-25T11:48:00Z", "2026-11-22T11:43:00Z")),
             ("five_hour".into(), read(1.0, "2026-11-22T13:58:00Z", "2026-11-22T11:43:00Z")),
@@ -215,12 +192,38 @@ work.premium  5h ========== 100%  resets in 2h 10m
 }
 
 #[test]
+fn todays_cost_is_api_equivalent_and_what_has_no_price_is_said() {
+    let (pool, mut state) = scene();
+    let mut used = |name: &str, cost: u128, unpriced: u64| {
+        let known = state.subscriptions.entry(name.parse().unwrap()).or_default();
+        known.today = Some(Today { cost: Cost(cost * 10_000_000_000), unpriced, ..today() });
+    };
+    used("work-premium", 1234, 0);
+    used("personal", 0, 9);
+    used("spare", 5, 1);
+    let text = Overview { pool: &pool, state: &state, home: Path::new("/home/user"), now: &now() }.text(None);
+    assert!(text.contains(", $12.39 + unpriced API-equivalent\n"), "{text}");
+    for (name, cell) in
+        [("work-premium", " $12.34 "), ("personal", " unpriced "), ("spare", " $0.05 + unpriced ")]
+    {
+        let row = text.lines().find(|line| line.contains(name)).unwrap();
+        assert!(row.contains(cell), "{row}");
+    }
+    let told = pool_json(&pool, &state, None, &now());
+    let costs = told["subscriptions"].as_array().unwrap().iter().map(|one| one["cost_today_usd"].clone());
+    assert_eq!(
+        costs.collect::<Vec<_>>(),
+        [serde_json::Value::Null, serde_json::json!(0.05), serde_json::json!(12.34)]
+    );
+}
+
+#[test]
 fn json_tells_of_each_window_and_of_the_whole() {
     let (pool, state) = scene();
     let told = pool_json(&pool, &state, None, &now());
     assert_eq!(
         (&told["running"], &told["tokens_today"], &told["cost_today_usd"]),
-        (&1.into(), &45_230.into(), &serde_json::Value::Null)
+        (&1.into(), &45_230.into(), &serde_json::json!(0.0))
     );
     let expected = serde_json::json!([
         { "window": "five_hour", "utilization": 0.42, "resets_at": "2026-11-22T10:00:00Z", "read_at": "2026-11-22T06:48:00Z" },

@@ -1,0 +1,173 @@
+//! `kage metrics`: counters of the ledger and gauges of the state as `OpenMetrics` text.
+//!
+//! Only counters and gauges: the collector of `node_exporter` reads the older text format, which is the same for
+//! these and refuses the newer types. Source: the `OpenMetrics` specification 1.0, "ABNF"; Prometheus' expfmt.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::usage::Worth;
+use crate::ledger::{Answer, Key, Keys};
+use crate::pool::{Pool, State, Status, SubscriptionState, TokenCount};
+
+/// What the metrics are made of.
+pub(crate) struct Metrics<'a> {
+    /// Of all time, by subscription, agent and verdict.
+    pub attempts: &'a Answer,
+    /// Of all time, by subscription and model.
+    pub models: &'a Answer,
+    pub pool: &'a Pool,
+    pub state: &'a State,
+    pub now: Timestamp,
+}
+
+/// A metric and its samples.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    /// As it ends the name.
+    unit: Option<&'static str>,
+    help: &'static str,
+    samples: Vec<String>,
+}
+
+impl Family {
+    fn counter(name: &'static str, unit: Option<&'static str>, help: &'static str) -> Self {
+        Self { name, kind: "counter", unit, help, samples: Vec::new() }
+    }
+
+    fn gauge(name: &'static str, unit: Option<&'static str>, help: &'static str) -> Self {
+        Self { name, kind: "gauge", unit, help, samples: Vec::new() }
+    }
+
+    fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let behind = if self.kind == "counter" { "_total" } else { "" };
+        self.samples.push(format!("{}{behind}{{{labels}}} {value}\n", self.name));
+    }
+
+    fn text(&self) -> String {
+        let Self { name, kind, help, .. } = self;
+        let unit = self.unit.map(|unit| format!("# UNIT {name} {unit}\n")).unwrap_or_default();
+        format!("# TYPE {name} {kind}\n{unit}# HELP {name} {help}\n{}", self.samples.concat())
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The whole text.
+pub(crate) fn metrics(metrics: &Metrics<'_>) -> String {
+    let families =
+        attempts(metrics.attempts).into_iter().chain(tokens(metrics.models)).chain(gauges(metrics));
+    families.map(|family| family.text()).chain(["# EOF\n".to_owned()]).collect()
+}
+
+/// The names among the keys of a row.
+fn texts(keys: &Keys) -> Vec<&str> {
+    keys.iter().map(|key| if let Key::Text(text) = key { text.as_str() } else { "" }).collect()
+}
+
+fn attempts(answer: &Answer) -> [Family; 2] {
+    let mut runs = Family::counter("kage_runs", None, "Calls of kage exec that began here.");
+    let mut attempts = Family::counter("kage_attempts", None, "Starts of an agent, by how they ended.");
+    let mut runs_of = BTreeMap::<&str, u64>::new();
+    for (keys, tally) in &answer.rows {
+        if let [subscription, agent, verdict] = texts(keys)[..] {
+            *runs_of.entry(subscription).or_default() += tally.runs;
+            let labels = [("subscription", subscription), ("agent", agent), ("verdict", verdict)];
+            attempts.add(&labels, tally.attempts);
+        }
+    }
+    for (subscription, count) in runs_of {
+        runs.add(&[("subscription", subscription)], count);
+    }
+    [runs, attempts]
+}
+
+type Kind = (&'static str, fn(&TokenCount) -> u64);
+
+/// The kinds of tokens that are priced apart. What a model said to itself is a part of the output.
+const KINDS: [Kind; 5] = [
+    ("input", |tokens| tokens.input_tokens),
+    ("output", |tokens| tokens.output_tokens),
+    ("cache_read", |tokens| tokens.cache_read_tokens),
+    ("cache_write_5m", |tokens| tokens.cache_write_5m_tokens),
+    ("cache_write_1h", |tokens| tokens.cache_write_1h_tokens),
+];
+
+fn tokens(answer: &Answer) -> [Family; 2] {
+    let mut tokens =
+        Family::counter("kage_tokens", Some("tokens"), "Tokens, by the kinds that are priced apart.");
+    let means = "What tokens with a known price cost at public API prices; not what you paid.";
+    let mut cost = Family::counter("kage_cost_usd", Some("usd"), means);
+    for (keys, tally) in &answer.rows {
+        let [subscription, model] = texts(keys)[..] else { continue };
+        let labels = [("subscription", subscription), ("model", model)];
+        for (kind, of) in KINDS {
+            tokens.add(&[labels[0], labels[1], ("kind", kind)], of(&tally.tokens));
+        }
+        if let Some(known) = Worth::of(tally).known() {
+            cost.add(&labels, known.dollars());
+        }
+    }
+    [tokens, cost]
+}
+
+/// Every status a subscription can have.
+const STATUSES: [Status; 5] = [
+    Status::Active,
+    Status::RateLimited { until: Timestamp::UNIX_EPOCH },
+    Status::Exhausted { until: Timestamp::UNIX_EPOCH },
+    Status::Unhealthy { until: Timestamp::UNIX_EPOCH },
+    Status::Disabled,
+];
+
+fn gauges(metrics: &Metrics<'_>) -> [Family; 5] {
+    let now = metrics.now;
+    let mut status = Family::gauge("kage_subscription_status", None, "1 for the status that it has now.");
+    let mut running = Family::gauge("kage_running_agents", None, "Agents that run now.");
+    let mut windows = [
+        Family::gauge("kage_utilization_ratio", Some("ratio"), "How much of a window is used, as last read."),
+        Family::gauge("kage_reset_seconds", Some("seconds"), "Time until a window resets."),
+    ];
+    let mut limit =
+        Family::gauge("kage_limit_seconds", Some("seconds"), "Time until a limit that holds now ends.");
+    for (name, subscription) in &metrics.pool.subscriptions {
+        let known = metrics.state.of(name);
+        let name = name.as_str();
+        let is = known.status(subscription, now).word();
+        for word in STATUSES.map(Status::word) {
+            status.add(&[("subscription", name), ("status", word)], u8::from(word == is));
+        }
+        running.add(&[("subscription", name)], metrics.state.running(&subscription.name));
+        add_windows(&mut windows, name, &known, now);
+        for held in known.active_limits(now) {
+            let scope = held.scope.to_string();
+            let labels =
+                [("subscription", name), ("scope", scope.as_str()), ("window", held.window.as_str())];
+            limit.add(&labels, held.until.duration_since(now).as_secs());
+        }
+    }
+    let [utilization, reset] = windows;
+    [status, running, utilization, reset, limit]
+}
+
+/// A window that has reset since is not known any more.
+fn add_windows([ratio, reset]: &mut [Family; 2], name: &str, known: &SubscriptionState, now: Timestamp) {
+    for (window, reading) in &known.utilization {
+        let labels = [("subscription", name), ("window", window.as_str())];
+        if reading.resets_at.is_none_or(|at| at > now) {
+            ratio.add(&labels, reading.value);
+        }
+        if let Some(at) = reading.resets_at.filter(|&at| at > now) {
+            reset.add(&labels, at.duration_since(now).as_secs());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Tokens and money, short for a person and exact for a program.
+
+use crate::ledger::Tally;
+use crate::pool::Cost;
+use crate::report::time::grouped;
+
+/// `999`, `12.3k`, `1.2M`: three digits or so.
+// What is lost is not shown.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn short(number: u64) -> String {
+    if number < 1000 {
+        return number.to_string();
+    }
+    let mut value = number as f64;
+    for unit in ["k", "M", "B"] {
+        value /= 1000.0;
+        if value < 99.95 {
+            return format!("{value:.1}{unit}");
+        }
+        if value < 999.5 {
+            return format!("{value:.0}{unit}");
+        }
+    }
+    format!("{:.1}T", value / 1000.0)
+}
+
+/// What is known of the cost of some tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) enum Worth {
+    /// There are none.
+    NoTokens,
+    Priced(Cost),
+    /// Some of them have a price.
+    Partly(Cost),
+    Unpriced,
+}
+
+impl Worth {
+    pub(in crate::report) fn of(tally: &Tally) -> Self {
+        let cost = tally.cost;
+        match (cost == Cost::default(), tally.unpriced) {
+            (true, 0) if tally.tokens.is_none() => Self::NoTokens,
+            (_, 0) => Self::Priced(cost),
+            // What costs nothing may stand beside what has no price.
+            (true, unpriced) if unpriced >= tally.tokens.tokens() => Self::Unpriced,
+            _ => Self::Partly(cost),
+        }
+    }
+
+    /// The part that is known; `None` where there are tokens and none of them has a price.
+    pub(in crate::report) fn known(self) -> Option<Cost> {
+        match self {
+            Self::NoTokens => Some(Cost::default()),
+            Self::Priced(cost) | Self::Partly(cost) => Some(cost),
+            Self::Unpriced => None,
+        }
+    }
+
+    /// Whether an amount of money is shown for it.
+    pub(super) fn is_shown(self) -> bool {
+        matches!(self, Self::Priced(_) | Self::Partly(_))
+    }
+
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::NoTokens => String::new(),
+            Self::Priced(cost) => dollars(cost),
+            Self::Partly(cost) => format!("{} + unpriced", dollars(cost)),
+            Self::Unpriced => "unpriced".to_owned(),
+        }
+    }
+
+    /// The same where there is little room.
+    pub(super) fn brief(self) -> String {
+        match self {
+            Self::Partly(cost) => format!("{}+", dollars(cost)),
+            other => other.text(),
+        }
+    }
+}
+
+/// Millionths of a millionth of a dollar in a cent.
+const CENT: u128 = 10_000_000_000;
+
+/// `$1,234.56`.
+fn dollars(cost: Cost) -> String {
+    let cents = cost.0.saturating_add(CENT / 2) / CENT;
+    if cents == 0 && cost != Cost::default() {
+        return "<$0.01".to_owned();
+    }
+    format!("${}.{:02}", grouped(u64::try_from(cents / 100).unwrap_or(u64::MAX)), cents % 100)
+}
+
+/// `0.000003`: US dollars with every digit there is, two at least.
+pub(super) fn exact(cost: Cost) -> String {
+    let digits = format!("{:012}", cost.0 % (CENT * 100));
+    let (cents, rest) = digits.split_at(2);
+    format!("{}.{cents}{}", cost.0 / (CENT * 100), rest.trim_end_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::TokenCount;
+
+    #[test]
+    fn tokens_are_shown_with_three_digits() {
+        let numbers = [0, 999, 1000, 12_345, 99_949, 99_950, 999_499, 999_500, 1_234_567, 2_000_000_000];
+        let shown = ["0", "999", "1.0k", "12.3k", "99.9k", "100k", "999k", "1.0M", "1.2M", "2.0B"];
+        assert_eq!(numbers.map(short), shown);
+        assert_eq!(short(u64::MAX), "18446744.1T");
+    }
+
+    #[test]
+    fn money_is_shown_in_cents_and_told_with_every_digit() {
+        let costs = [0, 1, 4_999_999_999, 5_000_000_000, 12_340_000_000_000, 1_234_567_891_000_000];
+        assert_eq!(
+            costs.map(|cost| dollars(Cost(cost))),
+            ["$0.00", "<$0.01", "<$0.01", "$0.01", "$12.34", "$1,234.57"]
+        );
+        assert_eq!(
+            costs.map(|cost| exact(Cost(cost))),
+            ["0.00", "0.000000000001", "0.004999999999", "0.005", "12.34", "1234.567891"]
+        );
+    }
+
+    #[test]
+    fn a_cost_is_whole_partly_known_or_unknown() {
+        let tally = |tokens, unpriced, cost| Tally {
+            tokens: TokenCount { input_tokens: tokens, ..TokenCount::default() },
+            unpriced,
+            cost: Cost(cost),
+            ..Tally::default()
+        };
+        let cost = Cost(1_200_000_000_000);
+        for (tally, worth, text, brief) in [
+            (tally(0, 0, 0), Worth::NoTokens, "", ""),
+            (tally(9, 0, 0), Worth::Priced(Cost(0)), "$0.00", "$0.00"),
+            (tally(9, 0, cost.0), Worth::Priced(cost), "$1.20", "$1.20"),
+            (tally(9, 4, cost.0), Worth::Partly(cost), "$1.20 + unpriced", "$1.20+"),
+            (tally(9, 4, 0), Worth::Partly(Cost(0)), "$0.00 + unpriced", "$0.00+"),
+            (tally(9, 9, 0), Worth::Unpriced, "unpriced", "unpriced"),
+        ] {
+            let got = Worth::of(&tally);
+            assert_eq!((got, got.text().as_str(), got.brief().as_str()), (worth, text, brief));
+            assert_eq!(got.known().is_none(), worth == Worth::Unpriced);
+        }
+    }
+}
