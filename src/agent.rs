@@ -16,18 +16,18 @@ mod registry;
 mod reset;
 mod said;
 mod verdict;
+mod watch;
 
 #[cfg(test)]
 mod innocent;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, Zoned};
 
-use crate::pool::{Delivery, Lease, Outcome, Reading, Record, Visit};
+use crate::pool::{Delivery, Outcome, Reading, Visit};
 use crate::secret::Secret;
 
 pub(crate) use custom::Definition;
@@ -35,6 +35,7 @@ pub(crate) use detect::{Detected, Saved};
 pub(crate) use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
 pub(crate) use markers::{Marker, RawMarker};
 pub(crate) use registry::Agents;
+pub(crate) use watch::{Others, Watch};
 
 /// A coding agent.
 pub(crate) trait Agent: Sync {
@@ -352,67 +353,7 @@ impl LaunchPlan {
     }
 }
 
-/// What is known of other attempts by the same agent in the same directory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Others {
-    /// The conversations that are told to be theirs.
-    pub sessions: Vec<String>,
-    /// When those began that began after the attempt and still run, so that their conversation is not known.
-    pub later: Vec<Timestamp>,
-}
-
-impl LaunchPlan {
-    /// One that was carried out by a kage that is gone, as far as its records go.
-    pub(crate) fn carried_out(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
-        let watch = Watch {
-            records: PathBuf::from(&record.dir),
-            session: record.session.clone(),
-            cwd: PathBuf::from(&record.cwd),
-            // Rows have milliseconds.
-            began: Timestamp::from_millisecond(lease.since.as_millisecond()).unwrap_or(lease.since),
-            ended,
-            lengths: BTreeMap::new(),
-            visits: lease.visits.clone(),
-            others: Others::default(),
-        };
-        Self { watch: Some(watch), ..Self::default() }
-    }
-}
-
-impl Watch {
-    /// What the next kage is to know of the attempt, where all of it is text.
-    pub(crate) fn record(&self) -> Option<Record> {
-        let text = |path: &Path| path.to_str().map(str::to_owned);
-        Some(Record { dir: text(&self.records)?, session: self.session.clone(), cwd: text(&self.cwd)? })
-    }
-
-    /// When rows are the attempt's.
-    fn span(&self) -> Range<Timestamp> {
-        self.began..self.ended.unwrap_or(Timestamp::MAX)
-    }
-}
-
 /// A path as one word of a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
-}
-
-/// Which records belong to an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Watch {
-    /// The agent's directory of records.
-    pub records: PathBuf,
-    /// The conversation, where kage knows it before the start.
-    pub session: Option<String>,
-    pub cwd: PathBuf,
-    /// Rows from before are not of this attempt, wherever they stand.
-    pub began: Timestamp,
-    /// Nor are those from then on; `None` while nothing has come behind it.
-    pub ended: Option<Timestamp>,
-    /// How long each file of the session was before: nothing before that is read again.
-    pub lengths: BTreeMap<PathBuf, u64>,
-    /// The conversations that the agent was in, as its hooks told; none where they told nothing.
-    pub visits: Vec<Visit>,
-    /// Whose records may lie among those of the attempt.
-    pub others: Others,
 }

@@ -19,13 +19,14 @@ const MONTH: &str = "home/.local/state/kage/usage/2026-11.jsonl";
 /// All of November 2026, whenever the test runs.
 const NOVEMBER: [&str; 4] = ["--since", "2026-11-01", "--until", "2026-11-30"];
 
-/// One attempt of a ledger.
+/// One attempt of a ledger; `personal` has a model whose price nobody knows.
 fn attempt(time: &str, subscription: &str, cwd: &str, verdict: &str, tokens: u64) -> Value {
+    let model = if subscription == "personal" { "homemade-1" } else { "claude-opus-5" };
     json!({
         "time": time, "run": "0123456789abcdef", "attempt": 1, "subscription": subscription,
         "agent": "claude", "namespace": "backend", "level": "normal", "cwd": cwd, "verdict": verdict,
         "exit": 0, "duration_ms": 1000,
-        "models": { "claude-opus-5": { "input_tokens": tokens, "output_tokens": 10,
+        "models": { model: { "input_tokens": tokens, "output_tokens": 10,
             "cache_read_tokens": 700, "cache_write_5m_tokens": 50 } },
     })
 }
@@ -59,20 +60,20 @@ fn a_table_shows_rows_and_tokens_by_day() {
     let expected = "\
 Usage from 2026-11-01 to 2026-11-30
 
-┌──────────────┬──────┬──────┬─────┬────────────┬─────────┬──────────┬──────────────────────┐
-│ Subscription │ Runs │   In │ Out │ Cache read │ Written │     Cost │                      │
-├──────────────┼──────┼──────┼─────┼────────────┼─────────┼──────────┼──────────────────────┤
-│ work         │    2 │ 2.1k │  20 │       1.4k │     100 │ unpriced │ ████████████████████ │
-│ personal     │    1 │  990 │  10 │        700 │      50 │ unpriced │ █████████▌           │
-├──────────────┼──────┼──────┼─────┼────────────┼─────────┼──────────┼──────────────────────┤
-│ Total        │    3 │ 3.1k │  30 │       2.1k │     150 │ unpriced │                      │
-└──────────────┴──────┴──────┴─────┴────────────┴─────────┴──────────┴──────────────────────┘
+┌──────────────┬──────┬──────┬─────┬────────────┬─────────┬──────────────────┬──────────────────────┐
+│ Subscription │ Runs │   In │ Out │ Cache read │ Written │             Cost │                      │
+├──────────────┼──────┼──────┼─────┼────────────┼─────────┼──────────────────┼──────────────────────┤
+│ work         │    2 │ 2.1k │  20 │       1.4k │     100 │            $0.01 │ ████████████████████ │
+│ personal     │    1 │  990 │  10 │        700 │      50 │         unpriced │ █████████▌           │
+├──────────────┼──────┼──────┼─────┼────────────┼─────────┼──────────────────┼──────────────────────┤
+│ Total        │    3 │ 3.1k │  30 │       2.1k │     150 │ $0.01 + unpriced │                      │
+└──────────────┴──────┴──────┴─────┴────────────┴─────────┴──────────────────┴──────────────────────┘
 ";
     let sandbox = november();
     let shown = usage(&sandbox, &[]).run().success().says("").stdout();
     assert!(shown.starts_with(expected), "{shown}");
     assert!(shown.contains("\nTokens by day, 2.1k at most\nNov 1                    █ ▄"), "{shown}");
-    assert!(shown.contains("\nNo price is known of claude-opus-5; `[prices]` in the config"), "{shown}");
+    assert!(shown.contains("\nNo price is known of homemade-1; `[prices]` in the config"), "{shown}");
     let words = ["subscription", "usage"].into_iter().chain(NOVEMBER);
     sandbox.kage(words).run().success().prints(&shown);
 }
@@ -85,8 +86,8 @@ fn json_and_csv_are_exact_and_filtered() {
         json!({
             "runs": 0, "attempts": 2, "limits": limits, "duration_ms": 0, "input_tokens": 2090,
             "output_tokens": 20, "cache_read_tokens": 1400, "cache_write_5m_tokens": 100,
-            "cache_write_1h_tokens": 0, "reasoning_tokens": 0, "tokens": 2110, "cost_usd": null,
-            "unpriced_tokens": 2110,
+            "cache_write_1h_tokens": 0, "reasoning_tokens": 0, "tokens": 2110, "cost_usd": 0.012275,
+            "unpriced_tokens": 0,
         })
     };
     let (mut row, mut total) = (numbers(0), numbers(1));
@@ -105,8 +106,8 @@ fn json_and_csv_are_exact_and_filtered() {
         lines[0].split(',').take(4).collect::<Vec<_>>(),
         ["namespace", "subscription", "runs", "attempts"]
     );
-    assert_eq!(lines[1], "backend,work,2,2,1,2000,2090,20,1400,100,0,0,2110,,2110");
-    assert_eq!(lines[2..], ["backend,personal,1,1,0,1000,990,10,700,50,0,0,1000,,1000", ""]);
+    assert_eq!(lines[1], "backend,work,2,2,1,2000,2090,20,1400,100,0,0,2110,0.012275,0");
+    assert_eq!(lines[2..], ["backend,personal,1,1,0,1000,990,10,700,50,0,0,1000,,1750", ""]);
     let only = json_of(usage(&sandbox, &["-n", "other", "--json"]));
     assert_eq!((&only["rows"], &only["total"]["runs"]), (&json!([]), &json!(0)));
 }
@@ -152,9 +153,9 @@ fn a_terminal_is_never_too_narrow() {
         let row = shown.lines().find(|line| line.contains("日本語")).unwrap_or_else(|| panic!("{shown}"));
         row.split('│').map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(row(120), ["/srv/日本語", "1", "90", "10", "700", "50", "unpriced", "█"]);
-    assert_eq!(row(60), ["/srv/日本語", "90", "10", "unpriced", "▌"]);
-    assert_eq!(row(40), ["/srv/日本語", "100", "unpriced"]);
+    assert_eq!(row(120), ["/srv/日本語", "1", "90", "10", "700", "50", "<$0.01", "█"]);
+    assert_eq!(row(60), ["/srv/日本語", "90", "10", "<$0.01", "▌"]);
+    assert_eq!(row(40), ["/srv/日本語", "100", "<$0.01"]);
 }
 
 /// Columns of a line in which only these letters take two.
@@ -235,11 +236,15 @@ fn metrics_count_all_that_ran() {
     for line in [
         r#"kage_runs_total{subscription="work"} 2"#,
         r#"kage_attempts_total{subscription="work",agent="claude",verdict="usage_limit"} 1"#,
-        r#"kage_tokens_total{subscription="personal",model="claude-opus-5",kind="cache_read"} 700"#,
+        r#"kage_tokens_total{subscription="personal",model="homemade-1",kind="cache_read"} 700"#,
+        r#"kage_cost_usd_total{subscription="work",model="claude-opus-5"} 0.012275"#,
         r#"kage_subscription_status{subscription="work",status="active"} 1"#,
         r#"kage_running_agents{subscription="work"} 0"#,
     ] {
         assert!(text.lines().any(|shown| shown == line), "no {line} in {text}");
     }
-    assert!(text.ends_with("# EOF\n") && !text.contains("kage_cost_usd_total{"), "{text}");
+    assert!(
+        text.ends_with("# EOF\n") && !text.contains("kage_cost_usd_total{subscription=\"personal\""),
+        "{text}"
+    );
 }

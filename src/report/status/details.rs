@@ -70,8 +70,11 @@ fn today(row: &Row<'_>) -> String {
 
 fn cost_today(row: &Row<'_>) -> String {
     let CostToday { cost, unpriced } = row.cost_today();
-    let without = (unpriced > 0).then(|| format!(", without {} unpriced tokens", grouped(unpriced)));
-    dollars(cost) + &without.unwrap_or_default()
+    match (row.cost_today().dollars(), unpriced) {
+        (None, _) => format!("unpriced ({} tokens of every kind)", grouped(unpriced)),
+        (Some(_), 0) => dollars(cost),
+        (Some(_), _) => format!("{}, and {} unpriced tokens", dollars(cost), grouped(unpriced)),
+    }
 }
 
 fn dollars(cost: Cost) -> String {

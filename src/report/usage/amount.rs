@@ -42,7 +42,7 @@ impl Worth {
             (true, 0) if tally.tokens.is_none() => Self::NoTokens,
             (_, 0) => Self::Priced(cost),
             // What costs nothing may stand beside what has no price.
-            (true, unpriced) if unpriced >= tally.tokens.tokens() => Self::Unpriced,
+            (true, unpriced) if unpriced >= tally.tokens.all() => Self::Unpriced,
             _ => Self::Partly(cost),
         }
     }

@@ -14,13 +14,13 @@ struct Column {
     number: fn(&Tally) -> u64,
 }
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 4] = [
     Column { heading: "In", minor: false, number: |tally| tally.tokens.input_tokens },
     Column { heading: "Out", minor: false, number: |tally| tally.tokens.output_tokens },
     Column { heading: "Cache read", minor: true, number: |tally| tally.tokens.cache_read_tokens },
     Column { heading: "Cache written", minor: true, number: written },
-    Column { heading: "Limits", minor: true, number: |tally| tally.limits },
 ];
+const LIMITS: Column = Column { heading: "Limits", minor: true, number: |tally| tally.limits };
 const RUNS: Column = Column { heading: "Runs", minor: true, number: |tally| tally.runs };
 const ATTEMPTS: Column = Column { heading: "Attempts", minor: true, number: |tally| tally.attempts };
 
@@ -31,8 +31,9 @@ fn written(tally: &Tally) -> u64 {
 /// A row for each key, and a sum. Where there are several keys a narrow page shows a row as a block; the roles
 /// say that it is still a table.
 pub(super) fn rows(usage: &Usage<'_>) -> Element {
-    let runs = if usage.counts_attempts() { ATTEMPTS } else { RUNS };
-    let columns: Vec<_> = [runs].into_iter().chain(COLUMNS).collect();
+    // A limit ends an attempt, whatever models that used.
+    let (runs, limits) = if usage.counts_attempts() { (ATTEMPTS, None) } else { (RUNS, Some(LIMITS)) };
+    let columns: Vec<_> = [runs].into_iter().chain(COLUMNS).chain(limits).collect();
     let keys: Vec<_> = usage.query.by.iter().map(|&by| heading(by)).collect();
     let label = |class: &str, text: &str| {
         Element::of("th", class).with("scope", "col").with("role", "columnheader").text(text)
