@@ -16,7 +16,7 @@ use crate::error::{Failure, Status};
 /// them is stopped.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A lock between kage processes, held until dropped or until the process ends.
+/// An exclusive lock between kage processes, held until dropped or until the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
@@ -24,33 +24,19 @@ impl Lock {
     /// Locks `path` for this process alone. The file is made at first use and never removed: the lock is on it, so
     /// replacing it would let two holders in.
     pub(crate) fn acquire(path: &Path, patience: Duration) -> Result<Self> {
-        // fs2's, by their full names: std's `File` has methods of the same names that are newer than our Rust.
-        Self::take(path, patience, fs2::FileExt::try_lock_exclusive, fs2::FileExt::lock_exclusive)
-    }
-
-    /// The same with others who share it; nobody holds it alone meanwhile.
-    pub(crate) fn shared(path: &Path, patience: Duration) -> Result<Self> {
-        Self::take(path, patience, fs2::FileExt::try_lock_shared, fs2::FileExt::lock_shared)
-    }
-
-    fn take(
-        path: &Path,
-        patience: Duration,
-        now: fn(&File) -> io::Result<()>,
-        in_time: fn(&File) -> io::Result<()>,
-    ) -> Result<Self> {
         if let Some(parent) = path.parent() {
             make_private_dir(parent)?;
         }
         let file = private().create(true).truncate(false).write(true).open(path);
         let file = file.with_context(|| format!("could not open {}", path.display()))?;
-        if now(&file).is_ok() {
+        // fs2's, by its full name: std's `File` has methods of the same names that are newer than our Rust.
+        if fs2::FileExt::try_lock_exclusive(&file).is_ok() {
             return Ok(Self(file));
         }
         // Blocking is fair, trying again and again starves; so block in a thread, and give up on the thread.
         let (done, wait) = mpsc::channel();
         thread::spawn(move || {
-            let locked = in_time(&file).map(|()| file);
+            let locked = fs2::FileExt::lock_exclusive(&file).map(|()| file);
             let _ = done.send(locked);
         });
         match wait.recv_timeout(patience) {
@@ -93,6 +79,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
         // A half-written temporary on a full disk would only take more of it.
         let _ = fs::remove_file(&temporary);
     })
+}
+
+/// The same where the user names the file: beside it nothing is known, so the temporary file is a new one that
+/// nobody can have guessed.
+pub(crate) fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|failed| failed.error)
 }
 
 /// The path with something behind its name.

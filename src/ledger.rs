@@ -11,7 +11,6 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -40,28 +39,29 @@ impl Ledger {
         Self { dir: state.join("usage") }
     }
 
-    /// Appends an attempt: one write of one line, which stays whole between any number of writers, and outlives
-    /// the machine.
+    /// Appends an attempt: one write of one line, which outlives the machine.
     pub(crate) fn append(&self, attempt: &Attempt<'_>) -> Result<()> {
         files::make_private_dir(&self.dir)?;
-        let _lock = self.lock(Lock::shared)?;
         let path = self.month(attempt.lease.since);
         let mut line = attempt.line()?;
         line.push(b'\n');
-        let file = files::private().create(true).read(true).append(true).open(&path);
-        file.and_then(|mut file| {
-            if is_torn(&file)? {
-                line.insert(0, b'\n');
-            }
-            file.write_all(&line)?;
-            file.sync_data()
-        })
-        .with_context(|| format!("could not write {}", path.display()))
+        let file = {
+            // Only so is a line that is being written not taken for a torn one, and none taken away unseen.
+            let _lock = self.lock()?;
+            let file = files::private().create(true).read(true).append(true).open(&path);
+            file.and_then(|mut file| {
+                if is_torn(&file)? {
+                    line.insert(0, b'\n');
+                }
+                file.write_all(&line).map(|()| file)
+            })
+        };
+        file.and_then(|file| file.sync_data()).with_context(|| format!("could not write {}", path.display()))
     }
 
-    /// Whoever writes lines shares the lock; whoever takes some away holds it alone.
-    fn lock(&self, how: fn(&Path, Duration) -> Result<Lock>) -> Result<Lock> {
-        how(&files::sibling(&self.dir, ".lock"), LOCK_PATIENCE)
+    /// Held by whoever changes a month.
+    fn lock(&self) -> Result<Lock> {
+        Lock::acquire(&files::sibling(&self.dir, ".lock"), LOCK_PATIENCE)
     }
 
     /// The file of a month, of UTC.
@@ -104,7 +104,7 @@ impl Ledger {
 
     /// Deletes the attempts that began before a day, for good; the answer is how many.
     pub(crate) fn prune(&self, before: Date, zone: &TimeZone) -> Result<u64> {
-        let _lock = self.lock(Lock::acquire)?;
+        let _lock = self.lock()?;
         let mut pruned = 0;
         for month in self.months()? {
             pruned += prune(&month, before, zone)

@@ -34,7 +34,7 @@ pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionStat
 pub(crate) use totals::Costs;
 #[cfg(test)]
 pub(crate) use totals::Today;
-pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, Usage};
+pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
 /// The agent a subscription belongs to when none is named.
 pub(crate) const DEFAULT_AGENT: &str = "claude";

@@ -180,6 +180,25 @@ fn a_run_without_its_kage_is_counted_when_its_agent_has_ended() {
 }
 
 #[test]
+fn what_a_killed_kage_did_not_book_counts_against_the_budget_of_the_next_run() {
+    let sandbox = pool();
+    for name in ["one", "two"] {
+        sandbox.kage(["subscription", "set", name, "--tokens-per-day", "5"]).run().success();
+    }
+    sandbox.kage(["subscription", "disable", "two"]).run().success();
+    let mut kage = start(&sandbox, "lasting 7");
+    wait_until("an answer", || answered_with(&sandbox, "7"));
+    kill(kage.id());
+    kage.wait().unwrap();
+    fs::write(sandbox.path("home/end"), "").unwrap();
+    wait_until("its end", || sandbox.path("home/ended").exists());
+    wait_until("the process to be gone", || {
+        sandbox.kage(["exec", "--", "true"]).run().output.status.code() == Some(75)
+    });
+    assert_eq!(sandbox.ledger().iter().filter(|line| line["session"].is_string()).count(), 1);
+}
+
+#[test]
 fn a_limit_that_a_killed_kage_did_not_book_is_booked_by_the_next() {
     let sandbox = pool();
     let mut kage = start(&sandbox, "limited 7");

@@ -86,7 +86,7 @@ fn json_and_csv_are_exact_and_filtered() {
         json!({
             "runs": 0, "attempts": 2, "limits": limits, "duration_ms": 0, "input_tokens": 2090,
             "output_tokens": 20, "cache_read_tokens": 1400, "cache_write_5m_tokens": 100,
-            "cache_write_1h_tokens": 0, "reasoning_tokens": 0, "tokens": 2110, "cost_usd": 0.012275,
+            "cache_write_1h_tokens": 0, "reasoning_tokens": 0, "tokens": 2110, "cost_usd": 0.012_275,
             "unpriced_tokens": 0,
         })
     };

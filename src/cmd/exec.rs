@@ -48,6 +48,8 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     if errand.args.dry_run {
         return errand.dry_run().map(|()| 0);
     }
+    // First, for what they used may count against a budget.
+    desk.recover_if_lost();
     let mut journey = Journey::begin(&errand)?;
     let mut relay = errand.relay();
     let mut pane = errand.pane();
@@ -224,7 +226,7 @@ impl<'a> Errand<'a> {
         let now = desk.later();
         let pid = std::process::id();
         let started = store::started(pid);
-        let (recovered, lost, chosen) = desk.store.update(Durability::Process, |state| {
+        let (recovered, chosen) = desk.store.update(Durability::Process, |state| {
             let recovered = state.pass_deadlines(now.timestamp());
             let chosen = select(&desk.config.pool, state, request, &(&now).into()).map(|selection| {
                 let lease = Lease {
@@ -246,11 +248,8 @@ impl<'a> Errand<'a> {
                 state.leases.push(lease.clone());
                 (lease, selection)
             });
-            (recovered, !state.lost.is_empty(), chosen)
+            (recovered, chosen)
         })?;
-        if lost {
-            desk.recover();
-        }
         for name in &recovered {
             self.events.recovered(name);
         }

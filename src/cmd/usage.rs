@@ -13,7 +13,7 @@ use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
 use crate::error::{self, Failure};
-use crate::files::{self, Durability};
+use crate::files;
 use crate::ledger::{Answer, By, Key, Ledger, Query};
 use crate::pool::{Name, State};
 use crate::prices::Prices;
@@ -132,7 +132,7 @@ fn write(file: &Path, page: &str) -> Result<()> {
                 .into());
         }
         Ok(there) if !there.is_file() => fs::write(&path, page),
-        _ => files::replace(&path, page.as_bytes(), Durability::Process),
+        _ => files::replace_named(&path, page.as_bytes()),
     };
     written.with_context(|| format!("could not write {}", file.display()))?;
     error::say(format_args!("wrote {}", file.display()));

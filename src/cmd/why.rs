@@ -14,7 +14,7 @@ pub(super) fn run(args: &cli::Why) -> Result<()> {
     if let Some(stranger) = stranger(&standing, &desk.config) {
         error::warn(stranger);
     }
-    let candidates = explain(&desk.config.pool, &desk.store.read()?, &request, &desk.moment());
+    let candidates = explain(&desk.config.pool, &desk.state()?, &request, &desk.moment());
     if args.form.json {
         report::print_json(&report::why_json(&candidates))
     } else {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, Usage};
+use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
 /// A line with its end is shorter than a page, so that even a full disk and a kill take it whole or not at all.
 const LONGEST: usize = 4096;
@@ -15,6 +15,9 @@ const OTHERS: &str = "other";
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Slices are told in quarters of an hour since 1970: the clock of every time zone shows a whole one then.
 const QUARTER: i64 = 15 * 60;
+
+/// In milliseconds.
+const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
 /// One attempt, as it is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -223,7 +226,7 @@ pub(super) struct Line<'a> {
     #[serde(borrow, default)]
     pub(super) verdict: Cow<'a, str>,
     #[serde(default)]
-    pub(super) duration_ms: u64,
+    duration_ms: u64,
     #[serde(borrow, default)]
     models: BTreeMap<Cow<'a, str>, TokenCount>,
     #[serde(default)]
@@ -243,15 +246,20 @@ impl<'a> Line<'a> {
         serde_json::from_slice(line).ok()
     }
 
+    /// How long it lasted; what no agent can have lasted is a damaged number.
+    pub(super) fn milliseconds(&self) -> u64 {
+        Some(self.duration_ms).filter(|&lasted| lasted < CENTURY).unwrap_or(0)
+    }
+
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
-        let names: Vec<_> = self.models.keys().map(AsRef::as_ref).collect();
+        let names: Vec<&str> = self.models.keys().map(|model| named(model)).collect();
         let cells = self.slices.iter().filter_map(|cell| {
             let at = Timestamp::from_second(cell.0.checked_mul(QUARTER)?).ok()?;
             Some(Part { at, model: names.get(cell.1)?, prompt: cell.2, count: cell.count() })
         });
         let mut parts: Vec<_> = cells.collect();
         if self.slices.is_empty() {
-            parts.extend(self.models.iter().map(|(model, &count)| Part {
+            parts.extend(names.iter().zip(self.models.values()).map(|(model, &count)| Part {
                 at: self.time,
                 model,
                 prompt: PromptLength::default(),
@@ -260,6 +268,11 @@ impl<'a> Line<'a> {
         }
         parts
     }
+}
+
+/// A model always has a name.
+fn named(model: &str) -> &str {
+    if model.is_empty() { UNKNOWN_MODEL } else { model }
 }
 
 impl std::fmt::Debug for Cell {

@@ -173,7 +173,7 @@ impl Rollup {
             ..Row::default()
         };
         let verdict = self.names.number(&line.verdict);
-        let milliseconds = line.duration_ms;
+        let milliseconds = line.milliseconds();
         let sums = Sums { runs: (line.attempt == 1).into(), attempts: 1, milliseconds, ..Sums::default() };
         self.add(Row { when: self.when(line.time, zone), verdict, ..place }, &sums);
         let mut seen = Vec::new();

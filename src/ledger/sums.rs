@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::rollup::{Grain, Rollup, Saved};
 use crate::files::{self, Durability, Lock};
 
 /// The form of the files that this kage writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// From how many new bytes of a month on its roll-up is written anew; reading them again takes a millisecond.
 const WORTH_WRITING: u64 = 256 * 1024;
 /// Whoever would have to wait answers without writing.
@@ -36,6 +37,8 @@ struct File {
     version: u32,
     /// How much of the month's file is summed up.
     consumed: u64,
+    /// Which file that was: one from which something was taken away is another.
+    inode: u64,
     saved: Saved,
 }
 
@@ -69,8 +72,12 @@ impl Sums {
     ) -> std::io::Result<Month> {
         let zone = &query.zone;
         let file = self.file(month, grain, zone);
-        let length = fs::metadata(month)?.len();
-        let kept = file.as_ref().and_then(|file| read(file)).filter(|kept| kept.consumed <= length);
+        let known = fs::metadata(month)?;
+        let (length, inode) = (known.len(), known.ino());
+        let kept = file
+            .as_ref()
+            .and_then(|file| read(file))
+            .filter(|kept| kept.inode == inode && kept.consumed <= length);
         let (mut rollup, from) = kept.map_or_else(
             || (Rollup::new(grain, query), 0),
             |kept| (Rollup::from_saved(grain, query, kept.saved), kept.consumed),
@@ -81,16 +88,16 @@ impl Sums {
             && (fresh >= WORTH_WRITING || (fresh > 0 && !is_latest))
         {
             // Where it cannot be written the next question reads a little more.
-            let _ = self.write(&file, consumed, &rollup);
+            let _ = self.write(&file, inode, consumed, &rollup);
         }
         let damaged = rollup.damaged + u64::from(torn);
         Ok(Month { rollup, damaged })
     }
 
-    fn write(&self, file: &Path, consumed: u64, rollup: &Rollup) -> anyhow::Result<()> {
+    fn write(&self, file: &Path, inode: u64, consumed: u64, rollup: &Rollup) -> anyhow::Result<()> {
         files::make_private_dir(&self.dir)?;
         let _lock = Lock::acquire(&files::sibling(&self.dir, ".lock"), PATIENCE)?;
-        let bytes = postcard::to_stdvec(&File { version: VERSION, consumed, saved: rollup.saved() })?;
+        let bytes = postcard::to_stdvec(&File { version: VERSION, consumed, inode, saved: rollup.saved() })?;
         Ok(files::replace(file, &bytes, Durability::Process)?)
     }
 

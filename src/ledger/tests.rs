@@ -238,6 +238,11 @@ fn sums_are_kept_of_months_that_are_over_and_forgotten_when_the_ledger_is_anothe
         }
         assert_eq!(scene.ask(&all(&[])).total.attempts, 3);
     }
+    // Another file of the same name, longer than the one that was summed up.
+    let other = scene.dir.path().join("other");
+    fs::write(&other, fs::read_to_string(scene.month("2026-10")).unwrap().repeat(2)).unwrap();
+    fs::rename(&other, scene.month("2026-10")).unwrap();
+    assert_eq!(scene.ask(&all(&[])).total.attempts, 5);
     fs::write(scene.month("2026-10"), "").unwrap();
     assert_eq!(scene.ask(&all(&[])).total.attempts, 1, "it is shorter than what was summed up");
     scene.ledger.rebuild(&TimeZone::UTC).unwrap();

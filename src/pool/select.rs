@@ -193,6 +193,7 @@ pub(crate) fn select(
     chosen.today = Some(today);
     chosen.requests.add(1, pool.rate_limit_window, moment.now);
     if let Some(namespace) = &request.namespace {
+        state.namespaces.retain(|_, totals| totals.are_current(moment));
         state.namespaces.entry(namespace.clone()).or_default().count_run(moment);
     }
     Ok(selection)

@@ -99,6 +99,13 @@ impl Totals {
         Month::at(self.month.as_ref(), moment)
     }
 
+    /// Whether they are of this month; older ones count for nothing.
+    pub(super) fn are_current(&self, moment: &Moment) -> bool {
+        let month = moment.today.first_of_month();
+        self.month.is_some_and(|known| known.first == month)
+            || self.today.as_ref().is_some_and(|known| known.date.first_of_month() == month)
+    }
+
     /// Notes that a run begins.
     pub(super) fn count_run(&mut self, moment: &Moment) {
         let mut today = self.today(moment);

@@ -87,6 +87,9 @@ impl PromptLength {
     }
 }
 
+/// A model that the records do not name.
+pub(crate) const UNKNOWN_MODEL: &str = "unknown";
+
 /// What tokens are kept apart by: the day they count to and what they cost follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slice {
@@ -118,6 +121,7 @@ impl Usage {
 
     fn add(&mut self, at: &Zoned, model: &str, prompt: PromptLength, count: TokenCount) {
         if !count.is_none() {
+            let model = if model.is_empty() { UNKNOWN_MODEL } else { model };
             let slice = Slice { hour: hour(at), model: model.to_owned(), prompt };
             *self.slices.entry(slice).or_default() += count;
         }
@@ -221,6 +225,13 @@ mod tests {
         assert_eq!(usage.requests, 5);
         assert_eq!(usage.total(), prompt(200_014));
         assert_eq!(usage.models(), BTreeMap::from([("a", prompt(200_014))]));
+    }
+
+    #[test]
+    fn a_model_without_a_name_is_unknown() {
+        let mut usage = Usage::default();
+        usage.answered(&at("2026-11-22T10:05:00[UTC]"), "", prompt(5));
+        assert_eq!(usage.models(), BTreeMap::from([(UNKNOWN_MODEL, prompt(5))]));
     }
 
     #[test]

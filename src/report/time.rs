@@ -25,7 +25,7 @@ pub(super) fn age(since: Timestamp, now: &Zoned) -> String {
 
 /// `20s`, `1h 12m`.
 pub(crate) fn short(duration: SignedDuration) -> String {
-    distance(Timestamp::UNIX_EPOCH + duration, Timestamp::UNIX_EPOCH)
+    apart(duration)
 }
 
 /// `2026-11-22 13:00 (1h 12m)`: with the day whatever it is, for a record of any age.
@@ -39,8 +39,12 @@ pub(super) fn dated(at: Timestamp, now: &Zoned) -> String {
 
 /// `45s`, `1h 12m`, `2d 21h`: two units at most, rounded up so that it never says too little.
 fn distance(at: Timestamp, now: Timestamp) -> String {
-    let seconds = at.duration_since(now).as_secs().max(0);
-    let minutes = (seconds + 59) / 60;
+    apart(at.duration_since(now))
+}
+
+fn apart(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let minutes = seconds.saturating_add(59) / 60;
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
         _ if seconds < 60 => format!("{seconds}s"),
         (0, 0, minutes) => format!("{minutes}m"),

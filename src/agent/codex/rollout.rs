@@ -7,6 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,6 +28,9 @@ pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Opt
     let known = session.map(str::to_owned).or_else(|| sessions::id_of(files.first()?));
     (!files.is_empty()).then(|| Evidence { session: known, ..rows.evidence() })
 }
+
+/// Words of the rows that matter although they are of an earlier attempt.
+const TOLD_BEFORE: [&[u8]; 2] = [b"\"turn_context\"", b"\"total_token_usage\""];
 
 /// What rows that were saved say.
 pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
@@ -88,15 +92,23 @@ impl<'a> Rows<'a> {
     }
 
     fn read(&mut self, path: &Path, from: u64, is_main: bool, during: &Range<Timestamp>) {
-        appended::each_line(path, from, |line| self.take(line, is_main, during));
+        let mut at = 0;
+        appended::each_line(path, 0, |line| {
+            if at >= from {
+                self.take(line, is_main, during);
+            } else if TOLD_BEFORE.iter().any(|word| memmem::find(line, word).is_some()) {
+                self.take(line, is_main, &(Timestamp::MAX..Timestamp::MAX));
+            }
+            at += line.len() as u64;
+        });
     }
 
     fn take(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
-        if !during.contains(&row.timestamp) {
-            return; // a file that was written anew holds older rows
-        }
         let payload = &row.payload;
+        if !during.contains(&row.timestamp) {
+            return self.recall(payload); // of an earlier attempt, or of one that came behind it
+        }
         match (row.r#type.as_str(), payload.r#type.as_str().unwrap_or_default()) {
             ("turn_context", _) => self.asks(payload, is_main),
             ("token_usage_record", _) => self.answered(&payload.usage, is_main, row.timestamp),
@@ -104,6 +116,16 @@ impl<'a> Rows<'a> {
             ("event_msg", "task_complete") if is_main => self.ended(&payload.error, row.timestamp),
             ("response_item", kind) if is_answer(kind, payload.role.as_str()) => self.work = Work::Done,
             _ => {}
+        }
+    }
+
+    /// What was asked and counted before: the next rows go on from there.
+    fn recall(&mut self, payload: &Payload) {
+        if let Some(model) = payload.model.as_str() {
+            model.clone_into(&mut self.model);
+        }
+        if let Some(total) = payload.info.get("total_token_usage") {
+            self.last_total.clone_from(total);
         }
     }
 

@@ -64,6 +64,16 @@ fn tokens_of_other_hours_and_long_prompts_are_told_apart() {
 }
 
 #[test]
+fn odd_values_of_a_line_do_no_harm() {
+    let line = br#"{"time":"2026-11-22T10:20:00Z","subscription":"a","duration_ms":18446744073709551615,
+        "models":{"":{"input_tokens":5}},"slices":[[1,7,0,1,1,1,1,1,1]]}"#;
+    let line = Line::parse(line).unwrap();
+    assert_eq!((line.milliseconds(), line.parts().len()), (0, 0), "a slice of no model");
+    let line = br#"{"time":"2026-11-22T10:20:00Z","subscription":"a","models":{"":{"input_tokens":5}}}"#;
+    assert_eq!(read_back(line)[0].1, UNKNOWN_MODEL);
+}
+
+#[test]
 fn a_line_of_an_earlier_form_is_read() {
     let line = br#"{"time":"2026-11-22T10:20:00Z","run":"r","attempt":1,"subscription":"a","agent":"claude",
         "level":"normal","cwd":"/","verdict":"succeeded","exit":0,"duration_ms":1,

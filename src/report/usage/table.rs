@@ -149,7 +149,7 @@ impl<'a> Rows<'a> {
     fn columns(&self, layout: Layout) -> Vec<Column> {
         let total = &self.usage.answer.total.tokens;
         let has_cache =
-            total.cache_read_tokens + total.cache_write_5m_tokens + total.cache_write_1h_tokens > 0;
+            [total.cache_read_tokens, total.cache_write_5m_tokens, total.cache_write_1h_tokens] != [0; 3];
         let tokens = if layout.detailed { vec![Column::Input, Column::Output] } else { vec![Column::Tokens] };
         let cache =
             if layout.cache && has_cache { vec![Column::CacheRead, Column::CacheWrite] } else { vec![] };

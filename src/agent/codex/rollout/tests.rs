@@ -116,6 +116,17 @@ fn tokens_are_counted_by_model_and_the_cache_apart() {
 }
 
 #[test]
+fn a_running_total_of_before_is_told_again_and_not_counted_again() {
+    let scene = Scene::new();
+    scene.append(SESSION, &[opening(SESSION), vec![counted(1.0, 1000)]].concat());
+    let watch = scene.watch(Some(SESSION));
+    scene.append(SESSION, &[counted(2.0, 1000), counted(3.0, 1007)]);
+    let usage = evidence_of(&watch).usage;
+    assert_eq!(usage.requests, 1);
+    assert_eq!(usage.models()["gpt-6.1-sol"].input_tokens, 7, "what the last answer took");
+}
+
+#[test]
 fn without_a_record_of_each_answer_the_running_totals_count() {
     let scene = Scene::new();
     let watch = scene.watch(None);
