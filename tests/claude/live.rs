@@ -244,8 +244,15 @@ fn a_conversation_that_was_left_for_another_is_not_gone_on_with() {
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
     wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    let session = || {
+        let running = scene.kage(&["ps", "--json"]).run().success().stdout();
+        serde_json::from_str::<Value>(&running).unwrap()["leases"][0]["session"].clone()
+    };
+    let first = session();
     pane.enter("/clear");
-    wait_until("the screen is cleared", || !pane.screen().contains("hello there"));
+    wait_until("another conversation begins", || session().is_string() && session() != first);
+    let is_ready = |screen: &str| !screen.contains("hello there") && screen.contains("auto mode on");
+    wait_until("the screen is cleared", || is_ready(&pane.screen()));
     leave(&pane);
     assert!(!pane.history().contains("kage: "), "{}", pane.history());
     assert_eq!(scene.ledger()[0]["verdict"], "usage_limit");
