@@ -3,6 +3,8 @@
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/counts.rs"]
+mod counts;
 #[path = "support/netns.rs"]
 mod netns;
 #[path = "support/responses.rs"]

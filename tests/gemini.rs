@@ -3,6 +3,8 @@
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/counts.rs"]
+mod counts;
 #[path = "support/generate.rs"]
 mod generate;
 #[path = "support/netns.rs"]

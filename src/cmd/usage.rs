@@ -42,7 +42,7 @@ pub(super) fn run(args: &cli::Usage) -> Result<()> {
     let usage = Usage {
         query: &query,
         answer: &answer,
-        prices: Some(&version),
+        prices: &version,
         zone: name.as_deref(),
         now: &now,
         home: &desk.paths.home,

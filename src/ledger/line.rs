@@ -1,5 +1,7 @@
 //! A line of the ledger: one attempt, in one JSON object of less than 4 KiB.
 
+mod shorter;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -10,8 +12,6 @@ use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, UNKNOWN_M
 
 /// A line with its end is shorter than a page, so that even a full disk and a kill take it whole or not at all.
 const LONGEST: usize = 4096;
-/// What the tokens of models are summed under that had no room.
-const OTHERS: &str = "other";
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Slices are told in quarters of an hour since 1970: the clock of every time zone shows a whole one then.
 const QUARTER: i64 = 15 * 60;
@@ -66,18 +66,18 @@ impl Attempt<'_> {
     /// The line, without its end. What is too long for it is told in less detail; no token is left out.
     pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
         let mut slices = self.usage.slices.clone();
-        let (mut width, mut most_models, mut longest_cwd) = (HOUR, usize::MAX, 1024);
+        let (mut width, mut longest_cwd) = (HOUR, 1024);
         loop {
             let line = self.written(&slices, longest_cwd)?;
             if line.len() + 1 < LONGEST {
                 return Ok(line);
             }
-            if distinct(&slices, |slice| slice.hour) > 1 {
+            let models = shorter::models(&slices);
+            if shorter::hours(&slices) > 1 {
                 width *= 2;
-                slices = coarser(&slices, width);
-            } else if distinct(&slices, |slice| slice.model.clone()) > 2 {
-                most_models = distinct(&slices, |slice| slice.model.clone()).min(most_models) / 2;
-                slices = without_small(&slices, most_models);
+                slices = shorter::coarser(&slices, width);
+            } else if models > 2 {
+                slices = shorter::without_small(&slices, models / 2);
             } else if longest_cwd > 0 {
                 longest_cwd /= 2;
             } else {
@@ -106,7 +106,7 @@ impl Attempt<'_> {
             agent: &self.lease.agent,
             namespace: self.lease.namespace.as_ref(),
             level: self.lease.level,
-            cwd: cut(&self.lease.cwd, longest_cwd),
+            cwd: shorter::cut(&self.lease.cwd, longest_cwd),
             session: self.session,
             verdict: self.verdict,
             exit: self.exit,
@@ -120,54 +120,6 @@ impl Attempt<'_> {
 /// Whether a time lies in the hour that begins there.
 fn holds(hour: Timestamp, time: Timestamp) -> bool {
     hour <= time && time < hour + HOUR
-}
-
-fn distinct<K: Ord>(slices: &BTreeMap<Slice, TokenCount>, key: impl Fn(&Slice) -> K) -> usize {
-    slices.keys().map(key).collect::<std::collections::BTreeSet<_>>().len()
-}
-
-/// The same in longer steps than hours, each told at its beginning.
-fn coarser(slices: &BTreeMap<Slice, TokenCount>, width: SignedDuration) -> BTreeMap<Slice, TokenCount> {
-    let Some(first) = slices.keys().next().map(|slice| slice.hour.as_second()) else {
-        return BTreeMap::new();
-    };
-    let width = width.as_secs();
-    regrouped(slices, |slice| {
-        let begins = first + (slice.hour.as_second() - first) / width * width;
-        Slice { hour: Timestamp::from_second(begins).unwrap_or(slice.hour), ..slice.clone() }
-    })
-}
-
-/// The same with the models that have most tokens; the others are summed up.
-fn without_small(slices: &BTreeMap<Slice, TokenCount>, most: usize) -> BTreeMap<Slice, TokenCount> {
-    let usage = Usage { slices: slices.clone(), ..Usage::default() };
-    let mut models: Vec<_> = usage.models().into_iter().collect();
-    models.sort_by_key(|(_, count)| std::cmp::Reverse(count.tokens()));
-    let kept: Vec<_> = models.iter().take(most).map(|(model, _)| *model).collect();
-    regrouped(slices, |slice| {
-        if kept.contains(&slice.model.as_str()) {
-            slice.clone()
-        } else {
-            Slice { model: OTHERS.to_owned(), ..slice.clone() }
-        }
-    })
-}
-
-fn regrouped(
-    slices: &BTreeMap<Slice, TokenCount>,
-    key: impl Fn(&Slice) -> Slice,
-) -> BTreeMap<Slice, TokenCount> {
-    let mut groups = BTreeMap::<_, TokenCount>::new();
-    for (slice, &count) in slices {
-        *groups.entry(key(slice)).or_default() += count;
-    }
-    groups
-}
-
-/// At most so many bytes of a text, at the end of a character.
-fn cut(text: &str, longest: usize) -> &str {
-    let end = (0..=longest.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    &text[..end.unwrap_or(0)]
 }
 
 impl Cell {

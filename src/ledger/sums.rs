@@ -33,7 +33,7 @@ pub(super) struct Sums {
 }
 
 #[derive(Serialize, Deserialize)]
-struct File {
+struct Kept {
     version: u32,
     /// How much of the month's file is summed up.
     consumed: u64,
@@ -97,7 +97,7 @@ impl Sums {
     fn write(&self, file: &Path, inode: u64, consumed: u64, rollup: &Rollup) -> anyhow::Result<()> {
         files::make_private_dir(&self.dir)?;
         let _lock = Lock::acquire(&files::sibling(&self.dir, ".lock"), PATIENCE)?;
-        let bytes = postcard::to_stdvec(&File { version: VERSION, consumed, inode, saved: rollup.saved() })?;
+        let bytes = postcard::to_stdvec(&Kept { version: VERSION, consumed, inode, saved: rollup.saved() })?;
         Ok(files::replace(file, &bytes, Durability::Process)?)
     }
 
@@ -114,9 +114,9 @@ impl Sums {
     }
 }
 
-fn read(file: &Path) -> Option<File> {
+fn read(file: &Path) -> Option<Kept> {
     let bytes = fs::read(file).ok()?;
-    postcard::from_bytes::<File>(&bytes).ok().filter(|kept| kept.version == VERSION)
+    postcard::from_bytes::<Kept>(&bytes).ok().filter(|kept| kept.version == VERSION)
 }
 
 /// What a time zone makes of the days of a month: two zones with the same days share their sums, and one whose

@@ -29,7 +29,7 @@ pub(crate) struct Usage<'a> {
     pub query: &'a Query,
     pub answer: &'a Answer,
     /// Which table of prices the costs are from.
-    pub prices: Option<&'a str>,
+    pub prices: &'a str,
     /// The name of the zone whose days are meant, where it is known.
     pub zone: Option<&'a str>,
     /// Now, in that zone.

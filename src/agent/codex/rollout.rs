@@ -97,7 +97,7 @@ impl<'a> Rows<'a> {
             if at >= from {
                 self.take(line, is_main, during);
             } else if TOLD_BEFORE.iter().any(|word| memmem::find(line, word).is_some()) {
-                self.take(line, is_main, &(Timestamp::MAX..Timestamp::MAX));
+                self.take_earlier(line);
             }
             at += line.len() as u64;
         });
@@ -116,6 +116,12 @@ impl<'a> Rows<'a> {
             ("event_msg", "task_complete") if is_main => self.ended(&payload.error, row.timestamp),
             ("response_item", kind) if is_answer(kind, payload.role.as_str()) => self.work = Work::Done,
             _ => {}
+        }
+    }
+
+    fn take_earlier(&mut self, line: &[u8]) {
+        if let Ok(row) = serde_json::from_slice::<Row>(line) {
+            self.recall(&row.payload);
         }
     }
 

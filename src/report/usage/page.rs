@@ -191,9 +191,10 @@ fn models(answer: &Answer) -> Element {
 }
 
 fn footer(usage: &Usage<'_>) -> Element {
-    let of = usage.prices.map(|version| format!(" (table of {version})")).unwrap_or_default();
-    let means =
-        format!("Cost is API-equivalent: what these tokens cost at public prices{of}, not what you paid.");
+    let version = usage.prices;
+    let means = format!(
+        "Cost is API-equivalent: what these tokens cost at public prices (table of {version}), not what you paid."
+    );
     let made = format!("Made by kage {} on {}.", env!("CARGO_PKG_VERSION"), minute(usage.now));
     Element::new("footer").child(Element::new("p").text(&means)).child(Element::new("p").text(&made))
 }

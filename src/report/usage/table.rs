@@ -45,9 +45,9 @@ pub(crate) fn table(usage: &Usage<'_>, around: &Around<'_>, terminal: &Terminal)
     text += &over_time(usage, around.over_time, terminal);
     let is_shown = |tally: &Tally| Worth::of(tally).is_shown();
     if usage.answer.rows.values().chain([&usage.answer.total]).any(is_shown) {
-        let of = usage.prices.map(|version| format!(" (table of {version})")).unwrap_or_default();
+        let version = usage.prices;
         let means = format!(
-            "\nCost is API-equivalent: what these tokens cost at public prices{of}, not what you paid.\n"
+            "\nCost is API-equivalent: what these tokens cost at public prices (table of {version}), not what you paid.\n"
         );
         text += &wrapped(&means, terminal);
     }

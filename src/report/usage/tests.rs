@@ -43,7 +43,7 @@ fn query(by: &[By]) -> Query {
 fn with<T>(query: &Query, answer: &Answer, look: impl Fn(&Usage<'_>) -> T) -> T {
     let now: Zoned = "2026-11-23T10:00:00[UTC]".parse().unwrap();
     let home = Path::new("/home/user");
-    look(&Usage { query, answer, prices: Some("2026-11-01"), zone: Some("UTC"), now: &now, home })
+    look(&Usage { query, answer, prices: "2026-11-01", zone: Some("UTC"), now: &now, home })
 }
 
 fn shown(answer: &Answer, by: By, columns: Option<usize>, unicode: bool) -> String {

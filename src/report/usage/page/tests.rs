@@ -31,7 +31,7 @@ fn page_of(answer: &Answer, over_time: &Answer, description: &str) -> String {
     }
     let query = Query { since: Some(date(2026, 11, 20)), ..Query::all(TimeZone::UTC).by(&[By::Project]) };
     let home = Path::new("/home/user");
-    let usage = Usage { query: &query, answer, prices: Some("2026-11-01"), zone: None, now: &now, home };
+    let usage = Usage { query: &query, answer, prices: "2026-11-01", zone: None, now: &now, home };
     let models = Answer { rows: [(vec![text(ODD)], tally(5))].into(), ..Answer::default() };
     page(&usage, &Charts { over_time, models: &models, pool: &pool, state: &state })
 }
