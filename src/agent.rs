@@ -47,6 +47,12 @@ pub(crate) trait Agent: Sync {
         self.name()
     }
 
+    /// First arguments with which it looks after itself and asks no model anything: with them it needs no
+    /// subscription, and a login that it makes or asks for must be its own.
+    fn upkeep(&self) -> &'static [&'static str] {
+        &["--help", "--version"]
+    }
+
     /// The kind of a secret, if it looks like one of the agent's.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind>;
 

@@ -3,6 +3,7 @@
 // The doc comments are shown in terminals, where Markdown would only be noise.
 #![allow(clippy::doc_markdown)]
 
+mod shell;
 mod subscription;
 mod usage;
 
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::pool::{Level, Name};
 
+pub(crate) use shell::{Init, Target};
 pub(crate) use subscription::{
     Add, Credential, Dollars, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
 };
@@ -55,6 +57,7 @@ pub(crate) enum Verb {
     Ps(Json),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
+    Init(Init),
     /// Show the main job with invented accounts, in a throwaway home
     Demo,
     Statusline(Statusline),

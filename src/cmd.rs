@@ -5,8 +5,10 @@ mod detect;
 mod events;
 mod exec;
 mod hook;
+mod init;
 mod metrics;
 mod others;
+mod prompt;
 mod ps;
 mod recover;
 mod status;
@@ -54,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Subscription(verb) => subscription::run(verb),
         Verb::FetchFromKeychain { name } => Ok(fetch_from_keychain(&name, &Paths::from_environment()?.state)),
         Verb::Hook => Ok(hook::run()),
+        Verb::Init(args) => init::run(&args).map(|()| 0),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),
     }

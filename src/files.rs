@@ -82,11 +82,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
 }
 
 /// The same where the user names the file: beside it nothing is known, so the temporary file is a new one that
-/// nobody can have guessed.
+/// nobody can have guessed. It survives the end of the machine.
 pub(crate) fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
+    if let Ok(known) = fs::metadata(path) {
+        file.as_file().set_permissions(known.permissions())?;
+    }
     file.write_all(bytes)?;
+    file.as_file().sync_data()?;
     file.persist(path).map(drop).map_err(|failed| failed.error)
 }
 

@@ -21,6 +21,7 @@ mod process;
 mod report;
 mod run;
 mod secret;
+mod shell;
 mod store;
 
 use std::env;

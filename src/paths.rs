@@ -64,3 +64,14 @@ pub(crate) fn expand_home(path: &str, home: &Path) -> PathBuf {
         None => PathBuf::from(path),
     }
 }
+
+/// kage itself, by a path that lasts: where `PATH` leads to it, that is a link which an upgrade changes, rather
+/// than what the link leads to now.
+pub(crate) fn program() -> Result<String, Failure> {
+    let failed = |message: String| Failure::new(Status::Failed, message).hint("call kage by its full path");
+    let exe = env::current_exe().map_err(|why| failed(format!("could not find out where kage is: {why}")))?;
+    let is_this = |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|path| path == exe);
+    let on_path = which::which_all("kage").into_iter().flatten().find(is_this);
+    let path = on_path.unwrap_or(exe).into_os_string();
+    path.into_string().map_err(|path| failed(format!("the path of kage is not text: {}", path.display())))
+}

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and what of the crate it may name. `*` stands for everything but `main`.
-const TABLE: [(&str, &[&str]); 17] = [
+const TABLE: [(&str, &[&str]); 18] = [
     ("cli", &["pool"]),
     ("clock", &[]),
     ("error", &[]),
     ("secret", &[]),
     ("process", &[]),
+    ("shell", &[]),
     ("pool", &[]),
     ("paths", &["error"]),
     ("files", &["error"]),

@@ -47,9 +47,39 @@ static API_KEY: SecretKind = SecretKind {
     model: Some("opus"),
 };
 
+/// Source: the help of 2.1.330.
+const UPKEEP: [&str; 22] = [
+    "--help",
+    "--version",
+    "-h",
+    "-v",
+    "attach",
+    "auth",
+    "auto-mode",
+    "doctor",
+    "gateway",
+    "import",
+    "install",
+    "kill",
+    "logs",
+    "mcp",
+    "plugin",
+    "plugins",
+    "purge",
+    "rm",
+    "setup-token",
+    "stop",
+    "update",
+    "upgrade",
+];
+
 impl Agent for Claude {
     fn name(&self) -> &'static str {
         "claude"
+    }
+
+    fn upkeep(&self) -> &'static [&'static str] {
+        &UPKEEP
     }
 
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {

@@ -33,9 +33,37 @@ static API_KEY: SecretKind =
 /// What the keys of another provider begin with.
 const OF_ANTHROPIC: &str = "sk-ant-";
 
+/// Source: the help of 0.169.0.
+const UPKEEP: [&str; 20] = [
+    "--help",
+    "--version",
+    "-V",
+    "-h",
+    "archive",
+    "completion",
+    "debug",
+    "delete",
+    "doctor",
+    "features",
+    "help",
+    "login",
+    "logout",
+    "mcp",
+    "migrate-nfs-db",
+    "migrate-rollouts",
+    "plugin",
+    "sandbox",
+    "unarchive",
+    "update",
+];
+
 impl Agent for Codex {
     fn name(&self) -> &'static str {
         "codex"
+    }
+
+    fn upkeep(&self) -> &'static [&'static str] {
+        &UPKEEP
     }
 
     /// Keys of compatible providers have looks of their own.

@@ -35,9 +35,33 @@ const NO_RELAUNCH: &str = "GEMINI_CLI_NO_RELAUNCH";
 /// The families of models, the longest name first.
 const FAMILIES: [&str; 3] = ["flash-lite", "flash", "pro"];
 
+/// Source: the help of 0.61.0.
+const UPKEEP: [&str; 16] = [
+    "--delete-session",
+    "--help",
+    "--list-extensions",
+    "--list-sessions",
+    "--version",
+    "-h",
+    "-l",
+    "-v",
+    "extension",
+    "extensions",
+    "gemma",
+    "hook",
+    "hooks",
+    "mcp",
+    "skill",
+    "skills",
+];
+
 impl Agent for Gemini {
     fn name(&self) -> &'static str {
         "gemini"
+    }
+
+    fn upkeep(&self) -> &'static [&'static str] {
+        &UPKEEP
     }
 
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {

@@ -2,7 +2,6 @@
 
 mod add;
 mod credential;
-mod prompt;
 mod remove;
 mod route;
 mod settings;

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::prompt;
 use super::{Desk, edit_with_secret, known};
 use crate::agent::Agent;
 use crate::cli::{Credential as Args, SecretInput};
+use crate::cmd::prompt;
 use crate::config::edit;
 use crate::credentials;
 use crate::error::{self, Failure};

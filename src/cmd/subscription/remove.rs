@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Desk, known, prompt};
+use super::{Desk, known};
 use crate::cli::Remove;
+use crate::cmd::prompt;
 use crate::config::edit;
 use crate::credentials;
 use crate::error::{self, Failure, Status};

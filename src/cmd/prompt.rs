@@ -36,8 +36,24 @@ pub(super) fn confirms(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
     }
-    eprint!("{question} [y/N] ");
+    Ok(matches!(line(&format!("{question} [y/N] "))?.as_deref(), Some("y" | "Y" | "yes")))
+}
+
+/// The same for a question whose default is yes. The end of input is a no.
+pub(super) fn agrees(question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    Ok(matches!(line(&format!("{question} [Y/n] "))?.as_deref(), Some("" | "y" | "Y" | "yes")))
+}
+
+/// The line that is typed, without the white space around it; `None` at the end of input.
+fn line(question: &str) -> Result<Option<String>> {
+    eprint!("{question}");
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("could not read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let read = io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    if read == 0 {
+        eprintln!();
+    }
+    Ok((read > 0).then(|| answer.trim().to_owned()))
 }

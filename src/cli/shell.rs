@@ -1,0 +1,50 @@
+//! What can be typed to set a shell up.
+
+use clap::{Args, ValueEnum};
+
+/// Print what a shell, direnv or tmux needs, or set it up
+///
+/// For bash, zsh and fish: a function for each agent that has a subscription, which runs it with `kage exec`.
+/// `command claude` is the agent itself, and so are `claude --version`, `claude mcp` and whatever else needs no
+/// subscription. Inside an agent that kage runs nothing is wrapped a second time. In a start-up file:
+///
+///   eval "$(kage init zsh)"            # bash and zsh
+///   kage init fish | source            # fish
+///
+/// --install puts that line there, once, and keeps a copy of the file as it was (NAME.before-kage).
+///
+/// Examples:
+///   kage init zsh --install
+///   kage init bash --alias claude,codex
+///   kage init fish --uninstall
+// Each is a flag of its own.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Init {
+    #[arg(value_enum, value_name = "FOR")]
+    pub target: Target,
+    /// These agents, also without a subscription of theirs
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub alias: Vec<String>,
+    /// Print the line for the start-up file
+    #[arg(long, conflicts_with_all = ["install", "uninstall"])]
+    pub print_rc: bool,
+    /// Put it where it belongs
+    #[arg(long)]
+    pub install: bool,
+    /// Take that away again
+    #[arg(long, conflicts_with_all = ["install", "alias"])]
+    pub uninstall: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// What is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    Bash,
+    Zsh,
+    Fish,
+}

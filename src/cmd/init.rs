@@ -1,0 +1,81 @@
+//! `kage init`: what a shell, direnv or tmux is to load, and putting it there.
+
+mod line;
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use self::line::Place;
+use crate::agent::{Agent, Agents};
+use crate::cli::{Init, Target};
+use crate::config::Config;
+use crate::error;
+use crate::paths::{Paths, program};
+use crate::report;
+use crate::shell::{Function, Shell, can_be_function};
+
+pub(super) fn run(args: &Init) -> Result<()> {
+    let paths = Paths::from_environment()?;
+    match args.target {
+        Target::Bash => shell(Shell::Bash, args, &paths),
+        Target::Zsh => shell(Shell::Zsh, args, &paths),
+        Target::Fish => shell(Shell::Fish, args, &paths),
+    }
+}
+
+fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
+    let kage = program()?;
+    if args.install || args.uninstall {
+        let place = Place { file: start_up_file(shell, paths), names: format!("init {shell}") };
+        if args.uninstall {
+            return place.remove(args.yes);
+        }
+        agents(paths, &args.alias)?;
+        let added = place.add(&shell.line(&kage, &args.alias), args.yes)?;
+        if added {
+            error::say(format_args!("it takes effect in new shells; in this one: exec {shell}"));
+        }
+        return Ok(());
+    }
+    let agents = agents(paths, &args.alias)?;
+    if args.print_rc {
+        return report::print(&format!("{}\n", shell.line(&kage, &args.alias)));
+    }
+    let functions: Vec<_> = agents
+        .iter()
+        .filter(|agent| can_be_function(agent.program()))
+        .map(|agent| Function { program: agent.program(), upkeep: agent.upkeep() })
+        .collect();
+    report::print(&shell.functions(&kage, &functions))
+}
+
+/// The agents that are run by kage in a shell: those named, else those with a subscription. A config that
+/// cannot be read is told where something is run, not at the start of each shell; until it is mended no agent
+/// slips past the pool.
+fn agents(paths: &Paths, named: &[String]) -> Result<Vec<&'static dyn Agent>> {
+    let config = match Config::load(paths) {
+        Ok(config) => config,
+        Err(_) if named.is_empty() => return Ok(Agents::default().all().collect()),
+        Err(refused) => return Err(refused),
+    };
+    if !named.is_empty() {
+        return named.iter().map(|name| config.agent(name).map_err(Into::into)).collect();
+    }
+    let uses = |agent: &&dyn Agent| config.pool.subscriptions.values().any(|one| one.agent == agent.name());
+    Ok(config.agents.all().filter(uses).collect())
+}
+
+/// The file that an interactive shell reads. Sources: bash(1), zsh(1), and fish's documentation.
+fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
+    let named = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    match shell {
+        Shell::Bash => paths.home.join(".bashrc"),
+        Shell::Zsh => named("ZDOTDIR").unwrap_or_else(|| paths.home.clone()).join(".zshrc"),
+        Shell::Fish => {
+            let config = named("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());
+            config.unwrap_or_else(|| paths.home.join(".config")).join("fish/config.fish")
+        }
+    }
+}
