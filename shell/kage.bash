@@ -6,6 +6,8 @@ function __kage {
     \command "$@"
   else
     @kage@ exec -- "$@"
+    # bash ends a loop around a function at ^C only where something follows the command.
+    return
   fi
 }
 #@each

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::support::{Call, wait_until};
 
@@ -65,7 +66,12 @@ impl Tmux {
 
     /// A pane in a window of its own.
     pub fn another(&self) -> Pane<'_> {
-        let id = self.run(&["new-window", "-P", "-F", "#{pane_id}", "bash", "--norc"]);
+        self.window(&["bash", "--norc"])
+    }
+
+    /// A window with a shell whose prompt is `ready> `.
+    pub fn window(&self, shell: &[&str]) -> Pane<'_> {
+        let id = self.run(&[&["new-window", "-P", "-F", "#{pane_id}"], shell].concat());
         let pane = Pane { tmux: self, id: id.trim().to_owned() };
         pane.resizes(130, 40);
         pane.is_at_the_prompt();
@@ -120,10 +126,12 @@ impl Pane<'_> {
     /// Waits until that is to be seen.
     pub fn shows(&self, part: &str) -> String {
         let mut screen = String::new();
-        wait_until(&format!("`{part}` is on the screen"), || {
+        let begun = Instant::now();
+        while !screen.contains(part) {
+            assert!(begun.elapsed().as_secs() < 30, "no `{part}` comes on the screen:\n{screen}");
+            std::thread::sleep(Duration::from_millis(5));
             screen = self.screen();
-            screen.contains(part)
-        });
+        }
         screen
     }
 

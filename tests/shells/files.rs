@@ -1,0 +1,162 @@
+//! The line in a start-up file: added once, taken away again, and nothing else changed.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::{Shell, home, tmux};
+use crate::support::{Sandbox, has_all};
+
+const OWN: &str = "# mine\nexport EDITOR=vi\n";
+
+fn install(sandbox: &Sandbox, shell: &Shell) -> String {
+    sandbox.kage(["init", shell.name, "--install", "--yes"]).run().success().prints("").stderr()
+}
+
+#[test]
+fn it_is_added_once_works_and_goes_without_a_trace() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        sandbox.write(shell.start_up_file, OWN);
+        let said = install(&sandbox, shell);
+        assert!(
+            said.contains("added one line to") && said.contains(&format!("exec {}", shell.name)),
+            "{said}"
+        );
+        let text = sandbox.read(shell.start_up_file);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.starts_with(OWN), "{text}");
+        assert_eq!(sandbox.read(&format!("{}.before-kage", shell.start_up_file)), OWN);
+        assert!(install(&sandbox, shell).contains("has the line already"));
+        assert_eq!(sandbox.read(shell.start_up_file), text);
+        let printed = sandbox.kage(["init", shell.name, "--print-rc"]).run().success().stdout();
+        assert_eq!(text, format!("{OWN}{printed}"));
+
+        // The file as the shell reads it at its start, in the same words that were added.
+        let run = format!(
+            "source {}; claude it",
+            shell.quoted(sandbox.path(shell.start_up_file).to_str().unwrap())
+        );
+        sandbox
+            .call(shell.name.as_ref(), ["-c", &run])
+            .run()
+            .success()
+            .prints("claude on work-premium: it\n");
+
+        sandbox
+            .kage(["init", shell.name, "--uninstall", "--yes"])
+            .run()
+            .success()
+            .mentions("took one line out");
+        assert_eq!(sandbox.read(shell.start_up_file), OWN);
+        sandbox
+            .kage(["init", shell.name, "--uninstall", "--yes"])
+            .run()
+            .success()
+            .mentions("has no such line");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_made() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        install(&sandbox, shell);
+        assert_eq!(sandbox.read(shell.start_up_file).lines().count(), 1);
+        assert!(!sandbox.path(&format!("{}.before-kage", shell.start_up_file)).exists());
+    }
+}
+
+#[test]
+fn a_link_stays_one_and_the_mode_stays() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        let file = sandbox.write("dotfiles/file", OWN);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let link = sandbox.path(shell.start_up_file);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(&file, &link).unwrap();
+        install(&sandbox, shell);
+        assert!(link.is_symlink());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(sandbox.read("dotfiles/file").lines().count(), 3);
+    }
+}
+
+#[test]
+fn the_users_own_line_is_enough_and_is_not_taken_away() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        let text = format!("{OWN}{}", shell.line());
+        sandbox.write(shell.start_up_file, &text);
+        assert!(install(&sandbox, shell).contains(":3 does that already"));
+        let refused = sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().status(1);
+        refused.mentions("+3 ").is_one_line_and_a_hint();
+        assert_eq!(sandbox.read(shell.start_up_file), text);
+    }
+}
+
+#[test]
+fn it_follows_kage_to_another_place() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        install(&sandbox, shell);
+        let before = sandbox.read(shell.start_up_file);
+        fs::remove_file(sandbox.path("bin/kage")).unwrap();
+        install(&sandbox, shell);
+        let after = sandbox.read(shell.start_up_file);
+        assert_eq!(after.lines().count(), 1);
+        assert_ne!(before, after);
+    }
+}
+
+#[test]
+fn where_kage_has_gone_the_shell_starts_in_peace() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        install(&sandbox, shell);
+        fs::remove_file(sandbox.path("bin/kage")).unwrap();
+        let file = sandbox.path(shell.start_up_file);
+        let mut run = format!("source {}", shell.quoted(file.to_str().unwrap()));
+        if shell.name != "fish" {
+            run = format!("set -eu; {run}");
+        }
+        sandbox.call(shell.name.as_ref(), ["-c", &run]).run().success().prints("").says("");
+    }
+}
+
+#[test]
+fn it_is_not_added_unasked() {
+    let sandbox = home();
+    let refused = sandbox.kage(["init", "bash", "--install"]).run().status(2);
+    refused.is_one_line_and_a_hint();
+    assert!(!sandbox.path("home/.bashrc").exists());
+    if !has_all(&["tmux"]) {
+        return;
+    }
+    let tmux = tmux(&sandbox);
+    let pane = tmux.first();
+    pane.enter("kage init bash --install");
+    pane.shows("[Y/n]");
+    pane.enter("n");
+    pane.shows("nothing changed");
+    assert!(!sandbox.path("home/.bashrc").exists());
+    pane.is_at_the_prompt();
+    pane.enter("kage init bash --install");
+    pane.shows("[Y/n]");
+    pane.press("C-c");
+    pane.is_at_the_prompt();
+    assert!(!sandbox.path("home/.bashrc").exists());
+    pane.enter("kage init bash --install");
+    pane.press("Enter");
+    pane.shows("added one line");
+    assert_eq!(sandbox.read("home/.bashrc").lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_with_what_to_do() {
+    let sandbox = home();
+    // A directory in its place: root writes into anything else.
+    fs::create_dir_all(sandbox.path("home/.bashrc")).unwrap();
+    let refused = sandbox.kage(["init", "bash", "--install", "--yes"]).run().status(1);
+    refused.mentions(".bashrc");
+}
