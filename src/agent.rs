@@ -53,6 +53,11 @@ pub(crate) trait Agent: Sync {
         &["--help", "--version"]
     }
 
+    /// Arguments for one short question that costs next to nothing, to see whether a subscription works.
+    fn trial(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     /// The kind of a secret, if it looks like one of the agent's.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind>;
 

@@ -3,6 +3,7 @@
 // The doc comments are shown in terminals, where Markdown would only be noise.
 #![allow(clippy::doc_markdown)]
 
+mod setup;
 mod shell;
 mod subscription;
 mod usage;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::pool::{Level, Name};
 
+pub(crate) use setup::{Setup, ShellChoice};
 pub(crate) use shell::{Init, Target};
 pub(crate) use subscription::{
     Add, Credential, Dollars, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
@@ -57,6 +59,7 @@ pub(crate) enum Verb {
     Ps(Json),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
+    Setup(Setup),
     Init(Init),
     /// Show the main job with invented accounts, in a throwaway home
     Demo,

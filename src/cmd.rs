@@ -11,10 +11,12 @@ mod others;
 mod prompt;
 mod ps;
 mod recover;
+mod setup;
 mod status;
 mod statusline;
 mod subscription;
 mod usage;
+pub(crate) mod welcome;
 mod why;
 
 use anyhow::Result;
@@ -56,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Subscription(verb) => subscription::run(verb),
         Verb::FetchFromKeychain { name } => Ok(fetch_from_keychain(&name, &Paths::from_environment()?.state)),
         Verb::Hook => Ok(hook::run()),
+        Verb::Setup(args) => setup::run(args).map(|()| 0),
         Verb::Init(args) => init::run(&args).map(|()| 0),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),

@@ -66,6 +66,10 @@ fn refuse(refused: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // A config that cannot be read is for the verbs to tell.
+            if env::args_os().len() <= 1 && cmd::welcome::run().unwrap_or(false) {
+                return ExitCode::SUCCESS;
+            }
             let _ = refused.print();
             exit_code(Status::Usage as i32)
         }

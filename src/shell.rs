@@ -33,6 +33,12 @@ impl Shell {
         }
     }
 
+    /// The shell of a program's path, such as `SHELL` holds one.
+    pub(crate) fn of_program(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next()?;
+        [Self::Bash, Self::Zsh, Self::Fish].into_iter().find(|shell| shell.name() == name)
+    }
+
     fn source(self) -> &'static str {
         match self {
             Self::Bash => include_str!("../shell/kage.bash"),

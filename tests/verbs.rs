@@ -344,7 +344,7 @@ fn the_demo_tells_the_whole_story_and_leaves_nothing() {
         "limited: it is rate_limited until",
         "next: work-basic",
         "For real use:",
-        "claude setup-token",
+        "kage setup",
     ] {
         let at = story[from..].find(part).unwrap_or_else(|| panic!("no `{part}` behind {from} in {story}"));
         from += at;

@@ -82,6 +82,10 @@ impl Agent for Claude {
         &UPKEEP
     }
 
+    fn trial(&self) -> Option<&'static [&'static str]> {
+        Some(&["-p", "Answer with the one word: ready"])
+    }
+
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
         let looks_like = |kind: &&SecretKind| {
             secret

@@ -66,6 +66,10 @@ impl Agent for Codex {
         &UPKEEP
     }
 
+    fn trial(&self) -> Option<&'static [&'static str]> {
+        Some(&["exec", "--skip-git-repo-check", "Answer with the one word: ready"])
+    }
+
     /// Keys of compatible providers have looks of their own.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
         let text = secret.expose();

@@ -64,6 +64,10 @@ impl Agent for Gemini {
         &UPKEEP
     }
 
+    fn trial(&self) -> Option<&'static [&'static str]> {
+        Some(&["--skip-trust", "-p", "Answer with the one word: ready"])
+    }
+
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
         let rest = secret.expose().strip_prefix(API_KEY.prefix)?;
         (!rest.is_empty() && !rest.contains(' ')).then_some(&API_KEY)

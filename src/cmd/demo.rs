@@ -28,9 +28,8 @@ const PROMPT: &str = "Why does the login test fail?";
 const NEXT: &str = "
 That was all of it, in a home that is gone now. For real use:
 
-  claude setup-token                    # once per account; prints a token
-  kage subscription add work            # asks for that token, keeps it in the keychain
-  kage subscription add personal
+  kage setup                            # asks for the first account, and sets your shell up
+  kage subscription add personal        # once more for each other account
   kage exec -- claude
 ";
 

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Init) -> Result<()> {
 fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
     let kage = program()?;
     if args.install || args.uninstall {
-        let place = Place { file: start_up_file(shell, paths), names: format!("init {shell}") };
+        let place = place(shell, paths);
         if args.uninstall {
             return place.remove(args.yes);
         }
@@ -65,6 +65,15 @@ fn agents(paths: &Paths, named: &[String]) -> Result<Vec<&'static dyn Agent>> {
     }
     let uses = |agent: &&dyn Agent| config.pool.subscriptions.values().any(|one| one.agent == agent.name());
     Ok(config.agents.all().filter(uses).collect())
+}
+
+/// Whether a start-up file loads kage already.
+pub(super) fn is_set_up(shell: Shell, paths: &Paths) -> bool {
+    place(shell, paths).is_there()
+}
+
+fn place(shell: Shell, paths: &Paths) -> Place {
+    Place { file: start_up_file(shell, paths), names: format!("init {shell}") }
 }
 
 /// The file that an interactive shell reads. Sources: bash(1), zsh(1), and fish's documentation.

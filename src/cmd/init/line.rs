@@ -51,6 +51,11 @@ impl Place {
         Ok(true)
     }
 
+    /// Whether such a line is there, by whomever.
+    pub(super) fn is_there(&self) -> bool {
+        self.read().is_ok_and(|text| find(&text, &self.names) != Found::Nothing)
+    }
+
     /// Takes the line away.
     pub(super) fn remove(&self, yes: bool) -> Result<()> {
         let text = self.read()?;
