@@ -78,6 +78,11 @@ pub(crate) enum Verb {
     FetchFromKeychain {
         name: Name,
     },
+    /// Write the completion scripts and the man pages into a directory
+    #[command(hide = true)]
+    Generate {
+        dir: PathBuf,
+    },
     /// The agent that `kage demo` runs
     #[command(hide = true)]
     StandInAgent {

@@ -4,6 +4,7 @@ mod demo;
 mod detect;
 mod events;
 mod exec;
+mod generate;
 mod hook;
 mod init;
 mod metrics;
@@ -57,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         }
         Verb::Subscription(verb) => subscription::run(verb),
         Verb::FetchFromKeychain { name } => Ok(fetch_from_keychain(&name, &Paths::from_environment()?.state)),
+        Verb::Generate { dir } => generate::run(&dir).map(|()| 0),
         Verb::Hook => Ok(hook::run()),
         Verb::Setup(args) => setup::run(args).map(|()| 0),
         Verb::Init(args) => init::run(&args).map(|()| 0),

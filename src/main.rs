@@ -3,12 +3,13 @@
 //! Who may import whom (a test holds it): `cli`, `clock`, `error`, `paths`, `files`, `process` and `secret` know little
 //! more than themselves, `pool` knows nothing but its own children, an `agent` knows the pool, `store`,
 //! `ledger` and `credentials` know pool and files, `prices` knows the pool, `run` knows agents, `report` knows
-//! what it shows, and only the verbs in `cmd` know everything.
+//! what it shows, `complete` knows what can be typed and the config, and only the verbs in `cmd` know everything.
 
 mod agent;
 mod cli;
 mod clock;
 mod cmd;
+mod complete;
 mod config;
 mod credentials;
 mod error;
@@ -35,6 +36,9 @@ use crate::cli::Cli;
 use crate::error::{Failure, Status};
 
 fn main() -> ExitCode {
+    if complete::answers() {
+        return ExitCode::SUCCESS;
+    }
     run::expect_children();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

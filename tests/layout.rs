@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and what of the crate it may name. `*` stands for everything but `main`.
-const TABLE: [(&str, &[&str]); 18] = [
+const TABLE: &[(&str, &[&str])] = &[
     ("cli", &["pool"]),
     ("clock", &[]),
     ("error", &[]),
@@ -22,6 +22,7 @@ const TABLE: [(&str, &[&str]); 18] = [
     ("config", &["pool", "agent", "prices", "error", "files", "paths"]),
     ("run", &["agent", "pool", "error", "process", "secret"]),
     ("report", &["pool", "agent", "ledger", "prices", "error"]),
+    ("complete", &["cli", "config", "paths", "pool"]),
     ("cmd", &["*"]),
 ];
 

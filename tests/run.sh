@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 # The last one is no agent: it counts the tokens in Claude Code's transcripts.
 agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0 @google/gemini-cli@0.61.0 ccusage@20.0.24)
 prefix=target/agents
-packages=(bash chromium dbus fish gnome-keyring iproute2 libsecret-tools nodejs npm perl-base procps shellcheck shfmt
-  strace tmux util-linux zsh)
-programs=(bash chromium dbus-run-session fish gnome-keyring-daemon ip secret-tool node npm perl pgrep shellcheck shfmt
-  strace tmux unshare zsh)
+packages=(bash chromium dbus elvish fish gnome-keyring groff iproute2 libsecret-tools man-db nodejs npm perl-base procps
+  shellcheck shfmt strace tmux util-linux zsh)
+programs=(bash chromium dbus-run-session elvish fish gnome-keyring-daemon groff ip secret-tool man node npm perl pgrep
+  shellcheck shfmt strace tmux unshare zsh)
 missing=()
 
 absent() {

@@ -76,7 +76,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
+    pub(crate) const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {

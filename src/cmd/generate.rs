@@ -1,0 +1,20 @@
+//! `kage generate`: the completion scripts and the man pages, as they are checked in under completions/.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::complete::{Shell, registration};
+
+pub(super) fn run(dir: &Path) -> Result<()> {
+    for shell in Shell::ALL {
+        write(&dir.join(shell.file_name()), &registration(shell, "kage"))?;
+    }
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    let made = file.parent().map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| fs::write(file, text)).with_context(|| format!("could not write {}", file.display()))
+}
