@@ -27,8 +27,15 @@ pub(crate) use usage::{By, Period, Usage};
 ///
 /// kage picks a subscription that has room, starts the genuine agent with that subscription's credential,
 /// watches how it ends, and keeps the books.
+///
+/// Examples:
+///   kage subscription add work
+///   kage exec -- claude
+///   kage exec -n backend -- claude -p "run the tests"
+///   kage status
+///   kage why -n backend
 #[derive(Debug, Parser)]
-#[command(name = "kage", version, max_term_width = 100)]
+#[command(name = "kage", version, max_term_width = 100, verbatim_doc_comment)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub verb: Verb,
@@ -45,8 +52,10 @@ pub(crate) enum Verb {
     ///
     /// Counters of all that is in the ledger: runs, attempts by verdict, tokens by model and kind, and their
     /// API-equivalent cost; gauges of now: status, running agents, utilisation and seconds to reset of each
-    /// window. For the textfile collector of node_exporter, every minute:
+    /// window. The last example is for the textfile collector of node_exporter, every minute.
     ///
+    /// Examples:
+    ///   kage metrics
     ///   kage metrics >kage.prom.new && mv kage.prom.new kage.prom
     #[command(verbatim_doc_comment)]
     Metrics,
@@ -55,6 +64,10 @@ pub(crate) enum Verb {
     /// For each: the process id of its kage (a TERM there ends both), its subscription, namespace and agent,
     /// the tmux pane, for how long it has run on that subscription, and where. A narrow terminal does without
     /// some of that. --json adds the level, the conversation, and in `status` the refusal it stands at, if any.
+    ///
+    /// Examples:
+    ///   kage ps
+    ///   kage ps --json | jq -r '.leases[].pane'
     #[command(verbatim_doc_comment)]
     Ps(Json),
     #[command(subcommand, alias = "sub")]
@@ -62,6 +75,12 @@ pub(crate) enum Verb {
     Setup(Setup),
     Init(Init),
     /// Show the main job with invented accounts, in a throwaway home
+    ///
+    /// Nothing of yours is read or changed, and nothing is left.
+    ///
+    /// Examples:
+    ///   kage demo
+    #[command(verbatim_doc_comment)]
     Demo,
     Statusline(Statusline),
     /// Take in what a running agent tells; called by the agent
@@ -71,6 +90,9 @@ pub(crate) enum Verb {
     /// agent tells on standard input, notes which conversation runs and whether its subscription was refused,
     /// so that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and
     /// never fails: problems are in hook.log in the state directory (~/.local/state/kage).
+    ///
+    /// Examples:
+    ///   echo '{"hook_event_name":"SessionStart","session_id":"1"}' | kage hook
     #[command(verbatim_doc_comment)]
     Hook,
     /// Print a secret into a pipe; called by kage
@@ -178,7 +200,13 @@ pub(crate) struct Ask {
 /// Say which subscription a run would get, and why not another
 ///
 /// Changes nothing. The answer comes from the code that chooses.
+///
+/// Examples:
+///   kage why
+///   kage why -n backend -p high
+///   kage why --agent codex --json
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Why {
     #[command(flatten)]
     pub ask: Ask,
@@ -232,6 +260,11 @@ pub(crate) struct Detect {
 /// --watch draws it anew each second, on a screen of its own, until `q`, ^D or ^C. In tmux:
 ///
 ///   bind-key u display-popup -E -w 60 -h 15 'kage status --watch'
+///
+/// Examples:
+///   kage status
+///   kage status --watch
+///   kage status --json | jq -r '.subscriptions[] | select(.status == "active") | .name'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Status {
@@ -250,7 +283,7 @@ pub(crate) struct Json {
     pub json: bool,
 }
 
-/// Print the subscription and its usage; called by the agent's status line
+/// Print the subscription and its usage, for the agent's status line
 ///
 /// Claude Code calls this while it runs, by its settings (~/.claude/settings.json):
 ///
@@ -264,6 +297,10 @@ pub(crate) struct Json {
 /// Without `kage exec` around the agent it prints nothing of its own. What it sees of the usage is kept, and
 /// counts when the next run chooses. Exit status: 0, or that of the command behind it; where that one fails,
 /// Claude Code shows none of the line.
+///
+/// Examples:
+///   kage statusline
+///   kage statusline -- ~/.claude/mine.sh
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Statusline {
@@ -273,11 +310,4 @@ pub(crate) struct Statusline {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn clap_finds_no_fault_in_the_definitions() {
-        super::Cli::command().debug_assert();
-    }
-}
+mod tests;

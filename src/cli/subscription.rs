@@ -6,33 +6,78 @@ use super::{Json, Status, Usage};
 use crate::pool::{Cost, Level, Name, Selector};
 
 /// Manage the subscriptions of the pool
+///
+/// What is defined is in ~/.config/kage/config.toml, whose comments and layout survive; the secrets are not.
+///
+/// Examples:
+///   kage subscription add work-premium --priority 150 --tags backend
+///   kage subscription list
+///   kage subscription show work-premium
+///   kage subscription route --namespace backend --subscriptions tag:backend
 #[derive(Debug, Subcommand)]
+#[command(verbatim_doc_comment)]
 pub(crate) enum Subscription {
     Add(Add),
     List(List),
     /// Show one subscription in full
+    ///
+    /// Its settings, how full the windows of its plan are, what limits it, since when and by which rule, and
+    /// where its secret is.
+    ///
+    /// Examples:
+    ///   kage subscription show work-premium
+    ///   kage subscription show work-premium --json
+    #[command(verbatim_doc_comment)]
     Show {
+        /// The subscription
         name: Name,
         #[command(flatten)]
         form: Json,
     },
     Set(Set),
     /// Give a subscription another name, in the routes too
+    ///
+    /// Its secret, its limits and its totals of today go with it; the ledger keeps the name a run was made under.
+    ///
+    /// Examples:
+    ///   kage subscription rename work work-premium
+    #[command(verbatim_doc_comment)]
     Rename {
+        /// The name it has
         old: Name,
+        /// The name it gets
         new: Name,
     },
     Remove(Remove),
     /// Let runs use a subscription again
+    ///
+    /// Examples:
+    ///   kage subscription enable personal
+    #[command(verbatim_doc_comment)]
     Enable {
+        /// The subscription
         name: Name,
     },
     /// Keep a subscription from all runs
+    ///
+    /// Agents that run on it go on.
+    ///
+    /// Examples:
+    ///   kage subscription disable personal
+    #[command(verbatim_doc_comment)]
     Disable {
+        /// The subscription
         name: Name,
     },
     /// Forget a subscription's limits and health
+    ///
+    /// The next run may use it at once. If its provider still refuses it, the limit is back then.
+    ///
+    /// Examples:
+    ///   kage subscription reset work-premium
+    #[command(verbatim_doc_comment)]
     Reset {
+        /// The subscription
         name: Name,
     },
     Credential(Credential),
@@ -161,7 +206,12 @@ pub(crate) struct SecretInput {
 }
 
 /// List the subscriptions
+///
+/// Examples:
+///   kage subscription list
+///   kage subscription list --status active --json
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct List {
     /// Only those of this status
     #[arg(long, value_parser = ["active", "rate_limited", "exhausted", "disabled", "unhealthy"])]
@@ -171,16 +221,33 @@ pub(crate) struct List {
 }
 
 /// Change settings of a subscription
+///
+/// Only what is given is changed. `none` takes a number away, an empty value the tags or the description.
+///
+/// Examples:
+///   kage subscription set work-premium --priority 200 --max-parallel 4
+///   kage subscription set personal --tags ui,private --cost-per-month none
+///   kage subscription set team --env ANTHROPIC_BASE_URL=https://gateway.example
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Set {
+    /// The subscription
     pub name: Name,
     #[command(flatten)]
     pub fields: Fields,
 }
 
 /// Remove a subscription and its secret
+///
+/// Asks first, and refuses while a route names it. What ran on it stays in the ledger.
+///
+/// Examples:
+///   kage subscription remove old-trial
+///   kage subscription remove old-trial --force
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Remove {
+    /// The subscription
     pub name: Name,
     /// Do not ask, and take it out of the routes
     #[arg(long)]
@@ -188,8 +255,18 @@ pub(crate) struct Remove {
 }
 
 /// Replace the secret of a subscription, or move it to another place
+///
+/// The secret is asked for at the terminal, or read from standard input where that is no terminal. Runs that the
+/// old one was refused for are possible again at once.
+///
+/// Examples:
+///   kage subscription credential work-premium
+///   pass show claude/work | kage subscription credential work-premium --credential file
+///   kage subscription credential --list
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Credential {
+    /// The subscription
     #[arg(required_unless_present = "list", conflicts_with = "json")]
     pub(crate) name: Option<Name>,
     #[command(flatten)]
