@@ -34,7 +34,7 @@ _kage() {
       *[!A-Za-z0-9_.,:=@%/+~-]*) printf -v value %q "$value" && COMPREPLY+=("${value#"$prefix"}") ;;
       *) COMPREPLY+=("${value#"$prefix"}") ;;
     esac
-  done < <(KAGE_COMPLETE=$i @KAGE@ -- "${words[@]}" 2>/dev/null)
+  done < <(KAGE_COMPLETE=$i @kage@ -- "${words[@]}" 2>/dev/null)
   if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[:=/] ]]; then
     compopt -o nospace 2>/dev/null || true
   fi

@@ -17,7 +17,7 @@ set edit:completion:arg-completer[kage] = {|@words|
     }
   } else {
     try {
-      env KAGE_COMPLETE=(to-string $last) @KAGE@ -- $@words 2>/dev/null | from-lines | each {|line|
+      env KAGE_COMPLETE=(to-string $last) @kage@ -- $@words 2>/dev/null | from-lines | each {|line|
         var word @about = (str:split &max=2 "\t" $line)
         if (or (str:has-suffix $word 'complete files') (str:has-suffix $word 'complete directories')) {
           edit:complete-filename $@words

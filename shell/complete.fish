@@ -8,7 +8,7 @@ function __kage_complete
         complete --do-complete "$(string join ' ' -- (string escape -- $words) "$typed")"
         return
     end
-    set -l lines (KAGE_COMPLETE=(count $words) @KAGE@ -- $words "$typed" 2>/dev/null)
+    set -l lines (KAGE_COMPLETE=(count $words) @kage@ -- $words "$typed" 2>/dev/null)
     set -l before (string match --regex -- '^--[^=]*=' "$typed")
     set -l path (string replace --regex -- '^--[^=]*=' '' "$typed")
     switch "$lines[1]"

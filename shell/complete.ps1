@@ -13,7 +13,7 @@ Register-ArgumentCompleter -Native -CommandName kage -ScriptBlock {
     $before = $env:KAGE_COMPLETE
     $env:KAGE_COMPLETE = $words.Count
     try {
-        $lines = @(& @KAGE@ '--' @typed 2>$null)
+        $lines = @(& @kage@ '--' @typed 2>$null)
     } finally {
         $env:KAGE_COMPLETE = $before
     }

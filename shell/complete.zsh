@@ -13,7 +13,7 @@ _kage() {
   local line word
   local -a typed closed open
   typed=("${(@Q)words[1, CURRENT - 1]}" "${(Q)IPREFIX}${(Q)PREFIX}")
-  for line in "${(@f)$(KAGE_COMPLETE=$(( CURRENT - 1 )) @KAGE@ -- "${(@)typed}" 2>/dev/null)}"; do
+  for line in "${(@f)$(KAGE_COMPLETE=$(( CURRENT - 1 )) @kage@ -- "${(@)typed}" 2>/dev/null)}"; do
     word=${line%%$'\t'*}
     case $word in
       '') continue ;;

@@ -4,7 +4,6 @@
 //! fails and never speaks: where the config is broken there are flags and verbs, and no names.
 
 mod names;
-mod script;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -15,8 +14,6 @@ use clap::{Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 
 use crate::cli::Cli;
-
-pub(crate) use script::{Shell, registration};
 
 /// Set by the scripts, to the place of the word that the cursor is in, counted from 0. The words follow behind
 /// `--`, where no other call of kage has them, so that a variable left behind does no harm.

@@ -1,6 +1,6 @@
 //! What a shell is given: the files of `shell/`, with the program's path and the agents' names put in.
 //!
-//! Called by `kage init`. Text in, text out; nothing of the crate.
+//! Called by `kage init` and `kage generate`. Text in, text out; nothing of the crate.
 
 use std::fmt;
 
@@ -20,6 +20,19 @@ pub(crate) struct Function<'a> {
     /// First arguments with which it runs as it is.
     pub upkeep: &'a [&'a str],
 }
+
+/// The scripts that complete kage, by the names under which each shell's own directory has them; for bash, zsh,
+/// fish, elvish and PowerShell.
+pub(crate) const COMPLETIONS: [(&str, &str); 5] = [
+    ("kage.bash", include_str!("../shell/complete.bash")),
+    ("_kage", include_str!("../shell/complete.zsh")),
+    ("kage.fish", include_str!("../shell/complete.fish")),
+    ("kage.elv", include_str!("../shell/complete.elv")),
+    ("kage.ps1", include_str!("../shell/complete.ps1")),
+];
+
+/// Stands in each file for the path of kage, quoted for its shell.
+pub(crate) const PROGRAM: &str = "@kage@";
 
 /// Stands before the part of a file that is there once for each agent.
 const EACH: &str = "#@each\n";
@@ -57,10 +70,19 @@ impl Shell {
         }
     }
 
-    /// The functions, for a kage at this path.
-    pub(crate) fn functions(self, kage: &str, functions: &[Function<'_>]) -> String {
+    fn completion(self) -> &'static str {
+        match self {
+            Self::Bash => COMPLETIONS[0].1,
+            Self::Zsh => COMPLETIONS[1].1,
+            Self::Fish => COMPLETIONS[2].1,
+        }
+    }
+
+    /// The functions, and the completion of kage's own words, for a kage at this path.
+    pub(crate) fn integration(self, kage: &str, functions: &[Function<'_>]) -> String {
+        let program = self.quoted(kage);
         let (once, each) = self.source().split_once(EACH).expect("each file of a shell has one");
-        let mut text = once.replace("@kage@", &self.quoted(kage));
+        let mut text = once.replace(PROGRAM, &program);
         for function in functions {
             // Quoted, since an alias of the user's may have the name of an option.
             let words: Vec<_> = function.upkeep.iter().map(|word| self.quoted(word)).collect();
@@ -68,6 +90,8 @@ impl Shell {
             text.push('\n');
             text.push_str(&each.replace("@agent@", function.program).replace("@upkeep@", &words));
         }
+        text.push('\n');
+        text.push_str(&self.completion().replace(PROGRAM, &program));
         text
     }
 
@@ -122,8 +146,9 @@ mod tests {
             Function { program: "codex", upkeep: &["login"] },
         ];
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let text = shell.functions("/opt/kage", &functions);
-            assert!(!text.replace("\"$@\"", "").contains('@'), "a token is left: {text}");
+            let text = shell.integration("/opt/kage", &functions);
+            let tokens = [PROGRAM, "@agent@", "@upkeep@", "@each"];
+            assert!(tokens.iter().all(|token| !text.contains(token)), "a token is left: {text}");
             for function in &functions {
                 assert!(text.contains(&format!("\nfunction {}", function.program)), "{text}");
             }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::complete::{Shell, registration};
+use crate::shell::{COMPLETIONS, PROGRAM};
 
 pub(super) fn run(dir: &Path) -> Result<()> {
-    for shell in Shell::ALL {
-        write(&dir.join(shell.file_name()), &registration(shell, "kage"))?;
+    for (name, text) in COMPLETIONS {
+        write(&dir.join(name), &text.replace(PROGRAM, "kage"))?;
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
         .filter(|agent| can_be_function(agent.program()))
         .map(|agent| Function { program: agent.program(), upkeep: agent.upkeep() })
         .collect();
-    report::print(&shell.functions(&kage, &functions))
+    report::print(&shell.integration(&kage, &functions))
 }
 
 /// The agents that are run by kage in a shell: those named, else those with a subscription. A config that

@@ -140,13 +140,14 @@ fn it_is_not_added_unasked() {
     pane.enter("n");
     pane.shows("nothing changed");
     assert!(!sandbox.path("home/.bashrc").exists());
-    pane.is_at_the_prompt();
+    pane.clears();
     pane.enter("kage init bash --install");
     pane.shows("[Y/n]");
     pane.press("C-c");
-    pane.is_at_the_prompt();
+    pane.clears();
     assert!(!sandbox.path("home/.bashrc").exists());
     pane.enter("kage init bash --install");
+    pane.shows("[Y/n]");
     pane.press("Enter");
     pane.shows("added one line");
     assert_eq!(sandbox.read("home/.bashrc").lines().count(), 1);

@@ -15,6 +15,13 @@ fn called(sandbox: &Sandbox) -> Vec<String> {
     text.strip_suffix('\0').unwrap().split('\0').map(str::to_owned).collect()
 }
 
+/// Whether the agent runs, and has the terminal. Source: proc(5), the fields `state`, `pgrp` and `tpgid`.
+fn is_in_the_foreground(sandbox: &Sandbox) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", sandbox.read("work/pid").trim())).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[0] != "T" && fields[2] == fields[5]
+}
+
 /// What a typed line prints, without the prompt around it.
 fn prints(pane: &Pane<'_>, line: &str, until: &str) {
     pane.is_at_the_prompt();
@@ -159,7 +166,7 @@ fn a_stopped_agent_goes_on_in_the_foreground_as_any_program_does() {
             pane.is_at_the_prompt();
             prints(&pane, "echo between", "\nbetween\n");
             pane.enter("fg");
-            wait_until("it runs again", || !pane.screen().trim_end().ends_with("ready>"));
+            wait_until("it runs again, in the foreground", || is_in_the_foreground(&sandbox));
             pane.press("C-c");
             prints(&pane, &format!("echo left with {} .", shell.status), " .\n");
             let screen = pane.shows("\nleft with ");
@@ -169,6 +176,32 @@ fn a_stopped_agent_goes_on_in_the_foreground_as_any_program_does() {
         let (on, wrapped) = status("plain");
         assert_eq!(on, "other");
         assert_eq!(("none".to_owned(), wrapped), status("bare"), "{}", shell.name);
+    }
+}
+
+#[test]
+fn the_names_of_the_pool_are_completed() {
+    if !has_all(&["tmux"]) {
+        return;
+    }
+    for shell in Shell::all() {
+        let sandbox = home();
+        shell.sets_up(&sandbox, &shell.line());
+        let mut text = sandbox.read(shell.start_up_file);
+        if shell.name == "zsh" {
+            text = format!("autoload -Uz compinit\ncompinit -u -D\n{text}");
+        }
+        sandbox.write(shell.start_up_file, &text);
+        let tmux = tmux(&sandbox);
+        let pane = pane(&tmux, shell);
+        pane.is_at_the_prompt();
+        for (typed, completed) in [("kage exec -s pers", "-s personal "), ("kage init ba", "init bash ")] {
+            pane.types(typed);
+            pane.press("Tab");
+            pane.shows(completed);
+            pane.press("C-u");
+            pane.is_at_the_prompt();
+        }
     }
 }
 
@@ -210,19 +243,17 @@ fn the_text_is_clean_also_for_an_odd_path() {
         for kage in [sandbox.path("bin/kage"), oddly_placed(&sandbox)] {
             let rendered = sandbox.call(&kage, ["init", shell.name]).run().success().stdout();
             let file = sandbox.write(&format!("kage.{}", shell.name), &rendered);
-            match shell.name {
-                "fish" => approves("fish_indent", &["--check"], &file),
-                name => {
-                    // shellcheck knows no zsh; what is used here means the same in bash. SC2016: the odd path has
-                    // a `$` that is to stay one.
-                    approves("shellcheck", &["-s", "bash", "-o", "all", "-e", "SC2016"], &file);
-                    approves(
-                        "shfmt",
-                        &["-d", "-i", "2", "-ci", "-ln", if name == "zsh" { "bash" } else { name }],
-                        &file,
-                    );
-                }
+            if shell.name == "fish" {
+                approves("fish_indent", &["--check"], &file);
+                continue;
             }
+            approves(shell.name, &["-n"], &file);
+            // Both linters know bash, whose language the functions for zsh are as well; the completion is not.
+            let (functions, _) = rendered.split_once("#compdef").unwrap_or((&rendered, ""));
+            let file = sandbox.write("functions.bash", &format!("{}\n", functions.trim_end()));
+            // SC2016: the odd path has a `$` that is to stay one.
+            approves("shellcheck", &["-s", "bash", "-e", "SC2016"], &file);
+            approves("shfmt", &["-d", "-i", "2", "-ci", "-ln", "bash"], &file);
         }
     }
 }
@@ -247,7 +278,7 @@ fn agents_are_those_with_a_subscription_or_those_that_are_named() {
             let text = shell.rendered(&sandbox, flags);
             let named = text.lines().filter_map(|line| line.strip_prefix("function "));
             let names = named.map(|name| name.trim_end_matches(" {").to_owned());
-            names.filter(|name| name != "__kage").collect::<Vec<_>>()
+            names.filter(|name| !name.starts_with("__kage")).collect::<Vec<_>>()
         };
         assert_eq!(functions(&[]), ["claude", "plain"]);
         assert_eq!(functions(&["--alias", "codex,claude"]), ["codex", "claude"]);

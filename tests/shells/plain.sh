@@ -7,6 +7,7 @@
 case ${1-} in
   sleep)
     echo started >>starts
+    echo "$$" >pid
     mv called.new called
     exec sleep 600
     ;;

@@ -125,19 +125,32 @@ impl Pane<'_> {
 
     /// Waits until that is to be seen.
     pub fn shows(&self, part: &str) -> String {
-        let mut screen = String::new();
-        let begun = Instant::now();
-        while !screen.contains(part) {
-            assert!(begun.elapsed().as_secs() < 30, "no `{part}` comes on the screen:\n{screen}");
-            std::thread::sleep(Duration::from_millis(5));
-            screen = self.screen();
-        }
-        screen
+        self.is(&format!("`{part}` on the screen"), |screen| screen.contains(part))
     }
 
     /// Waits until the shell reads again.
     pub fn is_at_the_prompt(&self) {
-        wait_until("the shell's prompt", || self.screen().trim_end().ends_with(PROMPT.trim_end()));
+        self.is("the shell's prompt", |screen| screen.trim_end().ends_with(PROMPT.trim_end()));
+    }
+
+    /// Clears the screen at the shell's prompt, so that only what comes then is seen.
+    pub fn clears(&self) {
+        self.is_at_the_prompt();
+        self.press("C-l");
+        self.is("a clear screen", |screen| screen.trim() == PROMPT.trim());
+    }
+
+    /// Waits until the screen is so, and gives it.
+    fn is(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let screen = self.screen();
+            if is_so(&screen) {
+                return screen;
+            }
+            assert!(begun.elapsed().as_secs() < 30, "waited in vain for {what}:\n{screen}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What a command at the shell's prompt prints.
@@ -147,8 +160,7 @@ impl Pane<'_> {
         let screen = self.shows("\ndone\n");
         let (shown, _) = screen.rsplit_once("\ndone\n").unwrap();
         let (_, printed) = shown.rsplit_once("do''ne\n").unwrap();
-        self.press("C-l");
-        wait_until("the screen is cleared", || self.screen().trim() == PROMPT.trim());
+        self.clears();
         printed.to_owned()
     }
 
