@@ -28,6 +28,8 @@ pub(crate) use usage::{By, Period, Usage};
 /// kage picks a subscription that has room, starts the genuine agent with that subscription's credential,
 /// watches how it ends, and keeps the books.
 ///
+/// Exit status: 0 done, 1 not done, 2 wrong usage or config. `kage exec` and `kage detect` have more.
+///
 /// Examples:
 ///   kage subscription add work
 ///   kage exec -- claude

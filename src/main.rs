@@ -3,7 +3,7 @@
 //! Who may import whom (a test holds it): `cli`, `clock`, `error`, `paths`, `files`, `process` and `secret` know little
 //! more than themselves, `pool` knows nothing but its own children, an `agent` knows the pool, `store`,
 //! `ledger` and `credentials` know pool and files, `prices` knows the pool, `run` knows agents, `report` knows
-//! what it shows, `complete` knows what can be typed and the config, and only the verbs in `cmd` know everything.
+//! what it shows, `man` knows what can be typed, `complete` that and the config, and only the verbs in `cmd` know everything.
 
 mod agent;
 mod cli;
@@ -15,6 +15,7 @@ mod credentials;
 mod error;
 mod files;
 mod ledger;
+mod man;
 mod paths;
 mod pool;
 mod prices;

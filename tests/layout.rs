@@ -22,6 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &["pool", "agent", "prices", "error", "files", "paths"]),
     ("run", &["agent", "pool", "error", "process", "secret"]),
     ("report", &["pool", "agent", "ledger", "prices", "error"]),
+    ("man", &["cli"]),
     ("complete", &["cli", "config", "paths", "pool"]),
     ("cmd", &["*"]),
 ];

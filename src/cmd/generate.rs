@@ -5,11 +5,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::man;
 use crate::shell::{COMPLETIONS, PROGRAM};
 
 pub(super) fn run(dir: &Path) -> Result<()> {
     for (name, text) in COMPLETIONS {
         write(&dir.join(name), &text.replace(PROGRAM, "kage"))?;
+    }
+    for (name, page) in man::pages() {
+        write(&dir.join("man").join(name), &page)?;
     }
     Ok(())
 }

@@ -67,3 +67,34 @@ fn the_scripts_please_the_linters_of_their_shells() {
         }
     }
 }
+
+#[test]
+fn every_man_page_renders_without_a_warning_and_keeps_its_examples() {
+    if !has_all(&["man", "groff"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let help = |verb: &str| {
+        let words = verb.split('-').skip(1).chain(["--help"]);
+        sandbox.kage(words).run().success().stdout()
+    };
+    let pages = files(&checked_in().join("man"));
+    assert!(pages.len() > 20, "{} pages", pages.len());
+    for name in pages.keys() {
+        let file = checked_in().join("man").join(name).display().to_string();
+        let man = sandbox.call("man".as_ref(), ["-l", "--warnings=w,mac", &file]);
+        let page =
+            man.env("MANWIDTH", "200").env("MAN_KEEP_FORMATTING", "").run().success().says("").stdout();
+        let verb = name.file_stem().unwrap().to_str().unwrap();
+        let help = help(verb);
+        let examples = help.split("Examples:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+        for example in examples {
+            let line = format!("           {}\n", example.trim());
+            assert!(page.contains(&line), "no `{line}` in the page of {verb}:\n{page}");
+        }
+        for part in ["NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "EXIT STATUS\n", "EXAMPLES\n", "SEE ALSO\n"] {
+            assert!(page.contains(part), "no {part} in the page of {verb}");
+        }
+        assert!(!page.contains("General Commands Manual"), "the title of {verb} lacks a part");
+    }
+}

@@ -1,0 +1,130 @@
+//! Text as man(7) has it: paragraphs, examples that keep their lines, and no letter that roff takes for its own.
+
+use clap::Command;
+
+/// The long help of a command, taken apart by what a page has sections for.
+#[derive(Default)]
+pub(super) struct Help {
+    pub(super) description: String,
+    pub(super) exit_status: Option<String>,
+    pub(super) examples: String,
+}
+
+impl Help {
+    pub(super) fn of(command: &Command) -> Self {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let long = command.get_long_about().map_or_else(|| about.clone(), ToString::to_string);
+        let mut help = Self::default();
+        // The first line is the page's name; it is only repeated where there is nothing else to say.
+        for paragraph in long.split("\n\n").skip(1) {
+            if let Some(examples) = paragraph.strip_prefix("Examples:\n") {
+                examples.clone_into(&mut help.examples);
+            } else if let Some(status) = paragraph.strip_prefix("Exit status: ") {
+                help.exit_status = Some(sentence(status));
+            } else {
+                help.description += &format!("{paragraph}\n\n");
+            }
+        }
+        if help.description.is_empty() {
+            help.description = format!("{about}.");
+        }
+        help
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+pub(super) fn section(title: &str, body: &str) -> String {
+    let heading = if title.contains(' ') { format!("\"{title}\"") } else { title.to_owned() };
+    if body.is_empty() { String::new() } else { format!(".SH {heading}\n{}\n", body.trim_end()) }
+}
+
+/// Paragraphs, and between them lines that are indented, which stay lines.
+pub(super) fn prose(text: &str) -> String {
+    let mut page = String::new();
+    for (at, paragraph) in text.trim_end().split("\n\n").enumerate() {
+        let (example, plain): (Vec<_>, Vec<_>) = paragraph.lines().partition(|line| line.starts_with("  "));
+        if at > 0 && !plain.is_empty() {
+            page += ".PP\n";
+        }
+        page.extend(plain.iter().map(|line| format!("{}\n", marked(line))));
+        if !example.is_empty() {
+            page += ".PP\n.RS 4\n.nf\n";
+            page.extend(example.iter().map(|line| format!("{}\n", escaped(line.trim_start()))));
+            page += ".fi\n.RE\n";
+        }
+    }
+    page
+}
+
+/// Words and what they mean.
+pub(super) fn entries(list: &[(&str, &str)]) -> String {
+    let mut page = String::new();
+    for (word, meaning) in list {
+        page += &format!(".TP\n\\fB{}\\fR\n{}\n", escaped(word), marked(meaning));
+    }
+    page
+}
+
+/// A line of prose, with what stands in backticks in bold.
+pub(super) fn marked(line: &str) -> String {
+    let parts: Vec<_> = line.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escaped(line);
+    }
+    let part = |(at, part): (usize, &&str)| {
+        if at % 2 == 0 { escaped(part) } else { format!("\\fB{}\\fR", escaped(part)) }
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
+/// Letters that can be copied from the page as they were typed.
+fn escaped(text: &str) -> String {
+    let mut page = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\\' => page += "\\e",
+            '-' => page += "\\-",
+            '\'' => page += "\\(aq",
+            _ => page += plain(letter).unwrap_or(letter.encode_utf8(&mut [0; 4])),
+        }
+    }
+    if page.starts_with('.') { format!("\\&{page}") } else { page }
+}
+
+/// ASCII letters that roff sets as others.
+fn plain(letter: char) -> Option<&'static str> {
+    match letter {
+        '`' => Some("\\(ga"),
+        '~' => Some("\\(ti"),
+        '^' => Some("\\(ha"),
+        _ => None,
+    }
+}
+
+/// What `clap_mangen` rendered, without its preamble, which defines an apostrophe for readers other than groff.
+pub(super) fn tidy(rendered: String) -> String {
+    let lines = rendered.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "));
+    let tidied = lines.map(|line| {
+        if line.starts_with('.') {
+            return format!("{line}\n");
+        }
+        let mut bold = false;
+        let odd = line.matches('`').count() % 2 == 1;
+        let mut tidied = String::new();
+        for letter in line.replace("\\*(Aq", "\\(aq").chars() {
+            match letter {
+                '`' if !odd => {
+                    bold = !bold;
+                    tidied += if bold { "\\fB" } else { "\\fR" };
+                }
+                _ => tidied += plain(letter).unwrap_or(letter.encode_utf8(&mut [0; 4])),
+            }
+        }
+        tidied + "\n"
+    });
+    tidied.collect()
+}
