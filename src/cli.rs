@@ -5,6 +5,7 @@
 
 mod setup;
 mod shell;
+mod shim;
 mod subscription;
 mod usage;
 
@@ -18,6 +19,7 @@ use crate::pool::{Level, Name};
 
 pub(crate) use setup::{Setup, ShellChoice};
 pub(crate) use shell::{Init, Target};
+pub(crate) use shim::{Install, ListShims, RemoveShims, RunAs, Shim};
 pub(crate) use subscription::{
     Add, Credential, Dollars, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
 };
@@ -76,6 +78,10 @@ pub(crate) enum Verb {
     Subscription(Subscription),
     Setup(Setup),
     Init(Init),
+    #[command(subcommand)]
+    Shim(Shim),
+    #[command(hide = true)]
+    RunAs(RunAs),
     /// Show the main job with invented accounts, in a throwaway home
     ///
     /// Nothing of yours is read or changed, and nothing is left.
@@ -135,7 +141,7 @@ pub(crate) enum Verb {
 ///   kage exec -- claude
 ///   kage exec -n backend -p high -- claude -p "run the tests"
 ///   kage exec -s work-premium --dry-run -- claude
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Exec {
     #[command(flatten)]
@@ -183,7 +189,7 @@ fn patience(text: &str) -> Result<Patience, String> {
 }
 
 /// What a run asks of the pool
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Ask {
     /// The kind of work [default: KAGE_NAMESPACE, the project's, none]
     #[arg(short, long, value_name = "NAMESPACE")]

@@ -13,6 +13,8 @@ mod prompt;
 mod ps;
 mod recover;
 mod setup;
+mod run_as;
+mod shim;
 mod status;
 mod statusline;
 mod subscription;
@@ -38,6 +40,8 @@ use crate::pool::{
 };
 use crate::store::Store;
 
+pub(crate) use run_as::called_as_agent;
+
 /// kage's own secret, which neither an agent nor a command of the user's needs. It goes without a word, unlike
 /// an agent's variables.
 const PASSPHRASE: &str = "KAGE_PASSPHRASE";
@@ -62,6 +66,8 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Hook => Ok(hook::run()),
         Verb::Setup(args) => setup::run(args).map(|()| 0),
         Verb::Init(args) => init::run(&args).map(|()| 0),
+        Verb::Shim(verb) => shim::run(&verb).map(|()| 0),
+        Verb::RunAs(args) => run_as::run(args),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),
     }

@@ -94,6 +94,17 @@ pub(crate) fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|failed| failed.error)
 }
 
+/// The same for a program that everyone may run. A link in its place is replaced, not what it leads to.
+pub(crate) fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    // Closed before it has its name: the system starts no program that is open for writing.
+    file.into_temp_path().persist(path).map_err(|failed| failed.error)
+}
+
 /// The path with something behind its name.
 pub(crate) fn sibling(path: &Path, behind: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -41,11 +41,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     run::expect_children();
-    let cli = match Cli::try_parse() {
+    let cli = match cmd::called_as_agent(env::args_os()).map_or_else(Cli::try_parse, Ok) {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),
     };
-    let before_start = matches!(cli.verb, cli::Verb::Exec(_));
+    let before_start = matches!(cli.verb, cli::Verb::Exec(_) | cli::Verb::RunAs(_));
     match cmd::run(cli) {
         Ok(status) => exit_code(status),
         Err(failed) => {

@@ -17,7 +17,7 @@ pub(crate) struct Paths {
     pub credentials: PathBuf,
     /// The key that opens it: `KAGE_IDENTITY`, else beside the config.
     pub identity: PathBuf,
-    /// Links by which kage is called under an agent's name.
+    /// Scripts by which kage is called under an agent's name.
     pub shims: PathBuf,
 }
 

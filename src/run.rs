@@ -17,14 +17,14 @@ mod ask;
 mod child;
 mod footprint;
 mod jobs;
+mod program;
 mod relay;
 mod screen;
 mod signals;
 mod terminal;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,50 +36,13 @@ use crate::pool::Delivery;
 use crate::secret::Secret;
 
 pub(crate) use ask::ask;
+pub(crate) use program::{Program, is_kage, is_shim};
 pub(crate) use relay::Output;
 pub(crate) use relay::Relay;
 pub(crate) use screen::{Size, can_draw, draw_each_second};
 pub(crate) use signals::{WAKE, die_of, expect_children};
 
 use signals::{Signals, Unblocked};
-
-/// A program with the path it was found at.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Program {
-    /// As the user wrote it: what the program sees as its name.
-    pub name: OsString,
-    pub path: PathBuf,
-}
-
-impl Program {
-    /// Looks a program up on `PATH`, or takes a path as it is. kage itself and the shims by which it is
-    /// called under an agent's name are never the answer: that would be kage running kage.
-    pub(crate) fn find(name: &OsStr, shims: &Path) -> Result<Self, Failure> {
-        let shown = Path::new(name).display();
-        let myself = std::env::current_exe().and_then(|exe| exe.canonicalize()).ok();
-        let is_kage = |path: &Path| {
-            let shim = path.parent().is_some_and(|dir| dir == shims);
-            shim || (myself.is_some() && path.canonicalize().ok() == myself)
-        };
-        let found = which::which_all(name).map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-        if let Some(path) = found.iter().find(|path| !is_kage(path)) {
-            return Ok(Self { name: name.to_owned(), path: path.clone() });
-        }
-        if !found.is_empty() {
-            let message = format!("`{shown}` is kage itself; there is no other on PATH");
-            return Err(
-                Failure::new(Status::NotFound, message).hint("install the agent, or give its full path")
-            );
-        }
-        if Path::new(name).components().count() > 1 && Path::new(name).exists() {
-            let message = format!("cannot execute `{shown}`: it is not an executable file");
-            return Err(Failure::new(Status::CannotExecute, message).hint(format!("chmod +x {shown}")));
-        }
-        let message = format!("`{shown}` was not found");
-        Err(Failure::new(Status::NotFound, message)
-            .hint("check the spelling and PATH, or give its full path"))
-    }
-}
 
 /// The secret of the run, and how it goes over.
 pub(crate) struct Handover {

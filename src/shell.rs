@@ -2,6 +2,8 @@
 //!
 //! Called by `kage init` and `kage generate`. Text in, text out; nothing of the crate.
 
+pub(crate) mod shim;
+
 use std::fmt;
 
 /// A shell that kage has functions for.

@@ -20,7 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ledger", &["pool", "files", "prices"]),
     ("credentials", &["pool", "error", "files", "paths", "secret"]),
     ("config", &["pool", "agent", "prices", "error", "files", "paths"]),
-    ("run", &["agent", "pool", "error", "process", "secret"]),
+    ("run", &["agent", "pool", "error", "process", "secret", "shell"]),
     ("report", &["pool", "agent", "ledger", "prices", "error"]),
     ("man", &["cli"]),
     ("complete", &["cli", "config", "paths", "pool"]),

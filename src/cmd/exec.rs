@@ -35,7 +35,7 @@ use crate::store;
 
 /// How deep kage may run inside kage.
 const DEEPEST: u32 = 8;
-const DEPTH: &str = "KAGE_DEPTH";
+pub(super) const DEPTH: &str = "KAGE_DEPTH";
 
 /// Runs the command; the answer is the agent's exit status.
 pub(super) fn run(args: cli::Exec) -> Result<i32> {
@@ -78,7 +78,7 @@ fn end(exit: Exit, relay: Option<&mut Relay>) -> i32 {
 }
 
 /// kage started from kage from kage: more than a few levels is a program that calls itself.
-fn depth() -> Result<u32, Failure> {
+pub(super) fn depth() -> Result<u32, Failure> {
     let depth = env::var(DEPTH).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     if depth < DEEPEST {
         return Ok(depth);
@@ -134,7 +134,8 @@ impl<'a> Errand<'a> {
         }
         let program = Program::find(&args.command[0], &desk.paths.shims)?;
         let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
-        let myself = env::current_exe().ok();
+        // Where the system tells a link, it may have an agent's name, under which kage would act as one.
+        let myself = env::current_exe().and_then(|exe| exe.canonicalize()).ok();
         let events = Events::new(desk);
         Ok(Self {
             args,

@@ -192,7 +192,7 @@ pub(crate) fn fetch(name: &Name, state: &Path) -> i32 {
 /// The binary that runs, also when another version has taken its path.
 fn myself() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
-    if running.exists() { Ok(running.to_owned()) } else { env::current_exe() }
+    if running.exists() { Ok(running.to_owned()) } else { env::current_exe()?.canonicalize() }
 }
 
 impl Backend for Keychain {

@@ -1,0 +1,121 @@
+//! kage under an agent's name, as its shim or a link calls it: `exec` for the agent, with no flags but those
+//! of the environment.
+//!
+//! The real agent runs as it is, with no kage in between, where a run of kage is around it, which has chosen
+//! already, and where it only looks after itself.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{PASSPHRASE, exec};
+use crate::agent::{Agent, Agents};
+use crate::cli::{Cli, Exec, RunAs, Verb};
+use crate::config::Config;
+use crate::error::{Failure, Status};
+use crate::paths::Paths;
+use crate::run::Program;
+
+/// What kage is to do where it was called by an agent's name. Any other name is kage's own.
+pub(crate) fn called_as_agent(mut words: impl Iterator<Item = OsString>) -> Option<Cli> {
+    let called = PathBuf::from(words.next()?);
+    let program = called.file_name().filter(|name| *name != "kage")?;
+    // A config that cannot be read is told by the verb that needs it.
+    find(program).ok().flatten()?;
+    let args = RunAs { program: program.to_owned(), args: words.collect() };
+    Some(Cli { verb: Verb::RunAs(args) })
+}
+
+/// kage's own agents need no config to be known.
+fn find(program: &OsStr) -> Result<Option<&'static dyn Agent>> {
+    if let Some(agent) = Agents::default().of_program(program) {
+        return Ok(Some(agent));
+    }
+    Ok(Config::load(&Paths::from_environment()?)?.agents.of_program(program))
+}
+
+pub(super) fn run(args: RunAs) -> Result<i32> {
+    refuse_copy(&args.program)?;
+    let Some(agent) = find(&args.program)? else {
+        let shown = args.program.display();
+        let message = format!("no agent has a program `{shown}`");
+        return Err(Failure::usage(message).hint(format!("kage shim remove {shown}")).into());
+    };
+    let call = Call::read(agent, args);
+    let around = env::var_os("KAGE_RUN").is_some_and(|run| !run.is_empty());
+    if !around && !call.is_upkeep(agent) {
+        let command = [call.program].into_iter().chain(call.args).collect();
+        return exec::run(Exec { agent: call.agent, command, ..Exec::default() });
+    }
+    // Also without a run of its own: a script that calls the shim in its turn must come to an end.
+    let depth = exec::depth()? + 1;
+    let program = Program::find(&call.program, &Paths::from_environment()?.shims)?;
+    match program.replace(&call.args, |command| {
+        command.env(exec::DEPTH, depth.to_string());
+        if !around {
+            command.env_remove(PASSPHRASE);
+        }
+    })? {}
+}
+
+/// A copy of kage, or a hard link, would take for an agent's arguments what kage tells itself through its own
+/// path.
+fn refuse_copy(program: &OsStr) -> Result<(), Failure> {
+    let exe = env::current_exe().and_then(|exe| exe.canonicalize()).ok();
+    match exe.filter(|exe| exe.file_name() == Some(program)) {
+        None => Ok(()),
+        Some(exe) => {
+            let message = format!("{} is a copy of kage; only a link to it acts as the agent", exe.display());
+            let hint = format!("replace it by a shim: kage shim install {}", program.display());
+            Err(Failure::new(Status::BeforeStart, message).hint(hint))
+        }
+    }
+}
+
+/// What is to run.
+struct Call {
+    /// The agent's program, or whatever runs it.
+    program: OsString,
+    args: Vec<OsString>,
+    /// The agent, where the program's name does not tell it.
+    agent: Option<String>,
+    /// Those that `args` begins with before the agent's own.
+    before: usize,
+}
+
+impl Call {
+    /// An editor names the real agent as the first argument: its path, or a runtime and a script.
+    /// Source: the setting `claudeProcessWrapper` of Claude Code's extension for VS Code.
+    fn read(agent: &dyn Agent, RunAs { program, mut args }: RunAs) -> Self {
+        let first = args.first().map(Path::new).filter(|path| is_executable(path));
+        let is_named = |path: &Path, name: &str| path.file_name().is_some_and(|known| known == name);
+        let is_script = |word: &OsString| {
+            let path = Path::new(word);
+            path.is_absolute() && is_named(path, "cli.js") && path.is_file()
+        };
+        match first {
+            Some(path) if is_named(path, agent.program()) => {
+                let program = args.remove(0);
+                Self { program, args, agent: None, before: 0 }
+            }
+            Some(path) if is_named(path, "node") && args.get(1).is_some_and(is_script) => {
+                let program = args.remove(0);
+                Self { program, args, agent: Some(agent.name().to_owned()), before: 1 }
+            }
+            _ => Self { program, args, agent: None, before: 0 },
+        }
+    }
+
+    fn is_upkeep(&self, agent: &dyn Agent) -> bool {
+        let first = self.args.get(self.before).and_then(|word| word.to_str());
+        first.is_some_and(|first| agent.upkeep().contains(&first))
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    let metadata = || path.metadata().ok().filter(std::fs::Metadata::is_file);
+    path.is_absolute() && metadata().is_some_and(|file| file.permissions().mode() & 0o111 != 0)
+}
