@@ -29,3 +29,5 @@ mod scene;
 mod session;
 #[path = "claude/settings.rs"]
 mod settings;
+#[path = "claude/shim.rs"]
+mod shim;

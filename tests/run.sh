@@ -7,10 +7,13 @@ cd "$(dirname "$0")/.."
 # The last one is no agent: it counts the tokens in Claude Code's transcripts.
 agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0 @google/gemini-cli@0.61.0 ccusage@20.0.24)
 prefix=target/agents
-packages=(bash chromium dbus elvish fish gnome-keyring groff iproute2 libsecret-tools man-db nodejs npm perl-base procps
-  shellcheck shfmt strace tmux util-linux zsh)
-programs=(bash chromium dbus-run-session elvish fish gnome-keyring-daemon groff ip secret-tool man node npm perl pgrep
-  shellcheck shfmt strace tmux unshare zsh)
+# Debian's packages, and a program of each by which it is seen to be there.
+packages=(
+  bash=bash chromium=chromium cron=/usr/sbin/cron dbus=dbus-run-session elvish=elvish fish=fish git=git
+  gnome-keyring=gnome-keyring-daemon groff=groff iproute2=ip libsecret-tools=secret-tool make=make man-db=man
+  nodejs=node npm=npm perl-base=perl procps=pgrep shellcheck=shellcheck shfmt=shfmt strace=strace
+  systemd=systemd-analyze tmux=tmux util-linux=unshare zsh=zsh
+)
 missing=()
 
 absent() {
@@ -18,10 +21,9 @@ absent() {
 }
 
 install_packages() {
-  local program wanted=()
-  for i in "${!programs[@]}"; do
-    program=${programs[$i]}
-    if absent "$program"; then wanted+=("${packages[$i]}"); fi
+  local package wanted=()
+  for package in "${packages[@]}"; do
+    if absent "${package#*=}"; then wanted+=("${package%%=*}"); fi
   done
   [ ${#wanted[@]} -gt 0 ] || return 0
   if [ "$(id -u)" = 0 ] && ! absent apt-get; then
@@ -29,8 +31,8 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || true
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null || true
   fi
-  for program in "${programs[@]}"; do
-    if absent "$program"; then missing+=("$program"); fi
+  for package in "${packages[@]}"; do
+    if absent "${package#*=}"; then missing+=("${package%%=*}"); fi
   done
 }
 

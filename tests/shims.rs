@@ -11,6 +11,8 @@ mod acting;
 mod endless;
 #[path = "shims/place.rs"]
 mod place;
+#[path = "shims/recipes.rs"]
+mod recipes;
 #[path = "shims/scene.rs"]
 mod scene;
 #[path = "shims/verbs.rs"]

@@ -101,7 +101,7 @@ impl Call {
                 let program = args.remove(0);
                 Self { program, args, agent: None, before: 0 }
             }
-            Some(path) if is_named(path, "node") && args.get(1).is_some_and(is_script) => {
+            Some(_) if args.get(1).is_some_and(is_script) => {
                 let program = args.remove(0);
                 Self { program, args, agent: Some(agent.name().to_owned()), before: 1 }
             }

@@ -83,7 +83,7 @@ impl Scene {
 
     /// No request but those for an answer, each once; the agent may run as root here, and its temporary
     /// directory is not one that another user's agent has made before.
-    fn prepared(&self, call: Call) -> Call {
+    pub(crate) fn prepared(&self, call: Call) -> Call {
         call.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
             .env("CLAUDE_CODE_MAX_RETRIES", "0")
             .env("IS_SANDBOX", "1")
