@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::pool::{Level, Name};
 
 pub(crate) use setup::{Setup, ShellChoice};
-pub(crate) use shell::{Init, Target};
+pub(crate) use shell::{Init, Prompt, Target};
 pub(crate) use shim::{Install, ListShims, RemoveShims, RunAs, Shim};
 pub(crate) use subscription::{
     Add, Credential, Dollars, Fields, List, Number, Remove, Route, SecretInput, Set, Subscription,
@@ -82,6 +82,7 @@ pub(crate) enum Verb {
     Shim(Shim),
     #[command(hide = true)]
     RunAs(RunAs),
+    Prompt(Prompt),
     /// Show the main job with invented accounts, in a throwaway home
     ///
     /// Nothing of yours is read or changed, and nothing is left.

@@ -5,6 +5,7 @@ mod detect;
 mod events;
 mod exec;
 mod generate;
+mod here;
 mod hook;
 mod init;
 mod metrics;
@@ -12,8 +13,8 @@ mod others;
 mod prompt;
 mod ps;
 mod recover;
-mod setup;
 mod run_as;
+mod setup;
 mod shim;
 mod status;
 mod statusline;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Init(args) => init::run(&args).map(|()| 0),
         Verb::Shim(verb) => shim::run(&verb).map(|()| 0),
         Verb::RunAs(args) => run_as::run(args),
+        Verb::Prompt(_) => here::run().map(|()| 0),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),
     }

@@ -1,6 +1,7 @@
 //! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
 
 mod detect;
+mod here;
 mod metrics;
 mod paint;
 mod ps;
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
+pub(crate) use here::{Readiness, here};
 pub(crate) use metrics::{Metrics, metrics};
 pub(crate) use paint::{for_terminal, trouble};
 pub(crate) use ps::{running, running_json};

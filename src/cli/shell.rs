@@ -48,3 +48,17 @@ pub(crate) enum Target {
     Zsh,
     Fish,
 }
+
+/// Print the namespace, for a shell's prompt
+///
+/// Where a run would have a namespace: that, the level if it is not normal, and in brackets that no subscription
+/// is ready for it, or when the first is: `backend`, `backend batch`, `backend (ready 13:00)`. Elsewhere it prints
+/// nothing. It never fails, waits for nothing and asks no keychain; what is wrong with the config is told by
+/// the verbs that need it. In a prompt:
+///
+///   PS1='\w $(kage prompt)\$ '                             # bash
+///   setopt prompt_subst; RPROMPT='$(kage prompt)'          # zsh
+///   function fish_right_prompt; kage prompt; end           # fish
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Prompt {}

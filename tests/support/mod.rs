@@ -135,6 +135,13 @@ pub fn token(tail: &str) -> String {
     format!("sk-ant-oat01-invented-{tail}")
 }
 
+/// A part of the README, to be tried as it stands there.
+pub fn readme(part: &str) -> &str {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(text.contains(part), "the README does not say: {part}");
+    part
+}
+
 /// The program under test.
 pub fn kage() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_kage"))

@@ -1,0 +1,64 @@
+//! `kage prompt`: where one stands, for a shell's prompt. It never fails, and takes no lock.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::clock;
+use crate::config::Config;
+use crate::config::project::Standing;
+use crate::paths::Paths;
+use crate::pool::{self, Candidate, Moment, NotReady, Pool, Request, State, explain};
+use crate::report::{self, Readiness};
+use crate::store::Store;
+
+pub(super) fn run() -> Result<()> {
+    text().map_or(Ok(()), |text| report::print(&format!("{text}\n")))
+}
+
+/// Nothing outside a namespace, and where it cannot be found out.
+fn text() -> Option<String> {
+    let paths = Paths::from_environment().ok()?;
+    let loaded = Config::load(&paths).ok();
+    let is_loaded = loaded.is_some();
+    // Without a config the environment and the project still say where one stands.
+    let config = loaded.or_else(|| Config::parse("", &paths.config, &paths.home).ok())?;
+    let standing = Standing::find(&config, None, None).ok()?;
+    let namespace = standing.namespace?;
+    let now = clock::now();
+    let request = Request { namespace: Some(namespace), level: standing.level, ..Request::default() };
+    let readiness = match Store::new(&paths.state).look() {
+        Ok(state) if is_loaded => readiness(&config.pool, &state, &request, &Moment::from(&now)),
+        _ => Readiness::Ready,
+    };
+    request.namespace.map(|namespace| report::here(&namespace, standing.level, readiness, &now))
+}
+
+/// Whether a run of any agent could begin. A pool without subscriptions is told by the first run.
+fn readiness(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Readiness {
+    let agents: BTreeSet<_> = pool.subscriptions.values().map(|one| one.agent.as_str()).collect();
+    let mut first = None;
+    let mut is_known = true;
+    for agent in &agents {
+        let candidates =
+            explain(pool, state, &Request { agent: (*agent).to_owned(), ..request.clone() }, moment);
+        if candidates.iter().any(is_ranked) {
+            return Readiness::Ready;
+        }
+        let none = NotReady::Excluded(candidates);
+        if none.may_pass() {
+            let earliest = none.earliest();
+            is_known &= earliest.is_some();
+            first = first.into_iter().chain(earliest).min();
+        }
+    }
+    match first.filter(|_| is_known) {
+        Some(at) => Readiness::From(at),
+        None if agents.is_empty() => Readiness::Ready,
+        None => Readiness::NoneReady,
+    }
+}
+
+fn is_ranked(candidate: &Candidate) -> bool {
+    matches!(candidate.standing, pool::Standing::Ranked { .. })
+}

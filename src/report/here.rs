@@ -1,0 +1,50 @@
+//! What a shell's prompt says of where one stands.
+
+use jiff::{Timestamp, Zoned};
+
+use super::time::clock;
+use crate::pool::{Level, Name};
+
+/// Whether a run could begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    /// When the first subscription is ready again.
+    From(Timestamp),
+    NoneReady,
+}
+
+/// `backend`, `backend batch`, `backend (ready 13:00)`. Nothing in it means anything to a shell's prompt: the
+/// names are letters, digits, `.`, `_` and `-`.
+pub(crate) fn here(namespace: &Name, level: Level, readiness: Readiness, now: &Zoned) -> String {
+    let level = if level == Level::Normal { String::new() } else { format!(" {}", level.as_str()) };
+    let mark = match readiness {
+        Readiness::Ready => String::new(),
+        Readiness::From(at) => format!(" (ready {})", clock(at, now)),
+        Readiness::NoneReady => " (none ready)".to_owned(),
+    };
+    format!("{namespace}{level}{mark}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_the_namespace_and_what_is_unusual() {
+        let now: Zoned = "2026-11-22T11:48:00[UTC]".parse().unwrap();
+        let at = "2026-11-22T13:00:00Z".parse().unwrap();
+        let text = |level, readiness| here(&"backend".parse().unwrap(), level, readiness, &now);
+        assert_eq!(text(Level::Normal, Readiness::Ready), "backend");
+        assert_eq!(text(Level::Batch, Readiness::Ready), "backend batch");
+        assert_eq!(text(Level::High, Readiness::From(at)), "backend high (ready 13:00)");
+        assert_eq!(text(Level::Normal, Readiness::NoneReady), "backend (none ready)");
+    }
+
+    #[test]
+    fn no_name_has_what_a_prompt_would_expand() {
+        for mark in ["$", "`", "\\", "%", "!", "#", "{", "(", "'", "\"", "\n", "\u{1b}", " "] {
+            assert!(format!("a{mark}b").parse::<Name>().is_err(), "{mark:?}");
+        }
+    }
+}
