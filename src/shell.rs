@@ -1,4 +1,4 @@
-//! What a shell is given: the files of `shell/`, with the program's path and the agents' names put in.
+//! What a shell and direnv are given: the files of `shell/`, with the program's path and the agents' names put in.
 //!
 //! Called by `kage init` and `kage generate`. Text in, text out; nothing of the crate.
 
@@ -35,6 +35,10 @@ pub(crate) const COMPLETIONS: [(&str, &str); 5] = [
 
 /// Stands in each file for the path of kage, quoted for its shell.
 pub(crate) const PROGRAM: &str = "@kage@";
+/// What direnv reads; it calls no program, so no path is put in.
+pub(crate) const DIRENV: &str = include_str!("../shell/direnv.sh");
+/// By this the file is known for kage's, whatever its version.
+pub(crate) const DIRENV_BEGINS: &str = "# kage for direnv:";
 
 /// Stands before the part of a file that is there once for each agent.
 const EACH: &str = "#@each\n";
@@ -139,6 +143,11 @@ mod tests {
     fn a_quoted_word_is_itself() {
         assert_eq!(Shell::Bash.quoted("/a b/it's"), r"'/a b/it'\''s'");
         assert_eq!(Shell::Fish.quoted(r"/a b\it's"), r"'/a b\\it\'s'");
+    }
+
+    #[test]
+    fn what_direnv_reads_is_known_for_kages() {
+        assert!(DIRENV.starts_with(DIRENV_BEGINS));
     }
 
     #[test]

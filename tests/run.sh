@@ -9,7 +9,7 @@ agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0 @google/gemini-c
 prefix=target/agents
 # Debian's packages, and a program of each by which it is seen to be there.
 packages=(
-  bash=bash chromium=chromium cron=/usr/sbin/cron dbus=dbus-run-session elvish=elvish fish=fish git=git
+  bash=bash chromium=chromium cron=/usr/sbin/cron dbus=dbus-run-session direnv=direnv elvish=elvish fish=fish git=git
   gnome-keyring=gnome-keyring-daemon groff=groff iproute2=ip libsecret-tools=secret-tool make=make man-db=man
   nodejs=node npm=npm perl-base=perl procps=pgrep shellcheck=shellcheck shfmt=shfmt strace=strace
   systemd=systemd-analyze tmux=tmux util-linux=unshare zsh=zsh

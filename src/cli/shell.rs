@@ -13,10 +13,14 @@ use clap::{Args, ValueEnum};
 ///
 /// --install puts that line there, once, and keeps a copy of the file as it was (NAME.before-kage).
 ///
+/// For direnv: `use kage NAMESPACE [LEVEL]`, for your .envrc files. --install writes it into direnv's lib
+/// directory.
+///
 /// Examples:
 ///   kage init zsh --install
 ///   kage init bash --alias claude,codex
 ///   kage init fish --uninstall
+///   kage init direnv --install
 // Each is a flag of its own.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
@@ -47,6 +51,7 @@ pub(crate) enum Target {
     Bash,
     Zsh,
     Fish,
+    Direnv,
 }
 
 /// Print the namespace, for a shell's prompt

@@ -1,5 +1,6 @@
 //! `kage init`: what a shell, direnv or tmux is to load, and putting it there.
 
+mod file;
 mod line;
 
 use std::env;
@@ -7,14 +8,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use self::file::OwnFile;
 use self::line::Place;
 use crate::agent::{Agent, Agents};
 use crate::cli::{Init, Target};
 use crate::config::Config;
-use crate::error;
+use crate::error::{self, Failure};
 use crate::paths::{Paths, program};
 use crate::report;
-use crate::shell::{Function, Shell, can_be_function};
+use crate::shell::{self, Function, Shell, can_be_function};
 
 pub(super) fn run(args: &Init) -> Result<()> {
     let paths = Paths::from_environment()?;
@@ -22,6 +24,7 @@ pub(super) fn run(args: &Init) -> Result<()> {
         Target::Bash => shell(Shell::Bash, args, &paths),
         Target::Zsh => shell(Shell::Zsh, args, &paths),
         Target::Fish => shell(Shell::Fish, args, &paths),
+        Target::Direnv => direnv(args, &paths),
     }
 }
 
@@ -51,6 +54,34 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
     report::print(&shell.integration(&kage, &functions))
 }
 
+/// direnv reads every file of its lib directory, so no file of the user's needs a line.
+fn direnv(args: &Init, paths: &Paths) -> Result<()> {
+    no_alias(args)?;
+    let file = OwnFile { file: direnv_lib(paths).join("kage.sh"), begins: shell::DIRENV_BEGINS };
+    if args.uninstall {
+        file.remove(args.yes)
+    } else if args.install {
+        file.put(shell::DIRENV, args.yes)
+    } else if args.print_rc {
+        let message = "direnv needs no line in a start-up file of kage's";
+        Err(Failure::usage(message).hint("kage init direnv --install").into())
+    } else {
+        report::print(shell::DIRENV)
+    }
+}
+
+fn no_alias(args: &Init) -> Result<(), Failure> {
+    if args.alias.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage("--alias is for bash, zsh and fish").hint("leave it out"))
+}
+
+/// Where direnv reads its extensions. Source: direnv-stdlib(1), and the head of `direnv stdlib`.
+fn direnv_lib(paths: &Paths) -> PathBuf {
+    named("DIRENV_CONFIG").unwrap_or_else(|| user_config(paths).join("direnv")).join("lib")
+}
+
 /// The agents that are run by kage in a shell: those named, else those with a subscription. A config that
 /// cannot be read is told where something is run, not at the start of each shell; until it is mended no agent
 /// slips past the pool.
@@ -78,13 +109,18 @@ fn place(shell: Shell, paths: &Paths) -> Place {
 
 /// The file that an interactive shell reads. Sources: bash(1), zsh(1), and fish's documentation.
 fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
-    let named = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     match shell {
         Shell::Bash => paths.home.join(".bashrc"),
         Shell::Zsh => named("ZDOTDIR").unwrap_or_else(|| paths.home.clone()).join(".zshrc"),
-        Shell::Fish => {
-            let config = named("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());
-            config.unwrap_or_else(|| paths.home.join(".config")).join("fish/config.fish")
-        }
+        Shell::Fish => user_config(paths).join("fish/config.fish"),
     }
+}
+
+fn user_config(paths: &Paths) -> PathBuf {
+    let config = named("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());
+    config.unwrap_or_else(|| paths.home.join(".config"))
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -45,7 +45,7 @@ impl Place {
             error::say(format_args!("{shown} has the line already"));
             return Ok(false);
         }
-        self.ask(&format!("Add this line to {shown}?\n\n    {line}\n\n"), "--print-rc", yes)?;
+        ask(&format!("Add this line to {shown}?\n\n    {line}\n\n"), &self.file, "--print-rc", yes)?;
         self.write(&wanted)?;
         error::say(format_args!("added one line to {shown}"));
         Ok(true)
@@ -68,26 +68,12 @@ impl Place {
                 return Err(Failure::new(Status::Failed, message).hint(hint).into());
             }
             Found::Added => {
-                self.ask(&format!("Take kage's line out of {shown}?"), "--yes", yes)?;
+                ask(&format!("Take kage's line out of {shown}?"), &self.file, "--yes", yes)?;
                 self.write(&without(&text, &self.names))?;
                 error::say(format_args!("took one line out of {shown}"));
             }
         }
         Ok(())
-    }
-
-    fn ask(&self, question: &str, instead: &str, yes: bool) -> Result<()> {
-        if yes {
-            return Ok(());
-        }
-        if !report::can_ask() {
-            let message = format!("nobody can be asked whether to change {}", self.file.display());
-            return Err(Failure::usage(message).hint(instead).into());
-        }
-        if prompt::agrees(question)? {
-            return Ok(());
-        }
-        Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())
     }
 
     fn read(&self) -> Result<String> {
@@ -111,6 +97,21 @@ impl Place {
         }
         files::replace_named(&file, text.as_bytes()).with_context(could_not)
     }
+}
+
+/// Asks whether a file may be changed; no is a failure. `instead` is what to give where nobody can be asked.
+pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !report::can_ask() {
+        let message = format!("nobody can be asked whether to change {}", file.display());
+        return Err(Failure::usage(message).hint(instead).into());
+    }
+    if prompt::agrees(question)? {
+        return Ok(());
+    }
+    Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())
 }
 
 /// Whether a line that is no comment calls kage for this.
