@@ -12,7 +12,7 @@ mod usage;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use crate::pool::{Level, Name};
@@ -266,9 +266,12 @@ pub(crate) struct Detect {
 /// Each subscription with its status and today's tokens, how full the windows of its plan are, when they reset
 /// and when that was last read, and the agents that run.
 ///
-/// --watch draws it anew each second, on a screen of its own, until `q`, ^D or ^C. In tmux:
+/// --watch draws it anew each second, on a screen of its own, until `q`, ^D or ^C.
 ///
-///   bind-key u display-popup -E -w 60 -h 15 'kage status --watch'
+/// --format tmux is one short line for tmux's status line, such as `2/3 42%`: how many subscriptions are active,
+/// and how full the fullest window of theirs is, or where none is active, when the first is back. With -s that
+/// subscription stands in front, with its own window: `work 17% 2/3`. An empty pool prints nothing. It never
+/// fails: `kage: !` says that the config or the state cannot be read, and `kage status` why.
 ///
 /// Examples:
 ///   kage status
@@ -280,8 +283,23 @@ pub(crate) struct Status {
     #[command(flatten)]
     pub form: Json,
     /// Draw it anew each second
-    #[arg(short, long, conflicts_with = "json")]
+    #[arg(short, long, conflicts_with_all = ["json", "format"])]
     pub watch: bool,
+    /// As a table, as JSON, or as a segment of tmux's status line
+    #[arg(long, value_enum, value_name = "FORM", default_value_t, conflicts_with = "json")]
+    pub format: Form,
+    /// In a segment, this one first
+    #[arg(short, long, value_name = "NAME")]
+    pub subscription: Option<String>,
+}
+
+/// How the pool is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    #[default]
+    Text,
+    Json,
+    Tmux,
 }
 
 /// How an answer is printed

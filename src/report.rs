@@ -10,6 +10,7 @@ mod status;
 mod statusline;
 mod table;
 mod time;
+mod tmux;
 mod usage;
 mod why;
 mod width;
@@ -29,6 +30,7 @@ pub(crate) use status::{Overview, details, details_json, list, pool_json};
 pub(crate) use statusline::Segment;
 pub(crate) use table::plain_table;
 pub(crate) use time::{counted, short, until};
+pub(crate) use tmux::{tmux, tmux_trouble};
 pub(crate) use usage::{Around, Charts, Terminal, Usage, is_of_one_day, nothing, page, table};
 pub(crate) use why::{why, why_json};
 

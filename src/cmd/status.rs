@@ -7,25 +7,44 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::Desk;
-use crate::cli;
+use crate::cli::{self, Form};
+use crate::clock;
 use crate::config::Config;
 use crate::error::Failure;
+use crate::paths::Paths;
 use crate::pool::State;
 use crate::report::{self, Overview};
 use crate::run::{self, Size};
+use crate::store::Store;
 
 pub(super) fn run(args: &cli::Status) -> Result<i32> {
     if args.watch {
         return watch();
     }
+    if args.format == Form::Tmux {
+        return segment(args.subscription.as_deref()).map(|()| 0);
+    }
     let desk = Desk::open()?;
     let state = desk.state()?;
-    if args.form.json {
+    if args.form.json || args.format == Form::Json {
         report::print_json(&report::pool_json(&desk.config.pool, &state, None, &desk.now))?;
     } else {
         report::print(&desk.overview(&state).text(report::columns()))?;
     }
     Ok(0)
+}
+
+/// A status line is drawn again and again, and nobody reads what a command in it says elsewhere.
+fn segment(subscription: Option<&str>) -> Result<()> {
+    let text = drawn(subscription).unwrap_or_else(|_| report::tmux_trouble());
+    report::print(&text)
+}
+
+fn drawn(subscription: Option<&str>) -> Result<String> {
+    let paths = Paths::from_environment()?;
+    let config = Config::load(&paths)?;
+    let state = Store::new(&paths.state).look()?;
+    Ok(report::tmux(&config.pool, &state, subscription, &clock::now()))
 }
 
 impl Desk {

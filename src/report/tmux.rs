@@ -1,0 +1,155 @@
+//! The pool as a segment of tmux's status line.
+//!
+//! What is as it should be has the colours of the status line, whatever those are; what is not brings both of
+//! its own, to be seen on any. Source of the styles: tmux(1), STYLES.
+
+use jiff::{Timestamp, Zoned};
+
+use super::time::clock;
+use crate::pool::{Pool, State, Status, Subscription, SubscriptionState};
+
+const WARNING: &str = "fg=black,bg=yellow";
+const ALARM: &str = "fg=white,bg=red";
+
+/// `2/3 42%`, or with a subscription in front, `work 17% 2/3`; empty, as an empty pool.
+pub(crate) fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: &Zoned) -> String {
+    if pool.subscriptions.is_empty() {
+        return String::new();
+    }
+    let first = subscription.and_then(|name| pool.subscriptions.get(name));
+    let mut parts = Vec::new();
+    if let Some(first) = first {
+        let known = state.of(&first.name);
+        // A name is letters, digits, `.`, `_` and `-`: nothing that tmux would expand.
+        parts.push(first.name.to_string());
+        parts.push(standing(first, &known, pool, now));
+    }
+    parts.extend(whole(pool, state, first.is_none(), now));
+    parts.retain(|part| !part.is_empty());
+    parts.join(" ") + "\n"
+}
+
+/// That something cannot be read.
+pub(crate) fn tmux_trouble() -> String {
+    format!("{}\n", styled("kage: !", ALARM))
+}
+
+/// How many are active, and where asked, how near the fullest of them is to its limit.
+fn whole(pool: &Pool, state: &State, with_window: bool, now: &Zoned) -> Vec<String> {
+    let all = || pool.subscriptions.values().map(|one| (one, state.of(&one.name)));
+    let statuses: Vec<_> = all().map(|(one, known)| known.status(one, now.timestamp())).collect();
+    let active = statuses.iter().filter(|&&status| status == Status::Active).count();
+    let count = format!("{active}/{}", statuses.len());
+    if active == 0 {
+        let first = statuses.iter().filter_map(|status| status.until()).min();
+        let back = first.map(|at| format!(" {}", clock(at, now))).unwrap_or_default();
+        return vec![styled(&format!("{count}{back}"), ALARM)];
+    }
+    if !with_window {
+        return vec![count];
+    }
+    let of_active = all().zip(&statuses).filter(|(_, status)| **status == Status::Active);
+    let fullest = of_active.filter_map(|((_, known), _)| known.highest_utilization(now.timestamp()));
+    let fullest = fullest.max_by(f64::total_cmp);
+    vec![count, fullest.map(|value| percentage(value, pool.near_limit)).unwrap_or_default()]
+}
+
+/// How full its fullest window is, or why it cannot be used, and until when.
+fn standing(one: &Subscription, known: &SubscriptionState, pool: &Pool, now: &Zoned) -> String {
+    let at = now.timestamp();
+    let until = |word: &str, until: Timestamp| styled(&format!("{word} {}", clock(until, now)), ALARM);
+    match known.status(one, at) {
+        Status::Active => {
+            known.highest_utilization(at).map(|value| percentage(value, pool.near_limit)).unwrap_or_default()
+        }
+        Status::RateLimited { until: end } | Status::Exhausted { until: end } => until("limited until", end),
+        Status::Unhealthy { until: end } => until("unhealthy until", end),
+        Status::Disabled => styled("disabled", WARNING),
+    }
+}
+
+fn percentage(value: f64, near_limit: f64) -> String {
+    let text = format!("{:.0}%", value * 100.0);
+    if value >= near_limit { styled(&text, WARNING) } else { text }
+}
+
+/// Behind it the style is again what it was, also in the middle of somebody's theme.
+fn styled(text: &str, style: &str) -> String {
+    format!("#[push-default]#[{style}]{text}#[default]#[pop-default]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::{Limit, LimitKind, Scope, Utilization};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn full(state: &mut State, name: &str, window: &str, value: f64) {
+        let known = state.subscriptions.entry(name.parse().unwrap()).or_default();
+        let resets_at = Some(at("2026-11-22T13:00:00Z"));
+        let reading = Utilization { value, resets_at, read_at: at("2026-11-22T11:00:00Z") };
+        known.utilization.insert(window.into(), reading);
+    }
+
+    fn limit(state: &mut State, name: &str, until: &str) {
+        let known = state.subscriptions.entry(name.parse().unwrap()).or_default();
+        let (since, until) = (at("2026-11-22T11:00:00Z"), at(until));
+        let (scope, kind, window) = (Scope::All, LimitKind::RateLimited, "five_hour".into());
+        known.limits = vec![Limit { scope, kind, window, since, until }];
+    }
+
+    fn segment(state: &State, first: Option<&str>) -> String {
+        let now = "2026-11-22T11:48:00[UTC]".parse().unwrap();
+        tmux(&Pool::of(&["work", "personal", "spare"]), state, first, &now)
+    }
+
+    fn alarm(text: &str) -> String {
+        format!("#[push-default]#[fg=white,bg=red]{text}#[default]#[pop-default]")
+    }
+
+    #[test]
+    fn it_says_how_many_are_active_and_how_full_the_fullest_of_them_is() {
+        let mut state = State::default();
+        assert_eq!(segment(&state, None), "3/3\n");
+        full(&mut state, "work", "five_hour", 0.17);
+        full(&mut state, "personal", "seven_day", 0.42);
+        assert_eq!(segment(&state, None), "3/3 42%\n");
+        limit(&mut state, "personal", "2026-11-22T13:00:00Z");
+        assert_eq!(segment(&state, None), "2/3 17%\n");
+        full(&mut state, "work", "seven_day", 0.9);
+        let near = "#[push-default]#[fg=black,bg=yellow]90%#[default]#[pop-default]";
+        assert_eq!(segment(&state, None), format!("2/3 {near}\n"));
+        assert_eq!(segment(&state, Some("work")), format!("work {near} 2/3\n"));
+    }
+
+    #[test]
+    fn where_none_is_active_it_says_when_the_first_is_back() {
+        let mut state = State::default();
+        limit(&mut state, "work", "2026-11-22T14:00:00Z");
+        limit(&mut state, "personal", "2026-11-22T13:00:00Z");
+        limit(&mut state, "spare", "2026-11-23T13:00:00Z");
+        assert_eq!(segment(&state, None), alarm("0/3 13:00") + "\n");
+        let both = format!("work {} {}\n", alarm("limited until 14:00"), alarm("0/3 13:00"));
+        assert_eq!(segment(&state, Some("work")), both);
+    }
+
+    #[test]
+    fn the_subscription_of_a_pane_stands_in_front() {
+        let mut state = State::default();
+        assert_eq!(segment(&state, Some("work")), "work 3/3\n");
+        full(&mut state, "work", "five_hour", 0.17);
+        full(&mut state, "personal", "five_hour", 0.42);
+        assert_eq!(segment(&state, Some("work")), "work 17% 3/3\n");
+        assert_eq!(segment(&state, Some("gone")), "3/3 42%\n");
+        assert_eq!(segment(&state, Some("")), "3/3 42%\n");
+    }
+
+    #[test]
+    fn an_empty_pool_has_no_segment() {
+        let now = "2026-11-22T11:48:00[UTC]".parse().unwrap();
+        assert_eq!(tmux(&Pool::of(&[]), &State::default(), None, &now), "");
+    }
+}
