@@ -271,7 +271,8 @@ pub(crate) struct Detect {
 /// --format tmux is one short line for tmux's status line, such as `2/3 42%`: how many subscriptions are active,
 /// and how full the fullest window of theirs is, or where none is active, when the first is back. With -s that
 /// subscription stands in front, with its own window: `work 17% 2/3`. An empty pool prints nothing. It never
-/// fails: `kage: !` says that the config or the state cannot be read, and `kage status` why.
+/// fails: `kage: !` says that the config or the state cannot be read, and `kage status` why. `kage init tmux`
+/// puts it there.
 ///
 /// Examples:
 ///   kage status

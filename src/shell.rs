@@ -1,4 +1,4 @@
-//! What a shell and direnv are given: the files of `shell/`, with the program's path and the agents' names put in.
+//! What a shell, direnv and tmux are given: the files of `shell/`, with the program's path and the agents' names put in.
 //!
 //! Called by `kage init` and `kage generate`. Text in, text out; nothing of the crate.
 
@@ -39,6 +39,26 @@ pub(crate) const PROGRAM: &str = "@kage@";
 pub(crate) const DIRENV: &str = include_str!("../shell/direnv.sh");
 /// By this the file is known for kage's, whatever its version.
 pub(crate) const DIRENV_BEGINS: &str = "# kage for direnv:";
+
+/// What the tmux server is told, for a kage at this path.
+pub(crate) fn tmux(kage: &str) -> String {
+    let shell = Shell::Bash;
+    include_str!("../shell/kage.tmux").replace("@kage@", &shell.quoted(&word(kage)))
+}
+
+/// The line for tmux's configuration. It is silent where kage has gone.
+pub(crate) fn tmux_line(kage: &str) -> String {
+    let kage = word(kage);
+    let command = format!("if [ -x {kage} ]; then {kage} init tmux | sh; fi");
+    // What tmux replaces between double quotes, and in what it runs. Source: tmux(1), PARSING SYNTAX, FORMATS.
+    let escaped = command.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('#', "##");
+    format!("run-shell \"{escaped}\" {MARK}")
+}
+
+/// A path as a word on a shell's command line, with quotes where it needs them.
+fn word(path: &str) -> String {
+    if path.chars().all(is_plain) { path.to_owned() } else { Shell::Bash.quoted(path) }
+}
 
 /// Stands before the part of a file that is there once for each agent.
 const EACH: &str = "#@each\n";
@@ -143,6 +163,16 @@ mod tests {
     fn a_quoted_word_is_itself() {
         assert_eq!(Shell::Bash.quoted("/a b/it's"), r"'/a b/it'\''s'");
         assert_eq!(Shell::Fish.quoted(r"/a b\it's"), r"'/a b\\it\'s'");
+    }
+
+    #[test]
+    fn a_path_means_nothing_but_itself_to_tmux_and_the_shell_behind_it() {
+        let line = "run-shell \"if [ -x /opt/kage ]; then /opt/kage init tmux | sh; fi\" # added by kage";
+        assert_eq!(tmux_line("/opt/kage"), line);
+        let odd = tmux_line(r#"/a "b" $c #d \e/it's/kage"#);
+        assert!(odd.contains(r#"then '/a \"b\" \$c ##d \\e/it'\\''s/kage' init"#), "{odd}");
+        assert!(tmux("/opt/kage").contains("\nkage='/opt/kage'\n"));
+        assert!(tmux("/a b/kage").contains("\nkage=''\\''/a b/kage'\\'''\n"));
     }
 
     #[test]

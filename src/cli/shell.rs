@@ -13,6 +13,12 @@ use clap::{Args, ValueEnum};
 ///
 /// --install puts that line there, once, and keeps a copy of the file as it was (NAME.before-kage).
 ///
+/// For tmux: the segment of `kage status --format tmux` in the status line (in the place of `#{kage}` in your
+/// status-left or status-right, else behind status-right), a popup of `kage status --watch` on prefix u
+/// (`@kage_popup_key` is another key, or none), and on the borders of panes, where you show them or set
+/// `@kage_pane_border` to on, the subscription and namespace of the agent in it. --install adds a line to your
+/// tmux.conf.
+///
 /// For direnv: `use kage NAMESPACE [LEVEL]`, for your .envrc files. --install writes it into direnv's lib
 /// directory.
 ///
@@ -21,6 +27,7 @@ use clap::{Args, ValueEnum};
 ///   kage init bash --alias claude,codex
 ///   kage init fish --uninstall
 ///   kage init direnv --install
+///   kage init tmux --install
 // Each is a flag of its own.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
@@ -52,6 +59,7 @@ pub(crate) enum Target {
     Zsh,
     Fish,
     Direnv,
+    Tmux,
 }
 
 /// Print the namespace, for a shell's prompt

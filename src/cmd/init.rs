@@ -25,6 +25,7 @@ pub(super) fn run(args: &Init) -> Result<()> {
         Target::Zsh => shell(Shell::Zsh, args, &paths),
         Target::Fish => shell(Shell::Fish, args, &paths),
         Target::Direnv => direnv(args, &paths),
+        Target::Tmux => tmux(args, &paths),
     }
 }
 
@@ -68,6 +69,31 @@ fn direnv(args: &Init, paths: &Paths) -> Result<()> {
     } else {
         report::print(shell::DIRENV)
     }
+}
+
+fn tmux(args: &Init, paths: &Paths) -> Result<()> {
+    no_alias(args)?;
+    let kage = program()?;
+    let place = Place { file: tmux_conf(paths), names: "init tmux".to_owned() };
+    if args.uninstall {
+        place.remove(args.yes)
+    } else if args.install {
+        if place.add(&shell::tmux_line(&kage), args.yes)? {
+            let file = report::quoted(&place.file.display().to_string());
+            error::say(format_args!("it takes effect in new servers; in this one: tmux source-file {file}"));
+        }
+        Ok(())
+    } else if args.print_rc {
+        report::print(&format!("{}\n", shell::tmux_line(&kage)))
+    } else {
+        report::print(&shell::tmux(&kage))
+    }
+}
+
+/// The file that tmux reads: the older place where there is one, else that of tmux 3.1 and newer. Source: tmux(1).
+fn tmux_conf(paths: &Paths) -> PathBuf {
+    let older = paths.home.join(".tmux.conf");
+    if older.exists() { older } else { user_config(paths).join("tmux/tmux.conf") }
 }
 
 fn no_alias(args: &Init) -> Result<(), Failure> {

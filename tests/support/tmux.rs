@@ -30,6 +30,15 @@ pub struct Pane<'a> {
 impl Tmux {
     /// The server gets the environment of this call, whose program is not used.
     pub fn start(environment: Call, socket: PathBuf) -> Self {
+        Self::begin(environment, socket, &["-f", "/dev/null"])
+    }
+
+    /// The same with the configuration that is in the home.
+    pub fn configured(environment: Call, socket: PathBuf) -> Self {
+        Self::begin(environment, socket, &[])
+    }
+
+    fn begin(environment: Call, socket: PathBuf, flags: &[&str]) -> Self {
         let path = environment.command.get_envs().find(|(name, _)| *name == "PATH");
         let path = path.and_then(|(_, value)| value).unwrap_or_default().to_owned();
         let dir = environment.command.get_current_dir().unwrap().to_owned();
@@ -40,7 +49,7 @@ impl Tmux {
             start.env(name, value.unwrap_or_default());
         }
         start.env("TERM", "xterm-256color").env("PS1", PROMPT).env("HISTFILE", "/dev/null");
-        start.args(["-f", "/dev/null", "new-session", "-d", "-x", "130", "-y", "40", "bash", "--norc"]);
+        start.args(flags).args(["new-session", "-d", "-x", "130", "-y", "40", "bash", "--norc"]);
         assert!(start.status().unwrap().success(), "tmux does not start");
         tmux
     }
@@ -52,11 +61,17 @@ impl Tmux {
         command
     }
 
-    fn run(&self, args: &[&str]) -> String {
+    /// What tmux answers to a command.
+    pub fn run(&self, args: &[&str]) -> String {
         let ran = self.command().args(args).output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "tmux {args:?}: {said}");
         String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+
+    /// The command by which a person looks at it, from a pane of another server.
+    pub fn attach(&self) -> String {
+        format!("TMUX= tmux -S {} attach", self.socket.display())
     }
 
     /// The pane that the server began with.
