@@ -284,7 +284,7 @@ pub(crate) struct Status {
     #[command(flatten)]
     pub form: Json,
     /// Draw it anew each second
-    #[arg(short, long, conflicts_with_all = ["json", "format"])]
+    #[arg(short, long, conflicts_with_all = ["json", "format", "subscription"])]
     pub watch: bool,
     /// As a table, as JSON, or as a segment of tmux's status line
     #[arg(long, value_enum, value_name = "FORM", default_value_t, conflicts_with = "json")]

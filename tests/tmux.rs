@@ -333,6 +333,7 @@ fn the_other_forms_of_the_status_are_what_they_were() {
         value
     };
     assert_eq!(json(&["--format", "json"]), json(&["--json"]));
+    sandbox.kage(["status", "-s", "personal"]).run().status(2).is_one_line_and_a_hint();
     sandbox.kage(["status", "--format", "tmux", "--json"]).run().status(2).is_one_line_and_a_hint();
     sandbox.kage(["status", "--format", "tmux", "--watch"]).run().status(2).is_one_line_and_a_hint();
 }

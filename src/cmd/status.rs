@@ -24,6 +24,10 @@ pub(super) fn run(args: &cli::Status) -> Result<i32> {
     if args.format == Form::Tmux {
         return segment(args.subscription.as_deref()).map(|()| 0);
     }
+    if args.subscription.is_some() {
+        let hint = "kage subscription show NAME";
+        return Err(Failure::usage("-s is for --format tmux").hint(hint).into());
+    }
     let desk = Desk::open()?;
     let state = desk.state()?;
     if args.form.json || args.format == Form::Json {
