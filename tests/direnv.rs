@@ -93,6 +93,11 @@ fn an_inner_use_takes_the_place_of_the_one_around_it() {
     in_dir(&sandbox, "work/own", &ask).success().prints("frontend high \n");
     envrc(&sandbox, "work/仕事", "use kage 仕事\n");
     in_dir(&sandbox, "work/仕事", &ask).success().prints("仕事 unset \n");
+    // Neither a strict direnv nor another locale changes that.
+    sandbox.write("home/.config/direnv/direnv.toml", "[global]\nstrict_env = true\n");
+    let args = ["exec", "."].into_iter().chain(ask);
+    let call = sandbox.call("direnv".as_ref(), args).cwd(sandbox.path("work/仕事")).env("LANG", "C");
+    call.run().success().prints("仕事 unset \n");
 }
 
 #[test]
