@@ -255,9 +255,10 @@ fn a_path_may_have_any_name() {
     let path = format!("{}:/usr/bin:/bin", dir.display());
     sandbox.write(CONF, OFTEN);
     sandbox.kage(["init", "tmux", "--install", "--yes"]).env("PATH", &path).run().success();
-    let server = Tmux::configured(sandbox.kage(["ps"]), sandbox.path("tmux"));
+    let server = Tmux::configured(sandbox.kage(["ps"]).env("PATH", &path), sandbox.path("tmux"));
     let terminal = terminal(&sandbox);
     let client = client(&terminal, &server);
+    assert!(option(&server, "@kage_status_command").contains("$c #S %H"), "it is called by that path");
     wait_until("the segment is there", || bottom(&client).ends_with(" 2/2"));
     client.press("C-b");
     client.press("u");
