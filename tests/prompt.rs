@@ -8,6 +8,7 @@ mod support;
 #[path = "support/shell.rs"]
 mod shell;
 
+use std::ffi::OsStr;
 use std::fs;
 
 use serde_json::json;
@@ -85,4 +86,25 @@ fn bash_zsh_and_fish_show_it() {
     }
     let fish = format!("{fish}; set -gx KAGE_NAMESPACE backend; fish_right_prompt");
     sandbox.call("fish".as_ref(), ["--no-config", "-c", fish.as_str()]).run().success().prints("backend\n");
+}
+
+#[test]
+fn a_prompt_and_a_segment_lock_nothing_ask_nobody_and_start_nothing() {
+    if !has_all(&["strace"]) {
+        return;
+    }
+    let sandbox = pool();
+    sandbox.config("[subscriptions.pool.work]\ncredential = { from = \"keychain\" }\n");
+    let trace = sandbox.path("trace");
+    let kage = support::kage();
+    for verb in [&["prompt"][..], &["status", "--format", "tmux"]] {
+        let strace = ["-f", "-qq", "-e", "trace=flock,socket,connect,execve,clone,clone3,fork,vfork", "-o"];
+        let strace = strace.map(OsStr::new).into_iter().chain([trace.as_os_str(), kage.as_os_str()]);
+        let args = strace.chain(verb.iter().map(OsStr::new));
+        let call = sandbox.call("strace".as_ref(), args).env("KAGE_NAMESPACE", "backend");
+        assert_ne!(call.run().success().stdout(), "");
+        let seen = sandbox.read("trace");
+        let calls: Vec<_> = seen.lines().filter(|line| line.contains('(')).collect();
+        assert!(matches!(calls[..], [own] if own.contains("execve(")), "{verb:?}: {seen}");
+    }
 }
