@@ -43,7 +43,7 @@ fn entering_a_directory_changes_the_namespace_and_leaving_it_restores_what_was()
     }
     let sandbox = installed();
     envrc(&sandbox, "work/api", readme("use kage backend\n"));
-    envrc(&sandbox, "work/api/jobs", readme("use kage backend batch\n"));
+    envrc(&sandbox, "work/api/jobs", readme("use kage backend batch"));
     envrc(&sandbox, "work/site", "set -euo pipefail\nuse kage frontend high\n");
     for mut shell in Shell::each(&sandbox) {
         shell.run(&format!("eval \"$(direnv hook {})\"; export KAGE_NAMESPACE=mine", shell.name));

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Sandbox, has_all, kage, pool};
+use support::{Sandbox, copy_kage, has_all, kage, pool};
 use tmux::{Pane, Tmux};
 
 /// A shell, as its user starts it and writes in it.
@@ -120,12 +120,9 @@ fn approves(program: &str, flags: &[&str], file: &Path) {
 
 /// A kage whose path is hard to quote.
 fn oddly_placed(sandbox: &Sandbox) -> PathBuf {
-    let odd = sandbox.path("it's a \"$HOME\" *dir");
-    fs::create_dir_all(&odd).unwrap();
-    // Not by this process: while it writes, a program that another test starts would hold the file open.
-    let copied = Command::new("cp").arg(kage()).arg(&odd).status().unwrap();
-    assert!(copied.success());
-    odd.join("kage")
+    let odd = sandbox.path("it's a \"$HOME\" *dir/kage");
+    copy_kage(&odd);
+    odd
 }
 
 fn pane<'a>(tmux: &'a Tmux, shell: &Shell) -> Pane<'a> {

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::scene::{ANSWER, SHIMS, claude, install, path, set_up, shim, shimmed, telling};
-use crate::support::{Sandbox, kage, token};
+use crate::support::{Sandbox, copy_kage, kage, token};
 
 #[test]
 fn a_shim_runs_the_agent_on_a_subscription_and_books_it() {
@@ -109,8 +109,8 @@ fn without_a_subscription_that_is_ready_nothing_runs() {
 #[test]
 fn a_shim_whose_kage_is_gone_says_so_and_runs_nothing() {
     let sandbox = telling();
-    let other = sandbox.write("opt/o'brien/kage", "");
-    fs::copy(kage(), &other).unwrap();
+    let other = sandbox.path("opt/o'brien/kage");
+    copy_kage(&other);
     sandbox.call(&other, ["shim", "install", "claude"]).run().success();
     claude(&sandbox, ["-p", "hi"]).run().success();
     fs::remove_file(&other).unwrap();
@@ -172,8 +172,8 @@ fn a_link_to_kage_under_an_agents_name_acts_as_a_shim() {
 #[test]
 fn a_copy_of_kage_under_an_agents_name_is_refused() {
     let sandbox = telling();
-    let copy = sandbox.write("copies/claude", "");
-    fs::copy(kage(), &copy).unwrap();
+    let copy = sandbox.path("copies/claude");
+    copy_kage(&copy);
     let ran = sandbox.call(&copy, ["-p", "hi"]).run().status(125).prints("").is_one_line_and_a_hint();
     ran.mentions("is a copy of kage").mentions("kage shim install claude");
 }

@@ -147,6 +147,13 @@ pub fn kage() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_kage"))
 }
 
+/// Puts a copy of the program under test there. Another process writes it: while one of this process's own
+/// files is open for writing, a program that another test starts holds it open too, and it cannot be run.
+pub fn copy_kage(to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    assert!(Command::new("cp").arg(kage()).arg(to).status().unwrap().success());
+}
+
 /// A command that is about to run.
 pub struct Call {
     pub command: Command,
