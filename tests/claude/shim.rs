@@ -87,3 +87,25 @@ fn an_editor_talks_with_its_own_agent_through_the_shim() {
     let version = shim(&scene, &[own.to_str().unwrap(), "--version"]).run().success().stdout();
     assert!(version.contains("Claude Code"), "{version}");
 }
+
+/// The real agent keeps its credential from what its tools start. So what they call as `claude` is on the agent's
+/// own login, of which there is none here; `kage exec` is how they get one from the pool.
+#[test]
+fn what_an_agent_calls_from_its_own_shell_is_not_wrapped_again() {
+    let test = what_an_agent_calls_from_its_own_shell_is_not_wrapped_again;
+    let pooled = format!("{} exec -- claude -p nested >pooled", crate::support::kage().display());
+    let command = format!("type -t claude >kind; claude -p nested >nested 2>&1; {pooled}");
+    let Some(scene) = Scene::with_tool(&command, test) else { return };
+    scene.add("work", "work--tool+ok").add("spare", "spare--ok");
+    scene.sandbox.kage(["sub", "set", "work", "--priority", "200"]).run().success();
+    // The agent's shell knows the functions of the user's: it keeps a snapshot of them.
+    scene.kage(&["init", "bash", "--install", "--yes"]).run().success();
+    let line = ". ~/.bashrc; claude -p --dangerously-skip-permissions hi";
+    let bash = scene.sandbox.call("bash".as_ref(), ["-c", line]).env("SHELL", "/bin/bash");
+    scene.prepared(bash).run().success().prints(&answer("ok"));
+    assert_eq!(scene.sandbox.read("work/kind"), "function\n");
+    assert_eq!(scene.sandbox.read("work/nested"), "Not logged in · Please run /login\n");
+    assert_eq!(scene.sandbox.read("work/pooled"), answer("ok"));
+    // The nested run has ended first.
+    assert_eq!(scene.ran_on(), ["spare", "work"]);
+}
