@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,16 @@ impl Stat {
         Some(Self { state, parent, started: fields.nth(17)?.parse().ok()? })
     }
 }
+
+/// The processes that started this one, over however many others, beginning with its parent.
+pub(crate) fn ancestors() -> impl Iterator<Item = u32> {
+    let parent =
+        |pid: u32| Stat::of(pid).and_then(|stat| u32::try_from(stat.parent).ok()).filter(|&pid| pid > 0);
+    iter::successors(parent(std::process::id()), move |&pid| parent(pid)).take(HIGHEST)
+}
+
+/// No tree of processes is as high; one that changes while it is looked at may seem to have no end.
+const HIGHEST: usize = 256;
 
 /// Whether a process of the user's runs a program of this name, by its own name or as the script of an
 /// interpreter, that was started with this variable (`NAME=value`).

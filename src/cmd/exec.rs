@@ -13,8 +13,11 @@ mod step;
 mod wait;
 
 use std::env;
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -34,8 +37,10 @@ use crate::run::{self, Output, Program, Relay, die_of};
 use crate::store;
 
 /// How deep kage may run inside kage.
-const DEEPEST: u32 = 8;
+pub(super) const DEEPEST: u32 = 8;
 pub(super) const DEPTH: &str = "KAGE_DEPTH";
+/// Which kage started what, for a kage that is found on `PATH` from there.
+const STARTED: &str = "KAGE_STARTED";
 
 /// Runs the command; the answer is the agent's exit status.
 pub(super) fn run(args: cli::Exec) -> Result<i32> {
@@ -77,16 +82,37 @@ fn end(exit: Exit, relay: Option<&mut Relay>) -> i32 {
     }
 }
 
+/// The mark of a program that this kage starts or becomes.
+pub(super) fn started(program: &Path) -> (&'static str, OsString) {
+    let mut value = OsString::from(format!("{} ", std::process::id()));
+    value.push(program);
+    (STARTED, value)
+}
+
+/// The program that kage has started and that has become this very kage: no agent, but a wrapper that looked
+/// for the next one. What an agent starts is further below it.
+pub(super) fn becomes_this() -> Option<PathBuf> {
+    let value = env::var_os(STARTED)?.into_vec();
+    let blank = value.iter().position(|&byte| byte == b' ')?;
+    let pid: u32 = str::from_utf8(&value[..blank]).ok()?.parse().ok()?;
+    let is_here = pid == std::process::id() || pid == parent_id();
+    is_here.then(|| OsString::from_vec(value[blank + 1..].to_vec()).into())
+}
+
 /// kage started from kage from kage: more than a few levels is a program that calls itself.
 pub(super) fn depth() -> Result<u32, Failure> {
     let depth = env::var(DEPTH).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     if depth < DEEPEST {
         return Ok(depth);
     }
+    Err(too_deep(depth))
+}
+
+pub(super) fn too_deep(depth: u32) -> Failure {
     let message = format!("kage runs itself, {depth} levels deep");
-    Err(Failure::new(Status::BeforeStart, message).hint(
+    Failure::new(Status::BeforeStart, message).hint(
         "look for a script or alias named like the agent that calls kage; its full path ends the circle",
-    ))
+    )
 }
 
 /// One call of `kage exec`, with everything that was looked up for it.

@@ -17,7 +17,8 @@ use crate::cli::{Cli, Exec, RunAs, Verb};
 use crate::config::Config;
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
-use crate::run::Program;
+use crate::process::ancestors;
+use crate::run::{Program, is_kage};
 
 /// What kage is to do where it was called by an agent's name. Any other name is kage's own.
 pub(crate) fn called_as_agent(mut words: impl Iterator<Item = OsString>) -> Option<Cli> {
@@ -44,21 +45,38 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
         let message = format!("no agent has a program `{shown}`");
         return Err(Failure::usage(message).hint(format!("kage shim remove {shown}")).into());
     };
-    let call = Call::read(agent, args);
+    let mut call = Call::read(agent, args);
     let around = env::var_os("KAGE_RUN").is_some_and(|run| !run.is_empty());
+    let depth = depth()?;
+    let wrapper = exec::becomes_this();
+    let shims = Paths::from_environment()?.shims;
+    let program = Program::find_behind(&call.program, &shims, wrapper.as_deref())?;
     if !around && !call.is_upkeep(agent) {
-        let command = [call.program].into_iter().chain(call.args).collect();
-        return exec::run(Exec { agent: call.agent, command, ..Exec::default() });
+        // By its name where that leads there too: kage may tell the user the command that goes on.
+        let is_plain = Program::find(&call.program, &shims).is_ok_and(|plain| plain.path == program.path);
+        call.args.insert(0, if is_plain { call.program } else { program.path.into() });
+        return exec::run(Exec { agent: call.agent, command: call.args, ..Exec::default() });
     }
-    // Also without a run of its own: a script that calls the shim in its turn must come to an end.
-    let depth = exec::depth()? + 1;
-    let program = Program::find(&call.program, &Paths::from_environment()?.shims)?;
     match program.replace(&call.args, |command| {
-        command.env(exec::DEPTH, depth.to_string());
+        // Also without a run of its own: a script that calls the shim in its turn must come to an end.
+        command.env(exec::DEPTH, (depth + 1).to_string()).envs([exec::started(&program.path)]);
         if !around {
             command.env_remove(PASSPHRASE);
         }
     })? {}
+}
+
+/// How deep kage runs inside kage. Where a script between them has cleared the environment, the processes
+/// above still tell: without end there would be more and more of them.
+fn depth() -> Result<u32, Failure> {
+    if env::var_os(exec::DEPTH).is_some() {
+        return exec::depth();
+    }
+    let is_kage = |pid: &u32| is_kage(Path::new(&format!("/proc/{pid}/exe")));
+    match ancestors().filter(is_kage).zip(1..=exec::DEEPEST).last() {
+        Some((_, depth)) if depth >= exec::DEEPEST => Err(exec::too_deep(depth)),
+        _ => Ok(0),
+    }
 }
 
 /// A copy of kage, or a hard link, would take for an agent's arguments what kage tells itself through its own

@@ -63,6 +63,22 @@ impl Program {
             .hint("check the spelling and PATH, or give its full path"))
     }
 
+    /// The same as whoever stands on `PATH` itself looks: behind kage's own place there, or behind the wrapper of
+    /// another tool, which kage has started and which, looking for the next of its name, has found kage again.
+    pub(crate) fn find_behind(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
+        let myself = Myself::here(shims);
+        let known = |path: PathBuf| (myself.is(&path), path);
+        let all: Vec<_> = which::which_all(name).into_iter().flatten().map(known).collect();
+        let behind = |at: usize| all[at + 1..].iter().find(|(is_kage, _)| !is_kage);
+        let is_wrapper = |(_, path): &(bool, PathBuf)| Some(path.as_path()) == wrapper;
+        let behind_wrapper = all.iter().position(is_wrapper).and_then(behind);
+        let found = behind_wrapper.or_else(|| all.iter().position(|(is_kage, _)| *is_kage).and_then(behind));
+        match found {
+            Some((_, path)) => Ok(Self { name: name.to_owned(), path: path.clone() }),
+            None => Self::find(name, shims),
+        }
+    }
+
     /// Becomes the program, so that nothing stands between it and whoever called kage. It returns only where
     /// that cannot be.
     pub(crate) fn replace(

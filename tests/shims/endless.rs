@@ -1,7 +1,7 @@
 //! kage never runs kage without end, whatever is on PATH.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::scene::{ANSWER, SHIMS, claude, path, set_up, shim, shimmed};
@@ -50,6 +50,10 @@ fn the_real_agent_is_found_behind_every_shim() {
         let ran = claude(&sandbox, ["-p", "hi"]).env("PATH", path(dirs)).run();
         ran.success().prints(ANSWER).says("");
         assert_eq!(sandbox.ledger().len(), at + 1, "one run is one attempt: {dirs:?}");
+        // No other shim is started on the way, although that would come to an end as well.
+        let planned =
+            sandbox.kage(["exec", "--dry-run", "--", "claude"]).env("PATH", path(dirs)).run().success();
+        assert!(planned.stdout().contains("/bin/claude"), "{dirs:?}: {}", planned.stdout());
     }
 }
 
@@ -93,11 +97,20 @@ fn with_nothing_behind_the_shim_it_says_so() {
 #[test]
 fn an_agent_that_calls_itself_by_the_shim_gets_the_real_one() {
     let sandbox = shimmed();
-    let real =
-        "#!/bin/sh\nif [ \"$1\" = -p ]; then claude inner; else echo \"inner on $KAGE_SUBSCRIPTION\"; fi\n";
+    let real = r#"#!/bin/sh
+echo "$*" >>called
+if [ "$1" != inner ]; then claude inner; exit; fi
+echo "inner on $KAGE_SUBSCRIPTION"
+"#;
     sandbox.program("claude", real);
-    claude(&sandbox, ["-p", "hi"]).run().success().prints("inner on work\n").says("");
+    // An older installation further back stays where it is.
+    let older = sandbox.write("older/claude", "#!/bin/sh\necho older\n");
+    fs::set_permissions(&older, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = path(&[&sandbox.path(SHIMS), &sandbox.path("bin"), &sandbox.path("older")]);
+    claude(&sandbox, ["-p", "hi"]).env("PATH", path).run().success().prints("inner on work\n").says("");
     assert_eq!(sandbox.ledger().len(), 1);
+    let called = sandbox.read("work/called");
+    assert_eq!(called.lines().count(), 2, "{called}");
 }
 
 #[test]
@@ -112,6 +125,49 @@ fn a_script_under_the_agents_name_that_calls_the_shim_ends_after_a_few_levels() 
         }
     }
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "a lease stayed");
+}
+
+/// A wrapper as other tools bring it: it looks for the next program of its name that is not its own.
+const WRAPPER: &str = r#"#!/bin/sh
+own=$(dirname "$0")
+echo wrapped >>"$HOME/wrapped"
+IFS=:
+for dir in $PATH; do
+  if [ "$dir" != "$own" ] && [ -x "$dir/claude" ]; then exec "$dir/claude" "$@"; fi
+done
+exit 9
+"#;
+
+#[test]
+fn the_wrapper_of_another_tool_stands_before_or_behind_the_shim() {
+    let sandbox = shimmed();
+    sandbox.program("claude", "#!/bin/sh\necho \"real on ${KAGE_SUBSCRIPTION-none}\"\n");
+    let wrapper = sandbox.write("other/claude", WRAPPER);
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let (shims, other, bin) = (sandbox.path(SHIMS), sandbox.path("other"), sandbox.path("bin"));
+    for dirs in [[&other, &shims, &bin], [&shims, &other, &bin]] {
+        let path = path(&dirs.map(PathBuf::as_path));
+        for (args, said) in [(["-p", "hi"], "real on work\n"), (["--version", ""], "real on none\n")] {
+            claude(&sandbox, args).env("PATH", &path).run().success().prints(said).says("");
+            assert_eq!(sandbox.read("home/wrapped"), "wrapped\n", "each of the two comes once: {path}");
+            fs::remove_file(sandbox.path("home/wrapped")).unwrap();
+        }
+        // An agent that calls itself, through both.
+        sandbox.program("nested", "#!/bin/sh\nexec claude -p again\n");
+        let args = ["exec", "--", "nested"];
+        sandbox.kage(args).env("PATH", &path).run().success().prints("real on work\n").says("");
+        fs::remove_file(sandbox.path("home/wrapped")).unwrap();
+    }
+}
+
+#[test]
+fn a_script_that_also_clears_the_environment_ends_all_the_same() {
+    let sandbox = shimmed();
+    let again = format!(r#"exec env -i HOME="$HOME" PATH="$PATH" '{}' "$@""#, shim(&sandbox).display());
+    sandbox.program("claude", &format!("#!/bin/sh\necho once >>\"$HOME/times\"\n{again}\n"));
+    let ran = claude(&sandbox, ["-p", "hi"]).run().status(125).prints("");
+    ran.mentions("kage runs itself, 8 levels deep");
+    assert_eq!(sandbox.read("home/times").lines().count(), 8);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::books::Ended;
 use super::journey::Journey;
 use super::live::Live;
 use super::pane::Pane;
-use super::{DEPTH, Errand};
+use super::{DEPTH, Errand, started};
 use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
 use crate::cmd::PASSPHRASE;
 use crate::credentials;
@@ -196,6 +196,7 @@ impl Errand<'_> {
             ("KAGE_SUBSCRIPTION", name.as_str().into()),
             ("KAGE_RUN", id.0.clone().into()),
             (DEPTH, (self.depth + 1).to_string().into()),
+            started(&self.program.path),
         ];
         let namespace = self.standing.namespace.iter();
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));
