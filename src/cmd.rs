@@ -180,8 +180,24 @@ fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing
     Ok((request, standing))
 }
 
+/// What was probably mistyped, in the words of a warning.
+fn strangers(standing: &Standing, tags: &[String], config: &Config) -> Vec<String> {
+    let tags = tags.iter().filter_map(|tag| strange_tag(tag, config));
+    strange_namespace(standing, config).into_iter().chain(tags).collect()
+}
+
+/// A tag that no subscription has keeps the run from all of them.
+fn strange_tag(tag: &str, config: &Config) -> Option<String> {
+    let known = || config.pool.subscriptions.values().flat_map(|subscription| &subscription.tags);
+    if known().any(|known| known == tag) {
+        return None;
+    }
+    let near = closest(tag, known().map(String::as_str))?;
+    Some(format!("no subscription has the tag `{tag}`; did you mean `{near}`?"))
+}
+
 /// A namespace that nothing knows has no route and so reaches the whole pool: a mistyped one must be seen.
-fn stranger(standing: &Standing, config: &Config) -> Option<String> {
+fn strange_namespace(standing: &Standing, config: &Config) -> Option<String> {
     let name = standing.namespace.as_ref()?;
     let known = || config.pool.routes.keys().chain(config.namespaces.keys());
     if known().any(|key| key == name) {

@@ -347,7 +347,11 @@ fn routes(
 fn known_agent(agents: &Agents, name: &str) -> Result<&'static dyn Agent, Failure> {
     agents.find(name).ok_or_else(|| {
         let message = format!("`{name}` is not an agent that kage knows");
-        Failure::usage(message).hint(format!("known agents: {}", agents.names()))
+        let hint = closest(name, agents.all().map(Agent::name)).map_or_else(
+            || format!("known agents: {}", agents.names()),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Failure::usage(message).hint(hint)
     })
 }
 

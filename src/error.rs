@@ -62,12 +62,15 @@ pub(crate) fn warn(message: impl fmt::Display) {
     say(format_args!("warning: {message}"));
 }
 
-/// Shows the error that ends kage: one line, then a hint where there is one.
+/// What to type where nothing fits better: it looks at everything that kage needs.
+const LAST_RESORT: &str = "kage doctor";
+
+/// Shows the error that ends kage: one line, then a hint.
 pub(crate) fn show(error: &anyhow::Error) {
     say(format_args!("{error:#}"));
-    if let Some(hint) = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_ref()) {
-        let _ = writeln!(std::io::stderr(), "hint: {}", one_line(hint));
-    }
+    let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref());
+    let hint = hint.filter(|hint| !hint.is_empty()).unwrap_or(LAST_RESORT);
+    let _ = writeln!(std::io::stderr(), "hint: {}", one_line(hint));
 }
 
 /// Text from outside may hold line breaks and terminal escapes; neither reaches the terminal.

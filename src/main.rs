@@ -35,6 +35,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::Cli;
 use crate::error::{Failure, Status};
+use crate::pool::Level;
 
 fn main() -> ExitCode {
     if complete::answers() {
@@ -94,8 +95,21 @@ fn hint(refused: &clap::Error, text: &str) -> String {
     if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
         return format!("put `--` in front of the program: kage exec -- {program}");
     }
+    if let Some(level) = mistyped_level(refused) {
+        return format!("did you mean `{level}`?");
+    }
     let tip = text.split("\n\n").find_map(|part| part.trim().strip_prefix("tip: "));
     tip.and_then(|tip| tip.lines().next()).map_or_else(|| format!("{verbs} --help"), str::to_owned)
+}
+
+/// The level that a value may have been meant for.
+fn mistyped_level(refused: &clap::Error) -> Option<&'static str> {
+    match (refused.get(ContextKind::InvalidArg)?, refused.get(ContextKind::InvalidValue)?) {
+        (ContextValue::String(arg), ContextValue::String(value)) if arg.contains("<LEVEL>") => {
+            config::closest(value, Level::ALL.into_iter().map(Level::as_str))
+        }
+        _ => None,
+    }
 }
 
 /// The word, not a flag, for which there was no place.

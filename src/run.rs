@@ -226,12 +226,15 @@ fn not_started(program: &Program, why: &io::Error) -> Failure {
         // The file is there, since it was found: its interpreter is not.
         ErrorKind::NotFound => {
             Failure::new(Status::NotFound, format!("could not start {path}: its interpreter is missing"))
+                .hint(format!("head -n 1 {path}"))
         }
         ErrorKind::ArgumentListTooLong => Failure::new(
             Status::BeforeStart,
             format!("could not start {path}: too many or too long arguments"),
-        ),
-        _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}")),
+        )
+        .hint("give a long prompt on standard input"),
+        _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}"))
+            .hint(format!("file {path}; ls -l {path}")),
     }
 }
 

@@ -26,6 +26,24 @@ fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
 }
 
 #[test]
+fn a_mistyped_key_or_word_of_the_config_is_suggested() {
+    let sandbox = Sandbox::new();
+    for (text, meant) in [
+        ("[subscriptions.pool.work]\npriorty = 5\n", "priority"),
+        ("[subscription.pool.work]\n", "subscriptions"),
+        ("[subscriptions]\nstrategy = \"least-usd\"\n", "least-used"),
+        ("[failover]\nthrottle_wiat = \"5s\"\n", "throttle_wait"),
+        ("[subscriptions.pool.work]\nagent = \"cluade\"\n", "claude"),
+    ] {
+        sandbox.config(text);
+        let said = sandbox.kage(["status"]).run().status(2).is_one_line_and_a_hint();
+        said.mentions(&format!("\nhint: did you mean `{meant}`?\n"));
+    }
+    sandbox.config("[subscriptions.pool.work]\ncolour = 5\n");
+    sandbox.kage(["status"]).run().status(2).mentions("\nhint: mend that line; the README lists every key\n");
+}
+
+#[test]
 fn a_config_that_cannot_be_read_is_named_by_every_verb() {
     let sandbox = pool();
     let latin = sandbox.path("latin.toml");

@@ -191,10 +191,10 @@ fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Option<support::Ran> {
     ran
 }
 
-/// `exec` ended before the agent started, with one line.
+/// `exec` ended before the agent started, with one line and a hint.
 fn refused_before_the_start(sandbox: &Sandbox, ran: support::Ran, why: &str) {
-    let said = ran.status(125).stderr();
-    assert!(said.lines().count() == 1 && said.starts_with("kage: could not "), "{said}");
+    let said = ran.status(125).is_one_line_and_a_hint().stderr();
+    assert!(said.starts_with("kage: could not "), "{said}");
     assert!(said.contains(why), "{said}");
     assert!(!sandbox.path("work/mark").exists(), "the agent was started");
 }

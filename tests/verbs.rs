@@ -132,26 +132,6 @@ fn a_vague_name_is_taken_with_advice() {
 }
 
 #[test]
-fn a_mistyped_verb_or_flag_is_suggested() {
-    let sandbox = Sandbox::new();
-    sandbox.kage(["statsu"]).run().status(2).is_one_line_and_a_hint().mentions("'status'");
-    let hint = "hint: put `--` in front of the program: kage exec -- claude\n";
-    sandbox.kage(["exec", "claude"]).run().status(2).is_one_line_and_a_hint().mentions(hint);
-    sandbox.kage(["exec", "-n", "ns", "claude", "-p", "hi"]).run().status(2).mentions(hint);
-    let nothing = "kage: the following required arguments were not provided: <COMMAND>...\n";
-    sandbox.kage(["exec"]).run().status(2).says(&format!("{nothing}hint: kage exec --help\n"));
-    sandbox.kage(["exec", "-p", "urgent", "--", "true"]).run().status(2).mentions("high, normal or batch");
-    for (words, hint) in [
-        (vec!["sub", "set", "work", "--priority", "256"], "hint: kage subscription set --help\n"),
-        (vec!["sub", "list", "--status", "foo"], "hint: kage subscription list --help\n"),
-        (vec!["exec", "-p", "urgent", "--", "true"], "hint: kage exec --help\n"),
-        (vec!["exec", "--frobnicate", "--", "true"], "hint: "),
-    ] {
-        sandbox.kage(words).run().status(2).is_one_line_and_a_hint().mentions(hint);
-    }
-}
-
-#[test]
 fn list_and_show_tell_what_is_there() {
     let sandbox = pool();
     let list = sandbox.kage(["subscription", "list"]).run().success().stdout();

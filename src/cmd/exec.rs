@@ -24,7 +24,7 @@ use anyhow::Result;
 use self::journey::{Journey, Onward};
 use self::pane::Pane;
 use super::events::Events;
-use super::{Desk, request, stranger};
+use super::{Desk, request, strangers};
 use crate::agent::{Agent, Exit, Form, Intent, Opening, Resumed};
 use crate::cli;
 use crate::config::project::Standing;
@@ -47,7 +47,7 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     let depth = depth()?;
     let desk = Desk::open()?;
     let errand = Errand::read(args, &desk, depth)?;
-    if let Some(stranger) = stranger(&errand.standing, &desk.config) {
+    for stranger in strangers(&errand.standing, &errand.request.tags, &desk.config) {
         errand.say(format_args!("warning: {stranger}"));
     }
     if errand.args.dry_run {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan as _, Zoned};
@@ -12,7 +12,7 @@ use super::Desk;
 use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
-use crate::error::{self, Failure};
+use crate::error::{self, Failure, Status};
 use crate::files;
 use crate::ledger::{Answer, By, Key, Ledger, Query};
 use crate::pool::{Name, State};
@@ -134,7 +134,11 @@ fn write(file: &Path, page: &str) -> Result<()> {
         Ok(there) if !there.is_file() => fs::write(&path, page),
         _ => files::replace_named(&path, page.as_bytes()),
     };
-    written.with_context(|| format!("could not write {}", file.display()))?;
+    written.map_err(|why| {
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failure = Failure::new(Status::Failed, format!("could not write {}: {why:#}", file.display()));
+        failure.hint(format!("ls -ld {}", dir.display()))
+    })?;
     error::say(format_args!("wrote {}", file.display()));
     Ok(())
 }

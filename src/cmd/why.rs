@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Desk, request, stranger};
+use super::{Desk, request, strangers};
 use crate::cli;
 use crate::error;
 use crate::pool::explain;
@@ -11,7 +11,7 @@ use crate::report;
 pub(super) fn run(args: &cli::Why) -> Result<()> {
     let desk = Desk::open()?;
     let (request, standing) = request(&args.ask, &args.agent, &desk.config)?;
-    if let Some(stranger) = stranger(&standing, &desk.config) {
+    for stranger in strangers(&standing, &request.tags, &desk.config) {
         error::warn(stranger);
     }
     let candidates = explain(&desk.config.pool, &desk.state()?, &request, &desk.moment());

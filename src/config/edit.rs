@@ -110,7 +110,7 @@ impl Draft {
     pub(crate) fn rename(&mut self, old: &Name, new: &Name) -> Result<()> {
         self.add(new)?;
         let pool = self.table(&["subscriptions", "pool"])?;
-        let entry = pool.remove(old.as_str()).with_context(|| format!("there is no subscription `{old}`"))?;
+        let entry = pool.remove(old.as_str()).ok_or_else(|| gone(old))?;
         pool.insert(new.as_str(), entry);
         self.each_selector(|selector| {
             (selector.as_str() == Some(old.as_str())).then(|| Some(new.as_str().to_owned()))
@@ -166,7 +166,7 @@ impl Draft {
     /// A subscription's table. It may have been removed since the config was read.
     fn subscription(&mut self, name: &Name) -> Result<&mut dyn TableLike> {
         let entry = self.known_table(&["subscriptions", "pool", name.as_str()]);
-        entry.with_context(|| format!("there is no subscription `{name}`"))
+        entry.ok_or_else(|| gone(name).into())
     }
 
     /// The table at a path, if it is there.
@@ -192,6 +192,11 @@ impl Draft {
         }
         Ok(table)
     }
+}
+
+/// It was there a moment ago.
+fn gone(name: &Name) -> Failure {
+    Failure::usage(format!("there is no subscription `{name}`")).hint("kage subscription list")
 }
 
 /// Sets a key with the comments around the value that was there, or removes it.

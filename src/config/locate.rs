@@ -11,6 +11,8 @@ use crate::error::Failure;
 /// The refusal of a whole text, with file, line and key.
 pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: &str) -> Failure {
     let message = wording::plain(refused.message());
+    let meant = wording::meant(refused.message());
+    let hint = meant.map_or_else(|| hint.to_owned(), |word| format!("did you mean `{word}`?"));
     let Some(span) = refused.span() else {
         return Failure::usage(format!("{}: {message}", file.display())).hint(hint);
     };

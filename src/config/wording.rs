@@ -1,6 +1,8 @@
 //! The refusals of the TOML reader in the words of a config's writer, who knows lists and tables, not the
 //! types of a program.
 
+use super::closest;
+
 /// What the reader calls a kind of value, and what a person does. `struct ...` is a table as well.
 const KINDS: [(&str, &str); 6] = [
     ("a sequence", "a list"),
@@ -19,6 +21,13 @@ pub(super) fn plain(refusal: &str) -> String {
         return format!("the key {key} is missing");
     }
     kind(&line).replace("unknown field", "unknown key").replace("unknown variant", "unknown word")
+}
+
+/// The known key or word that is nearest to an unknown one: ``unknown field `a`, expected `b` or `c` ``.
+pub(super) fn meant(refusal: &str) -> Option<&str> {
+    let (unknown, expected) = refusal.split_once(", expected ")?;
+    let unknown = unknown.strip_prefix("unknown field `").or(unknown.strip_prefix("unknown variant `"))?;
+    closest(unknown.trim_end_matches('`'), expected.split('`').skip(1).step_by(2))
 }
 
 /// From `string "x", expected i64`.

@@ -108,8 +108,11 @@ impl Backend for EncryptedFile {
             Failure::new(Status::Failed, format!("the encrypted file has no secret for `{name}`"))
                 .hint(format!("kage subscription credential {name}"))
         })?;
-        Secret::parse(secret.clone().into_bytes())
-            .map_err(|why| anyhow::anyhow!("the secret of `{name}` is unusable: {why}"))
+        Secret::parse(secret.clone().into_bytes()).map_err(|why| {
+            let message = format!("the secret of `{name}` is unusable: {why}");
+            let hint = format!("kage subscription credential {name}");
+            Failure::new(Status::Failed, message).hint(hint).into()
+        })
     }
 
     fn set(&self, name: &Name, secret: &Secret) -> Result<()> {

@@ -105,12 +105,18 @@ fn passphrase() -> Result<Option<Secret>> {
     } else if let Some(line) = set(PASSPHRASE_COMMAND) {
         let line = line.to_string_lossy();
         let printed = command::output_of(&line, PATIENCE)?;
-        (PASSPHRASE_COMMAND, printed.map_err(|why| anyhow!("{PASSPHRASE_COMMAND} `{line}` {why}"))?)
+        let failed = |why| {
+            let message = format!("{PASSPHRASE_COMMAND} `{line}` {why}");
+            Failure::new(Status::Failed, message).hint(format!("try it: {line}"))
+        };
+        (PASSPHRASE_COMMAND, printed.map_err(failed)?)
     } else {
         return Ok(None);
     };
-    let secret =
-        Secret::parse(bytes).map_err(|why| anyhow!("the passphrase from {variable} is unusable: {why}"))?;
+    let secret = Secret::parse(bytes).map_err(|why| {
+        let message = format!("the passphrase from {variable} is unusable: {why}");
+        Failure::new(Status::Failed, message).hint("a passphrase is one line of text")
+    })?;
     Ok(Some(secret))
 }
 
@@ -127,7 +133,9 @@ fn read_identity(path: &Path) -> Result<Option<Key>> {
     let mut key = Zeroizing::new([0; KEY]);
     let decoded = line.and_then(|line| Base64::decode(line.trim(), &mut *key).ok().map(<[u8]>::len));
     if decoded != Some(KEY) {
-        return Err(anyhow!("{} is not a kage identity", path.display()));
+        let message = format!("{} is not a kage identity", path.display());
+        let hint = "restore that file, or set KAGE_IDENTITY to where it is";
+        return Err(Failure::new(Status::Failed, message).hint(hint).into());
     }
     Ok(Some(key))
 }

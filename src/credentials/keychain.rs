@@ -164,8 +164,13 @@ impl Keychain {
             Failure::new(Status::Failed, message)
                 .hint(format!("unlock it, or: kage subscription credential {name}"))
         })?;
-        Secret::parse(bytes).map_err(|why| anyhow!("the keychain's secret for `{name}` is unusable: {why}"))
+        Secret::parse(bytes).map_err(|why| unusable(name, why).into())
     }
+}
+
+fn unusable(name: &Name, why: impl std::fmt::Display) -> Failure {
+    let message = format!("the keychain's secret for `{name}` is unusable: {why}");
+    Failure::new(Status::Failed, message).hint(format!("kage subscription credential {name}"))
 }
 
 /// The words behind kage's name by which it is called for a secret.
@@ -203,7 +208,7 @@ impl Backend for Keychain {
         let stdout = Zeroizing::new(stdout);
         if status.success() {
             let secret = Secret::parse(stdout.to_vec());
-            return secret.map_err(|why| anyhow!("the keychain's secret for `{name}` is unusable: {why}"));
+            return secret.map_err(|why| unusable(name, why).into());
         }
         let told = String::from_utf8_lossy(&stderr);
         let (message, hint) = told.split_once('\n').unwrap_or((&told, ""));

@@ -136,7 +136,10 @@ pub(super) fn obtain(
         Source::Home(dir) => {
             if !dir.is_dir() {
                 let message = format!("there is no login directory {}", dir.display());
-                return Err(Failure::usage(message).hint(agent.login_hint(dir).unwrap_or_default()).into());
+                let hint = agent.login_hint(dir);
+                let hint =
+                    hint.unwrap_or_else(|| "give its key: --credential keychain, file or command:CMD".into());
+                return Err(Failure::usage(message).hint(hint).into());
             }
             Ok(None)
         }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Desk, known};
 use crate::cli;
-use crate::config::edit;
-use crate::error::{self, Failure, Status};
+use crate::config::{closest, edit};
+use crate::error::{self, Failure};
 use crate::pool::{Name, Route, Selector};
 use crate::report;
 
@@ -26,7 +26,10 @@ pub(super) fn run(args: cli::Route) -> Result<()> {
         }
         (Some(namespace), _) => namespace.as_str(),
         (None, Some(level)) => level.as_str(),
-        (None, None) => return Err(Failure::usage("a route needs a namespace or a level").into()),
+        (None, None) => {
+            let failure = Failure::usage("a route needs a namespace or a level");
+            return Err(failure.hint("kage subscription route --help").into());
+        }
     };
     let route = Route { primary: args.subscriptions.unwrap_or_default(), fallback: args.fallback };
     for selector in route.primary.iter().chain(&route.fallback) {
@@ -42,7 +45,12 @@ pub(super) fn run(args: cli::Route) -> Result<()> {
 fn remove(desk: &Desk, key: &Name) -> Result<()> {
     if !edit::edit(&desk.paths, |draft| Ok(draft.remove_route(key.as_str())))? {
         let message = format!("there is no route for `{key}`");
-        return Err(Failure::new(Status::Usage, message).hint("kage subscription route --list").into());
+        let near = closest(key.as_str(), desk.config.pool.routes.keys().map(Name::as_str));
+        let hint = near.map_or_else(
+            || "kage subscription route --list".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(Failure::usage(message).hint(hint).into());
     }
     error::say(format_args!("removed the route; runs of `{key}` may use the whole pool now"));
     Ok(())
