@@ -72,6 +72,9 @@ pub(crate) enum Target {
 ///   PS1='\w $(kage prompt)\$ '                             # bash
 ///   setopt prompt_subst; RPROMPT='$(kage prompt)'          # zsh
 ///   function fish_right_prompt; kage prompt; end           # fish
+///
+/// Examples:
+///   kage prompt
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Prompt {}
