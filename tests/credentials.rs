@@ -136,3 +136,47 @@ fn stored_secrets_are_listed_by_name_for_people_and_programs() {
     });
     assert_eq!(serde_json::from_str::<serde_json::Value>(&list).unwrap(), expected);
 }
+
+#[test]
+fn the_day_of_a_secret_follows_it_from_add_to_rename_and_a_new_one_begins_anew() {
+    let sandbox = Sandbox::new();
+    let minted = |name: &str| {
+        let shown = sandbox.kage(["subscription", "show", name, "--json"]).run().success();
+        let shown: serde_json::Value = serde_json::from_str(&shown.stdout()).unwrap();
+        shown["minted"].as_str().map(|time| time[..10].to_owned())
+    };
+    let today = || jiff::Timestamp::now().to_string()[..10].to_owned();
+    let before = today();
+    sandbox.add("work", &[]);
+    assert!([before, today()].map(Some).contains(&minted("work")));
+
+    let say = ["subscription", "credential", "work", "--minted", "2026-01-31"];
+    sandbox.kage(say).stdin(&token("second")).run().success();
+    assert_eq!(minted("work").as_deref(), Some("2026-01-31"));
+    let text = sandbox.kage(["subscription", "show", "work"]).run().success().stdout();
+    assert!(text.contains("Minted          2026-01-31\n"), "{text}");
+
+    sandbox.kage(["subscription", "rename", "work", "client"]).run().success();
+    assert_eq!(minted("client").as_deref(), Some("2026-01-31"));
+    sandbox.kage(["subscription", "remove", "client", "--force"]).run().success();
+    sandbox.add("client", &["--minted", "2026-02-28"]);
+    assert_eq!(minted("client").as_deref(), Some("2026-02-28"));
+
+    let printed = format!("command:echo {}", token("third"));
+    sandbox.kage(["subscription", "credential", "client", "--credential", &printed]).run().success();
+    assert_eq!(minted("client"), None, "kage does not know when it was made");
+}
+
+#[test]
+fn a_day_that_no_secret_can_have_is_refused_and_nothing_is_stored() {
+    let sandbox = Sandbox::new();
+    let add = |day: &str, place: &str| {
+        let words = ["subscription", "add", "work", "--minted", day, "--credential", place];
+        sandbox.kage(words).stdin(&token("x")).run().status(2)
+    };
+    add("2199-01-01", "file").is_one_line_and_a_hint().mentions("2199-01-01 is yet to come");
+    add("last May", "file").is_one_line_and_a_hint().mentions("expected a day such as 2026-11-23");
+    let home = format!("home:{}", sandbox.path("home").display());
+    add("2026-01-01", &home).is_one_line_and_a_hint().mentions("no token whose day could be kept");
+    assert_eq!(sandbox.read("home/.config/kage/config.toml"), "");
+}

@@ -1,6 +1,7 @@
 //! The verbs below `kage subscription`.
 
 use clap::{Args, Subcommand};
+use jiff::civil::Date;
 
 use super::{Json, Status, Usage};
 use crate::pool::{Cost, Level, Name, Selector};
@@ -184,6 +185,10 @@ fn parallel(text: &str) -> Result<Number, String> {
     }
 }
 
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| "expected a day such as 2026-11-23".to_owned())
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -203,6 +208,9 @@ pub(crate) struct SecretInput {
     /// Take a secret that does not look like the agent's
     #[arg(long)]
     pub force: bool,
+    /// The day a token was made, where that is not today; claude's last for a year
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub minted: Option<Date>,
 }
 
 /// List the subscriptions
@@ -272,7 +280,7 @@ pub(crate) struct Credential {
     #[command(flatten)]
     pub(crate) secret: SecretInput,
     /// List the secrets that are stored, by name and place
-    #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force"])]
+    #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force", "minted"])]
     pub(crate) list: bool,
     #[command(flatten)]
     pub(crate) form: Json,

@@ -59,6 +59,24 @@ impl State {
         passed.collect()
     }
 
+    /// A subscription is new; another one may have had its name before.
+    pub(crate) fn begin(&mut self, name: &Name, minted: Option<Timestamp>) {
+        self.subscriptions.remove(name);
+        self.note_minted(name, minted);
+    }
+
+    /// A subscription has another secret, made at a time that may not be known.
+    pub(crate) fn note_minted(&mut self, name: &Name, minted: Option<Timestamp>) {
+        match self.subscriptions.get_mut(name) {
+            Some(known) => known.minted = minted,
+            None if minted.is_none() => {}
+            None => {
+                let known = SubscriptionState { minted, ..SubscriptionState::default() };
+                self.subscriptions.insert(name.clone(), known);
+            }
+        }
+    }
+
     /// A subscription has another name; its limits, totals and running agents go with it.
     pub(crate) fn rename(&mut self, old: &Name, new: &Name) {
         if let Some(state) = self.subscriptions.remove(old) {
@@ -103,6 +121,9 @@ pub(crate) struct SubscriptionState {
     pub utilization: BTreeMap<String, Utilization>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// When the secret was made: as the user said, else when it was stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minted: Option<Timestamp>,
 }
 
 // serde hands the fields over by reference.

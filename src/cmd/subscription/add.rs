@@ -25,6 +25,7 @@ pub(super) fn run(args: Add) -> Result<()> {
         return Err(Failure::usage(message).hint(hint).into());
     }
     let source = credential::source(secret.credential.as_deref(), &desk.paths.home)?;
+    let minted = credential::minted(&source, &secret, &desk.now)?;
     let stored = credential::obtain(&source, &name, agent, &secret, &desk.paths)?;
     let place = edit::credential(&Credential { source: source.clone(), deliver: Delivery::Env });
     edit_with_secret(&desk, &name, &source, stored.as_ref(), |draft| {
@@ -36,7 +37,7 @@ pub(super) fn run(args: Add) -> Result<()> {
         draft.set(&name, "credential", Some(place))
     })?;
     // Another subscription may have had this name, and its limits.
-    desk.store.update(Durability::Machine, |state| state.subscriptions.remove(&name))?;
+    desk.store.update(Durability::Machine, |state| state.begin(&name, minted))?;
     announce(&name, &source, &desk);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -48,6 +48,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         _ => {}
     }
+    let minted = minted(&new, &args.secret, &desk.now)?;
     let secret = obtain(&new, name, agent, &args.secret, &desk.paths)?;
     let moves = new != old.source;
     if moves {
@@ -59,7 +60,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     } else if let Some(secret) = &secret {
         credentials::backend(&new, &desk.paths).set(name, secret)?;
     }
-    desk.store.update(Durability::Machine, |state| state.reset(name, "credential", Timestamp::now()))?;
+    desk.store.update(Durability::Machine, |state| {
+        state.reset(name, "credential", Timestamp::now());
+        state.note_minted(name, minted);
+    })?;
     error::say(format_args!("`{name}` has its new credential ({})", new.word()));
     if moves {
         leave(&old.source, name, &desk.paths);
@@ -122,6 +126,27 @@ pub(super) fn source(place: Option<&str>, home: &Path) -> Result<Source, Failure
         }
     };
     Ok(source)
+}
+
+/// When a secret that is stored now was made. Of one that kage does not store it knows only what it is told,
+/// and a login has no such day.
+pub(super) fn minted(
+    source: &Source,
+    input: &SecretInput,
+    now: &Zoned,
+) -> Result<Option<Timestamp>, Failure> {
+    let refused = |why: &str, hint: &str| Err(Failure::usage(why).hint(hint));
+    match (input.minted, source) {
+        (Some(_), Source::Home(_)) => {
+            refused("a login directory has no token whose day could be kept", "leave `--minted` out")
+        }
+        (Some(day), _) if day > now.date() => {
+            refused(&format!("{day} is yet to come"), "--minted is the day the token was made")
+        }
+        (Some(day), _) => Ok(day.to_zoned(now.time_zone().clone()).ok().map(|at| at.timestamp())),
+        (None, Source::Keychain | Source::File) => Ok(Some(now.timestamp())),
+        (None, Source::Command(_) | Source::Home(_)) => Ok(None),
+    }
 }
 
 /// The secret to store: none where the source holds its own, which is tried instead.

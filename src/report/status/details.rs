@@ -40,6 +40,11 @@ pub(crate) fn details(
     if let Some(description) = &subscription.description {
         lines.insert(1, ("Description", description.clone()));
     }
+    if let Some(minted) = row.known.minted {
+        let day = minted.to_zoned(now.time_zone().clone()).date();
+        let at = lines.iter().position(|(label, _)| *label == "Credential").map_or(lines.len(), |at| at + 1);
+        lines.insert(at, ("Minted", day.to_string()));
+    }
     let room = columns.map(|columns| columns.saturating_sub(LABEL));
     let windows = windows::lines(&windows::of("", &row.known), None, room, now);
     lines.extend(windows.into_iter().map(|line| ("Window", line)));

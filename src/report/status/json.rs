@@ -35,6 +35,7 @@ pub(crate) fn details_json(
     value["schema"] = json!(SCHEMA);
     value["description"] = json!(subscription.description);
     value["credential"] = json!(subscription.credential.source.word());
+    value["minted"] = json!(row.known.minted);
     value["enabled"] = json!(subscription.enabled);
     value["max_parallel"] = json!(subscription.max_parallel);
     value["requests_per_window"] = json!(subscription.requests_per_window);
