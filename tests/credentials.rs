@@ -180,3 +180,17 @@ fn a_day_that_no_secret_can_have_is_refused_and_nothing_is_stored() {
     add("2026-01-01", &home).is_one_line_and_a_hint().mentions("no token whose day could be kept");
     assert_eq!(sandbox.read("home/.config/kage/config.toml"), "");
 }
+
+#[test]
+fn a_secret_is_forgotten_where_no_subscription_uses_it() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]).add("old", &[]);
+    let config = "home/.config/kage/config.toml";
+    let text = sandbox.read(config);
+    sandbox.config(text.split("[subscriptions.pool.old]").next().unwrap());
+    let forget = |name: &str| sandbox.kage(["subscription", "credential", name, "--forget"]).run();
+    forget("old").success().says("kage: the secret `old` is no longer in the file\n");
+    forget("old").status(2).is_one_line_and_a_hint().mentions("there is no secret `old`");
+    forget("work").status(2).is_one_line_and_a_hint().mentions("`work` uses its secret in the file");
+    assert_eq!(given(&sandbox, "work"), token("work--ok"));
+}

@@ -279,8 +279,11 @@ pub(crate) struct Credential {
     pub(crate) name: Option<Name>,
     #[command(flatten)]
     pub(crate) secret: SecretInput,
+    /// Take away a stored secret that no subscription uses
+    #[arg(long, requires = "name", conflicts_with_all = ["credential", "stdin", "force", "minted"])]
+    pub(crate) forget: bool,
     /// List the secrets that are stored, by name and place
-    #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force", "minted"])]
+    #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force", "minted", "forget"])]
     pub(crate) list: bool,
     #[command(flatten)]
     pub(crate) form: Json,

@@ -28,6 +28,9 @@ const LONGEST: u64 = 64 * 1024;
 pub(super) fn run(args: &Args) -> Result<()> {
     let desk = Desk::open()?;
     let Some(name) = &args.name else { return list(&desk, args.form.json) };
+    if args.forget {
+        return forget(&desk, name);
+    }
     let subscription = known(&desk.config, name)?;
     let old = &subscription.credential;
     let new = match &args.secret.credential {
@@ -69,6 +72,28 @@ pub(super) fn run(args: &Args) -> Result<()> {
         leave(&old.source, name, &desk.paths);
     }
     Ok(())
+}
+
+/// Takes away what is stored under a name where no subscription has it.
+fn forget(desk: &Desk, name: &Name) -> Result<()> {
+    let used = desk.config.pool.subscriptions.get(name).map(|known| &known.credential.source);
+    let unused = [Source::File, Source::Keychain].into_iter().filter(|place| used != Some(place));
+    for place in unused {
+        // A keychain that cannot be reached is no reason to fail over a secret that was in the file.
+        let removed = credentials::backend(&place, &desk.paths).remove(name);
+        if removed.as_ref().is_ok_and(|&there| there) {
+            error::say(format_args!("the secret `{name}` is no longer in the {}", place.word()));
+            return Ok(());
+        }
+        if place == Source::File {
+            removed?;
+        }
+    }
+    let message = match used {
+        Some(place) => format!("`{name}` uses its secret in the {}", place.word()),
+        None => format!("there is no secret `{name}`"),
+    };
+    Err(Failure::usage(message).hint("kage subscription credential --list").into())
 }
 
 /// A login directory has no secret to deliver.
