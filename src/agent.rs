@@ -15,6 +15,7 @@ mod redact;
 mod registry;
 mod reset;
 mod said;
+mod upkeep;
 mod verdict;
 mod watch;
 
@@ -35,6 +36,7 @@ pub(crate) use detect::{Detected, Saved};
 pub(crate) use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
 pub(crate) use markers::{Marker, RawMarker};
 pub(crate) use registry::Agents;
+pub(crate) use upkeep::{Effect, Release, Setting};
 pub(crate) use watch::{Others, Watch};
 
 /// A coding agent.
@@ -72,6 +74,21 @@ pub(crate) trait Agent: Sync {
 
     /// How to log in to a login directory, for a person; `None` where the agent knows none.
     fn login_hint(&self, home: &Path) -> Option<String>;
+
+    /// How its program is had, where kage knows that.
+    fn release(&self) -> Option<&'static Release> {
+        None
+    }
+
+    /// What in its own settings files matters to a run.
+    fn settings(&self, _job: &Job<'_>) -> Vec<Setting> {
+        Vec::new()
+    }
+
+    /// Variables of the environment that make a provider refuse subscriptions, as `NAME=value`.
+    fn harmful(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// What its arguments ask for; `environment` looks a variable up, and `to_terminal` says where standard
     /// output goes.
@@ -167,6 +184,8 @@ pub(crate) struct SecretKind {
     pub descriptor: Option<&'static str>,
     /// The model that the agent takes by itself with such a secret.
     pub model: Option<&'static str>,
+    /// How many days such a secret lasts, where its end is known.
+    pub lasts: Option<i64>,
 }
 
 impl SecretKind {

@@ -50,6 +50,7 @@ pub(crate) enum Verb {
     Exec(Exec),
     Why(Why),
     Detect(Detect),
+    Doctor(Doctor),
     Status(Status),
     Usage(Usage),
     /// Print counters and gauges for Prometheus, as OpenMetrics text
@@ -301,6 +302,24 @@ pub(crate) enum Form {
     Text,
     Json,
     Tmux,
+}
+
+/// Say what is wrong with the setup, and the command that mends it
+///
+/// Looks at the config, the state, each credential, the agents and their settings, the environment, the
+/// shell, tmux and direnv. Changes nothing: what it writes to try a place out is taken away again. The agents
+/// are only asked for their version. A credential command is run, as it is for a run.
+///
+/// Each finding has a code for programs. Exit status: 0 all is well, 1 warnings, 2 errors.
+///
+/// Examples:
+///   kage doctor
+///   kage doctor --json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub form: Json,
 }
 
 /// How an answer is printed

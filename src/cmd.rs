@@ -2,6 +2,7 @@
 
 mod demo;
 mod detect;
+mod doctor;
 mod events;
 mod exec;
 mod generate;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Exec(exec) => exec::run(exec),
         Verb::Why(why) => why::run(&why).map(|()| 0),
         Verb::Detect(detect) => detect::run(&detect),
+        Verb::Doctor(doctor) => doctor::run(&doctor),
         Verb::Ps(form) => ps::run(&form).map(|()| 0),
         Verb::Status(args) => status::run(&args),
         Verb::Usage(args) => usage::run(&args).map(|()| 0),

@@ -249,6 +249,12 @@ impl Config {
     }
 }
 
+/// The line of a key in the config, counted from 1; of its nearest known parent where it is not there.
+pub(crate) fn line_of(paths: &Paths, key: &[&str]) -> usize {
+    let key: Vec<_> = key.iter().map(|&part| part.to_owned()).collect();
+    read(&paths.config).map_or(1, |text| locate::line_of(&text, &key))
+}
+
 /// What to do about most mistakes in the file.
 const EDIT_HINT: &str = "mend that line; the README lists every key";
 

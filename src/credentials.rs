@@ -9,6 +9,8 @@ mod home;
 mod key;
 mod keychain;
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::error::{Failure, Status};
@@ -36,9 +38,30 @@ pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {
     match source {
         Source::Keychain => Box::new(keychain::Keychain::new(&paths.state)),
         Source::File => Box::new(file::EncryptedFile::new(paths)),
-        Source::Command(command) => Box::new(command::Printed(command.clone())),
+        Source::Command(command) => Box::new(command::Printed::by(command)),
         Source::Home(dir) => Box::new(home::Login(dir.clone())),
     }
+}
+
+/// What a command prints, for who would rather not than wait longer.
+pub(crate) fn printed_within(line: &str, name: &Name, patience: Duration) -> Result<Secret> {
+    command::Printed { line: line.to_owned(), patience }.get(name)
+}
+
+/// Writes a secret that is none, reads it and takes it away again, beside the secrets of the user: in the
+/// keychain under a name that no subscription can have, in an encrypted file of its own. Where nothing is kept
+/// there is nothing to try.
+pub(crate) fn round_trip(source: &Source, paths: &Paths) -> Result<()> {
+    match source {
+        Source::Keychain => keychain::Keychain::new(&paths.state).round_trip(),
+        Source::File => file::EncryptedFile::round_trip(paths),
+        Source::Command(_) | Source::Home(_) => Ok(()),
+    }
+}
+
+/// The command that takes a secret out of the keychain without kage.
+pub(crate) fn keychain_by_hand(name: &Name) -> String {
+    keychain::by_hand(name)
 }
 
 /// Takes away a secret that no subscription uses any more. One that stays, or may stay, in the keychain

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// kage's own exit statuses; every other one is the agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,19 @@ pub(crate) fn say(message: impl fmt::Display) {
     let _ = writeln!(std::io::stderr(), "kage: {}", one_line(&message.to_string()));
 }
 
+/// Whether warnings are left out, since what they warn of is in the answer.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on nobody is warned on stderr.
+pub(crate) fn hush_warnings() {
+    HUSHED.store(true, Ordering::Relaxed);
+}
+
 /// Warns on stderr.
 pub(crate) fn warn(message: impl fmt::Display) {
+    if HUSHED.load(Ordering::Relaxed) {
+        return;
+    }
     say(format_args!("warning: {message}"));
 }
 

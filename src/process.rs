@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The process group of a process (0 for kage itself), if it exists. A group that began outside of this
@@ -71,6 +72,20 @@ pub(crate) fn runs_with(variable: &str, program: &str) -> bool {
     entries
         .filter(|process| process.file_name().is_some_and(|name| name.as_bytes()[0].is_ascii_digit()))
         .any(is_one)
+}
+
+/// The process that has locked a file as a whole, where it lives. Source: proc(5), `/proc/locks`, which tells of
+/// those in other process-id namespaces no more than that they are there.
+pub(crate) fn lock_holder(file: &Path) -> Option<u32> {
+    let inode = fs::metadata(file).ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let holder = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, place, ..] = fields[..] else { return None };
+        place.rsplit(':').next().filter(|known| *known == inode)?;
+        pid.parse().ok().filter(|&pid| Stat::of(pid).is_some())
+    };
+    locks.lines().find_map(holder)
 }
 
 #[cfg(test)]

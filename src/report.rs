@@ -1,6 +1,7 @@
 //! What kage shows: sentences, tables and JSON. Knows the pool; reads and decides nothing.
 
 mod detect;
+mod doctor;
 mod here;
 mod metrics;
 mod paint;
@@ -21,10 +22,11 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
+pub(crate) use doctor::{Finding, Severity, findings, findings_json};
 pub(crate) use here::{Readiness, here};
 pub(crate) use metrics::{Metrics, metrics};
 pub(crate) use paint::{for_terminal, trouble};
-pub(crate) use ps::{running, running_json};
+pub(crate) use ps::{below_home, running, running_json};
 pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
 pub(crate) use status::{Overview, details, details_json, list, pool_json};
 pub(crate) use statusline::Segment;

@@ -19,7 +19,7 @@ use jiff::{Timestamp, Zoned};
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Glance, Grant, Heard, Intent, Job, Kind, LaunchPlan, Line, Marker,
-    Opening, ProviderError, Resumed, SecretKind, Work, markers, quoted, said,
+    Opening, ProviderError, Release, Resumed, SecretKind, Setting, Work, markers, quoted, said,
 };
 use crate::secret::Secret;
 
@@ -38,6 +38,7 @@ static SETUP_TOKEN: SecretKind = SecretKind {
     variable: "CLAUDE_CODE_OAUTH_TOKEN",
     descriptor: Some("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"),
     model: Some("sonnet"),
+    lasts: Some(365),
 };
 
 static API_KEY: SecretKind = SecretKind {
@@ -45,6 +46,14 @@ static API_KEY: SecretKind = SecretKind {
     variable: "ANTHROPIC_API_KEY",
     descriptor: Some("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR"),
     model: Some("opus"),
+    lasts: None,
+};
+
+static RELEASE: Release = Release {
+    install: "npm install -g @anthropic-ai/claude-code",
+    update: "claude update",
+    // Its changelog: mended in 2.1.225.
+    oldest: Some(([2, 1, 225], "lets a stored login win over the credential of the run")),
 };
 
 /// Source: the help of 2.1.330.
@@ -110,6 +119,18 @@ impl Agent for Claude {
 
     fn login_hint(&self, home: &Path) -> Option<String> {
         Some(format!("CLAUDE_CONFIG_DIR={} claude /login", quoted(home)))
+    }
+
+    fn release(&self) -> Option<&'static Release> {
+        Some(&RELEASE)
+    }
+
+    fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
+        settings::that_matter(job, &config_dir(job))
+    }
+
+    fn harmful(&self) -> &'static [&'static str] {
+        &["CLAUDE_CODE_ATTRIBUTION_HEADER=0"]
     }
 
     fn read(

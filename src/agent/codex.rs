@@ -16,8 +16,8 @@ use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Work, markers, quoted, records,
+    Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
+    SecretKind, Setting, Work, markers, quoted, records,
 };
 use crate::secret::Secret;
 
@@ -28,7 +28,7 @@ static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(inclu
 
 /// An API key. It counts in `codex exec` only, where it beats the login; logins go by their directory.
 static API_KEY: SecretKind =
-    SecretKind { prefix: "sk-", variable: "CODEX_API_KEY", descriptor: None, model: None };
+    SecretKind { prefix: "sk-", variable: "CODEX_API_KEY", descriptor: None, model: None, lasts: None };
 
 /// What the keys of another provider begin with.
 const OF_ANTHROPIC: &str = "sk-ant-";
@@ -87,6 +87,19 @@ impl Agent for Codex {
 
     fn how_to_get(&self) -> &'static str {
         "make an API key at https://platform.openai.com/api-keys; for a ChatGPT plan use a login directory"
+    }
+
+    fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
+        let takes_key = matches!(job.grant, Grant::Secret(..));
+        takes_key.then(|| settings::that_matters(&home(job))).flatten().into_iter().collect()
+    }
+
+    fn release(&self) -> Option<&'static Release> {
+        Some(&Release {
+            install: "npm install -g @openai/codex",
+            update: "npm install -g @openai/codex@latest",
+            oldest: None,
+        })
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {

@@ -38,7 +38,8 @@ impl Custom {
     pub(super) fn new(name: String, definition: Definition) -> (Vec<Marker>, Self) {
         let variable =
             definition.credential_env.unwrap_or_else(|| format!("{}_API_KEY", name.to_uppercase()));
-        let kind = SecretKind { prefix: "", variable: variable.leak(), descriptor: None, model: None };
+        let kind =
+            SecretKind { prefix: "", variable: variable.leak(), descriptor: None, model: None, lasts: None };
         let custom = Self {
             program: definition.program.unwrap_or_else(|| name.clone()),
             name,

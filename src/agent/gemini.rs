@@ -14,8 +14,8 @@ use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Resumed,
-    SecretKind, Work, markers, quoted, records, verdict,
+    Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
+    SecretKind, Setting, Work, markers, quoted, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
@@ -24,7 +24,7 @@ pub(super) struct Gemini;
 
 /// The key of a project, from Google AI Studio.
 static API_KEY: SecretKind =
-    SecretKind { prefix: "AIza", variable: environment::KEY, descriptor: None, model: None };
+    SecretKind { prefix: "AIza", variable: environment::KEY, descriptor: None, model: None, lasts: None };
 
 static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("gemini.toml")));
 
@@ -83,6 +83,18 @@ impl Agent for Gemini {
 
     fn how_to_get(&self) -> &'static str {
         "make a key at https://aistudio.google.com/apikey with that account, and copy it"
+    }
+
+    fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
+        environment::that_matter(job)
+    }
+
+    fn release(&self) -> Option<&'static Release> {
+        Some(&Release {
+            install: "npm install -g @google/gemini-cli",
+            update: "npm install -g @google/gemini-cli@latest",
+            oldest: None,
+        })
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {

@@ -21,11 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LONGEST: u64 = 64 * 1024;
 
 /// A command such as `op read op://work/claude/token`.
-pub(super) struct Printed(pub(super) String);
+pub(super) struct Printed {
+    pub(super) line: String,
+    pub(super) patience: Duration,
+}
 
 impl Printed {
+    pub(super) fn by(line: &str) -> Self {
+        Self { line: line.to_owned(), patience: PATIENCE }
+    }
+
     fn failure(&self, what: impl std::fmt::Display) -> Failure {
-        let line = &self.0;
+        let line = &self.line;
         Failure::new(Status::Failed, format!("the credential command `{line}` {what}"))
             .hint(format!("try it: {line}"))
     }
@@ -69,7 +76,7 @@ pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>
 
 impl Backend for Printed {
     fn get(&self, _: &Name) -> Result<Secret> {
-        let bytes = output_of(&self.0, PATIENCE)?.map_err(|why| self.failure(why))?;
+        let bytes = output_of(&self.line, self.patience)?.map_err(|why| self.failure(why))?;
         Ok(Secret::parse(bytes).map_err(|why| self.failure(format!("printed no secret: {why}")))?)
     }
 

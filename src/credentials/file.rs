@@ -40,6 +40,23 @@ impl EncryptedFile {
         Self { path: paths.credentials.clone(), identity: paths.identity.clone() }
     }
 
+    /// A file of its own beside the user's, under the key of that one.
+    pub(super) fn round_trip(paths: &Paths) -> Result<()> {
+        let path = files::sibling(&paths.credentials, ".trial");
+        let trial = Self { path, identity: paths.identity.clone() };
+        let name: Name = "trial".parse().map_err(|why: String| anyhow::anyhow!(why))?;
+        let secret = Secret::parse(b"trial".to_vec()).map_err(|why| anyhow::anyhow!(why))?;
+        // One of an earlier time, perhaps under another key, would be taken for the user's.
+        let _ = fs::remove_file(&trial.path);
+        let tried = trial.set(&name, &secret).and_then(|()| trial.get(&name));
+        let removed = fs::remove_file(&trial.path);
+        let _ = fs::remove_file(files::sibling(&trial.path, ".lock"));
+        if tried? != secret {
+            anyhow::bail!("{} does not give back what was put in", trial.path.display());
+        }
+        removed.with_context(|| format!("could not remove {}", trial.path.display()))
+    }
+
     /// The secrets and the key that they are sealed with; `None` where there is no file yet.
     fn open(&self) -> Result<Option<(Secrets, KeyForm, Key)>> {
         let bytes = match fs::read(&self.path) {

@@ -81,6 +81,28 @@ impl Keychain {
     }
 }
 
+/// Who has no subscription: no name begins with a hyphen.
+const NOBODY: &str = "-doctor";
+
+impl Keychain {
+    /// An entry under a name that no subscription can have: set, got, removed.
+    pub(super) fn round_trip(&self) -> Result<()> {
+        const TRIAL: &[u8] = b"trial";
+        let same = self.call(None, || {
+            let entry = Entry::new(SERVICE, NOBODY)?;
+            entry.set_secret(TRIAL)?;
+            let got = entry.get_secret();
+            entry.delete_credential()?;
+            Ok(got? == TRIAL)
+        })?;
+        match same {
+            Some(true) => Ok(()),
+            Some(false) => Err(anyhow!("the keychain does not give back what was put in")),
+            None => Err(Trouble::NoEntry.refusal(None).into()),
+        }
+    }
+}
+
 /// The command that takes an entry away without kage.
 pub(super) fn by_hand(name: &Name) -> String {
     if cfg!(target_os = "macos") {

@@ -81,7 +81,7 @@ fn row(lease: &Lease, home: &Path, now: &Zoned) -> Vec<String> {
 }
 
 /// `~/x` for a directory below the home directory.
-pub(super) fn below_home(cwd: &str, home: &Path) -> String {
+pub(crate) fn below_home(cwd: &str, home: &Path) -> String {
     match Path::new(cwd).strip_prefix(home) {
         Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
         Ok(rest) => format!("~/{}", rest.display()),

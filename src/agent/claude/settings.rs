@@ -13,13 +13,14 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Conversation;
 use super::{environment, hook};
-use crate::agent::{Grant, Job, LaunchPlan};
+use crate::agent::{Effect, Grant, Job, LaunchPlan, Setting};
 
 /// Makes the agent ignore credential variables of its settings. Used only where a settings file sets the
 /// very variable that kage needs: emptying that one would empty kage's too. Never with a login directory:
 /// the agent then ignores its own login as well.
 const MANAGED_BY_HOST: &str = "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST";
 const HELPER: &str = "apiKeyHelper";
+const HOOKS_OFF: &str = "disableAllHooks";
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Settings of the machine's administrator, which nothing can overrule.
 const MANAGED: [&str; 2] = [
@@ -56,16 +57,47 @@ impl Competing {
     fn find(job: &Job<'_>, config: &Path) -> Self {
         let mut competing = Self::default();
         let users_own = matches!(job.grant, Grant::Secret(..)).then(|| config.join("settings.json"));
-        let projects = job.cwd.ancestors().map(|dir| dir.join(".claude"));
-        let projects = projects.filter(|dir| dir != config);
-        let files = projects.flat_map(|dir| [dir.join("settings.json"), dir.join("settings.local.json")]);
-        for file in users_own.into_iter().chain(files) {
+        for file in users_own.into_iter().chain(of_projects(job, config)) {
             if let Some(settings) = read(&file) {
                 competing.note(&settings, &file, job);
             }
         }
         competing
     }
+}
+
+fn of_projects(job: &Job<'_>, config: &Path) -> impl Iterator<Item = PathBuf> {
+    let dirs = job.cwd.ancestors().map(|dir| dir.join(".claude")).filter(move |dir| dir != config);
+    dirs.flat_map(|dir| [dir.join("settings.json"), dir.join("settings.local.json")])
+}
+
+/// The keys in settings files that compete with the credential, or keep kage from being told.
+pub(super) fn that_matter(job: &Job<'_>, config: &Path) -> Vec<Setting> {
+    let users_own = config.join("settings.json");
+    let is_login = matches!(job.grant, Grant::Home(_));
+    let mut found = Vec::new();
+    let files = MANAGED.map(PathBuf::from).into_iter().chain([users_own.clone()]);
+    for file in files.chain(of_projects(job, config)) {
+        let Some(settings) = read(&file) else { continue };
+        let mut note =
+            |key: &str, effect| found.push(Setting { file: file.clone(), key: key.to_owned(), effect });
+        if settings.get(HOOKS_OFF).and_then(Value::as_bool) == Some(true) {
+            note(HOOKS_OFF, Effect::Silences);
+        }
+        // A login directory is used as it is, with its own settings.
+        if is_login && file == users_own {
+            continue;
+        }
+        let is_managed = MANAGED.iter().any(|known| file == Path::new(known));
+        let effect = if is_managed { Effect::Wins } else { Effect::SwitchedOff };
+        let mut competing = Competing::default();
+        competing.note(&settings, &file, job);
+        competing.variables.iter().for_each(|name| note(name, effect));
+        if competing.helper.is_some() {
+            note(HELPER, effect);
+        }
+    }
+    found
 }
 
 /// Arranges the one `--settings` of the run: the user's own, with competing values switched off, and with

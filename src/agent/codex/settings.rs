@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::arguments::Conversation;
-use crate::agent::LaunchPlan;
+use crate::agent::{Effect, LaunchPlan, Setting};
 
 /// The provider that takes the key.
 const OPENAI: &str = "openai";
@@ -51,6 +51,16 @@ pub(super) fn guard_other_program(home: &Path, plan: &mut LaunchPlan) {
         "{}: {wrong}; run codex itself through kage exec, which switches that off",
         home.join("config.toml").display()
     ));
+}
+
+/// The provider of the config that would win over the key.
+pub(super) fn that_matters(home: &Path) -> Option<Setting> {
+    let file = home.join("config.toml");
+    other_provider(&read(home)).is_some().then(|| Setting {
+        file,
+        key: "model_provider".into(),
+        effect: Effect::SwitchedOff,
+    })
 }
 
 /// The provider of the config, where it would not take the key.

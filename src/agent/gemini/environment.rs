@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 use serde_json::Value;
 
-use crate::agent::{Grant, Job, LaunchPlan};
+use crate::agent::{Effect, Grant, Job, LaunchPlan, Setting};
 
 /// The variable that carries a key.
 pub(super) const KEY: &str = "GEMINI_API_KEY";
@@ -106,23 +106,52 @@ fn names(file: &[u8], name: &str) -> bool {
 /// A way to log in that is chosen in the settings beats a key in the environment, and nothing on the
 /// command line or in the environment beats the settings.
 fn warn_of_settings(job: &Job<'_>, plan: &mut LaunchPlan) {
+    if let Some((file, chosen)) = other_login(job) {
+        plan.warnings.push(format!(
+            "`{LOGIN}` in {} is `{chosen}`, so the agent will not use this subscription's key; make it `{BY_KEY}`",
+            file.display()
+        ));
+    }
+}
+
+/// The file that chooses another way to log in than by the key, and which.
+fn other_login(job: &Job<'_>) -> Option<(PathBuf, String)> {
     if matches!(job.grant, Grant::Home(_)) {
-        return;
+        return None;
     }
     let system = job.variable("GEMINI_CLI_SYSTEM_SETTINGS_PATH").map(PathBuf::from);
     let files = [system.unwrap_or_else(|| SYSTEM_SETTINGS.into()), own_dir(job).join("settings.json")];
-    for file in files {
-        let Some(chosen) = chosen_login(&file) else { continue };
-        if chosen != BY_KEY {
-            plan.warnings.push(format!(
-                "`security.auth.selectedType` in {} is `{chosen}`, so the agent will not use this \
-                 subscription's key; make it `{BY_KEY}`",
-                file.display()
-            ));
-        }
-        return;
-    }
+    let mut chosen = files.into_iter().filter_map(|file| chosen_login(&file).map(|chosen| (file, chosen)));
+    chosen.next().filter(|(_, chosen)| chosen != BY_KEY)
 }
+
+/// What in the agent's files would win over the credential.
+pub(super) fn that_matter(job: &Job<'_>) -> Vec<Setting> {
+    let login = other_login(job).map(|(file, _)| {
+        let key = LOGIN.rsplit('.').next().unwrap_or(LOGIN).to_owned();
+        Setting { file, key, effect: Effect::Wins }
+    });
+    let own_dir = own_dir(job);
+    let files = env_files(job.cwd, &own_dir, job.home).filter_map(|file| {
+        let bytes = fs::read(&file).ok()?;
+        Some((file, bytes))
+    });
+    let named = files.flat_map(|(file, bytes)| {
+        let carries_the_secret = |name: &str| name == KEY && matches!(job.grant, Grant::Secret(..));
+        let named =
+            COMPETING.into_iter().filter(move |name| !carries_the_secret(name) && names(&bytes, name));
+        let setting = move |name: &str| Setting {
+            file: file.clone(),
+            key: name.to_owned(),
+            effect: Effect::SwitchedOff,
+        };
+        named.map(setting).collect::<Vec<_>>()
+    });
+    login.into_iter().chain(named).collect()
+}
+
+/// The setting that chooses how the agent logs in.
+const LOGIN: &str = "security.auth.selectedType";
 
 const SYSTEM_SETTINGS: &str = if cfg!(target_os = "macos") {
     "/Library/Application Support/GeminiCli/settings.json"

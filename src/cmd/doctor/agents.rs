@@ -1,0 +1,107 @@
+//! The agents of the pool: found past kage's own shims, executable, and new enough.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::program::{Answer, PATIENCE_FOR_AGENT, ask_with, version_in};
+use super::{Finding, Scene, edit, word};
+use crate::agent::{Agent, Grant};
+use crate::config;
+use crate::run::Program;
+
+/// All at once: each is asked for its version.
+pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
+    let agents = scene.agents();
+    thread::scope(|scope| {
+        let one = |agent: &'static dyn Agent| scope.spawn(move || of_one(agent, scene));
+        let found: Vec<_> = agents.into_iter().map(one).collect();
+        found.into_iter().filter_map(|one| one.join().ok()).collect()
+    })
+}
+
+fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
+    let name = agent.name();
+    let program = match Program::find(agent.program().as_ref(), &scene.paths.shims) {
+        Ok(program) => program,
+        Err(why) => return not_found(agent, &why.message, scene),
+    };
+    let shown = scene.shown(&program.path);
+    let version = match version(agent, &program.path, scene) {
+        Answer::Said(line) => line,
+        // kage knows nothing of the options of an agent from the config.
+        Answer::Failed(_) | Answer::Silent(_) if agent.release().is_none() => String::new(),
+        Answer::Silent(patience) => {
+            let message = format!("`{shown} --version` did not answer within {} s", patience.as_secs());
+            return Finding::warning("agent-silent", message, install(agent, scene));
+        }
+        Answer::Failed(why) => {
+            let message = format!("`{shown} --version` {why}");
+            return Finding::error("agent-broken", message, install(agent, scene));
+        }
+    };
+    let oldest = agent.release().and_then(|release| Some((release, release.oldest?)));
+    if let (Some((release, (oldest, why))), Some(version)) = (oldest, version_in(&version))
+        && version < oldest
+    {
+        let [major, minor, patch] = oldest;
+        let message =
+            format!("{name} {} is too old, it {why}: {major}.{minor}.{patch} is needed", dotted(version));
+        return Finding::warning("agent-old", message, release.update);
+    }
+    let version = version_in(&version).map(dotted).unwrap_or_default();
+    let words: Vec<_> = [name, version.as_str()].into_iter().filter(|word| !word.is_empty()).collect();
+    Finding::ok("agent", format!("agent {}: {shown}", words.join(" ")))
+}
+
+/// In a home of its own: an agent may make files there before it answers.
+fn version(agent: &dyn Agent, program: &Path, scene: &Scene) -> Answer {
+    let Ok(home) = tempfile::tempdir() else {
+        return Answer::Failed("was not asked: there is no temporary directory for it".to_owned());
+    };
+    let plan = scene.with_grant(Grant::Home(home.path()), &BTreeMap::new(), |job| agent.prepare(job));
+    let variables = plan.set.into_iter().filter(|(name, _)| !name.is_empty());
+    ask_with(program, &["--version"], variables, PATIENCE_FOR_AGENT)
+}
+
+fn dotted([major, minor, patch]: [u32; 3]) -> String {
+    format!("{major}.{minor}.{patch}")
+}
+
+fn not_found(agent: &dyn Agent, why: &str, scene: &Scene) -> Finding {
+    if let Some(file) = not_executable(agent, scene) {
+        let message = format!("{} is not executable", scene.shown(&file));
+        return Finding::error("agent-not-executable", message, format!("chmod +x {}", word(&file)));
+    }
+    let is_shim = why.contains("is kage itself");
+    let (code, message) = if is_shim {
+        (
+            "agent-only-shim",
+            format!("`{}` on PATH is only kage's shim; the agent itself is missing", agent.program()),
+        )
+    } else {
+        ("agent-missing", format!("the agent `{}` is not on PATH", agent.program()))
+    };
+    Finding::error(code, message, install(agent, scene))
+}
+
+/// Of an agent from the config only its definition is known.
+fn install(agent: &dyn Agent, scene: &Scene) -> String {
+    match agent.release() {
+        Some(release) => release.install.to_owned(),
+        None => {
+            let line = config::line_of(&scene.paths, &["agents", agent.name()]);
+            edit(&scene.paths.config, line)
+        }
+    }
+}
+
+/// A file of its name on PATH that nobody may execute.
+fn not_executable(agent: &dyn Agent, scene: &Scene) -> Option<PathBuf> {
+    let candidates = scene.path_dirs().into_iter().map(|dir| dir.join(agent.program()));
+    candidates.into_iter().find(|file| {
+        fs::metadata(file).is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 == 0)
+    })
+}

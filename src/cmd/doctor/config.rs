@@ -1,0 +1,140 @@
+//! The config: whether it can be read, and what in it leads nowhere.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::program::{Answer, ask};
+use super::{Finding, Scene, edit, word};
+use crate::config::{self, Config};
+use crate::paths::config_is_named;
+use crate::pool::{Pool, Route, Selector};
+use crate::report::counted;
+
+/// Words in the name of a variable that holds a secret.
+const SECRET_WORDS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
+
+/// Reads the config into the scene, where it can be read.
+pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
+    let file = &scene.paths.config;
+    if config_is_named() && !file.exists() {
+        let message = format!("KAGE_CONFIG names {}, which does not exist", scene.shown(file));
+        return vec![Finding::warning("config-missing", message, "unset KAGE_CONFIG")];
+    }
+    let config = match Config::load(&scene.paths) {
+        Ok(config) => config,
+        Err(why) => return vec![refused(file, &format!("{why:#}"))],
+    };
+    let mut found = readers(file, &config, scene);
+    found.extend(leads_nowhere(&config, scene));
+    let pool = &config.pool;
+    if pool.subscriptions.is_empty() {
+        found.push(Finding::warning(
+            "no-subscriptions",
+            "the pool has no subscription",
+            "kage subscription add work",
+        ));
+    } else if let Some(first) = pool.subscriptions.keys().next()
+        && pool.subscriptions.values().all(|subscription| !subscription.enabled)
+    {
+        let fix = format!("kage subscription enable {first}");
+        found.push(Finding::warning("none-enabled", "every subscription is disabled", fix));
+    }
+    if found.is_empty() {
+        let subscriptions = counted(pool.subscriptions.len() as u64, "subscription");
+        let routes = counted(pool.routes.len() as u64, "route");
+        let message = format!("config {}: {subscriptions}, {routes}", scene.shown(file));
+        found.push(Finding::ok("config", message));
+    }
+    scene.config = Some(config);
+    found
+}
+
+/// A refusal of the whole config names the file, and mostly a line.
+fn refused(file: &Path, why: &str) -> Finding {
+    if file.is_dir() {
+        let file = word(file);
+        let fix =
+            if config_is_named() { "unset KAGE_CONFIG".to_owned() } else { format!("mv {file} {file}.old") };
+        return Finding::error("config-is-directory", why, fix);
+    }
+    let place = format!("{}:", file.display());
+    let line = why.strip_prefix(&place).and_then(|rest| rest.split(':').next()?.parse().ok());
+    match line {
+        Some(line) if why.contains("unknown key") => {
+            Finding::error("config-unknown-key", why, edit(file, line))
+        }
+        Some(line) => Finding::error("config-invalid", why, edit(file, line)),
+        None => Finding::error("config-unreadable", why, format!("chmod u+rw {}", word(file))),
+    }
+}
+
+/// Who else may read or write it. It names commands that kage runs.
+fn readers(file: &Path, config: &Config, scene: &Scene) -> Vec<Finding> {
+    let mode = fs::metadata(file).map_or(0, |known| known.permissions().mode());
+    let shown = scene.shown(file);
+    if mode & 0o002 != 0 {
+        let message = format!("everybody can write {shown}, and so run commands as you");
+        return vec![Finding::error("config-writable", message, format!("chmod o-w {}", word(file)))];
+    }
+    let has_secrets = config.pool.subscriptions.values().flat_map(|known| known.env.keys()).any(|name| {
+        let name = name.to_uppercase();
+        SECRET_WORDS.iter().any(|word| name.contains(word))
+    });
+    if mode & 0o077 != 0 && has_secrets {
+        let message = format!("others can read {shown}, which has a secret in an `env`");
+        return vec![Finding::warning("config-readable", message, format!("chmod 600 {}", word(file)))];
+    }
+    Vec::new()
+}
+
+fn leads_nowhere(config: &Config, scene: &Scene) -> Vec<Finding> {
+    let file = &scene.paths.config;
+    let mut found = Vec::new();
+    for (key, route) in &config.pool.routes {
+        if is_empty(route, &config.pool) {
+            let message = format!("the route `{key}` allows no subscription: its runs find none");
+            let fix = format!("kage subscription route --remove {key}");
+            found.push(Finding::warning("route-empty", message, fix));
+        }
+    }
+    for (name, repos) in &config.namespaces {
+        for repo in repos.iter().filter(|repo| !repo.is_dir()) {
+            let message =
+                format!("`repos` of the namespace `{name}` has {}, which is no directory", scene.shown(repo));
+            let line = config::line_of(&scene.paths, &["namespaces", name.as_str(), "repos"]);
+            found.push(Finding::warning("repo-missing", message, edit(file, line)));
+        }
+    }
+    found.extend(config.event_command.as_ref().and_then(|command| event_command(command, scene)));
+    found
+}
+
+fn is_empty(route: &Route, pool: &Pool) -> bool {
+    let mut selectors = route.primary.iter().chain(&route.fallback);
+    !selectors.any(|selector| match selector {
+        Selector::Name(name) => pool.subscriptions.contains_key(name),
+        Selector::Tag(tag) => pool.subscriptions.values().any(|known| known.tags.contains(tag)),
+    })
+}
+
+/// The first word of a simple command; of a script that begins with shell syntax nothing can be said.
+fn event_command(command: &str, scene: &Scene) -> Option<Finding> {
+    let program = command.split_whitespace().next()?;
+    let odd = |letter: char| !letter.is_ascii_alphanumeric() && !"-_./~+".contains(letter);
+    if program.contains(odd) {
+        return None;
+    }
+    let looked = match program.strip_prefix('~') {
+        Some(rest) => format!("command -v ~{rest}"),
+        None => format!("command -v {program}"),
+    };
+    match ask(Path::new("/bin/sh"), &["-c", &looked]) {
+        Answer::Said(_) | Answer::Silent(_) => None,
+        Answer::Failed(_) => {
+            let message = format!("`{program}` of `[events] command` was not found");
+            let line = config::line_of(&scene.paths, &["events", "command"]);
+            Some(Finding::warning("event-command-missing", message, edit(&scene.paths.config, line)))
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The places that hold secrets: one written, read and taken away again in each; then each subscription's own.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::Error;
+
+use super::state::{locked, not_writable};
+use super::{Finding, Scene, secret, word};
+use crate::credentials::{backend, keychain_by_hand, round_trip};
+use crate::error::Failure;
+use crate::files;
+use crate::pool::{Name, Source, Subscription};
+use crate::report::counted;
+
+pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
+    let subscriptions = scene.subscriptions();
+    let of = |wanted: fn(&Source) -> bool| -> Vec<&Subscription> {
+        subscriptions.iter().copied().filter(|known| wanted(&known.credential.source)).collect()
+    };
+    let in_file = of(|source| *source == Source::File);
+    let in_keychain = of(|source| *source == Source::Keychain);
+    let elsewhere = of(|source| matches!(source, Source::Command(_) | Source::Home(_)));
+    let mut found = Vec::new();
+    if scene.config.is_some() && (!in_file.is_empty() || scene.paths.credentials.exists()) {
+        found.extend(file(&in_file, scene));
+    }
+    if !in_keychain.is_empty() {
+        found.extend(keychain(&in_keychain, scene));
+    }
+    if !elsewhere.is_empty() {
+        let own = secret::examine(&elsewhere, scene);
+        let message =
+            format!("{} or a login of its own", counted(elsewhere.len() as u64, "credential command"));
+        found.extend(or_ok(own, "credentials", message));
+    }
+    found
+}
+
+/// The findings, or that there are none.
+fn or_ok(found: Vec<Finding>, code: &'static str, message: String) -> Vec<Finding> {
+    if found.is_empty() { vec![Finding::ok(code, message)] } else { found }
+}
+
+fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
+    let paths = &scene.paths;
+    let place = &paths.credentials;
+    let private = [("credentials-readable", place), ("identity-readable", &paths.identity)]
+        .into_iter()
+        .filter_map(|(code, path)| {
+            let mode = fs::metadata(path).ok()?.permissions().mode();
+            let message = format!("others can read {}", scene.shown(path));
+            (mode & 0o077 != 0).then(|| Finding::warning(code, message, format!("chmod 600 {}", word(path))))
+        });
+    let mut found: Vec<_> = private.collect();
+    let names = match backend(&Source::File, paths).list() {
+        Ok(names) => names,
+        Err(why) => {
+            found.push(unopened(&why, subscriptions, scene));
+            return found;
+        }
+    };
+    let dir = place.parent().unwrap_or(place);
+    let unwritable = not_writable("credentials-not-writable", dir, "XDG_DATA_HOME", scene)
+        .or_else(|| locked("credentials-locked", &files::sibling(place, ".lock")))
+        .or_else(|| {
+            let why = place.exists().then(|| round_trip(&Source::File, paths).err()).flatten()?;
+            let fix = format!("df {}", word(dir));
+            Some(Finding::error("credentials-round-trip", format!("{why:#}"), fix))
+        });
+    found.extend(unwritable);
+    let forget = |name: &Name| format!("kage subscription credential {name} --forget");
+    found.extend(orphans(&names, &Source::File, scene, forget));
+    found.extend(secret::examine(subscriptions, scene));
+    let secrets = counted(subscriptions.len() as u64, "secret");
+    or_ok(
+        found,
+        "credentials-file",
+        format!("credentials file {}: {secrets}, writing and reading work", scene.shown(place)),
+    )
+}
+
+/// The file cannot be opened. With a lost key its secrets are lost, and asked for anew.
+fn unopened(why: &Error, subscriptions: &[&Subscription], scene: &Scene) -> Finding {
+    let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref()).unwrap_or_default();
+    let message = format!("{why:#}");
+    if hint.contains("KAGE_PASSPHRASE") {
+        let fix = "read -rsp 'Passphrase: ' KAGE_PASSPHRASE && export KAGE_PASSPHRASE";
+        return Finding::error("credentials-passphrase", message, fix);
+    }
+    let (credentials, identity) = (&scene.paths.credentials, &scene.paths.identity);
+    let denied = why.chain().filter_map(|why| why.downcast_ref::<io::Error>());
+    if denied.into_iter().any(|why| why.kind() == ErrorKind::PermissionDenied) {
+        let fix = format!("chmod u+rw {} {}", word(credentials), word(identity));
+        return Finding::error("credentials-unreadable", message, fix);
+    }
+    let aside = |file: &Path| format!("mv {0} {0}.damaged && ", word(file));
+    // An identity that is none would be refused for a new file too; one that is only another file's would do.
+    let is_of_identity = message.contains(&format!("{} is not", identity.display())) || identity.is_dir();
+    let identity = if is_of_identity { aside(identity) } else { String::new() };
+    let anew: Vec<_> =
+        subscriptions.iter().map(|known| format!("kage subscription credential {}", known.name)).collect();
+    let fix = format!("{}{identity}{}", aside(credentials), anew.join(" && "));
+    let fix = fix.trim_end_matches(" && ");
+    Finding::error("credentials-unopened", message, fix)
+}
+
+fn keychain(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
+    let source = Source::Keychain;
+    if let Err(why) = round_trip(&source, &scene.paths) {
+        let unreachable = subscriptions.iter().map(|known| {
+            let message = format!("the secret of `{}` cannot be had: {why:#}", known.name);
+            let fix = format!("kage subscription credential {} --credential file", known.name);
+            Finding::error("keychain-unreachable", message, fix)
+        });
+        return unreachable.collect();
+    }
+    let names = backend(&source, &scene.paths).list().unwrap_or_default();
+    let mut found = orphans(&names, &source, scene, keychain_by_hand);
+    found.extend(secret::examine(subscriptions, scene));
+    let secrets = counted(subscriptions.len() as u64, "secret");
+    or_ok(found, "keychain", format!("keychain: {secrets}, writing and reading work"))
+}
+
+/// Secrets under names that no subscription has them by.
+fn orphans(names: &[Name], source: &Source, scene: &Scene, fix: impl Fn(&Name) -> String) -> Vec<Finding> {
+    let pool = scene.config.as_ref().map(|config| &config.pool.subscriptions);
+    let is_used = |name: &Name| {
+        pool.and_then(|pool| pool.get(name)).is_some_and(|known| known.credential.source == *source)
+    };
+    let place = match source {
+        Source::File => format!("the file {}", scene.shown(Path::new(&scene.paths.credentials))),
+        _ => "the keychain".to_owned(),
+    };
+    let orphans = names.iter().filter(|name| !is_used(name));
+    orphans
+        .map(|name| {
+            let message = format!("{place} has a secret `{name}` that no subscription uses");
+            Finding::warning("secret-orphan", message, fix(name))
+        })
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! The environment: variables that compete with the pool, kage's own that make no sense, and the namespace of
+//! the directory.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Finding, Scene, edit, word};
+use crate::agent::Agent;
+use crate::cmd::strange_namespace;
+use crate::config::project::Standing;
+
+pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
+    let mut found = Vec::new();
+    // A run of kage has the credential of its subscription there.
+    if !scene.is_inside_run() {
+        found.extend(competing(scene));
+        found.extend(run(scene));
+    }
+    found.extend(harmful(scene));
+    found.extend(standing(scene));
+    if found.is_empty() {
+        found.push(Finding::ok("environment", "no variable competes with the pool"));
+    }
+    found
+}
+
+/// The variables that a run would not pass on. Without kage the agent goes by them.
+fn competing(scene: &Scene) -> Vec<Finding> {
+    let Some(config) = &scene.config else { return Vec::new() };
+    let mut names = BTreeSet::new();
+    for subscription in scene.subscriptions() {
+        let Ok(agent) = config.agent(&subscription.agent) else { continue };
+        names.extend(scene.with_job(subscription, agent, |job| agent.prepare(job).remove));
+    }
+    let finding = |name: String| {
+        let message = format!("{name} is set: kage's runs do not get it, but an agent without kage takes it");
+        Finding::warning("variable-competes", message, format!("unset {name}"))
+    };
+    names.into_iter().map(finding).collect()
+}
+
+fn harmful(scene: &Scene) -> Vec<Finding> {
+    let harmful = scene.agents().into_iter().flat_map(Agent::harmful).filter_map(|known| {
+        let (name, value) = known.split_once('=')?;
+        let set = scene.variable(name)?;
+        let message = format!("{known} makes the provider refuse subscriptions");
+        (set == value).then(|| Finding::warning("variable-harms", message, format!("unset {name}")))
+    });
+    harmful.collect()
+}
+
+fn run(scene: &Scene) -> Option<Finding> {
+    let run = scene.variable("KAGE_RUN")?.to_string_lossy().into_owned();
+    scene.state.as_ref()?;
+    let message = format!("KAGE_RUN is set to `{run}`, and there is no such run");
+    Some(Finding::warning("run-unknown", message, "unset KAGE_RUN KAGE_SUBSCRIPTION KAGE_DEPTH"))
+}
+
+/// From where a run here would take its namespace and level.
+fn standing(scene: &Scene) -> Option<Finding> {
+    let config = scene.config.as_ref()?;
+    let given = |name| scene.variable(name).and_then(OsStr::to_str).map(str::to_owned);
+    let standing = match Standing::find(config, None, None) {
+        Ok(standing) => standing,
+        Err(why) => {
+            let message = format!("{why:#}");
+            let variable =
+                ["KAGE_PRIORITY", "KAGE_NAMESPACE"].into_iter().find(|name| message.starts_with(name));
+            let level =
+                given("KAGE_NAMESPACE").filter(|value| message.contains(&format!("`{value}` is a level")));
+            return Some(match (variable, level) {
+                (Some(name), _) => Finding::error("variable-odd", message, format!("unset {name}")),
+                (None, Some(_)) => Finding::error("variable-odd", message, "unset KAGE_NAMESPACE"),
+                (None, None) => project(message, scene),
+            });
+        }
+    };
+    let message = strange_namespace(&standing, config)?;
+    let fix = match given("KAGE_NAMESPACE") {
+        Some(_) => "unset KAGE_NAMESPACE".to_owned(),
+        None => namespace_line(scene),
+    };
+    Some(Finding::warning("namespace-unknown", message, fix))
+}
+
+/// Where the project says its namespace.
+fn namespace_line(scene: &Scene) -> String {
+    let file = project_file(scene);
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let line = text.lines().position(|line| line.trim_start().starts_with("namespace"));
+    edit(&file, line.map_or(1, |at| at + 1))
+}
+
+fn project_file(scene: &Scene) -> PathBuf {
+    let files = scene.cwd.ancestors().map(|dir| dir.join(".kage/config.toml"));
+    files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| scene.paths.config.clone())
+}
+
+/// A fault in the nearest `.kage/config.toml`, whose line its refusal names.
+fn project(message: String, scene: &Scene) -> Finding {
+    let file = project_file(scene);
+    let rest = message.strip_prefix(&format!("{}:", file.display()));
+    let line = rest.and_then(|rest| rest.split(':').next()?.parse().ok());
+    let fix = match line {
+        None if message.contains("could not read") => format!("chmod u+r {}", word(&file)),
+        line => edit(&file, line.unwrap_or(1)),
+    };
+    Finding::error("project-invalid", message, fix)
+}

@@ -1,0 +1,82 @@
+//! The shims: small scripts under an agent's name by which kage is called.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Scene, word};
+
+/// How the second line of a shim begins.
+const MARK: &str = "# kage shim";
+/// In front of the path of its kage.
+const KAGE: &str = "kage=";
+
+/// A file in the directory of shims under the name of an agent's program.
+pub(super) struct Shim {
+    name: String,
+    file: PathBuf,
+    /// `None` where something else has taken its place.
+    kage: Option<PathBuf>,
+}
+
+/// Those of all known agents, also of those that the pool does not have.
+pub(super) fn installed(scene: &Scene) -> Vec<Shim> {
+    let Some(config) = &scene.config else { return Vec::new() };
+    let shims = config.agents.all().filter_map(|agent| {
+        let file = scene.paths.shims.join(agent.program());
+        fs::symlink_metadata(&file).ok()?;
+        Some(Shim { name: agent.program().to_owned(), kage: kage_of(&file), file })
+    });
+    shims.collect()
+}
+
+/// The kage that a shim calls.
+fn kage_of(file: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().nth(1).filter(|line| line.starts_with(MARK))?;
+    let quoted = text.lines().find_map(|line| line.trim_start().strip_prefix(KAGE))?;
+    Some(PathBuf::from(quoted.trim().trim_matches('\'').replace(r"'\''", "'")))
+}
+
+pub(super) fn examine(shims: &[Shim], scene: &Scene) -> Vec<Finding> {
+    let mut found: Vec<_> = shims.iter().filter_map(|shim| of_one(shim, scene)).collect();
+    found.extend(late(shims, scene));
+    found
+}
+
+fn of_one(shim: &Shim, scene: &Scene) -> Option<Finding> {
+    let shown = scene.shown(&shim.file);
+    let fix = format!("kage shim install {}", shim.name);
+    match &shim.kage {
+        None => {
+            let message = format!("{shown} is no shim any more: an update of the agent may have replaced it");
+            Some(Finding::warning("shim-overwritten", message, fix))
+        }
+        Some(kage) if !kage.exists() => {
+            let message = format!("the shim {shown} calls {}, which is gone", scene.shown(kage));
+            Some(Finding::error("shim-kage-gone", message, fix))
+        }
+        Some(_) => None,
+    }
+}
+
+/// PATH may name a directory by a link.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+/// Whether the agent itself comes before its shim on PATH.
+fn late(shims: &[Shim], scene: &Scene) -> Option<Finding> {
+    let dirs = scene.path_dirs();
+    let late = shims.iter().find_map(|shim| {
+        let first = dirs.iter().find(|dir| dir.join(&shim.name).is_file());
+        let is_first = first.is_some_and(|dir| is_same(dir, &scene.paths.shims));
+        (!is_first).then_some((shim, first))
+    });
+    let (shim, first) = late?;
+    let shims = &scene.paths.shims;
+    let message = match first {
+        Some(dir) => format!("{} comes before its shim on PATH", scene.shown(&dir.join(&shim.name))),
+        None => format!("the shims in {} are not on PATH", scene.shown(shims)),
+    };
+    Some(Finding::warning("shims-not-first", message, format!("export PATH={}:\"$PATH\"", word(shims))))
+}

@@ -1,0 +1,121 @@
+//! What `kage doctor` found: one line each, and below it the command that mends it.
+
+use serde_json::{Value, json};
+
+use super::paint::{Colour, painted};
+use super::{SCHEMA, time::counted};
+use crate::error::one_line;
+
+/// How bad a finding is; the worst one is the exit status of `kage doctor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    Ok,
+    /// It works, or will until something happens.
+    Warning,
+    /// Runs fail.
+    Error,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    fn colour(self) -> Colour {
+        match self {
+            Self::Ok => Colour::Green,
+            Self::Warning => Colour::Yellow,
+            Self::Error => Colour::Red,
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// For programs: words with hyphens, which stay the same.
+    pub code: &'static str,
+    pub severity: Severity,
+    pub message: String,
+    /// A command that mends it, as it can be typed.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn ok(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Ok, message: message.into(), fix: None }
+    }
+
+    pub(crate) fn warning(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Warning, message: message.into(), fix: Some(fix.into()) }
+    }
+
+    pub(crate) fn error(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Error, message: message.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// The findings in their order, and a line that sums them up.
+pub(crate) fn findings(findings: &[Finding]) -> String {
+    let mut text: String = findings.iter().map(lines).collect();
+    text.push_str(&summary(findings));
+    text
+}
+
+fn lines(finding: &Finding) -> String {
+    let Finding { code, severity, message, fix } = finding;
+    let mark = painted(&format!("{:<9}", severity.word()), severity.colour());
+    let line = format!("{mark}{}", one_line(message));
+    match fix {
+        None => format!("{line}\n"),
+        Some(fix) => {
+            let code = painted(&format!("[{code}]"), Colour::Dim);
+            format!("{line} {code}\n         mend: {}\n", one_line(fix))
+        }
+    }
+}
+
+fn summary(findings: &[Finding]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    match (errors, warnings) {
+        (0, 0) => "\nAll is well.\n".to_owned(),
+        (0, _) => format!("\n{}.\n", counted(warnings, "warning")),
+        (_, 0) => format!("\n{}.\n", counted(errors, "error")),
+        _ => format!("\n{}, {}.\n", counted(errors, "error"), counted(warnings, "warning")),
+    }
+}
+
+/// `kage doctor --json`.
+pub(crate) fn findings_json(findings: &[Finding]) -> Value {
+    let rows = findings.iter().map(|Finding { code, severity, message, fix }| {
+        json!({ "code": code, "severity": severity.word(), "message": one_line(message), "fix": fix })
+    });
+    json!({ "schema": SCHEMA, "findings": rows.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_well_has_a_line_and_the_rest_its_mend_below() {
+        let found = [
+            Finding::ok("config", "the config is sound"),
+            Finding::warning("a-b", "this is\u{1b}[2J old", "kage mend 'it'"),
+            Finding::error("c-d", "that is gone", "kage more"),
+        ];
+        let text = anstream::adapter::strip_str(&findings(&found)).to_string();
+        assert_eq!(
+            text,
+            "ok       the config is sound\n\
+             warning  this is [2J old [a-b]\n         mend: kage mend 'it'\n\
+             error    that is gone [c-d]\n         mend: kage more\n\n1 error, 1 warning.\n"
+        );
+        assert!(findings(&found[..1]).ends_with("\nAll is well.\n"));
+    }
+}

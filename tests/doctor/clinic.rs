@@ -1,0 +1,202 @@
+//! A home in which all is well, until a test plants a fault; and the mend, typed as the doctor says it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{CONFIG, Call, Sandbox, kage};
+
+/// An agent that tells its version, learns a newer one, and makes its login directory.
+const CLAUDE: &str = r#"#!/bin/sh
+version=2.1.330
+case "$1" in
+--version) echo "$version (Claude Code)" ;;
+update) sed -i 's/^version=.*/version=2.1.331/' "$0" ;;
+/login) mkdir -p "$CLAUDE_CONFIG_DIR" ;;
+*) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"#;
+/// An editor that does one thing to the line it is sent to: what `EDIT` says, or away with it.
+const EDITOR: &str = "#!/bin/sh\nsed -i \"${1#+}${EDIT:-d}\" \"$2\"\n";
+const BASHRC: &str = "# mine\neval \"$(kage init bash)\"\n";
+
+pub(crate) struct Clinic {
+    pub(crate) sandbox: Sandbox,
+    variables: Vec<(String, String)>,
+    as_nobody: bool,
+}
+
+impl Clinic {
+    /// A pool of one subscription, its secret in the file; the agent, the editor and kage on PATH.
+    pub(crate) fn healthy() -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.add("work", &[]);
+        let clinic = Self { sandbox, variables: Vec::new(), as_nobody: false };
+        clinic.install_claude();
+        clinic.sandbox.program("editor", EDITOR);
+        std::os::unix::fs::symlink(kage(), clinic.sandbox.path("bin/kage")).unwrap();
+        clinic.sandbox.write("home/.bashrc", BASHRC);
+        clinic.with("EDITOR", "editor").with("SHELL", "/bin/bash")
+    }
+
+    pub(crate) fn install_claude(&self) -> PathBuf {
+        self.sandbox.program("claude", CLAUDE)
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<Path>) -> Self {
+        self.variables.push((name.to_owned(), value.as_ref().to_str().unwrap().to_owned()));
+        self
+    }
+
+    /// As somebody whom permissions bind, also where the tests are run by root.
+    pub(crate) fn of_somebody(mut self) -> Self {
+        if rustix::process::getuid().is_root() {
+            fs::remove_file(self.sandbox.path("bin/kage")).unwrap();
+            fs::copy(kage(), self.sandbox.path("bin/kage")).unwrap();
+            let all = self.sandbox.path("");
+            self.sandbox
+                .call("chown".as_ref(), ["-R".as_ref(), "65534:65534".as_ref(), all.as_os_str()])
+                .run()
+                .success();
+            self.as_nobody = true;
+        }
+        self
+    }
+
+    /// Adds lines to the config.
+    pub(crate) fn config(&self, lines: &str) -> &Self {
+        let text = self.sandbox.read(CONFIG);
+        self.sandbox.config(&format!("{text}\n{lines}\n"));
+        self
+    }
+
+    pub(crate) fn mode(&self, inside: &str, mode: u32) -> &Self {
+        fs::set_permissions(self.sandbox.path(inside), fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    fn sh(&self, script: &str) -> Call {
+        let call = if self.as_nobody {
+            let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", script];
+            self.sandbox.call("setpriv".as_ref(), words)
+        } else {
+            self.sandbox.call("bash".as_ref(), ["-c", script])
+        };
+        self.variables.iter().fold(call, |call, (name, value)| call.env(name, value))
+    }
+
+    /// What `kage doctor` says, which must agree with its exit status.
+    pub(crate) fn examine(&self) -> Findings {
+        self.after("", "", "d")
+    }
+
+    /// The same after a command, in the same shell.
+    fn after(&self, command: &str, stdin: &str, edit: &str) -> Findings {
+        let command = if command.is_empty() { ":" } else { command };
+        let script = format!("{{ {command}\n}} >&2 && kage doctor --json");
+        let ran = self.sh(&script).env("EDIT", edit).stdin(stdin).run();
+        assert!(command != ":" || ran.stderr().is_empty(), "{}", ran.stderr());
+        let read = serde_json::from_str::<Value>(&ran.stdout());
+        let read =
+            read.unwrap_or_else(|why| panic!("{why} after `{command}`: {}{}", ran.stdout(), ran.stderr()));
+        assert_eq!(read["schema"], 1);
+        let findings = Findings(read["findings"].as_array().unwrap().clone());
+        let worst = findings.0.iter().map(|one| match one["severity"].as_str() {
+            Some("ok") => 0,
+            Some("warning") => 1,
+            Some("error") => 2,
+            other => panic!("{other:?} is no severity"),
+        });
+        let worst = worst.max().unwrap();
+        ran.status(worst);
+        findings
+    }
+
+    /// The one fault there is.
+    pub(crate) fn finds(&self, severity: &str, code: &str) -> Fault<'_> {
+        let found = self.examine();
+        let faults = found.faults();
+        let [fault] = faults[..] else { panic!("expected `{code}` alone: {faults:#?}") };
+        assert_eq!((&fault["severity"], &fault["code"]), (&severity.into(), &code.into()), "{fault:#}");
+        let text = |key: &str| fault[key].as_str().unwrap_or_default().to_owned();
+        let (message, fix) = (text("message"), text("fix"));
+        assert!(!fix.is_empty() && !message.contains('\n') && !fix.contains('\n'), "{fault:#}");
+        Fault { clinic: self, message, fix }
+    }
+
+    pub(crate) fn is_well(&self) {
+        self.examine().are_well("of itself");
+    }
+}
+
+/// All findings.
+pub(crate) struct Findings(pub(crate) Vec<Value>);
+
+impl Findings {
+    pub(crate) fn faults(&self) -> Vec<&Value> {
+        self.0.iter().filter(|one| one["severity"] != "ok").collect()
+    }
+
+    pub(crate) fn are_well(&self, why: &str) {
+        let faults = self.faults();
+        assert!(faults.is_empty(), "not mended by {why}: {faults:#?}");
+        assert!(self.0.iter().all(|one| one["fix"].is_null()), "{:#?}", self.0);
+    }
+
+    pub(crate) fn message(&self, code: &str) -> String {
+        let found = self.0.iter().find(|one| one["code"] == code);
+        found.unwrap_or_else(|| panic!("no `{code}` in {:#?}", self.0))["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+/// A fault with its mend.
+pub(crate) struct Fault<'a> {
+    clinic: &'a Clinic,
+    pub(crate) message: String,
+    pub(crate) fix: String,
+}
+
+impl Fault<'_> {
+    /// The message has this in it.
+    pub(crate) fn saying(self, part: &str) -> Self {
+        assert!(self.message.contains(part), "no `{part}` in: {}", self.message);
+        self
+    }
+
+    /// The mend is this, as it is typed.
+    pub(crate) fn fixed_by(self, fix: &str) -> Self {
+        assert_eq!(self.fix, fix);
+        self
+    }
+
+    /// Types the mend; all is well then.
+    pub(crate) fn mended(self) {
+        self.typed("", "d");
+    }
+
+    /// The same for one that asks for a secret.
+    pub(crate) fn mended_with(self, secret: &str) {
+        self.typed(secret, "d");
+    }
+
+    /// The same for one that opens an editor, in which the line is changed so.
+    pub(crate) fn mended_by_editing(self, sed: &str) {
+        assert!(self.fix.starts_with("${EDITOR:-vi} +"), "{}", self.fix);
+        self.typed("", sed);
+    }
+
+    /// For a mend that would use the network, or change the machine.
+    pub(crate) fn mended_by_hand(self, hand: impl FnOnce(&Clinic)) {
+        hand(self.clinic);
+        self.clinic.examine().are_well("hand");
+    }
+
+    fn typed(self, stdin: &str, edit: &str) {
+        self.clinic.after(&self.fix, stdin, edit).are_well(&self.fix);
+    }
+}

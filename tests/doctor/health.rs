@@ -1,0 +1,129 @@
+//! Where all is well, and how it is shown.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::clinic::Clinic;
+use crate::support::{Sandbox, has_all, kage};
+
+#[test]
+fn a_healthy_home_is_told_in_few_lines_at_once_and_nothing_is_changed() {
+    let clinic = Clinic::healthy();
+    clinic.is_well();
+    let all = || {
+        let listing = clinic.sandbox.call("find".as_ref(), [".", "-printf", "%p %s %T@ %m\\n"]);
+        listing.cwd(clinic.sandbox.path("home")).run().success().stdout()
+    };
+    let before = all();
+    let begun = Instant::now();
+    let call = clinic.sandbox.kage(["doctor"]).env("SHELL", "/bin/bash");
+    let text = call.run().success().says("").stdout();
+    assert!(begun.elapsed() < Duration::from_secs(2), "it took {:?}", begun.elapsed());
+    assert!(text.lines().count() <= 25 && text.ends_with("\nAll is well.\n"), "{text}");
+    assert!(
+        text.lines().all(|line| line.is_empty() || line.starts_with("ok  ") || line == "All is well."),
+        "{text}"
+    );
+    let dirs = |listing: &str| {
+        // The round trip is in the directory's own time, and nowhere else.
+        listing
+            .lines()
+            .filter(|line| !line.starts_with("./.local/share/kage "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(dirs(&before), dirs(&all()));
+}
+
+#[test]
+fn a_fresh_home_is_told_what_to_do_first_and_gets_no_file() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.kage(["doctor"]).run().status(2).stdout();
+    assert!(text.contains("\n         mend: kage subscription add work\n"), "{text}");
+    assert!(
+        text.contains("[agent-missing]\n         mend: npm install -g @anthropic-ai/claude-code\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("1 error, 2 warnings.\n"), "{text}");
+    assert_eq!(std::fs::read_dir(sandbox.path("home")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_real_agents_are_asked_for_their_versions_and_write_nothing() {
+    let agents = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin");
+    let programs = ["claude", "codex", "gemini"].map(|name| agents.join(name).display().to_string());
+    if !has_all(&programs.each_ref().map(String::as_str)) || !has_all(&["node"]) {
+        return;
+    }
+    let clinic = Clinic::healthy();
+    let path = format!("{}:/usr/bin:/bin", agents.display());
+    let sandbox = &clinic.sandbox;
+    for (agent, secret) in [("codex", "sk-invented"), ("gemini", "AIza-invented")] {
+        let add = ["subscription", "add", agent, "--agent", agent, "--credential", "file"];
+        sandbox.kage(add).stdin(secret).run().success();
+    }
+    let text = sandbox.kage(["doctor"]).env("SHELL", "/bin/bash").env("PATH", &path).run().success().stdout();
+    for (name, version) in [("claude", "2.1.330"), ("codex", "0.169.0"), ("gemini", "0.61.0")] {
+        assert!(text.contains(&format!("agent {name} {version}: ")), "{text}");
+    }
+    let homes = std::fs::read_dir(sandbox.path("home")).unwrap().flatten().map(|entry| entry.file_name());
+    let mut homes: Vec<_> = homes.collect();
+    homes.sort();
+    assert_eq!(homes, [".bashrc", ".config", ".local"]);
+}
+
+#[test]
+fn no_secret_is_in_what_the_doctor_says() {
+    let clinic = Clinic::healthy().with("ANTHROPIC_API_KEY", "sk-ant-api03-invented-secret");
+    clinic.config("[subscriptions.pool.x]\ncredential = { command = \"echo sk-bad-invented-secret\" }");
+    let told = clinic.examine();
+    assert_eq!(told.faults().len(), 2, "{:#?}", told.0);
+    let text = format!("{:?}", told.0);
+    assert!(!text.contains("sk-bad-invented") && !text.contains("sk-ant-api03-invented"), "{text}");
+}
+
+#[test]
+fn whatever_is_broken_the_doctor_goes_on_to_the_next() {
+    let garbage = "\u{0}\u{1b}[2J{[\u{feff}=";
+    let places = [
+        "home/.config/kage/config.toml",
+        "home/.config/kage/identity",
+        "home/.local/state/kage/state.json",
+        "home/.local/state/kage/state.lock",
+        "home/.local/state/kage/hook.log",
+        "home/.local/share/kage/credentials",
+        "home/.local/share/kage/credentials.lock",
+        "home/.local/share/kage/shims",
+        "home/.bashrc",
+        "home/.claude/settings.json",
+        "work/.kage/config.toml",
+        "work/.envrc",
+        "bin/claude",
+    ];
+    for place in places {
+        for is_directory in [false, true] {
+            let clinic = Clinic::healthy();
+            let path = clinic.sandbox.path(place);
+            let _ = std::fs::remove_file(&path);
+            if is_directory {
+                std::fs::create_dir_all(&path).unwrap();
+            } else {
+                clinic.sandbox.write(place, garbage);
+            }
+            let found = clinic.examine();
+            let codes: Vec<_> = found.0.iter().map(|one| one["code"].as_str().unwrap()).collect();
+            assert!(codes.contains(&"tmux") || !has_all(&["tmux"]), "{place}: {codes:?}");
+            let text = format!("{:?}", found.0);
+            assert!(!text.contains("\\u{1b}"), "{place}: {text}");
+        }
+    }
+    let clinic = Clinic::healthy();
+    let gone = clinic.sandbox.path("gone");
+    let script = format!(
+        "mkdir {0} && cd {0} && rmdir {0} && PATH= exec {1} doctor",
+        gone.display(),
+        kage().display()
+    );
+    let text = clinic.sandbox.call("bash".as_ref(), ["-c", &script]).run().status(2).stdout();
+    assert!(text.contains("[agent-missing]"), "{text}");
+}

@@ -1,0 +1,136 @@
+//! Faults of the start-up files, of shims and of PATH.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use super::clinic::Clinic;
+use crate::support::kage;
+
+const BASHRC: &str = "home/.bashrc";
+const SHIMS: &str = "home/.local/share/kage/shims";
+
+/// What `kage shim install` writes; the answer is the directory.
+pub(crate) fn install_shim(clinic: &Clinic, name: &str) -> PathBuf {
+    shim_of(clinic, name, &kage().display().to_string())
+}
+
+fn shim_of(clinic: &Clinic, name: &str, kage: &str) -> PathBuf {
+    let text = format!("#!/bin/sh\n# kage shim\nkage='{kage}'\nexec \"$kage\" exec -- {name} \"$@\"\n");
+    let file = clinic.sandbox.write(&format!("{SHIMS}/{name}"), &text);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    clinic.sandbox.path(SHIMS)
+}
+
+/// A clinic in which the shims come first on PATH.
+fn with_shims_first(clinic: Clinic) -> Clinic {
+    let path = format!(
+        "{}:{}:/usr/bin:/bin",
+        clinic.sandbox.path(SHIMS).display(),
+        clinic.sandbox.path("bin").display()
+    );
+    clinic.with("PATH", path)
+}
+
+#[test]
+fn a_shell_that_knows_nothing_of_kage_is_set_up() {
+    for (shell, fix) in [
+        ("/bin/bash", "kage init bash --install"),
+        ("/usr/bin/fish", "kage init fish --install"),
+        ("/bin/dash", "kage shim install claude"),
+    ] {
+        let clinic = Clinic::healthy().with("SHELL", shell);
+        clinic.sandbox.write(BASHRC, "# kage init bash\n");
+        let fault = clinic.finds("warning", "no-integration").fixed_by(fix);
+        fault.mended_by_hand(|clinic| drop(clinic.sandbox.write(BASHRC, "eval \"$(kage init bash)\"\n")));
+    }
+}
+
+#[test]
+fn a_shim_alone_is_enough() {
+    let clinic = Clinic::healthy();
+    fs::remove_file(clinic.sandbox.path(BASHRC)).unwrap();
+    install_shim(&clinic, "claude");
+    with_shims_first(clinic).is_well();
+}
+
+#[test]
+fn a_function_of_the_users_own_is_enough() {
+    let clinic = Clinic::healthy();
+    clinic.sandbox.write(BASHRC, "claude() { kage exec -- claude \"$@\"; }\n");
+    clinic.is_well();
+}
+
+#[test]
+fn a_start_up_file_that_calls_kage_twice_is_opened_at_the_second() {
+    let clinic = Clinic::healthy();
+    let text = clinic.sandbox.read(BASHRC);
+    clinic.sandbox.write(BASHRC, &format!("{text}{text}"));
+    let fix = format!("${{EDITOR:-vi}} +4 {}", clinic.sandbox.path(BASHRC).display());
+    clinic.finds("warning", "init-twice").fixed_by(&fix).mended_by_editing("d");
+}
+
+#[test]
+fn a_start_up_file_that_calls_a_kage_that_is_gone_is_set_up_anew() {
+    let clinic = Clinic::healthy();
+    clinic.sandbox.write(BASHRC, "eval \"$('/opt/my tools/kage' init bash)\"\n");
+    let fault = clinic
+        .finds("error", "init-kage-gone")
+        .saying("/opt/my tools/kage")
+        .fixed_by("kage init bash --install");
+    fault.mended_by_hand(|clinic| drop(clinic.sandbox.write(BASHRC, "eval \"$(kage init bash)\"\n")));
+}
+
+#[test]
+fn an_alias_that_goes_past_kage_is_opened_at_its_line() {
+    let clinic = Clinic::healthy();
+    let text = clinic.sandbox.read(BASHRC);
+    clinic.sandbox.write(BASHRC, &format!("{text}alias claude='/usr/local/bin/claude --verbose'\n"));
+    clinic.finds("warning", "alias-shadows").saying("~/.bashrc takes `claude`").mended_by_editing("d");
+    clinic.sandbox.write(BASHRC, &format!("{text}alias claude='kage exec -- claude --verbose'\n"));
+    clinic.is_well();
+}
+
+#[test]
+fn an_agent_that_comes_before_its_shim_is_put_behind_it() {
+    let clinic = Clinic::healthy();
+    let shims = install_shim(&clinic, "claude");
+    let fix = format!("export PATH={}:\"$PATH\"", shims.display());
+    clinic.finds("warning", "shims-not-first").saying("bin/claude comes before").fixed_by(&fix).mended();
+}
+
+#[test]
+fn a_shim_whose_kage_is_gone_is_installed_anew() {
+    let clinic = with_shims_first(Clinic::healthy());
+    shim_of(&clinic, "claude", "/opt/gone/kage");
+    let fault =
+        clinic.finds("error", "shim-kage-gone").saying("/opt/gone/kage").fixed_by("kage shim install claude");
+    fault.mended_by_hand(|clinic| drop(install_shim(clinic, "claude")));
+}
+
+#[test]
+fn a_shim_that_the_agent_has_overwritten_is_installed_anew() {
+    let clinic = with_shims_first(Clinic::healthy());
+    let shims = install_shim(&clinic, "claude");
+    fs::copy(clinic.sandbox.path("bin/claude"), shims.join("claude")).unwrap();
+    let fault = clinic.finds("warning", "shim-overwritten").fixed_by("kage shim install claude");
+    fault.mended_by_hand(|clinic| drop(install_shim(clinic, "claude")));
+}
+
+#[test]
+fn another_kage_of_another_version_is_removed() {
+    let clinic = Clinic::healthy();
+    let other = clinic.sandbox.write("other/kage", "#!/bin/sh\necho kage 0.0.1\n");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}:/usr/bin:/bin",
+        clinic.sandbox.path("bin").display(),
+        clinic.sandbox.path("other").display()
+    );
+    let clinic = clinic.with("PATH", path);
+    clinic
+        .finds("warning", "several-kages")
+        .saying("(kage 0.0.1)")
+        .fixed_by(&format!("rm {}", other.display()))
+        .mended();
+}
