@@ -11,6 +11,7 @@ mod hook;
 mod init;
 mod metrics;
 mod others;
+mod places;
 mod prompt;
 mod ps;
 mod recover;

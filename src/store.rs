@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -71,10 +71,7 @@ impl Store {
                 state.reap(process::is_alive);
                 Ok(state)
             }
-            Loaded::Damaged(why) => {
-                let message = format!("{} is damaged ({why})", self.file.display());
-                Err(Failure::new(Status::Failed, message).hint("kage status sets it aside").into())
-            }
+            Loaded::Damaged(why) => bail!("{} is damaged ({why})", self.file.display()),
         }
     }
 

@@ -111,12 +111,6 @@ impl Scene {
         report::below_home(&path.display().to_string(), &self.paths.home)
     }
 
-    /// The directory that a variable of the XDG specification names.
-    fn xdg(&self, variable: &str, default: &str) -> PathBuf {
-        let given = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-        given.unwrap_or_else(|| self.paths.home.join(default))
-    }
-
     /// The directories of PATH, in their order.
     fn path_dirs(&self) -> Vec<PathBuf> {
         self.variable("PATH").map(|path| env::split_paths(path).collect()).unwrap_or_default()

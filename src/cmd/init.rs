@@ -3,13 +3,11 @@
 mod file;
 mod line;
 
-use std::env;
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use self::file::OwnFile;
 use self::line::Place;
+use super::places::{direnv_file, start_up_file, tmux_conf};
 use crate::agent::{Agent, Agents};
 use crate::cli::{Init, Target};
 use crate::config::Config;
@@ -58,7 +56,7 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
 /// direnv reads every file of its lib directory, so no file of the user's needs a line.
 fn direnv(args: &Init, paths: &Paths) -> Result<()> {
     no_alias(args)?;
-    let file = OwnFile { file: direnv_lib(paths).join("kage.sh"), begins: shell::DIRENV_BEGINS };
+    let file = OwnFile { file: direnv_file(paths), begins: shell::DIRENV_BEGINS };
     if args.uninstall {
         file.remove(args.yes)
     } else if args.install {
@@ -90,22 +88,11 @@ fn tmux(args: &Init, paths: &Paths) -> Result<()> {
     }
 }
 
-/// The file that tmux reads: the older place where there is one, else that of tmux 3.1 and newer. Source: tmux(1).
-fn tmux_conf(paths: &Paths) -> PathBuf {
-    let older = paths.home.join(".tmux.conf");
-    if older.exists() { older } else { user_config(paths).join("tmux/tmux.conf") }
-}
-
 fn no_alias(args: &Init) -> Result<(), Failure> {
     if args.alias.is_empty() {
         return Ok(());
     }
     Err(Failure::usage("--alias is for bash, zsh and fish").hint("leave it out"))
-}
-
-/// Where direnv reads its extensions. Source: direnv-stdlib(1), and the head of `direnv stdlib`.
-fn direnv_lib(paths: &Paths) -> PathBuf {
-    named("DIRENV_CONFIG").unwrap_or_else(|| user_config(paths).join("direnv")).join("lib")
 }
 
 /// The agents that are run by kage in a shell: those named, else those with a subscription. A config that
@@ -131,22 +118,4 @@ pub(super) fn is_set_up(shell: Shell, paths: &Paths) -> bool {
 
 fn place(shell: Shell, paths: &Paths) -> Place {
     Place { file: start_up_file(shell, paths), names: format!("init {shell}") }
-}
-
-/// The file that an interactive shell reads. Sources: bash(1), zsh(1), and fish's documentation.
-fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
-    match shell {
-        Shell::Bash => paths.home.join(".bashrc"),
-        Shell::Zsh => named("ZDOTDIR").unwrap_or_else(|| paths.home.clone()).join(".zshrc"),
-        Shell::Fish => user_config(paths).join("fish/config.fish"),
-    }
-}
-
-fn user_config(paths: &Paths) -> PathBuf {
-    let config = named("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());
-    config.unwrap_or_else(|| paths.home.join(".config"))
-}
-
-fn named(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -34,16 +34,20 @@ fn with_shims_first(clinic: Clinic) -> Clinic {
 
 #[test]
 fn a_shell_that_knows_nothing_of_kage_is_set_up() {
-    for (shell, fix) in [
-        ("/bin/bash", "kage init bash --install"),
-        ("/usr/bin/fish", "kage init fish --install"),
-        ("/bin/dash", "kage shim install claude"),
-    ] {
+    for (shell, fix) in
+        [("/bin/bash", "kage init bash --install --yes"), ("/usr/bin/fish", "kage init fish --install --yes")]
+    {
         let clinic = Clinic::healthy().with("SHELL", shell);
         clinic.sandbox.write(BASHRC, "# kage init bash\n");
-        let fault = clinic.finds("warning", "no-integration").fixed_by(fix);
-        fault.mended_by_hand(|clinic| drop(clinic.sandbox.write(BASHRC, "eval \"$(kage init bash)\"\n")));
+        clinic.finds("warning", "no-integration").fixed_by(fix).mended();
     }
+}
+
+#[test]
+fn a_shell_that_kage_has_no_functions_for_gets_shims() {
+    let clinic = with_shims_first(Clinic::healthy().with("SHELL", "/bin/dash"));
+    fs::remove_file(clinic.sandbox.path(BASHRC)).unwrap();
+    clinic.finds("warning", "no-integration").fixed_by("kage shim install claude").mended();
 }
 
 #[test]
@@ -73,12 +77,14 @@ fn a_start_up_file_that_calls_kage_twice_is_opened_at_the_second() {
 #[test]
 fn a_start_up_file_that_calls_a_kage_that_is_gone_is_set_up_anew() {
     let clinic = Clinic::healthy();
-    clinic.sandbox.write(BASHRC, "eval \"$('/opt/my tools/kage' init bash)\"\n");
-    let fault = clinic
-        .finds("error", "init-kage-gone")
-        .saying("/opt/my tools/kage")
-        .fixed_by("kage init bash --install");
-    fault.mended_by_hand(|clinic| drop(clinic.sandbox.write(BASHRC, "eval \"$(kage init bash)\"\n")));
+    let line = "eval \"$('/opt/my tools/kage' init bash)\"";
+    clinic.sandbox.write(BASHRC, &format!("{line} # added by kage\n"));
+    let gone = || clinic.finds("error", "init-kage-gone").saying("/opt/my tools/kage");
+    gone().fixed_by("kage init bash --install --yes").mended();
+    // What kage has not written it does not write over.
+    clinic.sandbox.write(BASHRC, &format!("{line}\n"));
+    let fix = format!("${{EDITOR:-vi}} +1 {}", clinic.sandbox.path(BASHRC).display());
+    gone().fixed_by(&fix).mended_by_editing("s|'/opt/my tools/kage'|kage|");
 }
 
 #[test]
@@ -105,7 +111,7 @@ fn a_shim_whose_kage_is_gone_is_installed_anew() {
     shim_of(&clinic, "claude", "/opt/gone/kage");
     let fault =
         clinic.finds("error", "shim-kage-gone").saying("/opt/gone/kage").fixed_by("kage shim install claude");
-    fault.mended_by_hand(|clinic| drop(install_shim(clinic, "claude")));
+    fault.mended();
 }
 
 #[test]
@@ -113,8 +119,8 @@ fn a_shim_that_the_agent_has_overwritten_is_installed_anew() {
     let clinic = with_shims_first(Clinic::healthy());
     let shims = install_shim(&clinic, "claude");
     fs::copy(clinic.sandbox.path("bin/claude"), shims.join("claude")).unwrap();
-    let fault = clinic.finds("warning", "shim-overwritten").fixed_by("kage shim install claude");
-    fault.mended_by_hand(|clinic| drop(install_shim(clinic, "claude")));
+    let fault = clinic.finds("warning", "shim-overwritten").fixed_by("kage shim install --force claude");
+    fault.mended();
 }
 
 #[test]

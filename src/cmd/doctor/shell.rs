@@ -1,10 +1,11 @@
 //! How kage is called: by functions of the shell or by shims, and what comes before them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::program::{Answer, ask, version_in};
 use super::start_up::{self, StartUp};
 use super::{Finding, Scene, edit, shims, word};
+use crate::shell::Shell;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let files = start_up::files(scene);
@@ -29,11 +30,10 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
 
 /// Neither a function nor a shim: `claude` alone starts the agent without kage.
 fn nothing(scene: &Scene) -> Finding {
-    let shell = scene.variable("SHELL").and_then(|shell| Path::new(shell).file_name());
-    let known = ["bash", "zsh", "fish"].into_iter().find(|known| shell.is_some_and(|shell| shell == *known));
+    let shell = scene.variable("SHELL").and_then(|shell| Shell::of_program(shell.to_str()?));
     let program = scene.agents().first().map_or("claude", |agent| agent.program());
-    let fix = match known {
-        Some(shell) => format!("kage init {shell} --install"),
+    let fix = match shell {
+        Some(shell) => format!("kage init {shell} --install --yes"),
         None => format!("kage shim install {program}"),
     };
     let message = format!("`{program}` typed alone does not go through kage");
@@ -48,9 +48,14 @@ fn calls(file: &StartUp, scene: &Scene) -> Vec<Finding> {
         let message = format!("{shown} calls `kage init {}` twice", file.shell);
         found.push(Finding::warning("init-twice", message, edit(&file.file, second.line)));
     }
-    for kage in calls.iter().map(|call| &call.kage).filter(|kage| kage.is_absolute() && !kage.exists()) {
-        let message = format!("{shown} calls {}, which is gone", scene.shown(kage));
-        found.push(Finding::error("init-kage-gone", message, format!("kage init {} --install", file.shell)));
+    for call in calls.iter().filter(|call| call.kage.is_absolute() && !call.kage.exists()) {
+        let message = format!("{shown} calls {}, which is gone", scene.shown(&call.kage));
+        let fix = if call.is_added {
+            format!("kage init {} --install --yes", file.shell)
+        } else {
+            edit(&file.file, call.line)
+        };
+        found.push(Finding::error("init-kage-gone", message, fix));
     }
     found
 }

@@ -4,15 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Scene, word};
-
-/// How the second line of a shim begins.
-const MARK: &str = "# kage shim";
-/// In front of the path of its kage.
-const KAGE: &str = "kage=";
+use crate::shell::shim;
 
 /// A file in the directory of shims under the name of an agent's program.
 pub(super) struct Shim {
     name: String,
+    /// The agent whose program has that name.
+    agent: String,
     file: PathBuf,
     /// `None` where something else has taken its place.
     kage: Option<PathBuf>,
@@ -24,7 +22,12 @@ pub(super) fn installed(scene: &Scene) -> Vec<Shim> {
     let shims = config.agents.all().filter_map(|agent| {
         let file = scene.paths.shims.join(agent.program());
         fs::symlink_metadata(&file).ok()?;
-        Some(Shim { name: agent.program().to_owned(), kage: kage_of(&file), file })
+        Some(Shim {
+            name: agent.program().to_owned(),
+            agent: agent.name().to_owned(),
+            kage: kage_of(&file),
+            file,
+        })
     });
     shims.collect()
 }
@@ -32,9 +35,10 @@ pub(super) fn installed(scene: &Scene) -> Vec<Shim> {
 /// The kage that a shim calls.
 fn kage_of(file: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(file).ok()?;
-    text.lines().nth(1).filter(|line| line.starts_with(MARK))?;
-    let quoted = text.lines().find_map(|line| line.trim_start().strip_prefix(KAGE))?;
-    Some(PathBuf::from(quoted.trim().trim_matches('\'').replace(r"'\''", "'")))
+    if !shim::is_shim(text.as_bytes()) {
+        return None;
+    }
+    shim::kage_of(&text).map(PathBuf::from)
 }
 
 pub(super) fn examine(shims: &[Shim], scene: &Scene) -> Vec<Finding> {
@@ -45,15 +49,15 @@ pub(super) fn examine(shims: &[Shim], scene: &Scene) -> Vec<Finding> {
 
 fn of_one(shim: &Shim, scene: &Scene) -> Option<Finding> {
     let shown = scene.shown(&shim.file);
-    let fix = format!("kage shim install {}", shim.name);
+    let fix = |flag: &str| format!("kage shim install {flag}{}", shim.agent);
     match &shim.kage {
         None => {
             let message = format!("{shown} is no shim any more: an update of the agent may have replaced it");
-            Some(Finding::warning("shim-overwritten", message, fix))
+            Some(Finding::warning("shim-overwritten", message, fix("--force ")))
         }
         Some(kage) if !kage.exists() => {
             let message = format!("the shim {shown} calls {}, which is gone", scene.shown(kage));
-            Some(Finding::error("shim-kage-gone", message, fix))
+            Some(Finding::error("shim-kage-gone", message, fix("")))
         }
         Some(_) => None,
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::program::{Answer, ask, version_in};
 use super::{Finding, Scene};
+use crate::cmd::places::{called, direnv_file, tmux_conf};
 
 /// `display-popup` came with it. Source: tmux's CHANGES.
 const OLDEST_TMUX: [u32; 3] = [3, 2, 0];
@@ -31,37 +32,34 @@ fn install(program: &str, scene: &Scene) -> String {
 }
 
 fn tmux(scene: &Scene) -> Option<Finding> {
-    let files =
-        [scene.paths.home.join(".tmux.conf"), scene.xdg("XDG_CONFIG_HOME", ".config").join("tmux/tmux.conf")];
-    let calls_kage = |line: &str| {
-        !line.trim_start().starts_with('#') && (line.contains("kage init tmux") || line.contains("kage.tmux"))
-    };
-    let set_up = files.iter().find(|file| {
-        let text = fs::read(file).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().any(calls_kage)
+    let file = tmux_conf(&scene.paths);
+    // A plugin of TPM is a file of its own, and its line names the plugin alone.
+    let is_set_up = fs::read(&file).is_ok_and(|text| {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        text.lines().any(|line| called(line, "init tmux").is_some() || line.contains("kage.tmux"))
     });
     let tmux = found_on_path("tmux", scene)?;
     let Answer::Said(said) = ask(&tmux, &["-V"]) else { return None };
-    let Some(file) = set_up else {
+    if !is_set_up {
         return Some(Finding::ok(
             "tmux",
             format!("{said}, without kage's keys (`kage init tmux --install`)"),
         ));
-    };
+    }
     match version_in(&said) {
         Some(version) if version < OLDEST_TMUX => {
             let message =
-                format!("{said} has no popups, which kage's keys in {} need: 3.2 has", scene.shown(file));
+                format!("{said} has no popups, which kage's keys in {} need: 3.2 has", scene.shown(&file));
             Some(Finding::warning("tmux-old", message, install("tmux", scene)))
         }
-        _ => Some(Finding::ok("tmux", format!("{said}, with kage's keys in {}", scene.shown(file)))),
+        _ => Some(Finding::ok("tmux", format!("{said}, with kage's keys in {}", scene.shown(&file)))),
     }
 }
 
 fn direnv(scene: &Scene) -> Option<Finding> {
     let used = scene.cwd.ancestors().map(|dir| dir.join(".envrc")).find(|file| file.is_file());
     let used = used.filter(|file| uses_kage(file));
-    let lib = scene.xdg("XDG_CONFIG_HOME", ".config").join("direnv/lib/kage.sh");
+    let lib = direnv_file(&scene.paths);
     let program = found_on_path("direnv", scene);
     match (used, program) {
         (Some(file), None) => {
@@ -70,7 +68,7 @@ fn direnv(scene: &Scene) -> Option<Finding> {
         }
         (Some(file), Some(_)) if !lib.is_file() => {
             let message = format!("{} says `use kage`, which direnv does not know", scene.shown(&file));
-            Some(Finding::warning("direnv-not-set-up", message, "kage init direnv --install"))
+            Some(Finding::warning("direnv-not-set-up", message, "kage init direnv --install --yes"))
         }
         (None, Some(_)) if !lib.is_file() => {
             Some(Finding::ok("direnv", "direnv, without `use kage` (`kage init direnv --install`)"))

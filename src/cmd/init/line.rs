@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::cmd::places::called;
 use crate::cmd::prompt;
 use crate::error::{self, Failure, Status};
 use crate::files;
@@ -114,19 +115,12 @@ pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Resu
     Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())
 }
 
-/// Whether a line that is no comment calls kage for this.
-fn calls(line: &str, names: &str) -> bool {
-    let Some((before, _)) = line.split_once(names) else { return false };
-    let is_comment = line.trim_start().starts_with('#');
-    !is_comment && before.trim_end().trim_end_matches(['\'', '"']).ends_with("kage")
-}
-
 fn is_added(line: &str, names: &str) -> bool {
-    calls(line, names) && line.trim_end().ends_with(MARK)
+    called(line, names).is_some() && line.trim_end().ends_with(MARK)
 }
 
 fn find(text: &str, names: &str) -> Found {
-    let mut lines = text.lines().enumerate().filter(|(_, line)| calls(line, names));
+    let mut lines = text.lines().enumerate().filter(|(_, line)| called(line, names).is_some());
     match lines.next() {
         None => Found::Nothing,
         Some((_, line)) if is_added(line, names) => Found::Added,

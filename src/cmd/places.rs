@@ -1,0 +1,83 @@
+//! The files of other programs in which kage is set up, and the lines there that call it: `init` writes them,
+//! `doctor` looks at them.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::paths::Paths;
+use crate::shell::Shell;
+
+/// The file that an interactive shell reads. Sources: bash(1), zsh(1), and fish's documentation; the other two are
+/// not set up.
+pub(super) fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
+    match shell {
+        Shell::Bash => paths.home.join(".bashrc"),
+        Shell::Zsh => named("ZDOTDIR").unwrap_or_else(|| paths.home.clone()).join(".zshrc"),
+        Shell::Fish => user_config(paths).join("fish/config.fish"),
+    }
+}
+
+/// The file that tmux reads: the older place where there is one, else that of tmux 3.1 and newer. Source: tmux(1).
+pub(super) fn tmux_conf(paths: &Paths) -> PathBuf {
+    let older = paths.home.join(".tmux.conf");
+    if older.exists() { older } else { user_config(paths).join("tmux/tmux.conf") }
+}
+
+/// kage's file where direnv reads its extensions. Source: direnv-stdlib(1), and the head of `direnv stdlib`.
+pub(super) fn direnv_file(paths: &Paths) -> PathBuf {
+    named("DIRENV_CONFIG").unwrap_or_else(|| user_config(paths).join("direnv")).join("lib/kage.sh")
+}
+
+fn user_config(paths: &Paths) -> PathBuf {
+    let config = named("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());
+    config.unwrap_or_else(|| paths.home.join(".config"))
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The kage that a line calls with these words (`init zsh`): a path, or the name alone. A comment calls nothing.
+pub(super) fn called(line: &str, words: &str) -> Option<PathBuf> {
+    let line = line.trim_start();
+    if line.starts_with('#') {
+        return None;
+    }
+    let ends = |at: usize| line[at..].chars().next().is_none_or(|next| !next.is_ascii_alphanumeric());
+    let at = line.match_indices(&format!(" {words}")).find_map(|(at, found)| {
+        let before = line[..at].trim_end_matches(['"', '\'']);
+        (before.ends_with("kage") && ends(at + found.len())).then_some(at)
+    })?;
+    let before = &line[..at];
+    let word = match before.chars().next_back() {
+        Some(quote @ ('"' | '\'')) => before[..before.len() - 1].rsplit(quote).next().unwrap_or_default(),
+        _ => before.rsplit([' ', '\t', '(', '<', '`', '"', '\'', ';', '&', '|']).next().unwrap_or_default(),
+    };
+    (Path::new(word).file_name()? == "kage").then(|| PathBuf::from(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_calls_kage_is_known_in_its_many_forms() {
+        let path = |text: &str| Some(PathBuf::from(text));
+        for (line, words, kage) in [
+            (r#"eval "$(kage init zsh)""#, "init zsh", path("kage")),
+            (r#"eval "$('/opt/my tools/kage' init bash)""#, "init bash", path("/opt/my tools/kage")),
+            (r#"eval "$(/usr/bin/kage init bash --no-x)""#, "init bash", path("/usr/bin/kage")),
+            ("kage init fish | source", "init fish", path("kage")),
+            ("command -v kage >/dev/null && source <(kage init zsh)", "init zsh", path("kage")),
+            (r#"run-shell "'/opt/kage' init tmux | sh""#, "init tmux", path("/opt/kage")),
+            (r#""$HOME/bin/kage" init zsh | source"#, "init zsh", path("$HOME/bin/kage")),
+            ("kage init bash", "init zsh", None),
+            ("kage init zshx", "init zsh", None),
+            ("notkage init zsh", "init zsh", None),
+            ("  # kage init zsh", "init zsh", None),
+            ("alias k=kage", "init zsh", None),
+        ] {
+            assert_eq!(called(line, words), kage, "{line}");
+        }
+    }
+}
