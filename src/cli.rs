@@ -33,7 +33,7 @@ pub(crate) use usage::{By, Period, Usage};
 /// Exit status: 0 done, 1 not done, 2 wrong usage or config. `kage exec` and `kage detect` have more.
 ///
 /// Examples:
-///   kage subscription add work
+///   kage setup
 ///   kage exec -- claude
 ///   kage exec -n backend -- claude -p "run the tests"
 ///   kage status
@@ -48,22 +48,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Exec(Exec),
-    Why(Why),
-    Detect(Detect),
-    Doctor(Doctor),
+    Setup(Setup),
     Status(Status),
     Usage(Usage),
-    /// Print counters and gauges for Prometheus, as OpenMetrics text
-    ///
-    /// Counters of all that is in the ledger: runs, attempts by verdict, tokens by model and kind, and their
-    /// API-equivalent cost; gauges of now: status, running agents, utilisation and seconds to reset of each
-    /// window. The last example is for the textfile collector of node_exporter, every minute.
-    ///
-    /// Examples:
-    ///   kage metrics
-    ///   kage metrics >kage.prom.new && mv kage.prom.new kage.prom
-    #[command(verbatim_doc_comment)]
-    Metrics,
+    Why(Why),
     /// List the agents that run
     ///
     /// For each: the process id of its kage (a TERM there ends both), its subscription, namespace and agent,
@@ -77,13 +65,23 @@ pub(crate) enum Verb {
     Ps(Json),
     #[command(subcommand, alias = "sub")]
     Subscription(Subscription),
-    Setup(Setup),
     Init(Init),
     #[command(subcommand)]
     Shim(Shim),
-    #[command(hide = true)]
-    RunAs(RunAs),
     Prompt(Prompt),
+    Doctor(Doctor),
+    Detect(Detect),
+    /// Print counters and gauges for Prometheus, as OpenMetrics text
+    ///
+    /// Counters of all that is in the ledger: runs, attempts by verdict, tokens by model and kind, and their
+    /// API-equivalent cost; gauges of now: status, running agents, utilisation and seconds to reset of each
+    /// window. The last example is for the textfile collector of node_exporter, every minute.
+    ///
+    /// Examples:
+    ///   kage metrics
+    ///   kage metrics >kage.prom.new && mv kage.prom.new kage.prom
+    #[command(verbatim_doc_comment)]
+    Metrics,
     /// Show the main job with invented accounts, in a throwaway home
     ///
     /// Nothing of yours is read or changed, and nothing is left.
@@ -105,6 +103,8 @@ pub(crate) enum Verb {
     ///   echo '{"hook_event_name":"SessionStart","session_id":"1"}' | kage hook
     #[command(verbatim_doc_comment)]
     Hook,
+    #[command(hide = true)]
+    RunAs(RunAs),
     /// Print a secret into a pipe; called by kage
     #[command(hide = true)]
     FetchFromKeychain {
