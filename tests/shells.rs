@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Sandbox, copy_kage, has_all, kage, pool};
+use support::{Sandbox, copy_kage, has_all, kage, pool, readme};
 use tmux::{Pane, Tmux};
 
 /// A shell, as its user starts it and writes in it.
@@ -63,11 +63,11 @@ impl Shell {
 
     /// What a user writes by hand, from the README.
     fn line(&self) -> String {
-        let name = self.name;
-        match name {
-            "fish" => "kage init fish | source\n".to_owned(),
-            _ => format!("eval \"$(kage init {name})\"\n"),
-        }
+        let line = match self.name {
+            "fish" => readme("kage init fish | source").to_owned(),
+            name => readme("eval \"$(kage init zsh)\"").replace("zsh", name),
+        };
+        format!("{line}\n")
     }
 
     /// A start-up file that loads kage as often as `lines` says.

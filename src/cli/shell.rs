@@ -23,7 +23,7 @@ use clap::{Args, ValueEnum};
 /// directory.
 ///
 /// Examples:
-///   kage init zsh --install
+///   kage init --install
 ///   kage init bash --alias claude,codex
 ///   kage init fish --uninstall
 ///   kage init direnv --install
@@ -33,8 +33,9 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Init {
+    /// What it is for [default: the shell in SHELL]
     #[arg(value_enum, value_name = "FOR")]
-    pub target: Target,
+    pub target: Option<Target>,
     /// These agents, also without a subscription of theirs
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub alias: Vec<String>,

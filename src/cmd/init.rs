@@ -3,6 +3,8 @@
 mod file;
 mod line;
 
+use std::env;
+
 use anyhow::Result;
 
 use self::file::OwnFile;
@@ -19,12 +21,22 @@ use crate::shell::{self, Function, Shell, can_be_function};
 pub(super) fn run(args: &Init) -> Result<()> {
     let paths = Paths::from_environment()?;
     match args.target {
-        Target::Bash => shell(Shell::Bash, args, &paths),
-        Target::Zsh => shell(Shell::Zsh, args, &paths),
-        Target::Fish => shell(Shell::Fish, args, &paths),
-        Target::Direnv => direnv(args, &paths),
-        Target::Tmux => tmux(args, &paths),
+        None => shell(users_shell().ok_or_else(unknown_shell)?, args, &paths),
+        Some(Target::Bash) => shell(Shell::Bash, args, &paths),
+        Some(Target::Zsh) => shell(Shell::Zsh, args, &paths),
+        Some(Target::Fish) => shell(Shell::Fish, args, &paths),
+        Some(Target::Direnv) => direnv(args, &paths),
+        Some(Target::Tmux) => tmux(args, &paths),
     }
+}
+
+/// The shell of SHELL, where kage has functions for it.
+pub(super) fn users_shell() -> Option<Shell> {
+    Shell::of_program(&env::var("SHELL").ok()?)
+}
+
+fn unknown_shell() -> Failure {
+    Failure::usage("SHELL names no shell that kage has functions for").hint("kage init bash")
 }
 
 fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {

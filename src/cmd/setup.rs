@@ -1,7 +1,6 @@
 //! `kage setup`: the first subscription, the line for the shell, and a run that shows that it works. Each step is
 //! the verb that does it alone.
 
-use std::env;
 use std::ffi::OsStr;
 
 use anyhow::Result;
@@ -160,7 +159,7 @@ impl Guide {
             Some(ShellChoice::Bash) => Shell::Bash,
             Some(ShellChoice::Zsh) => Shell::Zsh,
             Some(ShellChoice::Fish) => Shell::Fish,
-            None => match env::var("SHELL").ok().as_deref().and_then(Shell::of_program) {
+            None => match init::users_shell() {
                 Some(shell) => shell,
                 None => {
                     say("kage has no functions for your SHELL; `kage shim install` serves any");

@@ -57,6 +57,25 @@ fn it_is_added_once_works_and_goes_without_a_trace() {
 }
 
 #[test]
+fn without_a_name_the_shell_is_that_of_the_user() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        let path = format!("/usr/bin/{}", shell.name);
+        let init = |flag: &str| sandbox.kage(["init", "--yes", flag]).env("SHELL", &path).run().success();
+        assert_eq!(
+            init("--print-rc").stdout(),
+            sandbox.kage(["init", shell.name, "--print-rc"]).run().stdout()
+        );
+        init("--install");
+        assert_eq!(sandbox.read(shell.start_up_file).lines().count(), 1);
+        init("--uninstall");
+        assert_eq!(sandbox.read(shell.start_up_file), "");
+    }
+    let unknown = home().kage(["init"]).env("SHELL", "/bin/dash").run().status(2);
+    unknown.mentions("hint: kage init bash").is_one_line_and_a_hint();
+}
+
+#[test]
 fn a_file_that_is_not_there_is_made() {
     for shell in Shell::all() {
         let sandbox = home();
