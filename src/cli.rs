@@ -45,6 +45,26 @@ pub(crate) struct Cli {
     pub verb: Verb,
 }
 
+/// The one verb that must cost nothing, without the definitions of all others: those take longer to build than to
+/// use.
+#[derive(Debug, Parser)]
+#[command(name = "kage")]
+enum ExecAlone {
+    Exec(Exec),
+}
+
+impl Cli {
+    /// What was typed. A refusal, also of `exec`, is one of the whole command line.
+    pub(crate) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        if words.get(1).is_some_and(|verb| verb == "exec")
+            && let Ok(ExecAlone::Exec(exec)) = ExecAlone::try_parse_from(words)
+        {
+            return Ok(Self { verb: Verb::Exec(exec) });
+        }
+        Self::try_parse_from(words)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Exec(Exec),

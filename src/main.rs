@@ -30,8 +30,8 @@ use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::Cli;
 use crate::error::{Failure, Status};
@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     run::expect_children();
-    let cli = match cmd::called_as_agent(env::args_os()).map_or_else(Cli::try_parse, Ok) {
+    let words: Vec<_> = env::args_os().collect();
+    let read = cmd::called_as_agent(words.iter().cloned()).map_or_else(|| Cli::read(&words), Ok);
+    let cli = match read {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),
     };
