@@ -60,7 +60,8 @@ fn word(path: &str) -> String {
     if path.chars().all(is_plain) { path.to_owned() } else { Shell::Bash.quoted(path) }
 }
 
-/// Stands before the part of a file that is there once for each agent.
+/// Stands before the part of a file that is there once for each agent. Each function stands alone: an agent may
+/// know the user's functions without their helpers.
 const EACH: &str = "#@each\n";
 
 impl Shell {
@@ -108,13 +109,15 @@ impl Shell {
     pub(crate) fn integration(self, kage: &str, functions: &[Function<'_>]) -> String {
         let program = self.quoted(kage);
         let (once, each) = self.source().split_once(EACH).expect("each file of a shell has one");
-        let mut text = once.replace(PROGRAM, &program);
+        let mut text = once.to_owned();
         for function in functions {
             // Quoted, since an alias of the user's may have the name of an option.
             let words: Vec<_> = function.upkeep.iter().map(|word| self.quoted(word)).collect();
             let words = words.join(if self == Self::Fish { " " } else { " | " });
             text.push('\n');
-            text.push_str(&each.replace("@agent@", function.program).replace("@upkeep@", &words));
+            let each = each.replace("@agent@", function.program).replace("@upkeep@", &words);
+            // Last, since a path may have anything in it.
+            text.push_str(&each.replace(PROGRAM, &program));
         }
         text.push('\n');
         text.push_str(&self.completion().replace(PROGRAM, &program));

@@ -63,6 +63,26 @@ fn it_leaves_out_what_is_not_wanted() {
 }
 
 #[test]
+fn every_flag_of_the_credential_counts() {
+    let sandbox = fresh();
+    let flags = ["setup", "--yes", "--credential", "file", "--shell", "none", "--no-test", "--force"];
+    let minted = |day: &str| sandbox.kage(flags.iter().chain(&["--minted", day])).stdin("odd-looking").run();
+    minted("2999-01-01").status(2).mentions("is yet to come");
+    minted("2026-01-05").success();
+    let shown = sandbox.kage(["subscription", "show", "work"]).run().success().stdout();
+    assert!(shown.contains("2026-01-05"), "{shown}");
+}
+
+#[test]
+fn nothing_is_stored_for_an_agent_that_is_not_there() {
+    let sandbox = fresh();
+    let flags = ["setup", "--yes", "--agent", "codex", "--credential", "file", "--shell", "bash"];
+    let refused = sandbox.kage(flags).stdin("sk-invented").run().status(1);
+    refused.mentions("`codex` was not found").mentions("hint: npm install -g @openai/codex");
+    assert!(!sandbox.path(CONFIG).exists() && !sandbox.path("home/.bashrc").exists());
+}
+
+#[test]
 fn it_takes_the_file_where_no_keychain_answers() {
     let sandbox = fresh();
     let flags = ["setup", "--yes", "--shell", "none", "--no-test"];

@@ -15,6 +15,8 @@ mod start_up;
 mod state;
 mod tools;
 
+pub(super) use self::program::{Answer, ask};
+
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};

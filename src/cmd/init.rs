@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use self::file::OwnFile;
 use self::line::Place;
-use super::places::{direnv_file, start_up_file, tmux_conf};
+use super::places::{READ_BASHRC, direnv_file, login_file_past_bashrc, start_up_file, tmux_conf};
 use crate::agent::{Agent, Agents};
 use crate::cli::{Init, Target};
 use crate::config::Config;
@@ -50,6 +50,10 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
         let added = place.add(&shell.line(&kage, &args.alias), args.yes)?;
         if added {
             error::say(format_args!("it takes effect in new shells; in this one: exec {shell}"));
+            if let Some(file) = login_file_past_bashrc(paths).filter(|_| shell == Shell::Bash) {
+                let file = file.display();
+                error::say(format_args!("login shells, as in tmux, need this line in {file}: {READ_BASHRC}"));
+            }
         }
         return Ok(());
     }

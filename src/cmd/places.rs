@@ -2,8 +2,10 @@
 //! `doctor` looks at them.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::doctor::{Answer, ask};
 use crate::paths::Paths;
 use crate::shell::Shell;
 
@@ -12,9 +14,38 @@ use crate::shell::Shell;
 pub(super) fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
     match shell {
         Shell::Bash => paths.home.join(".bashrc"),
-        Shell::Zsh => named("ZDOTDIR").unwrap_or_else(|| paths.home.clone()).join(".zshrc"),
+        Shell::Zsh => named("ZDOTDIR").unwrap_or_else(|| zsh_dir(paths)).join(".zshrc"),
         Shell::Fish => user_config(paths).join("fish/config.fish"),
     }
+}
+
+/// Where zsh looks. A file that it reads before may name another directory without exporting it, and only zsh can
+/// tell what that file means.
+fn zsh_dir(paths: &Paths) -> PathBuf {
+    let before = [paths.home.join(".zshenv"), "/etc/zsh/zshenv".into(), "/etc/zshenv".into()];
+    let says =
+        |file: &PathBuf| fs::read(file).is_ok_and(|text| text.windows(7).any(|word| word == b"ZDOTDIR"));
+    if before.iter().any(says)
+        && let Answer::Said(dir) = ask(Path::new("zsh"), &["-c", "print -r -- ${ZDOTDIR:-$HOME}"])
+        && Path::new(&dir).is_absolute()
+    {
+        return dir.into();
+    }
+    paths.home.clone()
+}
+
+/// A line that makes a login shell of bash read what the others read.
+pub(super) const READ_BASHRC: &str = "[ -f ~/.bashrc ] && . ~/.bashrc";
+
+/// The file that a login shell of bash reads instead of `.bashrc`, where that one does not lead to it: a shell in
+/// tmux, over ssh, in the terminal of macOS. Source: bash(1), INVOCATION.
+pub(super) fn login_file_past_bashrc(paths: &Paths) -> Option<PathBuf> {
+    let all = [".bash_profile", ".bash_login", ".profile"].map(|name| paths.home.join(name));
+    let Some(file) = all.iter().find(|file| file.is_file()) else { return Some(all[0].clone()) };
+    let text = String::from_utf8_lossy(&fs::read(file).ok()?).into_owned();
+    let leads = |line: &str| line.contains("bashrc") || called(line, "init bash").is_some();
+    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    (!lines.any(leads)).then(|| file.clone())
 }
 
 /// The file that tmux reads: the older place where there is one, else that of tmux 3.1 and newer. Source: tmux(1).

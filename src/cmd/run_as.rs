@@ -7,9 +7,12 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{PASSPHRASE, exec};
 use crate::agent::{Agent, Agents};
@@ -18,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::process::ancestors;
-use crate::run::{Program, is_kage};
+use crate::run::{Program, die_of, is_kage};
 
 /// What kage is to do where it was called by an agent's name. Any other name is kage's own.
 pub(crate) fn called_as_agent(mut words: impl Iterator<Item = OsString>) -> Option<Cli> {
@@ -57,13 +60,26 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
         call.args.insert(0, if is_plain { call.program } else { program.path.into() });
         return exec::run(Exec { agent: call.agent, command: call.args, ..Exec::default() });
     }
-    match program.replace(&call.args, |command| {
+    let environment = |command: &mut Command| {
         // Also without a run of its own: a script that calls the shim in its turn must come to an end.
         command.env(exec::DEPTH, (depth + 1).to_string()).envs([exec::started(&program.path)]);
         if !around {
             command.env_remove(PASSPHRASE);
         }
-    })? {}
+    };
+    if goes_round() {
+        let ended = program.wait(&call.args, environment)?;
+        return Ok(ended.code().unwrap_or_else(|| die_of(ended.signal().unwrap_or_default())));
+    }
+    match program.replace(&call.args, environment)? {}
+}
+
+/// Whether this process may have been kage before. A script that clears the environment, calls the shim and
+/// becomes it would go round for ever in one process, whose ancestors tell nothing; but such a process has used
+/// more time than any beginning takes. Its next program is started beside it, so that there are ancestors.
+fn goes_round() -> bool {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    env::var_os(exec::DEPTH).is_none() && used.tv_sec >= 1
 }
 
 /// How deep kage runs inside kage. Where a script between them has cleared the environment, the processes

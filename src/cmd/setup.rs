@@ -30,10 +30,11 @@ pub(super) fn run(args: Setup) -> Result<()> {
     let guide = Guide { paths: Paths::from_environment()?, args };
     let name = guide.subscription()?;
     guide.shell()?;
-    guide.test_run(&name)?;
-    say(
-        "that is all: `kage exec -- claude` runs it, `kage status` shows the pool, `kage doctor` looks after it",
-    );
+    let agent = guide.test_run(&name)?;
+    say(format_args!(
+        "that is all: `kage exec -- {}` runs it, `kage status` shows the pool, `kage doctor` looks after it",
+        agent.program(),
+    ));
     Ok(())
 }
 
@@ -65,21 +66,24 @@ impl Guide {
         if agent.name() != DEFAULT_AGENT {
             words.extend(["--agent", agent.name()]);
         }
-        let SecretInput { stdin, force, .. } = self.args.secret;
+        let SecretInput { credential: _, stdin, force, minted } = &self.args.secret;
         words.extend(
-            [(stdin, "--stdin"), (force, "--force")].iter().filter_map(|(on, flag)| on.then_some(*flag)),
+            [(*stdin, "--stdin"), (*force, "--force")].iter().filter_map(|(on, flag)| on.then_some(*flag)),
         );
+        let minted = minted.map(|day| day.to_string());
+        words.extend(minted.iter().flat_map(|day| ["--minted", day]));
         does(&words)?;
         Ok(name)
     }
 
     /// The agent that was named, the only one that is installed, or the one that is chosen.
     fn agent(&self, config: &Config) -> Result<&'static dyn Agent> {
-        if let Some(name) = &self.args.agent {
-            return Ok(config.agent(name)?);
-        }
         let is_there =
             |agent: &&dyn Agent| Program::find(OsStr::new(agent.program()), &self.paths.shims).is_ok();
+        if let Some(name) = &self.args.agent {
+            let agent = config.agent(name)?;
+            return if is_there(&agent) { Ok(agent) } else { Err(missing(agent).into()) };
+        }
         let installed: Vec<_> = config.agents.all().filter(is_there).collect();
         match installed[..] {
             [] => {
@@ -177,14 +181,14 @@ impl Guide {
         Ok(())
     }
 
-    /// One short answer on the subscription.
-    fn test_run(&self, name: &Name) -> Result<()> {
+    /// One short answer on the subscription, from its agent.
+    fn test_run(&self, name: &Name) -> Result<&'static dyn Agent> {
         let config = Config::load(&self.paths)?;
         let agent = config.agent(&config.pool.subscriptions[name].agent)?;
-        let Some(trial) = agent.trial().filter(|_| !self.args.no_test) else { return Ok(()) };
+        let Some(trial) = agent.trial().filter(|_| !self.args.no_test) else { return Ok(agent) };
         let question = format!("Try it with one short question to {}?", agent.name());
         if !self.args.yes && !prompt::decides(&question, true)? {
-            return Ok(());
+            return Ok(agent);
         }
         let words = ["exec", "-s", name.as_str(), "--", agent.program()];
         let status = does(&[&words, trial].concat())?;
@@ -192,8 +196,15 @@ impl Guide {
             let message = format!("the test run on `{name}` ended with exit status {status}");
             return Err(Failure::new(Status::Failed, message).hint("kage doctor").into());
         }
-        Ok(())
+        Ok(agent)
     }
+}
+
+/// Before anything is stored for an agent that cannot run.
+fn missing(agent: &dyn Agent) -> Failure {
+    let message = format!("`{}` was not found", agent.program());
+    let hint = agent.release().map_or("install it, and try again", |release| release.install);
+    Failure::new(Status::Failed, message).hint(hint)
 }
 
 /// Runs one of kage's own commands, and shows it first: it is what does this step alone.

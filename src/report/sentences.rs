@@ -8,7 +8,9 @@ use jiff::Zoned;
 use super::time::{clock, until};
 use crate::agent::LaunchPlan;
 use crate::error::{Failure, Status, one_line};
-use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict};
+use crate::pool::{
+    Candidate, Change, DEFAULT_AGENT, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict,
+};
 
 /// How many reasons fit into one line.
 const MOST_REASONS: usize = 4;
@@ -38,9 +40,7 @@ pub(crate) fn not_ready(why: &NotReady, request: &Request, now: &Zoned) -> Failu
             failure(format!("the routes that apply ({keys}) have no subscription in common"))
                 .hint("kage subscription route --list")
         }
-        NotReady::Excluded(candidates) => {
-            failure(excluded(candidates, request, now)).hint(format!("kage why{}", flags(request)))
-        }
+        NotReady::Excluded(candidates) => failure(excluded(candidates, request, now)).hint(ask_why(request)),
     }
 }
 
@@ -67,6 +67,13 @@ fn excluded(candidates: &[Candidate], request: &Request, now: &Zoned) -> String 
         Some(at) => format!("{who} before {}: {text}", until(at, now)),
         None => format!("{who}: {text}"),
     }
+}
+
+/// The command that tells of each subscription why it was not chosen.
+fn ask_why(request: &Request) -> String {
+    let agent = Some(&request.agent).filter(|agent| *agent != DEFAULT_AGENT);
+    let agent = agent.map_or_else(String::new, |agent| format!(" --agent {agent}"));
+    format!("kage why{agent}{}", flags(request))
 }
 
 /// The request's own flags, for the command in a hint.

@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use super::not_started;
 use crate::error::{Failure, Status};
@@ -86,10 +86,23 @@ impl Program {
         args: &[OsString],
         environment: impl FnOnce(&mut Command),
     ) -> Result<Infallible, Failure> {
+        Err(not_started(self, &self.command(args, environment).exec()))
+    }
+
+    /// Starts the program, and waits for its end.
+    pub(crate) fn wait(
+        &self,
+        args: &[OsString],
+        environment: impl FnOnce(&mut Command),
+    ) -> Result<ExitStatus, Failure> {
+        self.command(args, environment).status().map_err(|why| not_started(self, &why))
+    }
+
+    fn command(&self, args: &[OsString], environment: impl FnOnce(&mut Command)) -> Command {
         let mut command = Command::new(&self.path);
         command.arg0(&self.name).args(args);
         environment(&mut command);
-        Err(not_started(self, &command.exec()))
+        command
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::{Shell, home, tmux};
-use crate::support::{Sandbox, has_all};
+use crate::support::{Sandbox, copy_kage, has_all};
 
 const OWN: &str = "# mine\nexport EDITOR=vi\n";
 
@@ -112,6 +112,107 @@ fn the_users_own_line_is_enough_and_is_not_taken_away() {
         refused.mentions("+3 ").is_one_line_and_a_hint();
         assert_eq!(sandbox.read(shell.start_up_file), text);
     }
+}
+
+#[test]
+fn the_line_that_kage_added_goes_also_beside_one_of_the_users() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        install(&sandbox, shell);
+        let text = sandbox.read(shell.start_up_file);
+        sandbox.write(shell.start_up_file, &format!("{}{text}", shell.line()));
+        let left = sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().status(1);
+        left.mentions("took one line out").mentions(":1 was not written by kage, and stays");
+        assert_eq!(sandbox.read(shell.start_up_file), shell.line());
+    }
+}
+
+#[test]
+fn any_bytes_stay_what_they_are() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        let file = sandbox.write(shell.start_up_file, "");
+        let own = b"# caf\xe9\r\n\x00\n";
+        fs::write(&file, own).unwrap();
+        install(&sandbox, shell);
+        assert!(fs::read(&file).unwrap().starts_with(own));
+        sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().success();
+        assert_eq!(fs::read(&file).unwrap(), own);
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_left_alone() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        let link = sandbox.path(shell.start_up_file);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink("not/there/yet", &link).unwrap();
+        let refused = sandbox.kage(["init", shell.name, "--install", "--yes"]).run().status(1);
+        refused.mentions("is a link to not/there/yet, which is not there").is_one_line_and_a_hint();
+        assert!(link.is_symlink() && !link.exists());
+    }
+}
+
+#[test]
+fn the_copy_is_of_the_file_without_kage() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        sandbox.write(shell.start_up_file, OWN);
+        install(&sandbox, shell);
+        fs::remove_file(sandbox.path("bin/kage")).unwrap();
+        install(&sandbox, shell);
+        sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().success();
+        assert_eq!(sandbox.read(&format!("{}.before-kage", shell.start_up_file)), OWN);
+    }
+}
+
+#[test]
+fn a_kage_of_another_name_adds_one_line_too() {
+    for shell in Shell::all() {
+        let sandbox = home();
+        fs::remove_file(sandbox.path("bin/kage")).unwrap();
+        let other = sandbox.path("opt/kage-0.1");
+        copy_kage(&other);
+        for _ in 0..2 {
+            sandbox.call(&other, ["init", shell.name, "--install", "--yes"]).run().success();
+            assert_eq!(sandbox.read(shell.start_up_file).lines().count(), 1);
+        }
+        sandbox.call(&other, ["init", shell.name, "--uninstall", "--yes"]).run().success();
+        assert_eq!(sandbox.read(shell.start_up_file), "");
+    }
+}
+
+#[test]
+fn zsh_is_asked_where_it_looks() {
+    if !has_all(&["zsh"]) {
+        return;
+    }
+    let sandbox = home();
+    sandbox.write("home/.zshenv", "ZDOTDIR=$HOME/zsh\n");
+    sandbox.kage(["init", "zsh", "--install", "--yes"]).run().success();
+    assert!(!sandbox.path("home/.zshrc").exists());
+    assert_eq!(sandbox.read("home/zsh/.zshrc").lines().count(), 1);
+    let whence = sandbox.call("zsh".as_ref(), ["-i", "-c", "whence -w claude"]).run().success();
+    assert_eq!(whence.stdout(), "claude: function\n");
+}
+
+#[test]
+fn a_login_shell_of_bash_is_thought_of() {
+    const NOTE: &str = "login shells, as in tmux, need this line in";
+    let sandbox = home();
+    let said = |file: &str, text: &str| {
+        sandbox.write(file, text);
+        sandbox.kage(["init", "bash", "--uninstall", "--yes"]).run().success();
+        sandbox.kage(["init", "bash", "--install", "--yes"]).run().success().stderr()
+    };
+    assert!(said("home/.profile", "export A=1\n").contains(NOTE));
+    let note = said("home/.bash_profile", "# .bashrc\n");
+    let line = note.rsplit_once(&format!("{NOTE} ")).unwrap().1.split_once(": ").unwrap().1;
+    assert!(note.contains("home/.bash_profile: "), "{note}");
+    assert!(!said("home/.bash_profile", line).contains(NOTE));
+    let kind = sandbox.call("bash".as_ref(), ["-l", "-i", "-c", "type -t claude"]).run().success();
+    assert_eq!(kind.stdout(), "function\n");
 }
 
 #[test]

@@ -168,6 +168,9 @@ fn a_script_that_also_clears_the_environment_ends_all_the_same() {
     let ran = claude(&sandbox, ["-p", "hi"]).run().status(125).prints("");
     ran.mentions("kage runs itself, 8 levels deep");
     assert_eq!(sandbox.read("home/times").lines().count(), 8);
+    // No kage stays behind where the agent only looks after itself: it is all one process, which ends as well.
+    let ran = claude(&sandbox, ["--version"]).run().status(125).prints("");
+    ran.mentions("kage runs itself, 8 levels deep");
 }
 
 #[test]

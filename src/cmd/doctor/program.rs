@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const PATIENCE_FOR_AGENT: Duration = Duration::from_secs(15);
 
 /// What a program did with its arguments.
-pub(super) enum Answer {
+pub(in crate::cmd) enum Answer {
     /// Its first line.
     Said(String),
     /// Why there is none, as the rest of a sentence about it.
@@ -29,7 +29,7 @@ pub(super) enum Answer {
 }
 
 /// Runs a program for the first line that it prints.
-pub(super) fn ask(program: &Path, args: &[&str]) -> Answer {
+pub(in crate::cmd) fn ask(program: &Path, args: &[&str]) -> Answer {
     ask_with(program, args, [], PATIENCE)
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::line::ask;
+use super::line::{ask, target};
 use crate::error::{self, Failure, Status};
 use crate::files;
 use crate::report;
@@ -30,9 +30,9 @@ impl OwnFile {
             return Ok(());
         }
         let question = if known.is_some() { "Replace" } else { "Write" };
-        ask(&format!("{question} {shown}?"), &self.file, "--yes", yes)?;
+        ask(&format!("{question} {shown}?"), &self.file, "kage init direnv --install --yes", yes)?;
         // What a link leads to is written, so that a link into a dotfile repository stays one.
-        let file = fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone());
+        let file = target(&self.file)?;
         let could_not = || format!("could not write {shown}");
         if let Some(dir) = file.parent() {
             fs::create_dir_all(dir).with_context(could_not)?;
@@ -49,7 +49,7 @@ impl OwnFile {
             error::say(format_args!("{shown} is not there"));
             return Ok(());
         }
-        ask(&format!("Remove {shown}?"), &self.file, "--yes", yes)?;
+        ask(&format!("Remove {shown}?"), &self.file, "kage init direnv --uninstall --yes", yes)?;
         fs::remove_file(&self.file).with_context(|| format!("could not remove {shown}"))?;
         error::say(format_args!("removed {shown}"));
         Ok(())

@@ -46,8 +46,9 @@ impl Place {
             error::say(format_args!("{shown} has the line already"));
             return Ok(false);
         }
-        ask(&format!("Add this line to {shown}?\n\n    {line}\n\n"), &self.file, "--print-rc", yes)?;
-        self.write(&wanted)?;
+        let question = format!("Add this line to {shown}?\n\n    {line}\n\n");
+        ask(&question, &self.file, &format!("kage {} --install --yes", self.names), yes)?;
+        self.write(&text, &wanted)?;
         error::say(format_args!("added one line to {shown}"));
         Ok(true)
     }
@@ -57,50 +58,72 @@ impl Place {
         self.read().is_ok_and(|text| find(&text, &self.names) != Found::Nothing)
     }
 
-    /// Takes the line away.
+    /// Takes the line away; one of the user's own stays.
     pub(super) fn remove(&self, yes: bool) -> Result<()> {
         let text = self.read()?;
         let shown = self.file.display();
-        match find(&text, &self.names) {
-            Found::Nothing => error::say(format_args!("{shown} has no such line")),
+        let left = without(&text, &self.names);
+        if left != text {
+            let instead = format!("kage {} --uninstall --yes", self.names);
+            ask(&format!("Take kage's line out of {shown}?"), &self.file, &instead, yes)?;
+            self.write(&text, &left)?;
+            error::say(format_args!("took one line out of {shown}"));
+        }
+        match find(&left, &self.names) {
             Found::Own(at) => {
                 let message = format!("{shown}:{at} was not written by kage, and stays");
                 let hint = format!("${{EDITOR:-vi}} +{at} {}", report::quoted(&shown.to_string()));
-                return Err(Failure::new(Status::Failed, message).hint(hint).into());
+                Err(Failure::new(Status::Failed, message).hint(hint).into())
             }
-            Found::Added => {
-                ask(&format!("Take kage's line out of {shown}?"), &self.file, "--yes", yes)?;
-                self.write(&without(&text, &self.names))?;
-                error::say(format_args!("took one line out of {shown}"));
+            _ if left == text => {
+                error::say(format_args!("{shown} has no such line"));
+                Ok(())
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn read(&self) -> Result<String> {
-        match fs::read_to_string(&self.file) {
+    fn read(&self) -> Result<Vec<u8>> {
+        match fs::read(&self.file) {
             Ok(text) => Ok(text),
-            Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
+            Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(refused) => Err(refused).with_context(|| format!("could not read {}", self.file.display())),
         }
     }
 
-    /// The file that a link leads to is written, so that a link into a dotfile repository stays one.
-    fn write(&self, text: &str) -> Result<()> {
-        let file = fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone());
+    /// The file that a link leads to is written, so that a link into a dotfile repository stays one. What the file
+    /// was without kage lies beside it from then on.
+    fn write(&self, before: &[u8], text: &[u8]) -> Result<()> {
+        let file = target(&self.file)?;
         let could_not = || format!("could not write {}", self.file.display());
         if let Some(dir) = file.parent() {
             fs::create_dir_all(dir).with_context(could_not)?;
         }
-        if file.exists() {
+        if file.exists() && without(before, &self.names) == before {
             let copy = files::sibling(&file, ".before-kage");
             fs::copy(&file, &copy).with_context(|| format!("could not write {}", copy.display()))?;
         }
-        files::replace_named(&file, text.as_bytes()).with_context(could_not)
+        files::replace_named(&file, text).with_context(could_not)
     }
 }
 
-/// Asks whether a file may be changed; no is a failure. `instead` is what to give where nobody can be asked.
+/// What a file is, if it is a link. One that leads nowhere, as where a repository is not there yet, is not to
+/// become a file.
+pub(super) fn target(file: &Path) -> Result<PathBuf, Failure> {
+    let leads_nowhere = || {
+        let link = fs::read_link(file).unwrap_or_default();
+        let message = format!("{} is a link to {}, which is not there", file.display(), link.display());
+        Failure::new(Status::Failed, message)
+            .hint(format!("ls -l {}", report::quoted(&file.display().to_string())))
+    };
+    match fs::canonicalize(file) {
+        Ok(file) => Ok(file),
+        Err(_) if file.is_symlink() => Err(leads_nowhere()),
+        Err(_) => Ok(file.to_owned()),
+    }
+}
+
+/// Asks whether a file may be changed; no is a failure. `instead` is what to type where nobody can be asked.
 pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
@@ -115,44 +138,54 @@ pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Resu
     Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())
 }
 
-fn is_added(line: &str, names: &str) -> bool {
-    called(line, names).is_some() && line.trim_end().ends_with(MARK)
+/// Whether kage wrote a line, by whatever name it was called then.
+fn is_added(line: &[u8], names: &str) -> bool {
+    let line = String::from_utf8_lossy(line);
+    line.trim_end().ends_with(MARK) && line.contains(&format!(" {names}"))
 }
 
-fn find(text: &str, names: &str) -> Found {
-    let mut lines = text.lines().enumerate().filter(|(_, line)| called(line, names).is_some());
-    match lines.next() {
-        None => Found::Nothing,
-        Some((_, line)) if is_added(line, names) => Found::Added,
-        Some((at, _)) => Found::Own(at + 1),
+/// The first line that does the same.
+fn find(text: &[u8], names: &str) -> Found {
+    for (at, line) in lines(text).enumerate() {
+        if is_added(line, names) {
+            return Found::Added;
+        }
+        if called(&String::from_utf8_lossy(line), names).is_some() {
+            return Found::Own(at + 1);
+        }
     }
+    Found::Nothing
 }
 
 /// The text with the line: in the place of one that kage added, else at the end.
-fn with(text: &str, names: &str, line: &str) -> String {
+fn with(text: &[u8], names: &str, line: &str) -> Vec<u8> {
+    let line = [line.as_bytes(), b"\n"].concat();
     let mut seen = false;
-    let mut result = String::with_capacity(text.len() + line.len() + 2);
-    for known in text.split_inclusive('\n') {
+    let mut result = Vec::with_capacity(text.len() + line.len() + 1);
+    for known in lines(text) {
         if !is_added(known, names) {
-            result.push_str(known);
+            result.extend_from_slice(known);
         } else if !seen {
             seen = true;
-            result.push_str(line);
-            result.push('\n');
+            result.extend_from_slice(&line);
         }
     }
     if !seen {
-        if !result.is_empty() && !result.ends_with('\n') {
-            result.push('\n');
+        if !result.is_empty() && !result.ends_with(b"\n") {
+            result.push(b'\n');
         }
-        result.push_str(line);
-        result.push('\n');
+        result.extend_from_slice(&line);
     }
     result
 }
 
-fn without(text: &str, names: &str) -> String {
-    text.split_inclusive('\n').filter(|line| !is_added(line, names)).collect()
+fn without(text: &[u8], names: &str) -> Vec<u8> {
+    lines(text).filter(|line| !is_added(line, names)).flatten().copied().collect()
+}
+
+/// The lines with their ends. They may hold any bytes.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|&byte| byte == b'\n')
 }
 
 #[cfg(test)]
@@ -160,31 +193,33 @@ mod tests {
     use super::*;
 
     const LINE: &str = "eval \"$('/opt/kage' init zsh)\" # added by kage";
+    const NAMES: &str = "init zsh";
 
     #[test]
     fn a_line_is_added_once_and_taken_away_without_a_trace() {
-        for text in ["", "alias ll='ls -l'\n", "# kage init zsh\n\nexport A=1\n"] {
-            let once = with(text, "init zsh", LINE);
-            assert_eq!(once, format!("{text}{LINE}\n"));
-            assert_eq!(with(&once, "init zsh", LINE), once);
-            assert_eq!(without(&once, "init zsh"), text);
+        for text in [&b""[..], b"alias ll='ls -l'\n", b"# kage init zsh\n\nexport A=1\n", b"caf\xe9\r\n"] {
+            let once = with(text, NAMES, LINE);
+            assert_eq!(once, [text, LINE.as_bytes(), b"\n"].concat());
+            assert_eq!(with(&once, NAMES, LINE), once);
+            assert_eq!(without(&once, NAMES), text);
         }
-        assert_eq!(with("no end", "init zsh", LINE), format!("no end\n{LINE}\n"));
+        assert_eq!(with(b"no end", NAMES, LINE), format!("no end\n{LINE}\n").as_bytes());
     }
 
     #[test]
     fn a_line_for_another_path_is_replaced_where_it_stands() {
-        let old = "first\neval \"$('/old/kage' init zsh)\" # added by kage\nlast\n";
-        assert_eq!(with(old, "init zsh", LINE), format!("first\n{LINE}\nlast\n"));
+        for kage in ["/old/kage", "/old/kage-0.1"] {
+            let old = format!("first\neval \"$('{kage}' init zsh)\" # added by kage\nlast\n");
+            assert_eq!(with(old.as_bytes(), NAMES, LINE), format!("first\n{LINE}\nlast\n").as_bytes());
+        }
     }
 
     #[test]
     fn the_users_own_line_is_seen_and_left_alone() {
-        let own = "first\neval \"$(kage init zsh)\"\n";
-        assert_eq!(find(own, "init zsh"), Found::Own(2));
+        let own = b"first\neval \"$(kage init zsh)\"\n";
+        assert_eq!(find(own, NAMES), Found::Own(2));
         assert_eq!(find(own, "init bash"), Found::Nothing);
-        assert_eq!(without(own, "init zsh"), own);
-        assert_eq!(find("  # eval \"$(kage init zsh)\"\n", "init zsh"), Found::Nothing);
-        assert_eq!(find("\"$HOME/bin/kage\" init zsh | source", "init zsh"), Found::Own(1));
+        assert_eq!(without(own, NAMES), own);
+        assert_eq!(find(b"  # eval \"$(kage init zsh)\"\n", NAMES), Found::Nothing);
     }
 }
