@@ -24,8 +24,12 @@ _kage() {
   i=$((${#words[@]} - 1))
   tail=$((${#COMP_LINE} - COMP_POINT - ${#rest}))
   if ((tail > 0)); then words[i]=${words[i]:0:${#words[i]}-tail}; fi
-  # Only what is behind the last break is replaced.
-  prefix=${words[i]%"${words[i]##*[:=]}"}
+  # Only what is behind the last break is replaced, or behind an open quote, where no word is broken.
+  case ${COMP_WORDS[COMP_CWORD]} in
+    [\'\"]*) prefix=${words[i]%%[\'\"]*} ;;
+    *) prefix=${words[i]%"${words[i]##*[:=]}"} ;;
+  esac
+  words=("${words[@]//[\'\"]/}")
 
   while IFS=$'\t' read -r value _; do
     case $value in

@@ -2,22 +2,28 @@
 
 function __kage_complete
     set -l words (commandline --current-process --tokenize --cut-at-cursor)
-    set -l typed (commandline --current-token --cut-at-cursor)
     if set -l at (contains --index -- -- $words)
+        set -l typed (commandline --current-token --cut-at-cursor)
         set --erase words[1..$at]
         complete --do-complete "$(string join ' ' -- (string escape -- $words) "$typed")"
-        return
+    else
+        __kage_ask $words | string match --invert --regex '^[^\t]*complete (files|directories)$'
     end
-    set -l lines (KAGE_COMPLETE=(count $words) kage -- $words "$typed" 2>/dev/null)
-    set -l before (string match --regex -- '^--[^=]*=' "$typed")
-    set -l path (string replace --regex -- '^--[^=]*=' '' "$typed")
-    switch "$lines[1]"
-        case '*complete files'
-            set lines "$before"(__fish_complete_path "$path")
-        case '*complete directories'
-            set lines "$before"(__fish_complete_directories "$path")
-    end
-    printf '%s\n' $lines
+end
+
+function __kage_wants_files
+    set -l words (commandline --current-process --tokenize --cut-at-cursor)
+    not contains -- -- $words
+    and __kage_ask $words | string match --quiet --regex '^[^\t]*complete (files|directories)$'
+end
+
+# What kage answers to these words and the one that is typed, whose quote may be open still.
+function __kage_ask
+    set -l typed (commandline --current-token --cut-at-cursor)
+    set typed (string unescape -- "$typed" "$typed\"" "$typed'")
+    KAGE_COMPLETE=(count $argv) kage -- $argv "$typed[1]" 2>/dev/null
 end
 
 complete --command kage --no-files --keep-order --arguments '(__kage_complete)'
+# Paths are fish's own: it knows of quotes, `~` and variables.
+complete --command kage --condition __kage_wants_files --force-files
