@@ -87,7 +87,7 @@ fn completer(verb: &str, id: &str, value: &str) -> Option<ArgValueCompleter> {
         ("NAME" | "OLD", _) => matching(names::subscriptions),
         ("NAMESPACE", _) => matching(names::namespaces),
         ("LEVEL", _) => matching(names::levels),
-        ("AGENT", _) => matching(names::agents),
+        ("AGENT", _) | ("A,B", "alias") => matching(names::agents),
         ("KEY", _) => matching(names::routes),
         ("A,B", "tags") => matching(names::tags),
         ("A,B", "subscriptions") | ("C,D", _) => matching(names::selectors),

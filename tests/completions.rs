@@ -47,6 +47,7 @@ fn names_come_from_the_config_with_a_word_about_each() {
         ("exec -t", "backend\twork-premium\n"),
         ("exec -p", "high\twork-premium\nnormal\nbatch\n"),
         ("why --agent", "claude\ncodex\ngemini\n"),
+        ("init bash --alias", "claude\ncodex\ngemini\n"),
         ("subscription route --remove", "frontend\tpersonal\nhigh\twork-premium\n"),
         ("usage --html", "complete files\n"),
         ("subscription list --status", "active\nrate_limited\nexhausted\ndisabled\nunhealthy\n"),
