@@ -119,6 +119,8 @@ pub(crate) enum Verb {
     /// so that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and
     /// never fails: problems are in hook.log in the state directory (~/.local/state/kage).
     ///
+    /// Exit status: 0, also where something is wrong.
+    ///
     /// Examples:
     ///   echo '{"hook_event_name":"SessionStart","session_id":"1"}' | kage hook
     #[command(verbatim_doc_comment)]

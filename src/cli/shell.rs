@@ -74,6 +74,8 @@ pub(crate) enum Target {
 ///   setopt prompt_subst; RPROMPT='$(kage prompt)'          # zsh
 ///   function fish_right_prompt; kage prompt; end           # fish
 ///
+/// Exit status: 0, also where something is wrong.
+///
 /// Examples:
 ///   kage prompt
 #[derive(Debug, Args)]

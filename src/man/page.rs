@@ -19,10 +19,16 @@ impl Help {
         for paragraph in long.split("\n\n").skip(1) {
             if let Some(examples) = paragraph.strip_prefix("Examples:\n") {
                 examples.clone_into(&mut help.examples);
-            } else if let Some(status) = paragraph.strip_prefix("Exit status: ") {
-                help.exit_status = Some(sentence(status));
-            } else {
-                help.description += &format!("{paragraph}\n\n");
+                continue;
+            }
+            // It may be the end of a paragraph about something else.
+            let (description, status) = match paragraph.split_once("Exit status: ") {
+                Some((description, status)) => (description.trim_end(), Some(sentence(status))),
+                None => (paragraph, None),
+            };
+            help.exit_status = status.or(help.exit_status);
+            if !description.is_empty() {
+                help.description += &format!("{description}\n\n");
             }
         }
         if help.description.is_empty() {

@@ -98,3 +98,26 @@ fn every_man_page_renders_without_a_warning_and_keeps_its_examples() {
         assert!(!page.contains("General Commands Manual"), "the title of {verb} lacks a part");
     }
 }
+
+#[test]
+fn the_page_of_a_verb_has_the_exit_status_that_its_help_tells() {
+    let sandbox = Sandbox::new();
+    let mut told = 0;
+    for (name, page) in files(&checked_in().join("man")) {
+        let verb = name.file_stem().unwrap().to_str().unwrap();
+        let help = sandbox.kage(verb.split('-').skip(1).chain(["--help"])).run().success().stdout();
+        let (_, section) = page.split_once(".SH \"EXIT STATUS\"\n").unwrap();
+        let (section, _) = section.split_once("\n.SH ").unwrap();
+        let Some((_, status)) = help.split_once("Exit status: ") else {
+            assert!(!help.contains("xit status:"), "{verb} tells its exit status in other words");
+            continue;
+        };
+        // Neither bold letters nor escapes, and the first letter is a capital there.
+        let plain = |text: &str| text.replace("\\fB", "").replace("\\fR", "").replace("\\(aq", "'");
+        let expected = plain(&status.split("\n\n").next().unwrap().replace('`', "")).to_lowercase();
+        assert_eq!(plain(section).to_lowercase(), expected, "in the page of {verb}");
+        assert!(!page.contains("Exit status: "), "the page of {verb} tells it twice");
+        told += 1;
+    }
+    assert!(told >= 8, "{told} verbs tell their exit status");
+}
