@@ -97,17 +97,22 @@ fn hint(refused: &clap::Error, text: &str) -> String {
     if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
         return format!("put `--` in front of the program: kage exec -- {program}");
     }
-    if let Some(level) = mistyped_level(refused) {
-        return format!("did you mean `{level}`?");
+    if let Some(meant) = mistyped_value(refused) {
+        return format!("did you mean `{meant}`?");
     }
     let tip = text.split("\n\n").find_map(|part| part.trim().strip_prefix("tip: "));
     tip.and_then(|tip| tip.lines().next()).map_or_else(|| format!("{verbs} --help"), str::to_owned)
 }
 
-/// The level that a value may have been meant for.
-fn mistyped_level(refused: &clap::Error) -> Option<&'static str> {
-    match (refused.get(ContextKind::InvalidArg)?, refused.get(ContextKind::InvalidValue)?) {
-        (ContextValue::String(arg), ContextValue::String(value)) if arg.contains("<LEVEL>") => {
+/// What a value may have been meant for, where there are only some.
+fn mistyped_value(refused: &clap::Error) -> Option<&str> {
+    let ContextValue::String(value) = refused.get(ContextKind::InvalidValue)? else { return None };
+    if let Some(ContextValue::Strings(values)) = refused.get(ContextKind::ValidValue) {
+        return config::closest(value, values.iter().map(String::as_str));
+    }
+    // Levels are read by the pool, which clap cannot ask for them.
+    match refused.get(ContextKind::InvalidArg)? {
+        ContextValue::String(arg) if arg.contains("<LEVEL>") => {
             config::closest(value, Level::ALL.into_iter().map(Level::as_str))
         }
         _ => None,

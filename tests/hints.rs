@@ -43,7 +43,10 @@ fn whatever_is_mistyped_the_near_word_is_suggested() {
         ("exec --agent codx -- true", "did you mean `codex`?"),
         ("exec -p hihg -- true", "did you mean `high`?"),
         ("sub route -p bach -s personal", "did you mean `batch`?"),
-        ("sub list --status activ", "'active'"),
+        ("sub list --status activ", "did you mean `active`?"),
+        ("init zhs", "did you mean `zsh`?"),
+        ("usage --by dya", "did you mean `day`?"),
+        ("usage --by model,dya", "did you mean `day`?"),
         ("sub shwo personal", "'show'"),
         ("status --josn", "'--json'"),
     ] {
@@ -51,6 +54,13 @@ fn whatever_is_mistyped_the_near_word_is_suggested() {
         let (_, hint) =
             refused.stderr().split_once("\nhint: ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         assert!(hint.contains(meant), "`kage {line}` has the hint {hint}");
+    }
+    let refused = |words: &[&str]| sandbox.kage(words).run().status(127).is_one_line_and_a_hint();
+    let hint = "`cluade` was not found\nhint: did you mean `claude`?\n";
+    refused(&["exec", "--", "cluade", "-p", "hi"]).mentions(hint);
+    refused(&["exec", "--agent", "codex", "--", "cluade"]).mentions(hint);
+    for other in ["frobnicate", "./cluade"] {
+        refused(&["exec", "--", other]).mentions("hint: check the spelling and PATH");
     }
     // These only warn: they may be meant, and the run says itself what it could not have.
     let warning = "kage: warning: no subscription has the tag `backnd`; did you mean `backend`?\n";

@@ -13,7 +13,7 @@ mod step;
 mod wait;
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::parent_id;
@@ -28,6 +28,7 @@ use super::{Desk, request, strangers};
 use crate::agent::{Agent, Exit, Form, Intent, Opening, Resumed};
 use crate::cli;
 use crate::config::project::Standing;
+use crate::config::{Config, closest};
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
 use crate::ledger::Ledger;
@@ -115,6 +116,17 @@ pub(super) fn too_deep(depth: u32) -> Failure {
     )
 }
 
+/// A program that was not found may be an agent's, mistyped.
+fn near(why: Failure, name: &OsStr, config: &Config) -> Failure {
+    let programs = config.agents.all().map(Agent::program);
+    match name.to_str().and_then(|name| closest(name, programs)) {
+        Some(meant) if why.status == Status::NotFound && meant != name => {
+            why.hint(format!("did you mean `{meant}`?"))
+        }
+        _ => why,
+    }
+}
+
 /// One call of `kage exec`, with everything that was looked up for it.
 struct Errand<'a> {
     args: cli::Exec,
@@ -158,7 +170,8 @@ impl<'a> Errand<'a> {
                 Resumed::Latest => ledger.last_in(&standing.cwd),
             });
         }
-        let program = Program::find(&args.command[0], &desk.paths.shims)?;
+        let name = &args.command[0];
+        let program = Program::find(name, &desk.paths.shims).map_err(|why| near(why, name, &desk.config))?;
         let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
         // Where the system tells a link, it may have an agent's name, under which kage would act as one.
         let myself = env::current_exe().and_then(|exe| exe.canonicalize()).ok();
