@@ -11,8 +11,8 @@ pub(crate) mod project;
 mod wording;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -261,7 +261,11 @@ const EDIT_HINT: &str = "mend that line; the README lists every key";
 /// The text of the config; a missing file is an empty one.
 fn read(file: &Path) -> Result<String, Failure> {
     let shown = file.display();
-    match fs::read(file) {
+    match read_up_to(file, LONGEST) {
+        Ok(bytes) if bytes.len() as u64 >= LONGEST => {
+            let failure = Failure::usage(format!("{shown} is longer than any config"));
+            Err(failure.hint(format!("ls -l {shown}")))
+        }
         Ok(bytes) => String::from_utf8(bytes).map_err(|refused| {
             let before = String::from_utf8_lossy(&refused.as_bytes()[..refused.utf8_error().valid_up_to()]);
             let line = locate::line_at(&before, before.len());
@@ -277,6 +281,15 @@ fn read(file: &Path) -> Result<String, Failure> {
             Err(failure.hint(format!("ls -l {shown}")))
         }
     }
+}
+
+/// Ten thousand subscriptions take a tenth of it; a device in the place of the file has no end.
+const LONGEST: u64 = 16 << 20;
+
+fn read_up_to(file: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(longest).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn subscription(

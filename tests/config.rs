@@ -80,6 +80,13 @@ fn a_config_that_was_named_and_is_not_there_is_said_unless_it_is_being_made() {
 }
 
 #[test]
+fn a_config_without_an_end_is_refused() {
+    let sandbox = Sandbox::new();
+    let refused = sandbox.kage(["status"]).env("KAGE_CONFIG", "/dev/zero").run().status(2);
+    refused.mentions("/dev/zero is longer than any config").is_one_line_and_a_hint();
+}
+
+#[test]
 fn the_readmes_config_is_one() {
     let readme = include_str!("../README.md");
     let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());

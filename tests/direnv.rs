@@ -134,7 +134,9 @@ fn the_file_is_put_where_direnv_reads_it_and_taken_away_again() {
     let text = kage(&[]).run().success().stdout();
     let shown = sandbox.path(LIB).display().to_string();
     kage(&["--uninstall"]).run().success().says(&format!("kage: {shown} is not there\n"));
-    let refused = format!("kage: nobody can be asked whether to change {shown}\nhint: kage init direnv --install --yes\n");
+    let refused = format!(
+        "kage: nobody can be asked whether to change {shown}\nhint: kage init direnv --install --yes\n"
+    );
     kage(&["--install"]).run().status(2).says(&refused);
     kage(&["--install", "-y"]).run().success().says(&format!("kage: wrote {shown}\n")).prints("");
     assert_eq!(sandbox.read(LIB), text);

@@ -24,9 +24,9 @@ struct Running {
     sandbox: Sandbox,
 }
 
-/// Runs the file `call` whenever there is one, until there is a file `end`.
+/// Runs the file `call` whenever there is one, until there is a file `end`, or a failed test has left nothing.
 const AGENT: &str = ": >started
-while [ ! -e end ]; do
+while [ -e started ] && [ ! -e end ]; do
     if [ -e call ]; then sh ./call >out 2>err; echo $? >status; rm call; fi
     sleep 0.01
 done";

@@ -174,7 +174,7 @@ fn it_never_holds_up_the_agent_nor_fails() {
         format!("flock {} \"$KAGE\" hook <another", lock.display()),
     ];
     // An input that stays open and says nothing.
-    running.call("mkfifo fifo; sleep 600 >fifo & echo $! >sleeper");
+    running.call("mkfifo fifo; sleep 60 >fifo & echo $! >sleeper");
     for script in cases {
         let took = running.takes(&script);
         assert!(took < AT_MOST, "{took:?}: {script}");
