@@ -97,8 +97,11 @@ fn hint(refused: &clap::Error, text: &str) -> String {
     if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
         return format!("put `--` in front of the program: kage exec -- {program}");
     }
-    if let Some(meant) = mistyped_value(refused) {
+    if let Some(meant) = mistyped_value(refused).map(str::to_owned).or_else(|| mistyped_verb(refused)) {
         return format!("did you mean `{meant}`?");
+    }
+    if refused.kind() == ErrorKind::InvalidSubcommand {
+        return format!("{verbs} --help");
     }
     let tip = text.split("\n\n").find_map(|part| part.trim().strip_prefix("tip: "));
     tip.and_then(|tip| tip.lines().next()).map_or_else(|| format!("{verbs} --help"), str::to_owned)
@@ -117,6 +120,21 @@ fn mistyped_value(refused: &clap::Error) -> Option<&str> {
         }
         _ => None,
     }
+}
+
+/// The verb that was meant, of those that are for the user.
+fn mistyped_verb(refused: &clap::Error) -> Option<String> {
+    let ContextValue::String(typed) = refused.get(ContextKind::InvalidSubcommand)? else { return None };
+    let root = Cli::command();
+    let mut command = &root;
+    for word in env::args_os().skip(1) {
+        command = command.find_subcommand(word).unwrap_or(command);
+    }
+    let shown = || command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    // What other wrappers call it.
+    let known = (typed == "run" && command.get_name() == "kage").then_some("exec");
+    let near = known.or_else(|| config::closest(typed, shown()));
+    near.or_else(|| shown().find(|verb| verb.starts_with(typed.as_str()))).map(str::to_owned)
 }
 
 /// The word, not a flag, for which there was no place.

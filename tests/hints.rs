@@ -13,7 +13,7 @@ use support::{Sandbox, pool, token};
 #[test]
 fn a_mistyped_verb_or_flag_is_suggested() {
     let sandbox = Sandbox::new();
-    sandbox.kage(["statsu"]).run().status(2).is_one_line_and_a_hint().mentions("'status'");
+    sandbox.kage(["statsu"]).run().status(2).is_one_line_and_a_hint().mentions("did you mean `status`?");
     let hint = "hint: put `--` in front of the program: kage exec -- claude\n";
     sandbox.kage(["exec", "claude"]).run().status(2).is_one_line_and_a_hint().mentions(hint);
     sandbox.kage(["exec", "-n", "ns", "claude", "-p", "hi"]).run().status(2).mentions(hint);
@@ -47,7 +47,7 @@ fn whatever_is_mistyped_the_near_word_is_suggested() {
         ("init zhs", "did you mean `zsh`?"),
         ("usage --by dya", "did you mean `day`?"),
         ("usage --by model,dya", "did you mean `day`?"),
-        ("sub shwo personal", "'show'"),
+        ("sub shwo personal", "did you mean `show`?"),
         ("status --josn", "'--json'"),
     ] {
         let refused = sandbox.kage(line.split(' ')).run().status(2).is_one_line_and_a_hint();
@@ -95,4 +95,21 @@ fn every_failure_ends_with_a_command_to_type() {
     let sealed = sandbox.kage(["sub", "add", "y", "--credential", "file"]).stdin(&token("y--ok"));
     let refused = sealed.env("KAGE_PASSPHRASE_COMMAND", "false").env("HOME", sandbox.path("work")).run();
     refused.is_one_line_and_a_hint().mentions("\nhint: try it: false\n");
+}
+
+#[test]
+fn only_verbs_that_are_for_the_user_are_suggested() {
+    let sandbox = pool();
+    for (typed, hint) in [
+        ("statu", "did you mean `status`?"),
+        ("st", "did you mean `status`?"),
+        ("run", "did you mean `exec`?"),
+        ("sub lits", "did you mean `list`?"),
+        ("fetch", "kage --help"),
+        ("run-a", "kage --help"),
+        ("sub generate", "kage subscription --help"),
+    ] {
+        let said = sandbox.kage(typed.split(' ')).run().status(2).is_one_line_and_a_hint().stderr();
+        assert_eq!(said.lines().nth(1).unwrap(), format!("hint: {hint}"), "{typed}");
+    }
 }
