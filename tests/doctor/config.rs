@@ -51,6 +51,19 @@ fn a_directory_in_the_place_of_the_config_is_moved_away() {
 }
 
 #[test]
+fn a_config_that_is_a_link_to_nothing_is_named_and_no_secret_is_forgotten() {
+    let clinic = Clinic::healthy();
+    let (file, dotfile) = (clinic.sandbox.path(CONFIG), clinic.sandbox.path("home/dotfiles/kage.toml"));
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&dotfile, &file).unwrap();
+    let fault = clinic.finds("error", "config-dangling").saying("a link to ~/dotfiles/kage.toml");
+    let fix = fault.fix.clone();
+    clinic.sandbox.call("bash".as_ref(), ["-c", &fix]).run().success();
+    clinic.finds("warning", "no-subscriptions");
+    assert_eq!(fs::read_link(clinic.sandbox.path(&format!("{CONFIG}.old"))).unwrap(), dotfile);
+}
+
+#[test]
 fn a_variable_that_names_no_config_or_a_directory_is_unset() {
     let clinic = Clinic::healthy().with("KAGE_CONFIG", "/nowhere/config.toml");
     clinic

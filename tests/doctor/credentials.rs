@@ -92,6 +92,25 @@ fn a_secret_that_no_subscription_uses_is_forgotten() {
 }
 
 #[test]
+fn a_secret_of_another_config_is_not_to_be_forgotten() {
+    let clinic = Clinic::healthy();
+    clinic
+        .sandbox
+        .write("home/client.toml", "[subscriptions.pool.client]\ncredential = { from = \"file\" }\n");
+    let client = clinic.sandbox.path("home/client.toml");
+    let clinic = clinic.with("KAGE_CONFIG", client);
+    clinic
+        .finds("error", "secret-missing")
+        .saying("`client`")
+        .fixed_by("kage subscription credential client")
+        .mended_with(&token("client"));
+    // A pool that is empty says nothing about who uses a secret either.
+    let clinic = Clinic::healthy();
+    clinic.sandbox.config("");
+    clinic.finds("warning", "no-subscriptions");
+}
+
+#[test]
 fn a_secret_of_another_kind_is_replaced() {
     let clinic = Clinic::healthy();
     clinic

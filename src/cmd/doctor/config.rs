@@ -21,6 +21,14 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
         let message = format!("KAGE_CONFIG names {}, which does not exist", scene.shown(file));
         return vec![Finding::warning("config-missing", message, "unset KAGE_CONFIG")];
     }
+    if let Ok(target) = fs::read_link(file)
+        && !file.exists()
+    {
+        let message =
+            format!("{} is a link to {}, which is not there", scene.shown(file), scene.shown(&target));
+        let place = word(file);
+        return vec![Finding::error("config-dangling", message, format!("mv {place} {place}.old"))];
+    }
     let config = match Config::load(&scene.paths) {
         Ok(config) => config,
         Err(why) => return vec![refused(file, &format!("{why:#}"))],
