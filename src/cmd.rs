@@ -3,6 +3,7 @@
 mod demo;
 mod detect;
 mod doctor;
+mod editor;
 mod events;
 mod exec;
 mod generate;

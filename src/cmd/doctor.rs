@@ -6,6 +6,7 @@ mod config;
 mod credentials;
 mod environment;
 mod filesystem;
+mod mend;
 mod program;
 mod secret;
 mod settings;
@@ -26,6 +27,8 @@ use std::thread;
 use anyhow::Result;
 use jiff::{Timestamp, Zoned};
 
+use self::mend::{reopen, unset, word};
+use super::editor::open_at as edit;
 use crate::agent::{Agent, Grant, Job, Opening};
 use crate::cli;
 use crate::clock;
@@ -34,6 +37,7 @@ use crate::error;
 use crate::paths::Paths;
 use crate::pool::{DEFAULT_AGENT, Source, State, Subscription};
 use crate::report::{self, Finding, Severity};
+use crate::shell::Shell;
 
 /// The answer is the exit status: 0 all is well, 1 warnings, 2 errors.
 pub(super) fn run(args: &cli::Doctor) -> Result<i32> {
@@ -108,6 +112,11 @@ impl Scene {
         set.map(|(_, value)| value.as_os_str())
     }
 
+    /// The user's own shell, where kage has functions for it.
+    fn shell(&self) -> Option<Shell> {
+        Shell::of_program(self.variable("SHELL")?.to_str()?)
+    }
+
     /// A path as a person reads it.
     fn shown(&self, path: &Path) -> String {
         report::below_home(&path.display().to_string(), &self.paths.home)
@@ -179,20 +188,4 @@ impl Scene {
             began: Timestamp::now(),
         })
     }
-}
-
-/// A path as one word of a command.
-fn word(path: &Path) -> String {
-    report::quoted(&path.display().to_string())
-}
-
-/// The command by which a file of kage's can be opened again: nothing else makes directories in their places.
-fn reopen(file: &Path) -> String {
-    let place = word(file);
-    if file.is_dir() { format!("mv {place} {place}.old") } else { format!("chmod u+rw {place}") }
-}
-
-/// The command for what only an editor can mend.
-fn edit(file: &Path, line: usize) -> String {
-    format!("${{EDITOR:-vi}} +{line} {}", word(file))
 }

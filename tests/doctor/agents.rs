@@ -131,7 +131,7 @@ fn settings_that_silence_the_hooks_are_opened_at_their_line() {
     let clinic = Clinic::healthy();
     clinic.sandbox.write("home/.claude/settings.json", "{\n  \"disableAllHooks\": true\n}\n");
     let file = clinic.sandbox.path("home/.claude/settings.json");
-    let fix = format!("${{EDITOR:-vi}} +2 {}", file.display());
+    let fix = format!("editor +2 {}", file.display());
     clinic.finds("warning", "hooks-off").fixed_by(&fix).mended_by_editing("s/true/false/");
 }
 
@@ -143,7 +143,7 @@ fn settings_of_the_administrator_are_opened_at_their_line() {
     let file = "/etc/claude-code/managed-settings.json";
     let script = format!(
         "mount -t tmpfs none /etc && mkdir /etc/claude-code && printf '{{\\n\"apiKeyHelper\": \"x\"\\n}}' >{file}\n\
-         kage doctor\n${{EDITOR:-vi}} +2 {file}\nkage doctor"
+         kage doctor\neditor +2 {file}\nkage doctor"
     );
     let options = if rustix::process::getuid().is_root() { "-m" } else { "-rm" };
     let unshare = |words: &[&str]| {
@@ -159,7 +159,7 @@ fn settings_of_the_administrator_are_opened_at_their_line() {
     let told = unshare(&["sh", "-c", &script]).success().stdout();
     let fault = format!(
         "`apiKeyHelper` in {file} wins over the subscription, and kage cannot switch it off [setting-wins]\n         \
-         mend: ${{EDITOR:-vi}} +2 {file}\n"
+         mend: editor +2 {file}\n"
     );
     assert!(told.contains(&fault) && told.contains("\n1 warning.\n"), "{told}");
     assert!(told.ends_with("\nAll is well.\n"), "{told}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{CONFIG, Call, Sandbox, kage};
+use crate::support::{CONFIG, Call, Sandbox, has_all, kage};
 
 /// An agent that tells its version, learns a newer one, and makes its login directory.
 const CLAUDE: &str = r#"#!/bin/sh
@@ -39,6 +39,24 @@ impl Clinic {
         std::os::unix::fs::symlink(kage(), clinic.sandbox.path("bin/kage")).unwrap();
         clinic.sandbox.write("home/.bashrc", BASHRC);
         clinic.with("EDITOR", "editor").with("SHELL", "/bin/bash")
+    }
+
+    /// For a user of this shell, in which the mends are typed then.
+    pub(crate) fn in_shell(self, shell: &str) -> Self {
+        fs::remove_file(self.sandbox.path("home/.bashrc")).unwrap();
+        match shell {
+            "fish" => self.sandbox.write("home/.config/fish/config.fish", "kage init fish | source\n"),
+            "zsh" => self.sandbox.write("home/.zshrc", "eval \"$(kage init zsh)\"\n"),
+            other => panic!("{other} is no shell of the clinic"),
+        };
+        self.with("SHELL", format!("/usr/bin/{shell}"))
+    }
+
+    /// The program of the user's shell: `bash`, where kage has no functions for it.
+    fn shell(&self) -> &str {
+        let shell = self.variables.iter().rev().find(|(name, _)| name == "SHELL");
+        let name = shell.and_then(|(_, path)| path.rsplit('/').next());
+        name.filter(|name| ["zsh", "fish"].contains(name) && has_all(&[name])).unwrap_or("bash")
     }
 
     pub(crate) fn install_claude(&self) -> PathBuf {
@@ -79,10 +97,10 @@ impl Clinic {
 
     fn sh(&self, script: &str) -> Call {
         let call = if self.as_nobody {
-            let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", script];
+            let words = ["--reuid=65534", "--regid=65534", "--clear-groups", self.shell(), "-c", script];
             self.sandbox.call("setpriv".as_ref(), words)
         } else {
-            self.sandbox.call("bash".as_ref(), ["-c", script])
+            self.sandbox.call(self.shell().as_ref(), ["-c", script])
         };
         self.variables.iter().fold(call, |call, (name, value)| call.env(name, value))
     }
@@ -95,7 +113,10 @@ impl Clinic {
     /// The same after a command, in the same shell.
     fn after(&self, command: &str, stdin: &str, edit: &str) -> Findings {
         let command = if command.is_empty() { ":" } else { command };
-        let script = format!("{{ {command}\n}} >&2 && kage doctor --json");
+        let script = match self.shell() {
+            "fish" => format!("begin; {command}\nend >&2 && kage doctor --json"),
+            _ => format!("{{ {command}\n}} >&2 && kage doctor --json"),
+        };
         let ran = self.sh(&script).env("EDIT", edit).stdin(stdin).run();
         assert!(command != ":" || ran.stderr().is_empty(), "{}", ran.stderr());
         let read = serde_json::from_str::<Value>(&ran.stdout());
@@ -186,7 +207,7 @@ impl Fault<'_> {
 
     /// The same for one that opens an editor, in which the line is changed so.
     pub(crate) fn mended_by_editing(self, sed: &str) {
-        assert!(self.fix.starts_with("${EDITOR:-vi} +"), "{}", self.fix);
+        assert!(self.fix.starts_with("editor +"), "{}", self.fix);
         self.typed("", sed);
     }
 

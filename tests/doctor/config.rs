@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::clinic::Clinic;
-use crate::support::{CONFIG, token};
+use crate::support::{CONFIG, has_all, token};
 
 #[test]
 fn a_config_that_cannot_be_parsed_is_opened_at_its_line() {
@@ -11,8 +11,38 @@ fn a_config_that_cannot_be_parsed_is_opened_at_its_line() {
     clinic.config("[failover");
     let line = clinic.sandbox.read(CONFIG).lines().position(|line| line == "[failover").unwrap() + 1;
     let file = clinic.sandbox.path(CONFIG);
-    let fix = format!("${{EDITOR:-vi}} +{line} {}", file.display());
+    let fix = format!("editor +{line} {}", file.display());
     clinic.finds("error", "config-invalid").fixed_by(&fix).mended_by_editing("d");
+}
+
+#[test]
+fn mends_are_typed_in_fish_as_in_other_shells() {
+    if !has_all(&["fish"]) {
+        return;
+    }
+    let clinic = Clinic::healthy().in_shell("fish");
+    clinic.is_well();
+    clinic.config("[failover]\nretrys = 1");
+    clinic.finds("error", "config-unknown-key").mended_by_editing("s/retrys/attempts/");
+    let clinic = clinic.with("KAGE_PRIORITY", "urgent");
+    clinic.finds("error", "variable-odd").fixed_by("set -e KAGE_PRIORITY").mended();
+    let clinic = clinic.with("KAGE_PRIORITY", "").with("KAGE_RUN", "0123456789abcdef");
+    clinic.finds("warning", "run-unknown").mended();
+    let clinic = clinic.with("KAGE_RUN", "").with("KAGE_CONFIG", "/nowhere/it's.toml");
+    clinic.finds("warning", "config-missing").fixed_by("set -e KAGE_CONFIG").mended();
+}
+
+#[test]
+fn the_editor_of_the_mends_is_the_users_own() {
+    let clinic = Clinic::healthy();
+    clinic.config("[failover");
+    let file = clinic.sandbox.path(CONFIG);
+    let line = clinic.sandbox.read(CONFIG).lines().position(|line| line == "[failover").unwrap() + 1;
+    let opened = |editor: &str| format!("{editor} +{line} {}", file.display());
+    let clinic = clinic.with("EDITOR", "");
+    clinic.finds("error", "config-invalid").fixed_by(&opened("vi"));
+    let clinic = clinic.with("EDITOR", "nano").with("VISUAL", "editor");
+    clinic.finds("error", "config-invalid").fixed_by(&opened("editor")).mended_by_editing("d");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::clinic::Clinic;
-use crate::support::{CONFIG, token};
+use crate::support::{CONFIG, has_all, token};
 
 const FILE: &str = "home/.local/share/kage/credentials";
 const IDENTITY: &str = "home/.config/kage/identity";
@@ -56,7 +56,13 @@ fn credentials_that_their_owner_cannot_read_are_made_readable() {
 
 #[test]
 fn a_missing_passphrase_is_asked_for() {
-    let clinic = Clinic::healthy();
+    passphrase(Clinic::healthy());
+    for shell in ["zsh", "fish"].into_iter().filter(|shell| has_all(&[shell])) {
+        passphrase(Clinic::healthy().in_shell(shell));
+    }
+}
+
+fn passphrase(clinic: Clinic) {
     clinic.sandbox.kage(["subscription", "remove", "work", "--force"]).run().success();
     fs::remove_file(clinic.sandbox.path(FILE)).unwrap();
     let add = ["subscription", "add", "work", "--credential", "file"];

@@ -70,7 +70,7 @@ fn a_start_up_file_that_calls_kage_twice_is_opened_at_the_second() {
     let clinic = Clinic::healthy();
     let text = clinic.sandbox.read(BASHRC);
     clinic.sandbox.write(BASHRC, &format!("{text}{text}"));
-    let fix = format!("${{EDITOR:-vi}} +4 {}", clinic.sandbox.path(BASHRC).display());
+    let fix = format!("editor +4 {}", clinic.sandbox.path(BASHRC).display());
     clinic.finds("warning", "init-twice").fixed_by(&fix).mended_by_editing("d");
 }
 
@@ -83,7 +83,7 @@ fn a_start_up_file_that_calls_a_kage_that_is_gone_is_set_up_anew() {
     gone().fixed_by("kage init bash --install --yes").mended();
     // What kage has not written it does not write over.
     clinic.sandbox.write(BASHRC, &format!("{line}\n"));
-    let fix = format!("${{EDITOR:-vi}} +1 {}", clinic.sandbox.path(BASHRC).display());
+    let fix = format!("editor +1 {}", clinic.sandbox.path(BASHRC).display());
     gone().fixed_by(&fix).mended_by_editing("s|'/opt/my tools/kage'|kage|");
 }
 

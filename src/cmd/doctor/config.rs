@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::program::{Answer, ask};
-use super::{Finding, Scene, edit, word};
+use super::{Finding, Scene, edit, unset, word};
 use crate::config::{self, Config};
 use crate::paths::config_is_named;
 use crate::pool::{Pool, Route, Selector};
@@ -19,7 +19,7 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     let file = &scene.paths.config;
     if config_is_named() && !file.exists() {
         let message = format!("KAGE_CONFIG names {}, which does not exist", scene.shown(file));
-        return vec![Finding::warning("config-missing", message, "unset KAGE_CONFIG")];
+        return vec![Finding::warning("config-missing", message, unset("KAGE_CONFIG", scene))];
     }
     if let Ok(target) = fs::read_link(file)
         && !file.exists()
@@ -31,7 +31,7 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     }
     let config = match Config::load(&scene.paths) {
         Ok(config) => config,
-        Err(why) => return vec![refused(file, &format!("{why:#}"))],
+        Err(why) => return vec![refused(file, &format!("{why:#}"), scene)],
     };
     let mut found = readers(file, &config, scene);
     found.extend(leads_nowhere(&config, scene));
@@ -59,11 +59,11 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
 }
 
 /// A refusal of the whole config names the file, and mostly a line.
-fn refused(file: &Path, why: &str) -> Finding {
+fn refused(file: &Path, why: &str, scene: &Scene) -> Finding {
     if file.is_dir() {
         let file = word(file);
         let fix =
-            if config_is_named() { "unset KAGE_CONFIG".to_owned() } else { format!("mv {file} {file}.old") };
+            if config_is_named() { unset("KAGE_CONFIG", scene) } else { format!("mv {file} {file}.old") };
         return Finding::error("config-is-directory", why, fix);
     }
     let place = format!("{}:", file.display());

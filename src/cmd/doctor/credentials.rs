@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Error;
 
+use super::mend::ask_passphrase;
 use super::state::{locked, not_writable};
 use super::{Finding, Scene, secret, word};
 use crate::credentials::{backend, keychain_by_hand, round_trip};
@@ -88,8 +89,7 @@ fn unopened(why: &Error, subscriptions: &[&Subscription], scene: &Scene) -> Find
     let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref()).unwrap_or_default();
     let message = format!("{why:#}");
     if hint.contains("KAGE_PASSPHRASE") {
-        let fix = "read -rsp 'Passphrase: ' KAGE_PASSPHRASE && export KAGE_PASSPHRASE";
-        return Finding::error("credentials-passphrase", message, fix);
+        return Finding::error("credentials-passphrase", message, ask_passphrase(scene));
     }
     let (credentials, identity) = (&scene.paths.credentials, &scene.paths.identity);
     let denied = why.chain().filter_map(|why| why.downcast_ref::<io::Error>());

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Finding, Scene, edit, word};
+use super::{Finding, Scene, edit, unset, word};
 use crate::agent::Agent;
 use crate::cmd::strange_namespace;
 use crate::config::project::Standing;
@@ -36,7 +36,7 @@ fn competing(scene: &Scene) -> Vec<Finding> {
     }
     let finding = |name: String| {
         let message = format!("{name} is set: kage's runs do not get it, but an agent without kage takes it");
-        Finding::warning("variable-competes", message, format!("unset {name}"))
+        Finding::warning("variable-competes", message, unset(&name, scene))
     };
     names.into_iter().map(finding).collect()
 }
@@ -46,7 +46,7 @@ fn harmful(scene: &Scene) -> Vec<Finding> {
         let (name, value) = known.split_once('=')?;
         let set = scene.variable(name)?;
         let message = format!("{known} makes the provider refuse subscriptions");
-        (set == value).then(|| Finding::warning("variable-harms", message, format!("unset {name}")))
+        (set == value).then(|| Finding::warning("variable-harms", message, unset(name, scene)))
     });
     harmful.collect()
 }
@@ -55,7 +55,10 @@ fn run(scene: &Scene) -> Option<Finding> {
     let run = scene.variable("KAGE_RUN")?.to_string_lossy().into_owned();
     scene.state.as_ref()?;
     let message = format!("KAGE_RUN is set to `{run}`, and there is no such run");
-    Some(Finding::warning("run-unknown", message, "unset KAGE_RUN KAGE_SUBSCRIPTION KAGE_DEPTH"))
+    // For fish it is a failure to take away what is not there.
+    let set = ["KAGE_RUN", "KAGE_SUBSCRIPTION", "KAGE_DEPTH"].into_iter();
+    let set: Vec<_> = set.filter(|name| scene.variable(name).is_some()).collect();
+    Some(Finding::warning("run-unknown", message, unset(&set.join(" "), scene)))
 }
 
 /// From where a run here would take its namespace and level.
@@ -71,15 +74,15 @@ fn standing(scene: &Scene) -> Option<Finding> {
             let level =
                 given("KAGE_NAMESPACE").filter(|value| message.contains(&format!("`{value}` is a level")));
             return Some(match (variable, level) {
-                (Some(name), _) => Finding::error("variable-odd", message, format!("unset {name}")),
-                (None, Some(_)) => Finding::error("variable-odd", message, "unset KAGE_NAMESPACE"),
+                (Some(name), _) => Finding::error("variable-odd", message, unset(name, scene)),
+                (None, Some(_)) => Finding::error("variable-odd", message, unset("KAGE_NAMESPACE", scene)),
                 (None, None) => project(message, scene),
             });
         }
     };
     let message = strange_namespace(&standing, config)?;
     let fix = match given("KAGE_NAMESPACE") {
-        Some(_) => "unset KAGE_NAMESPACE".to_owned(),
+        Some(_) => unset("KAGE_NAMESPACE", scene),
         None => namespace_line(scene),
     };
     Some(Finding::warning("namespace-unknown", message, fix))

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::program::{Answer, ask, version_in};
 use super::start_up::{self, StartUp};
 use super::{Finding, Scene, edit, shims, word};
-use crate::shell::Shell;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let files = start_up::files(scene);
@@ -30,9 +29,8 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
 
 /// Neither a function nor a shim: `claude` alone starts the agent without kage.
 fn nothing(scene: &Scene) -> Finding {
-    let shell = scene.variable("SHELL").and_then(|shell| Shell::of_program(shell.to_str()?));
     let program = scene.agents().first().map_or("claude", |agent| agent.program());
-    let fix = match shell {
+    let fix = match scene.shell() {
         Some(shell) => format!("kage init {shell} --install --yes"),
         None => format!("kage shim install {program}"),
     };

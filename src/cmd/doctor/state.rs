@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{Access, access};
 
 use super::filesystem::network;
-use super::{Finding, Scene, reopen, word};
+use super::{Finding, Scene, reopen, unset, word};
 use crate::error::{Failure, one_line};
 use crate::files::{self, Lock};
 use crate::process;
@@ -60,7 +60,7 @@ pub(super) fn not_writable(code: &'static str, dir: &Path, variable: &str, scene
     let owner = fs::metadata(nearest).map_or(0, |known| known.uid());
     let place = word(nearest);
     let fix = if scene.variable(variable).is_some() {
-        format!("unset {variable}")
+        unset(variable, scene)
     } else if !nearest.is_dir() {
         format!("mv {place} {place}.old")
     } else if owner == rustix::process::getuid().as_raw() {

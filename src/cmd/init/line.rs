@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::cmd::editor::open_at;
 use crate::cmd::places::called;
 use crate::cmd::prompt;
 use crate::error::{self, Failure, Status};
@@ -72,8 +73,7 @@ impl Place {
         match find(&left, &self.names) {
             Found::Own(at) => {
                 let message = format!("{shown}:{at} was not written by kage, and stays");
-                let hint = format!("${{EDITOR:-vi}} +{at} {}", report::quoted(&shown.to_string()));
-                Err(Failure::new(Status::Failed, message).hint(hint).into())
+                Err(Failure::new(Status::Failed, message).hint(open_at(&self.file, at)).into())
             }
             _ if left == text => {
                 error::say(format_args!("{shown} has no such line"));
