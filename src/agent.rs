@@ -75,6 +75,11 @@ pub(crate) trait Agent: Sync {
     /// How to log in to a login directory, for a person; `None` where the agent knows none.
     fn login_hint(&self, home: &Path) -> Option<String>;
 
+    /// Whether a login directory has a login in it, by the names of its files; `None` where they do not tell.
+    fn is_logged_in(&self, _home: &Path) -> Option<bool> {
+        None
+    }
+
     /// How its program is had, where kage knows that.
     fn release(&self) -> Option<&'static Release> {
         None

@@ -49,6 +49,8 @@ pub(crate) use run_as::called_as_agent;
 /// kage's own secret, which neither an agent nor a command of the user's needs. It goes without a word, unlike
 /// an agent's variables.
 const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+/// Why a subscription is unhealthy whose credential never reached the agent.
+const NOT_HAD: &str = "its credential cannot be had";
 
 /// Does what was typed; the answer is the exit status.
 pub(crate) fn run(cli: Cli) -> Result<i32> {

@@ -121,6 +121,11 @@ impl Agent for Claude {
         Some(format!("CLAUDE_CONFIG_DIR={} claude /login", quoted(home)))
     }
 
+    fn is_logged_in(&self, home: &Path) -> Option<bool> {
+        // On macOS the login is in the keychain. Source: code.claude.com/docs/en/authentication.
+        (!cfg!(target_os = "macos")).then(|| home.join(".credentials.json").exists())
+    }
+
     fn release(&self) -> Option<&'static Release> {
         Some(&RELEASE)
     }

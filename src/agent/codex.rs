@@ -9,6 +9,7 @@ mod sessions;
 mod settings;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -106,6 +107,12 @@ impl Agent for Codex {
         // The agent does not make the directory.
         let home = quoted(home);
         Some(format!("mkdir -p {home} && CODEX_HOME={home} codex login"))
+    }
+
+    fn is_logged_in(&self, home: &Path) -> Option<bool> {
+        // Its config may put the login into the keychain.
+        let config = fs::read_to_string(home.join("config.toml")).unwrap_or_default();
+        (!config.contains("cli_auth_credentials_store")).then(|| home.join("auth.json").exists())
     }
 
     fn read(

@@ -98,7 +98,13 @@ impl Agent for Gemini {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        Some(format!("run `GEMINI_CLI_HOME={} gemini` and log in with that account", quoted(home)))
+        Some(format!("GEMINI_CLI_HOME={} gemini", quoted(home)))
+    }
+
+    fn is_logged_in(&self, home: &Path) -> Option<bool> {
+        // A newer one may keep the login sealed, under the second name.
+        let files = ["oauth_creds.json", "gemini-credentials.json"];
+        Some(files.into_iter().any(|file| home.join(".gemini").join(file).exists()))
     }
 
     fn read(

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::support::{CONFIG, Call, Sandbox, has_all, kage};
 
-/// An agent that tells its version, learns a newer one, and makes its login directory.
+/// An agent that tells its version, learns a newer one, logs in, and is refused all else.
 const CLAUDE: &str = r#"#!/bin/sh
 version=2.1.330
 case "$1" in
 --version) echo "$version (Claude Code)" ;;
 update) sed -i 's/^version=.*/version=2.1.331/' "$0" ;;
-/login) mkdir -p "$CLAUDE_CONFIG_DIR" ;;
-*) echo "unexpected: $*" >&2; exit 1 ;;
+/login) mkdir -p "$CLAUDE_CONFIG_DIR" && touch "$CLAUDE_CONFIG_DIR/.credentials.json" ;;
+*) echo 'Not logged in · Please run /login'; exit 1 ;;
 esac
 "#;
 /// An editor that does one thing to the line it is sent to: what `EDIT` says, or away with it.

@@ -197,8 +197,63 @@ fn a_login_directory_that_is_gone_is_made_by_the_agent() {
     clinic.finds("error", "login-missing").saying("~/.claude-private").fixed_by(&fix).mended();
 }
 
+/// Adds a subscription with a login directory; the answer is the mend that logs in there.
+fn login(clinic: &Clinic, agent: &str, login: impl Fn(&str) -> String) -> String {
+    let dir = clinic.sandbox.path("home/login");
+    fs::create_dir(&dir).unwrap();
+    let home = format!("home:{}", dir.display());
+    let add = ["subscription", "add", "home", "--agent", agent, "--credential", &home];
+    clinic.sandbox.kage(add).run().success();
+    login(&format!("'{}'", dir.display()))
+}
+
+#[cfg(target_os = "linux")]
 #[test]
-fn a_subscription_that_was_refused_gets_a_new_credential() {
+fn a_login_directory_without_a_login_gets_one_and_a_refusal_is_over_then() {
+    let clinic = Clinic::healthy();
+    let fix = login(&clinic, "claude", |dir| format!("CLAUDE_CONFIG_DIR={dir} claude /login"));
+    let missing = || clinic.finds("warning", "login-missing").saying("~/login of `home` has no login");
+    missing().fixed_by(&fix).mended();
+    let refused = || drop(clinic.sandbox.kage(["exec", "-q", "-s", "home", "--", "claude", "-p", "x"]).run());
+    refused();
+    let and_reset = format!("{fix} && kage subscription reset home");
+    clinic.finds("warning", "subscription-unhealthy").fixed_by(&and_reset).mended();
+    refused();
+    fs::remove_file(clinic.sandbox.path("home/login/.credentials.json")).unwrap();
+    missing().fixed_by(&and_reset).mended();
+}
+
+#[test]
+fn a_login_directory_of_another_agent_without_a_login_gets_one() {
+    let clinic = Clinic::healthy();
+    let make = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 0.169.0\n: >\"$CODEX_HOME/auth.json\"\n";
+    clinic.sandbox.program("codex", make);
+    let fix = login(&clinic, "codex", |dir| format!("mkdir -p {dir} && CODEX_HOME={dir} codex login"));
+    clinic.finds("warning", "login-missing").fixed_by(&fix).mended();
+    fs::remove_file(clinic.sandbox.path("home/login/auth.json")).unwrap();
+    // In the keychain nothing of it is seen.
+    clinic.sandbox.write("home/login/config.toml", "cli_auth_credentials_store = \"keyring\"\n");
+    clinic.is_well();
+    let clinic = Clinic::healthy();
+    let make = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 0.61.0\n\
+                mkdir -p \"$GEMINI_CLI_HOME/.gemini\" && : >\"$GEMINI_CLI_HOME/.gemini/oauth_creds.json\"\n";
+    clinic.sandbox.program("gemini", make);
+    let fix = login(&clinic, "gemini", |dir| format!("GEMINI_CLI_HOME={dir} gemini"));
+    clinic.finds("warning", "login-missing").fixed_by(&fix).mended();
+}
+
+#[test]
+fn a_secret_of_a_command_that_was_refused_is_replaced() {
+    let clinic = Clinic::healthy();
+    clinic
+        .config(&format!("[subscriptions.pool.vault]\ncredential = {{ command = \"echo {}\" }}", token("x")));
+    drop(clinic.sandbox.kage(["exec", "-q", "-s", "vault", "--", "claude", "-p", "x"]).run());
+    let fault = clinic.finds("warning", "subscription-unhealthy").saying("still prints the secret");
+    fault.fixed_by("kage subscription credential vault --credential file").mended_with(&token("vault"));
+}
+
+#[test]
+fn a_credential_that_was_not_to_be_had_and_is_there_now_is_tried_again() {
     let clinic = Clinic::healthy();
     clinic.config("[subscriptions.pool.vault]\ncredential = { command = \"cat secret\" }");
     // Three in a row are no accident.

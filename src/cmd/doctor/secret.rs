@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::{Finding, Scene, word};
 use crate::agent::Agent;
+use crate::cmd::NOT_HAD;
 use crate::credentials::{backend, printed_within};
 use crate::pool::{Source, Subscription};
 use crate::secret::Secret;
@@ -112,26 +113,42 @@ fn age(minted: Date, lasts: i64, today: Date) -> Option<Age> {
 
 fn login(subscription: &Subscription, agent: &dyn Agent, scene: &Scene) -> Vec<Finding> {
     let Source::Home(dir) = &subscription.credential.source else { return Vec::new() };
-    if dir.is_dir() {
-        return unhealthy(subscription, scene, &agent.login_hint(dir).unwrap_or_default())
-            .into_iter()
-            .collect();
+    let (shown, name) = (scene.shown(dir), &subscription.name);
+    let mut anew = agent.login_hint(dir).unwrap_or_else(|| format!("mkdir -p {}", word(dir)));
+    // A new login alone does not end what an old one has earned.
+    if sickness(subscription, scene).is_some() {
+        anew = format!("{anew} && kage subscription reset {name}");
     }
-    let message = format!("the login directory {} of `{}` is missing", scene.shown(dir), subscription.name);
-    let fix = agent.login_hint(dir).unwrap_or_else(|| format!("mkdir -p {}", word(dir)));
-    vec![Finding::error("login-missing", message, fix)]
+    if !dir.is_dir() {
+        let message = format!("the login directory {shown} of `{name}` is missing");
+        return vec![Finding::error("login-missing", message, anew)];
+    }
+    if agent.is_logged_in(dir) == Some(false) {
+        let message = format!("the login directory {shown} of `{name}` has no login of {}", agent.name());
+        return vec![Finding::warning("login-missing", message, anew)];
+    }
+    unhealthy(subscription, scene, &anew).into_iter().collect()
+}
+
+/// Why it gets no run for now.
+fn sickness(subscription: &Subscription, scene: &Scene) -> Option<String> {
+    let now = scene.now.timestamp();
+    let sickness = scene.state.as_ref()?.of(&subscription.name).sickness?;
+    (sickness.until > now).then_some(sickness.reason)
 }
 
 /// Refused by the provider, or not to be had at the last run.
 fn unhealthy(subscription: &Subscription, scene: &Scene, anew: &str) -> Option<Finding> {
-    let known = scene.state.as_ref()?.of(&subscription.name);
-    let now = scene.now.timestamp();
-    let sickness = known.sickness.filter(|sickness| sickness.until > now)?;
-    let message = format!("`{}` is unhealthy: {}", subscription.name, sickness.reason);
-    let fix = match subscription.credential.source {
-        Source::Keychain | Source::File => anew.to_owned(),
-        Source::Command(_) | Source::Home(_) => format!("kage subscription reset {}", subscription.name),
+    let reason = sickness(subscription, scene)?;
+    let name = &subscription.name;
+    let message = match subscription.credential.source {
+        Source::Command(_) if reason != NOT_HAD => {
+            format!("`{name}` is unhealthy: {reason}; its command still prints the secret that was refused")
+        }
+        _ => format!("`{name}` is unhealthy: {reason}"),
     };
+    // What could not be had then is there now.
+    let fix = if reason == NOT_HAD { format!("kage subscription reset {name}") } else { anew.to_owned() };
     Some(Finding::warning("subscription-unhealthy", message, fix))
 }
 

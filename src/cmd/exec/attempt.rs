@@ -15,6 +15,7 @@ use super::live::Live;
 use super::pane::Pane;
 use super::{DEPTH, Errand, started};
 use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
+use crate::cmd::NOT_HAD;
 use crate::cmd::PASSPHRASE;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
@@ -44,7 +45,7 @@ impl Errand<'_> {
             let released = self.desk.store.update(Durability::Process, |state| {
                 state.give_back(lease);
                 if own_fault {
-                    state.account_failed(name, "its credential cannot be had", Timestamp::now());
+                    state.account_failed(name, NOT_HAD, Timestamp::now());
                 }
             });
             if let Err(failed) = released {
