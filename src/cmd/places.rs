@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::doctor::{Answer, ask};
@@ -57,6 +58,11 @@ pub(super) fn tmux_conf(paths: &Paths) -> PathBuf {
 /// kage's file where direnv reads its extensions. Source: direnv-stdlib(1), and the head of `direnv stdlib`.
 pub(super) fn direnv_file(paths: &Paths) -> PathBuf {
     named("DIRENV_CONFIG").unwrap_or_else(|| user_config(paths).join("direnv")).join("lib/kage.sh")
+}
+
+/// Whether a file is there that a shell would start.
+pub(super) fn can_be_run(file: &Path) -> bool {
+    file.metadata().is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
 }
 
 fn user_config(paths: &Paths) -> PathBuf {

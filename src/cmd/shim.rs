@@ -4,13 +4,13 @@ mod first;
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use self::first::{is_first, line_for_start_up_file};
+use super::places::can_be_run;
 use crate::agent::Agent;
 use crate::cli::{Install, ListShims, RemoveShims, Shim};
 use crate::config::Config;
@@ -161,15 +161,10 @@ impl Shown {
                 .filter(|_| is_kage(&path))
                 .and_then(|kage| kage.to_str().map(str::to_owned))
         });
-        let is_there = |kage: &String| {
-            Path::new(kage)
-                .metadata()
-                .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-        };
         let agent = config.agents.of_program(program.as_ref());
         Self {
             agent: agent.map_or_else(|| program.clone(), |agent| agent.name().to_owned()),
-            kage: target.map(|kage| (kage.clone(), is_there(&kage))),
+            kage: target.map(|kage| (kage.clone(), can_be_run(kage.as_ref()))),
             behind: Program::find(program.as_ref(), shims).ok().map(|found| found.path),
             is_first: is_first(&program, shims),
             path,

@@ -115,6 +115,36 @@ fn a_shim_whose_kage_is_gone_is_installed_anew() {
 }
 
 #[test]
+fn a_shim_that_is_not_executable_or_calls_such_a_kage_is_installed_anew() {
+    let clinic = with_shims_first(Clinic::healthy());
+    install_shim(&clinic, "claude");
+    clinic.mode(&format!("{SHIMS}/claude"), 0o644);
+    clinic.finds("warning", "shim-not-executable").fixed_by("kage shim install claude").mended();
+    let kage = clinic.sandbox.write("other/kage", "");
+    shim_of(&clinic, "claude", kage.to_str().unwrap());
+    let fault = clinic.finds("error", "shim-kage-gone").saying("other/kage, which is not executable");
+    fault.fixed_by("kage shim install claude").mended();
+    // Such an agent in front of it is passed over.
+    clinic.sandbox.write("front/claude", "");
+    let path = format!(
+        "{}:{}:{}:/usr/bin:/bin",
+        clinic.sandbox.path("front").display(),
+        clinic.sandbox.path(SHIMS).display(),
+        clinic.sandbox.path("bin").display()
+    );
+    clinic.with("PATH", path).is_well();
+}
+
+#[test]
+fn a_start_up_file_that_calls_a_kage_that_is_not_executable_is_set_up_anew() {
+    let clinic = Clinic::healthy();
+    let kage = clinic.sandbox.write("other/kage", "");
+    clinic.sandbox.write(BASHRC, &format!("eval \"$('{}' init bash)\" # added by kage\n", kage.display()));
+    let fault = clinic.finds("error", "init-kage-gone").saying("other/kage, which is not executable");
+    fault.fixed_by("kage init bash --install --yes").mended();
+}
+
+#[test]
 fn a_shim_that_the_agent_has_overwritten_is_installed_anew() {
     let clinic = with_shims_first(Clinic::healthy());
     let shims = install_shim(&clinic, "claude");

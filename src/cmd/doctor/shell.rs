@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::program::{Answer, ask, version_in};
 use super::start_up::{self, StartUp};
 use super::{Finding, Scene, edit, shims, word};
+use crate::cmd::places::can_be_run;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let files = start_up::files(scene);
@@ -46,8 +47,9 @@ fn calls(file: &StartUp, scene: &Scene) -> Vec<Finding> {
         let message = format!("{shown} calls `kage init {}` twice", file.shell);
         found.push(Finding::warning("init-twice", message, edit(&file.file, second.line)));
     }
-    for call in calls.iter().filter(|call| call.kage.is_absolute() && !call.kage.exists()) {
-        let message = format!("{shown} calls {}, which is gone", scene.shown(&call.kage));
+    for call in calls.iter().filter(|call| call.kage.is_absolute() && !can_be_run(&call.kage)) {
+        let message =
+            format!("{shown} calls {}, which {}", scene.shown(&call.kage), shims::lacks(&call.kage));
         let fix = if call.is_added {
             format!("kage init {} --install --yes", file.shell)
         } else {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Scene, word};
+use crate::cmd::places::can_be_run;
 use crate::shell::shim;
 
 /// A file in the directory of shims under the name of an agent's program.
@@ -55,12 +56,21 @@ fn of_one(shim: &Shim, scene: &Scene) -> Option<Finding> {
             let message = format!("{shown} is no shim any more: an update of the agent may have replaced it");
             Some(Finding::warning("shim-overwritten", message, fix("--force ")))
         }
-        Some(kage) if !kage.exists() => {
-            let message = format!("the shim {shown} calls {}, which is gone", scene.shown(kage));
+        Some(kage) if !can_be_run(kage) => {
+            let message = format!("the shim {shown} calls {}, which {}", scene.shown(kage), lacks(kage));
             Some(Finding::error("shim-kage-gone", message, fix("")))
+        }
+        Some(_) if !can_be_run(&shim.file) => {
+            let message = format!("the shim {shown} is not executable, so that shells pass it over");
+            Some(Finding::warning("shim-not-executable", message, fix("")))
         }
         Some(_) => None,
     }
+}
+
+/// Why a kage cannot be started, as the end of a sentence.
+pub(super) fn lacks(kage: &Path) -> &'static str {
+    if kage.exists() { "is not executable" } else { "is gone" }
 }
 
 /// PATH may name a directory by a link.
@@ -71,8 +81,9 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// Whether the agent itself comes before its shim on PATH.
 fn late(shims: &[Shim], scene: &Scene) -> Option<Finding> {
     let dirs = scene.path_dirs();
-    let late = shims.iter().find_map(|shim| {
-        let first = dirs.iter().find(|dir| dir.join(&shim.name).is_file());
+    // One that no shell would start is told of already.
+    let late = shims.iter().filter(|shim| can_be_run(&shim.file)).find_map(|shim| {
+        let first = dirs.iter().find(|dir| can_be_run(&dir.join(&shim.name)));
         let is_first = first.is_some_and(|dir| is_same(dir, &scene.paths.shims));
         (!is_first).then_some((shim, first))
     });
