@@ -70,17 +70,39 @@ impl Clinic {
 
     /// As somebody whom permissions bind, also where the tests are run by root.
     pub(crate) fn of_somebody(mut self) -> Self {
-        if rustix::process::getuid().is_root() {
+        if rustix::process::getuid().is_root() && !self.as_nobody {
             fs::remove_file(self.sandbox.path("bin/kage")).unwrap();
             fs::copy(kage(), self.sandbox.path("bin/kage")).unwrap();
-            let all = self.sandbox.path("");
-            self.sandbox
-                .call("chown".as_ref(), ["-R".as_ref(), "65534:65534".as_ref(), all.as_os_str()])
-                .run()
-                .success();
             self.as_nobody = true;
+            self.chown_to_somebody();
         }
         self
+    }
+
+    /// The same, with a place that root has made, as `sudo kage` does; `None` where the tests are not root's.
+    pub(crate) fn of_somebody_but(self, inside: &str) -> Option<Self> {
+        let is_root = rustix::process::getuid().is_root();
+        is_root.then(|| {
+            let clinic = self.of_somebody();
+            clinic.chown(inside, "0:0");
+            clinic
+        })
+    }
+
+    /// Gives all of it to the somebody.
+    pub(crate) fn chown_to_somebody(&self) {
+        if self.as_nobody {
+            self.chown("", "65534:65534");
+        }
+    }
+
+    /// What `sudo chown` does.
+    fn chown(&self, inside: &str, owner: &str) {
+        let path = self.sandbox.path(inside);
+        self.sandbox
+            .call("chown".as_ref(), ["-R".as_ref(), owner.as_ref(), path.as_os_str()])
+            .run()
+            .success();
     }
 
     /// Adds lines to the config.

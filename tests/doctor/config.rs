@@ -128,6 +128,36 @@ fn a_config_that_cannot_be_read_is_made_readable() {
 }
 
 #[test]
+fn a_config_that_cannot_be_changed_or_reached_has_its_directory_opened() {
+    let clinic = Clinic::healthy().of_somebody();
+    let dir = clinic.sandbox.path("home/.config/kage");
+    clinic.mode("home/.config/kage", 0o500);
+    let fix = format!("chmod u+rwx {}", dir.display());
+    clinic.finds("warning", "config-not-writable").fixed_by(&fix).mended();
+    clinic.mode("home/.config/kage", 0o000);
+    clinic.finds("error", "config-unreadable").fixed_by(&fix).mended();
+}
+
+#[test]
+fn a_config_that_is_kept_elsewhere_may_be_read_only() {
+    let clinic = Clinic::healthy();
+    clinic.sandbox.write("store/config.toml", "");
+    let Some(clinic) = clinic.of_somebody_but("store") else { return };
+    let text = clinic.sandbox.read(CONFIG);
+    let named = clinic.sandbox.write("store/config.toml", &text);
+    let clinic = clinic.with("KAGE_CONFIG", named);
+    clinic.chown_to_somebody();
+    clinic.is_well();
+    clinic.mode("store", 0o500);
+    clinic.finds("warning", "config-not-writable").mended();
+    clinic.mode("store", 0o755);
+    let Some(clinic) = clinic.of_somebody_but("store") else { return };
+    clinic.mode("store/config.toml", 0o644);
+    assert!(clinic.examine().message("config-read-only").contains("store cannot be written"));
+    clinic.is_well();
+}
+
+#[test]
 fn an_empty_route_is_removed() {
     let clinic = Clinic::healthy();
     clinic.config("[subscriptions.routing]\nbackend = [\"tag:nobody\"]");

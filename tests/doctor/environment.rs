@@ -56,6 +56,10 @@ fn a_project_that_says_too_much_is_opened_at_its_line() {
     let clinic = Clinic::healthy();
     clinic.sandbox.write("work/.kage/config.toml", "namespace = \"backend\"\nretries = 3\n");
     clinic.finds("error", "project-invalid").saying("retries").mended_by_editing("d");
+    let clinic = clinic.of_somebody();
+    clinic.mode("work/.kage/config.toml", 0o000);
+    let fix = format!("chmod u+rw {}", clinic.sandbox.path("work/.kage/config.toml").display());
+    clinic.finds("error", "project-invalid").fixed_by(&fix).mended();
     clinic.config("[subscriptions.routing]\nbackend = [\"work\"]");
     clinic.sandbox.write("work/.kage/config.toml", "# of the team\nnamespace = \"backedn\"\n");
     clinic.finds("warning", "namespace-unknown").mended_by_editing("s/.*/namespace = \"backend\"/");

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::clinic::Clinic;
-use crate::support::wait_until;
+use crate::support::{has_all, wait_until};
 
 const DIR: &str = "home/.local/state/kage";
 const STATE: &str = "home/.local/state/kage/state.json";
@@ -42,6 +42,48 @@ fn a_state_directory_that_cannot_be_written_is_made_writable() {
     let clinic = Clinic::healthy().of_somebody();
     clinic.mode(DIR, 0o500);
     clinic.finds("error", "state-not-writable").saying("cannot be written").mended();
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_made_writable() {
+    let clinic = Clinic::healthy().of_somebody();
+    let usage = format!("{DIR}/usage");
+    clinic.sandbox.kage(["exec", "-q", "--", "true"]).run().success();
+    clinic.chown_to_somebody();
+    clinic.mode(&usage, 0o500);
+    clinic.finds("error", "ledger-not-writable").saying("usage cannot be written").mended();
+    let month = fs::read_dir(clinic.sandbox.path(&usage)).unwrap().flatten().map(|entry| entry.path());
+    let month = month.into_iter().find(|file| file.extension().is_some_and(|is| is == "jsonl")).unwrap();
+    clinic.mode(&format!("{usage}/{}", month.file_name().unwrap().display()), 0o400);
+    clinic.finds("error", "ledger-not-writable").saying(".jsonl").mended();
+}
+
+/// The mend of a file and of a directory that is another's, in a shell.
+fn given_back(clinic: &Clinic, inside: &str, user: &str) -> String {
+    let path = clinic.sandbox.path(inside);
+    let whole = if path.is_dir() { "-R " } else { "" };
+    format!("sudo chown {whole}{user} {}", path.display())
+}
+
+#[test]
+fn what_root_has_made_is_given_back() {
+    for (inside, code) in [
+        (STATE, "state-unreadable"),
+        ("home/.local/state/kage/state.lock", "state-locked"),
+        ("home/.local/state/kage/config.lock", "ledger-not-writable"),
+        (DIR, "state-not-writable"),
+        ("home/.config/kage/config.toml", "config-unreadable"),
+        ("home/.local/share/kage/credentials", "credentials-unreadable"),
+        ("home/.config/kage/identity", "credentials-unreadable"),
+    ] {
+        let Some(clinic) = Clinic::healthy().of_somebody_but(inside) else { return };
+        let fault = clinic.finds("error", code).fixed_by(&given_back(&clinic, inside, "\"$(id -un)\""));
+        fault.mended_by_hand(Clinic::chown_to_somebody);
+    }
+    if has_all(&["fish"]) {
+        let Some(clinic) = Clinic::healthy().in_shell("fish").of_somebody_but(STATE) else { return };
+        clinic.finds("error", "state-unreadable").fixed_by(&given_back(&clinic, STATE, "(id -un)"));
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The config: whether it can be read, and what in it leads nowhere.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use super::mend::{is_own, reopen};
 use super::program::{Answer, ask};
+use super::state::not_writable;
 use super::{Finding, Scene, edit, unset, word};
 use crate::config::{self, Config};
 use crate::paths::config_is_named;
@@ -17,7 +20,7 @@ const SECRET_WORDS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
 /// Reads the config into the scene, where it can be read.
 pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     let file = &scene.paths.config;
-    if config_is_named() && !file.exists() {
+    if config_is_named() && fs::metadata(file).is_err_and(|why| why.kind() == ErrorKind::NotFound) {
         let message = format!("KAGE_CONFIG names {}, which does not exist", scene.shown(file));
         return vec![Finding::warning("config-missing", message, unset("KAGE_CONFIG", scene))];
     }
@@ -34,6 +37,7 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
         Err(why) => return vec![refused(file, &format!("{why:#}"), scene)],
     };
     let mut found = readers(file, &config, scene);
+    found.extend(unchangeable(file, scene));
     found.extend(leads_nowhere(&config, scene));
     let pool = &config.pool;
     if pool.subscriptions.is_empty() {
@@ -73,7 +77,7 @@ fn refused(file: &Path, why: &str, scene: &Scene) -> Finding {
             Finding::error("config-unknown-key", why, edit(file, line))
         }
         Some(line) => Finding::error("config-invalid", why, edit(file, line)),
-        None => Finding::error("config-unreadable", why, format!("chmod u+rw {}", word(file))),
+        None => Finding::error("config-unreadable", why, reopen(file, scene)),
     }
 }
 
@@ -94,6 +98,18 @@ fn readers(file: &Path, config: &Config, scene: &Scene) -> Vec<Finding> {
         return vec![Finding::warning("config-readable", message, format!("chmod 600 {}", word(file)))];
     }
     Vec::new()
+}
+
+/// Whether `kage subscription` can change it. One that is kept elsewhere may be read-only on purpose.
+fn unchangeable(file: &Path, scene: &Scene) -> Option<Finding> {
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = not_writable("config-not-writable", dir, "", scene)?;
+    let is_kept_elsewhere = config_is_named() || file.is_symlink();
+    if is_kept_elsewhere && !is_own(dir) {
+        return Some(Finding::ok("config-read-only", format!("kage changes no config: {}", found.message)));
+    }
+    Some(Finding::warning("config-not-writable", found.message, found.fix.unwrap_or_default()))
 }
 
 fn leads_nowhere(config: &Config, scene: &Scene) -> Vec<Finding> {

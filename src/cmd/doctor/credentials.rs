@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Error;
+use rustix::fs::Access;
 
-use super::mend::ask_passphrase;
+use super::mend::{ask_passphrase, refusing, take_back};
 use super::state::{locked, not_writable};
 use super::{Finding, Scene, secret, word};
 use crate::credentials::{backend, keychain_by_hand, round_trip};
@@ -66,7 +67,7 @@ fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     };
     let dir = place.parent().unwrap_or(place);
     let unwritable = not_writable("credentials-not-writable", dir, "XDG_DATA_HOME", scene)
-        .or_else(|| locked("credentials-locked", &files::sibling(place, ".lock")))
+        .or_else(|| locked("credentials-locked", &files::sibling(place, ".lock"), scene))
         .or_else(|| {
             let why = place.exists().then(|| round_trip(&Source::File, paths).err()).flatten()?;
             let fix = format!("df {}", word(dir));
@@ -94,7 +95,8 @@ fn unopened(why: &Error, subscriptions: &[&Subscription], scene: &Scene) -> Find
     let (credentials, identity) = (&scene.paths.credentials, &scene.paths.identity);
     let denied = why.chain().filter_map(|why| why.downcast_ref::<io::Error>());
     if denied.into_iter().any(|why| why.kind() == ErrorKind::PermissionDenied) {
-        let fix = format!("chmod u+rw {} {}", word(credentials), word(identity));
+        let refuses = [credentials, identity].into_iter().find_map(|file| refusing(file, Access::READ_OK));
+        let fix = take_back(refuses.as_ref().unwrap_or(credentials), scene);
         return Finding::error("credentials-unreadable", message, fix);
     }
     let aside = |file: &Path| format!("mv {0} {0}.damaged && ", word(file));

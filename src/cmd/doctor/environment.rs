@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Finding, Scene, edit, unset, word};
+use super::{Finding, Scene, edit, reopen, unset};
 use crate::agent::Agent;
 use crate::cmd::strange_namespace;
 use crate::config::project::Standing;
@@ -107,7 +107,7 @@ fn project(message: String, scene: &Scene) -> Finding {
     let rest = message.strip_prefix(&format!("{}:", file.display()));
     let line = rest.and_then(|rest| rest.split(':').next()?.parse().ok());
     let fix = match line {
-        None if message.contains("could not read") => format!("chmod u+r {}", word(&file)),
+        None if message.contains("could not read") => reopen(&file, scene),
         line => edit(&file, line.unwrap_or(1)),
     };
     Finding::error("project-invalid", message, fix)

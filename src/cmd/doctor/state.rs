@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{Access, access};
 
 use super::filesystem::network;
+use super::mend::{is_own, refusing, take_back};
 use super::{Finding, Scene, reopen, unset, word};
 use crate::error::{Failure, one_line};
 use crate::files::{self, Lock};
@@ -34,17 +35,34 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     }
     let mut found: Vec<_> = on_network(&dir, scene).into_iter().chain(clock(&dir, scene)).collect();
     if dir.exists() {
-        found.extend(locked("state-locked", &dir.join("state.lock")));
+        found.extend(locked("state-locked", &dir.join("state.lock"), scene));
         match Store::new(&dir).look() {
             Ok(state) => scene.state = Some(state),
-            Err(why) => found.push(unusable(&dir, &why)),
+            Err(why) => found.push(unusable(&dir, &why, scene)),
         }
+        found.extend(ledger(&dir.join("usage"), scene));
         found.extend(hooks(&dir, scene));
     }
     if found.is_empty() {
         found.push(Finding::ok("state", format!("state {}: writable, its lock is free", scene.shown(&dir))));
     }
     found
+}
+
+/// Whether runs can be written down, in a file a month.
+fn ledger(usage: &Path, scene: &Scene) -> Option<Finding> {
+    not_writable("ledger-not-writable", usage, "KAGE_STATE_DIR", scene).or_else(|| {
+        let months = fs::read_dir(usage).into_iter().flatten().flatten().map(|entry| entry.path());
+        let locks = [files::sibling(usage, ".lock"), usage.with_file_name("config.lock")];
+        let wanted = Access::READ_OK | Access::WRITE_OK;
+        let file = locks
+            .into_iter()
+            .chain(months)
+            .filter(|file| file.is_file())
+            .find_map(|file| refusing(&file, wanted))?;
+        let message = format!("{} cannot be written: `kage` fails where it needs it", scene.shown(&file));
+        Some(Finding::error("ledger-not-writable", message, take_back(&file, scene)))
+    })
 }
 
 /// Whether something can be put into a directory, which is made when it is needed.
@@ -57,16 +75,15 @@ pub(super) fn not_writable(code: &'static str, dir: &Path, variable: &str, scene
     } else {
         return None;
     };
-    let owner = fs::metadata(nearest).map_or(0, |known| known.uid());
     let place = word(nearest);
-    let fix = if scene.variable(variable).is_some() {
+    let is_elsewhere = scene.variable(variable).is_some();
+    let fix = if is_elsewhere && !(nearest.is_dir() && is_own(nearest)) {
         unset(variable, scene)
     } else if !nearest.is_dir() {
         format!("mv {place} {place}.old")
-    } else if owner == rustix::process::getuid().as_raw() {
-        format!("chmod u+rwx {place}")
     } else {
-        format!("sudo chown -R \"$(id -un)\" {place}")
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        take_back(&refusing(nearest, wanted).unwrap_or_else(|| nearest.to_owned()), scene)
     };
     Some(Finding::error(code, why, fix))
 }
@@ -79,13 +96,13 @@ fn on_network(dir: &Path, scene: &Scene) -> Option<Finding> {
 }
 
 /// Whether a lock can be had; where it cannot, who holds it.
-pub(super) fn locked(code: &'static str, lock: &Path) -> Option<Finding> {
+pub(super) fn locked(code: &'static str, lock: &Path, scene: &Scene) -> Option<Finding> {
     if !lock.exists() {
         return None;
     }
     let why = Lock::acquire(lock, PATIENCE).err()?;
     if !why.is::<Failure>() {
-        return Some(Finding::error(code, format!("{why:#}"), reopen(lock)));
+        return Some(Finding::error(code, format!("{why:#}"), reopen(lock, scene)));
     }
     let fix = match process::lock_holder(lock) {
         // A stopped one goes on, and gives the lock back by itself.
@@ -98,14 +115,14 @@ pub(super) fn locked(code: &'static str, lock: &Path) -> Option<Finding> {
     Some(Finding::error(code, format!("{why:#}"), fix))
 }
 
-fn unusable(dir: &Path, why: &anyhow::Error) -> Finding {
+fn unusable(dir: &Path, why: &anyhow::Error, scene: &Scene) -> Finding {
     let file = word(&dir.join("state.json"));
     let message = format!("{why:#}");
     if why.is::<Failure>() {
         let newer = word(&files::sibling(dir, "-1"));
         Finding::error("state-version", message, format!("export KAGE_STATE_DIR={newer}"))
     } else if why.is::<std::io::Error>() {
-        Finding::error("state-unreadable", message, reopen(&dir.join("state.json")))
+        Finding::error("state-unreadable", message, reopen(&dir.join("state.json"), scene))
     } else {
         let message = format!("{message}; limits and today's totals start anew");
         Finding::warning("state-damaged", message, format!("mv {file} {file}.damaged"))
