@@ -26,6 +26,7 @@ pub(crate) struct Clinic {
     pub(crate) sandbox: Sandbox,
     variables: Vec<(String, String)>,
     as_nobody: bool,
+    doctor: Option<String>,
 }
 
 impl Clinic {
@@ -33,7 +34,7 @@ impl Clinic {
     pub(crate) fn healthy() -> Self {
         let sandbox = Sandbox::new();
         sandbox.add("work", &[]);
-        let clinic = Self { sandbox, variables: Vec::new(), as_nobody: false };
+        let clinic = Self { sandbox, variables: Vec::new(), as_nobody: false, doctor: None };
         clinic.install_claude();
         clinic.sandbox.program("editor", EDITOR);
         std::os::unix::fs::symlink(kage(), clinic.sandbox.path("bin/kage")).unwrap();
@@ -50,6 +51,12 @@ impl Clinic {
             other => panic!("{other} is no shell of the clinic"),
         };
         self.with("SHELL", format!("/usr/bin/{shell}"))
+    }
+
+    /// The kage that is asked, whatever comes first on PATH.
+    pub(crate) fn asking(mut self, kage: &Path) -> Self {
+        self.doctor = Some(kage.display().to_string());
+        self
     }
 
     /// The program of the user's shell: `bash`, where kage has no functions for it.
@@ -135,9 +142,10 @@ impl Clinic {
     /// The same after a command, in the same shell.
     fn after(&self, command: &str, stdin: &str, edit: &str) -> Findings {
         let command = if command.is_empty() { ":" } else { command };
+        let kage = self.doctor.as_deref().unwrap_or("kage");
         let script = match self.shell() {
-            "fish" => format!("begin; {command}\nend >&2 && kage doctor --json"),
-            _ => format!("{{ {command}\n}} >&2 && kage doctor --json"),
+            "fish" => format!("begin; {command}\nend >&2 && {kage} doctor --json"),
+            _ => format!("{{ {command}\n}} >&2 && {kage} doctor --json"),
         };
         let ran = self.sh(&script).env("EDIT", edit).stdin(stdin).run();
         assert!(command != ":" || ran.stderr().is_empty(), "{}", ran.stderr());

@@ -154,19 +154,60 @@ fn a_shim_that_the_agent_has_overwritten_is_installed_anew() {
 }
 
 #[test]
-fn another_kage_of_another_version_is_removed() {
+fn another_kage_that_comes_first_is_put_behind_and_one_behind_is_only_told() {
     let clinic = Clinic::healthy();
     let other = clinic.sandbox.write("other/kage", "#!/bin/sh\necho kage 0.0.1\n");
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!(
-        "{}:{}:/usr/bin:/bin",
-        clinic.sandbox.path("bin").display(),
-        clinic.sandbox.path("other").display()
-    );
-    let clinic = clinic.with("PATH", path);
+    let bin = clinic.sandbox.path("bin");
+    let dirs = [bin.display().to_string(), clinic.sandbox.path("other").display().to_string()];
+    let clinic = clinic.with("PATH", format!("{}:{}:/usr/bin:/bin", dirs[0], dirs[1]));
+    clinic.is_well();
+    assert!(clinic.examine().message("other-kage").contains("other/kage (kage 0.0.1)"));
+    let clinic =
+        clinic.with("PATH", format!("{}:{}:/usr/bin:/bin", dirs[1], dirs[0])).asking(&bin.join("kage"));
     clinic
         .finds("warning", "several-kages")
-        .saying("(kage 0.0.1)")
-        .fixed_by(&format!("rm {}", other.display()))
+        .saying("other/kage (kage 0.0.1)")
+        .fixed_by(&format!("export PATH={}:\"$PATH\"", dirs[0]))
         .mended();
+    assert!(other.exists());
+}
+
+#[test]
+fn set_up_for_one_shell_is_not_set_up_for_another() {
+    let clinic = Clinic::healthy().with("SHELL", "/bin/zsh");
+    clinic.finds("warning", "no-integration").fixed_by("kage init zsh --install --yes").mended();
+    let clinic = Clinic::healthy();
+    clinic.sandbox.write(BASHRC, "alias review='kage exec -- claude -p review'\n");
+    clinic.finds("warning", "no-integration").fixed_by("kage init bash --install --yes").mended();
+}
+
+#[test]
+fn every_file_that_a_shell_reads_at_its_start_counts() {
+    let fish = "kage init fish | source";
+    for (shell, file, line) in [
+        ("bash", "home/.bash_profile", "eval \"$(kage init bash)\""),
+        ("bash", "home/.profile", "eval \"$(kage init bash)\""),
+        ("zsh", "home/.zprofile", "eval \"$(kage init zsh)\""),
+        ("fish", "home/.config/fish/conf.d/kage.fish", fish),
+    ] {
+        let clinic = Clinic::healthy().with("SHELL", format!("/usr/bin/{shell}"));
+        fs::remove_file(clinic.sandbox.path(BASHRC)).unwrap();
+        clinic.finds("warning", "no-integration");
+        clinic.sandbox.write(file, &format!("{line}\n"));
+        clinic.is_well();
+    }
+}
+
+#[test]
+fn a_function_that_goes_past_kage_is_opened_at_its_line() {
+    let clinic = Clinic::healthy();
+    let text = clinic.sandbox.read(BASHRC);
+    let own = "claude() { /opt/claude \"$@\"; }\n";
+    // kage's own comes later and takes its place.
+    clinic.sandbox.write(BASHRC, &format!("{own}{text}"));
+    clinic.is_well();
+    clinic.sandbox.write(BASHRC, &format!("{text}{own}"));
+    let fault = clinic.finds("warning", "function-shadows").saying("a function in ~/.bashrc takes `claude`");
+    fault.mended_by_editing("d");
 }

@@ -1,22 +1,25 @@
 //! How kage is called: by functions of the shell or by shims, and what comes before them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::program::{Answer, ask, version_in};
-use super::start_up::{self, StartUp};
+use super::start_up::{self, Own, StartUp};
 use super::{Finding, Scene, edit, shims, word};
+use crate::agent::Agent;
 use crate::cmd::places::can_be_run;
+use crate::paths::program;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let files = start_up::files(scene);
     let mut found: Vec<_> = files.iter().flat_map(|file| calls(file, scene)).collect();
     let shims = shims::installed(scene);
     found.extend(shims::examine(&shims, scene));
-    found.extend(several(scene));
-    let with_functions: Vec<_> =
-        files.iter().filter(|file| file.has_own() || !file.calls().is_empty()).collect();
+    let (ahead, note) = others(scene);
+    found.extend(ahead);
+    let counts = |file: &&StartUp| is_of_user(file, scene) && is_integrated(file, scene);
+    let with_functions: Vec<_> = files.iter().filter(counts).collect();
     if !with_functions.is_empty() || !shims.is_empty() {
-        found.extend(with_aliases(&files, scene));
+        found.extend(own_past_kage(&files, !shims.is_empty(), scene));
         if found.is_empty() {
             let mut ways: Vec<_> = with_functions.iter().map(|file| scene.shown(&file.file)).collect();
             ways.extend((!shims.is_empty()).then(|| scene.shown(&scene.paths.shims)));
@@ -25,7 +28,19 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     } else if scene.config.is_some() {
         found.push(nothing(scene));
     }
+    found.extend(note);
     found
+}
+
+/// Whether a start-up file is of the shell that the user has.
+fn is_of_user(file: &StartUp, scene: &Scene) -> bool {
+    scene.variable("SHELL").is_none() || scene.shell() == Some(file.shell)
+}
+
+/// Whether it makes the names of agents call kage.
+fn is_integrated(file: &StartUp, scene: &Scene) -> bool {
+    let has_own = |agent: &dyn Agent| file.own(agent.program()).iter().any(Own::calls_kage);
+    !file.calls().is_empty() || scene.agents().into_iter().any(has_own)
 }
 
 /// Neither a function nor a shim: `claude` alone starts the agent without kage.
@@ -60,42 +75,63 @@ fn calls(file: &StartUp, scene: &Scene) -> Vec<Finding> {
     found
 }
 
-/// An alias comes before a function, and is expanded before PATH is looked at.
-fn with_aliases(files: &[StartUp], scene: &Scene) -> Vec<Finding> {
+/// An alias comes before a function, and is expanded before PATH is looked at; of two functions the later one
+/// counts.
+fn own_past_kage(files: &[StartUp], has_shim: bool, scene: &Scene) -> Vec<Finding> {
     let mut found = Vec::new();
-    for file in files {
+    for file in files.iter().filter(|file| is_of_user(file, scene)) {
+        let init = file.calls().first().map(|call| call.line);
         for agent in scene.agents() {
             let program = agent.program();
-            let Some(line) = file.alias(program) else { continue };
-            let message = format!("an alias in {} takes `{program}` past kage", scene.shown(&file.file));
-            found.push(Finding::warning("alias-shadows", message, edit(&file.file, line)));
+            let counts = |own: &&Own| {
+                let is_last = own.is_alias || init.map_or(has_shim, |init| own.line > init);
+                is_last && own.goes_past(program, has_shim)
+            };
+            let all = file.own(program);
+            let Some(own) = all.iter().find(counts) else { continue };
+            let (code, what) =
+                if own.is_alias { ("alias-shadows", "an alias") } else { ("function-shadows", "a function") };
+            let message = format!("{what} in {} takes `{program}` past kage", scene.shown(&file.file));
+            found.push(Finding::warning(code, message, edit(&file.file, own.line)));
         }
     }
     found
 }
 
-/// Other kages on PATH, of another version than this one: a start-up file and a shim may call different ones.
-fn several(scene: &Scene) -> Vec<Finding> {
+/// Kages on PATH of another version than this one. One that comes first is what the user and scripts call; of
+/// one behind it is only told, for it may be a package's.
+fn others(scene: &Scene) -> (Option<Finding>, Vec<Finding>) {
     let own = version_in(concat!("kage ", env!("CARGO_PKG_VERSION")));
     let myself = std::env::current_exe().and_then(|exe| exe.canonicalize()).ok();
-    let mut others: Vec<PathBuf> = Vec::new();
-    for file in scene.path_dirs().into_iter().map(|dir| dir.join("kage")) {
+    let mut known: Vec<PathBuf> = Vec::new();
+    let mut ahead = None;
+    let mut notes = Vec::new();
+    for file in scene.path_dirs().into_iter().map(|dir| dir.join("kage")).filter(|file| can_be_run(file)) {
         let Ok(real) = file.canonicalize() else { continue };
-        if real.is_file() && Some(&real) != myself.as_ref() && !others.contains(&real) {
-            others.push(real);
+        let is_first = known.is_empty();
+        if known.contains(&real) {
+            continue;
+        }
+        known.push(real.clone());
+        if Some(&real) == myself.as_ref() {
+            continue;
+        }
+        let said = match ask(&file, &["--version"]) {
+            Answer::Said(line) if version_in(&line) == own => continue,
+            Answer::Said(line) => line,
+            Answer::Failed(why) => why,
+            Answer::Silent(_) => "does not answer".to_owned(),
+        };
+        let shown = scene.shown(&file);
+        match program().ok().filter(|_| is_first) {
+            Some(this) => {
+                let message = format!("another kage comes first on PATH: {shown} ({said})");
+                let dir = Path::new(&this).parent().unwrap_or(Path::new("/"));
+                let fix = format!("export PATH={}:\"$PATH\"", word(dir));
+                ahead = Some(Finding::warning("several-kages", message, fix));
+            }
+            None => notes.push(Finding::ok("other-kage", format!("another kage on PATH: {shown} ({said})"))),
         }
     }
-    let differs = others.into_iter().filter_map(|other| match ask(&other, &["--version"]) {
-        Answer::Said(line) if version_in(&line) == own => None,
-        answer => {
-            let said = match answer {
-                Answer::Said(line) => line,
-                Answer::Failed(why) => why,
-                Answer::Silent(_) => "which does not answer".to_owned(),
-            };
-            let message = format!("there is another kage on PATH: {} ({said})", scene.shown(&other));
-            Some(Finding::warning("several-kages", message, format!("rm {}", word(&other))))
-        }
-    });
-    differs.collect()
+    (ahead, notes)
 }
