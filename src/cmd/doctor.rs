@@ -4,6 +4,7 @@
 mod agents;
 mod config;
 mod credentials;
+mod direnv;
 mod environment;
 mod filesystem;
 mod mend;

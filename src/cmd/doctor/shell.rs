@@ -33,7 +33,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
 }
 
 /// Whether a start-up file is of the shell that the user has.
-fn is_of_user(file: &StartUp, scene: &Scene) -> bool {
+pub(super) fn is_of_user(file: &StartUp, scene: &Scene) -> bool {
     scene.variable("SHELL").is_none() || scene.shell() == Some(file.shell)
 }
 

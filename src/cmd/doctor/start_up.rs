@@ -63,6 +63,11 @@ impl StartUp {
         lines.filter(|(_, line)| !line.starts_with('#'))
     }
 
+    /// Whether a line has this in it, and is no comment.
+    pub(super) fn says(&self, words: &str) -> bool {
+        self.lines().any(|(_, line)| line.contains(words))
+    }
+
     /// The lines by which the shell gets kage's functions.
     pub(super) fn calls(&self) -> Vec<Call> {
         let words = format!("init {}", self.shell);

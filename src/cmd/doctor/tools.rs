@@ -1,11 +1,13 @@
-//! tmux and direnv, as far as kage is set up in them.
+//! tmux, as far as kage is set up in it, and what is known of programs on PATH.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::program::{Answer, ask, version_in};
-use super::{Finding, Scene};
-use crate::cmd::places::{called, direnv_file, tmux_conf};
+use super::shims::lacks;
+use super::{Finding, Scene, direnv, edit};
+use crate::cmd::places::{called, can_be_run, tmux_conf};
+use crate::shell::MARK;
 
 /// `display-popup` came with it. Source: tmux's CHANGES.
 const OLDEST_TMUX: [u32; 3] = [3, 2, 0];
@@ -19,28 +21,37 @@ const INSTALLERS: [(&str, &str); 5] = [
 ];
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
-    tmux(scene).into_iter().chain(direnv(scene)).collect()
+    tmux(scene).into_iter().chain(direnv::examine(scene)).collect()
 }
 
-fn found_on_path(program: &str, scene: &Scene) -> Option<PathBuf> {
+pub(super) fn found_on_path(program: &str, scene: &Scene) -> Option<PathBuf> {
     scene.path_dirs().into_iter().map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-fn install(program: &str, scene: &Scene) -> String {
+/// The command that installs a program here.
+pub(super) fn install(program: &str, scene: &Scene) -> String {
     let known = INSTALLERS.iter().find(|(installer, _)| found_on_path(installer, scene).is_some());
     format!("{} {program}", known.map_or("sudo apt-get install", |(_, command)| command))
 }
 
 fn tmux(scene: &Scene) -> Option<Finding> {
     let file = tmux_conf(&scene.paths);
-    // A plugin of TPM is a file of its own, and its line names the plugin alone.
-    let is_set_up = fs::read(&file).is_ok_and(|text| {
-        let text = String::from_utf8_lossy(&text).into_owned();
-        text.lines().any(|line| called(line, "init tmux").is_some() || line.contains("kage.tmux"))
-    });
+    let text = String::from_utf8_lossy(&fs::read(&file).unwrap_or_default()).into_owned();
     let tmux = found_on_path("tmux", scene)?;
     let Answer::Said(said) = ask(&tmux, &["-V"]) else { return None };
-    if !is_set_up {
+    let calls: Vec<_> = text
+        .lines()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at + 1, line, called(line, "init tmux")?)))
+        .collect();
+    let gone = calls.iter().find(|(_, _, kage)| kage.is_absolute() && !can_be_run(kage));
+    if let Some((at, line, kage)) = gone {
+        let message = format!("{} calls {}, which {}", scene.shown(&file), scene.shown(kage), lacks(kage));
+        let is_added = line.trim_end().ends_with(MARK);
+        let fix = if is_added { "kage init tmux --install --yes".to_owned() } else { edit(&file, *at) };
+        return Some(Finding::error("tmux-kage-gone", message, fix));
+    }
+    if calls.is_empty() && !is_plugin(&text, &file, scene) {
         return Some(Finding::ok(
             "tmux",
             format!("{said}, without kage's keys (`kage init tmux --install`)"),
@@ -56,35 +67,14 @@ fn tmux(scene: &Scene) -> Option<Finding> {
     }
 }
 
-fn direnv(scene: &Scene) -> Option<Finding> {
-    let used = scene.cwd.ancestors().map(|dir| dir.join(".envrc")).find(|file| file.is_file());
-    let used = used.filter(|file| uses_kage(file));
-    let lib = direnv_file(&scene.paths);
-    let program = found_on_path("direnv", scene);
-    match (used, program) {
-        (Some(file), None) => {
-            let message = format!("{} says `use kage`, and there is no direnv", scene.shown(&file));
-            Some(Finding::warning("direnv-missing", message, install("direnv", scene)))
-        }
-        (Some(file), Some(_)) if !lib.is_file() => {
-            let message = format!("{} says `use kage`, which direnv does not know", scene.shown(&file));
-            Some(Finding::warning("direnv-not-set-up", message, "kage init direnv --install --yes"))
-        }
-        (None, Some(_)) if !lib.is_file() => {
-            Some(Finding::ok("direnv", "direnv, without `use kage` (`kage init direnv --install`)"))
-        }
-        (_, Some(_)) => {
-            Some(Finding::ok("direnv", format!("direnv, with `use kage` in {}", scene.shown(&lib))))
-        }
-        (None, None) => None,
-    }
-}
-
-fn uses_kage(file: &Path) -> bool {
-    let text = fs::read(file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    text.lines().any(|line| {
-        let words: Vec<_> = line.split_whitespace().take(2).collect();
-        matches!(words[..], ["use", "kage"] | ["use_kage", ..])
+/// Whether TPM or a line of its own loads kage's file. TPM's line names the plugin alone, and its files lie in one
+/// of two places. Source: the README of tmux-plugins/tpm.
+fn is_plugin(text: &str, file: &Path, scene: &Scene) -> bool {
+    let beside = file.parent().map(|dir| dir.join("plugins"));
+    let dirs = [Some(scene.paths.home.join(".tmux/plugins")), beside].into_iter().flatten();
+    let is_fetched = dirs.into_iter().any(|dir| dir.join("kage/kage.tmux").is_file());
+    let names_kage = |line: &str| line.split(['\'', '"', ' ', '/', '#', '@']).any(|word| word == "kage");
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).any(|line| {
+        line.contains("kage.tmux") || (is_fetched && line.contains("@plugin") && names_kage(line))
     })
 }
