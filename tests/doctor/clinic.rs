@@ -39,6 +39,7 @@ impl Clinic {
         clinic.sandbox.program("editor", EDITOR);
         std::os::unix::fs::symlink(kage(), clinic.sandbox.path("bin/kage")).unwrap();
         clinic.sandbox.write("home/.bashrc", BASHRC);
+        clinic.sandbox.write("home/.profile", "[ -f ~/.bashrc ] && . ~/.bashrc\n");
         clinic.with("EDITOR", "editor").with("SHELL", "/bin/bash")
     }
 

@@ -69,7 +69,7 @@ fn the_real_agents_are_asked_for_their_versions_and_write_nothing() {
     let homes = std::fs::read_dir(sandbox.path("home")).unwrap().flatten().map(|entry| entry.file_name());
     let mut homes: Vec<_> = homes.collect();
     homes.sort();
-    assert_eq!(homes, [".bashrc", ".config", ".local"]);
+    assert_eq!(homes, [".bashrc", ".config", ".local", ".profile"]);
 }
 
 #[test]

@@ -59,6 +59,14 @@ fn a_shim_alone_is_enough() {
 }
 
 #[test]
+fn a_login_shell_that_reads_no_bashrc_is_led_to_it() {
+    let clinic = Clinic::healthy();
+    let profile = clinic.sandbox.write("home/.profile", "# .bashrc\n");
+    let fix = format!("echo '[ -f ~/.bashrc ] && . ~/.bashrc' >>{}", profile.display());
+    clinic.finds("warning", "login-shell").fixed_by(&fix).mended();
+}
+
+#[test]
 fn a_function_of_the_users_own_is_enough() {
     let clinic = Clinic::healthy();
     clinic.sandbox.write(BASHRC, "claude() { kage exec -- claude \"$@\"; }\n");

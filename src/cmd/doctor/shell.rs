@@ -6,8 +6,9 @@ use super::program::{Answer, ask, version_in};
 use super::start_up::{self, Own, StartUp};
 use super::{Finding, Scene, edit, shims, word};
 use crate::agent::Agent;
-use crate::cmd::places::can_be_run;
+use crate::cmd::places::{READ_BASHRC, can_be_run, login_file_past_bashrc, start_up_file};
 use crate::paths::program;
+use crate::shell::Shell;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let files = start_up::files(scene);
@@ -20,6 +21,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let with_functions: Vec<_> = files.iter().filter(counts).collect();
     if !with_functions.is_empty() || !shims.is_empty() {
         found.extend(own_past_kage(&files, !shims.is_empty(), scene));
+        found.extend(login_shells(&with_functions, scene).filter(|_| shims.is_empty()));
         if found.is_empty() {
             let mut ways: Vec<_> = with_functions.iter().map(|file| scene.shown(&file.file)).collect();
             ways.extend((!shims.is_empty()).then(|| scene.shown(&scene.paths.shims)));
@@ -30,6 +32,19 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     }
     found.extend(note);
     found
+}
+
+/// A login shell of bash, as in a pane of tmux, reads another file than those after it.
+fn login_shells(with_functions: &[&StartUp], scene: &Scene) -> Option<Finding> {
+    let bashrc = start_up_file(Shell::Bash, &scene.paths);
+    let [StartUp { file, .. }] = with_functions else { return None };
+    if *file != bashrc {
+        return None;
+    }
+    let profile = login_file_past_bashrc(&scene.paths)?;
+    let message = format!("login shells, as in tmux, do not read {}", scene.shown(&bashrc));
+    let fix = format!("echo '{READ_BASHRC}' >>{}", word(&profile));
+    Some(Finding::warning("login-shell", message, fix))
 }
 
 /// Whether a start-up file is of the shell that the user has.
