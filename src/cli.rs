@@ -1,7 +1,7 @@
 //! What can be typed. The doc comments are the help; there is no logic here.
 
 // The doc comments are shown in terminals, where Markdown would only be noise.
-#![allow(clippy::doc_markdown)]
+#![allow(clippy::doc_markdown, rustdoc::bare_urls)]
 
 mod setup;
 mod shell;

@@ -3,7 +3,6 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
 use jiff::civil::Date;
 
 use super::{Finding, Scene, word};
@@ -43,7 +42,7 @@ fn of_one(subscription: &Subscription, scene: &Scene) -> Vec<Finding> {
     };
     let mut found = match got {
         Ok(secret) => had(&secret, subscription, agent, scene, &anew),
-        Err(why) => vec![missing(&Err(why), subscription, &anew)],
+        Err(why) => vec![missing(&why, subscription, &anew)],
     };
     if found.is_empty() {
         found.extend(unhealthy(subscription, scene, &anew));
@@ -51,13 +50,12 @@ fn of_one(subscription: &Subscription, scene: &Scene) -> Vec<Finding> {
     found
 }
 
-fn missing(got: &Result<Secret>, subscription: &Subscription, anew: &str) -> Finding {
-    let why = got.as_ref().err().map_or_else(String::new, |why| format!("{why:#}"));
+fn missing(why: &anyhow::Error, subscription: &Subscription, anew: &str) -> Finding {
     let code = match subscription.credential.source {
         Source::Command(_) => "credential-command",
         _ => "secret-missing",
     };
-    Finding::error(code, format!("`{}`: {why}", subscription.name), anew)
+    Finding::error(code, format!("`{}`: {why:#}", subscription.name), anew)
 }
 
 fn had(
