@@ -276,10 +276,9 @@ fn agents_are_those_with_a_subscription_or_those_that_are_named() {
         let sandbox = home();
         let functions = |flags: &[&str]| {
             let text = shell.rendered(&sandbox, flags);
-            let named = text.lines().filter_map(|line| line.strip_prefix("function "));
-            let names = named.map(|name| name.trim_end_matches(" {").to_owned());
-            // That of the completion stands at the end.
-            names.filter(|name| name != "__kage_complete").collect::<Vec<_>>()
+            let (functions, _) = text.split_once("Completes kage").unwrap();
+            let named = functions.lines().filter_map(|line| line.strip_prefix("function "));
+            named.map(|name| name.trim_end_matches(" {").to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(functions(&[]), ["claude", "plain"]);
         assert_eq!(functions(&["--alias", "codex,claude"]), ["codex", "claude"]);
