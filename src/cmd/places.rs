@@ -74,23 +74,32 @@ fn named(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The kage that a line calls with these words (`init zsh`): a path, or the name alone. A comment calls nothing.
+/// The kage that a line calls with these words (`init zsh`): a path, or the name alone. `init` without a name is
+/// for the shell that reads the line. A comment calls nothing.
 pub(super) fn called(line: &str, words: &str) -> Option<PathBuf> {
     let line = line.trim_start();
     if line.starts_with('#') {
         return None;
     }
-    let ends = |at: usize| line[at..].chars().next().is_none_or(|next| !next.is_ascii_alphanumeric());
-    let at = line.match_indices(&format!(" {words}")).find_map(|(at, found)| {
-        let before = line[..at].trim_end_matches(['"', '\'']);
-        (before.ends_with("kage") && ends(at + found.len())).then_some(at)
-    })?;
+    let at = call_of(line, words).or_else(|| call_of(line, "init").filter(|_| words != "init tmux"))?;
     let before = &line[..at];
     let word = match before.chars().next_back() {
         Some(quote @ ('"' | '\'')) => before[..before.len() - 1].rsplit(quote).next().unwrap_or_default(),
         _ => before.rsplit([' ', '\t', '(', '<', '`', '"', '\'', ';', '&', '|']).next().unwrap_or_default(),
     };
     (Path::new(word).file_name()? == "kage").then(|| PathBuf::from(word))
+}
+
+/// Where these words stand behind a kage. Another word behind `init` is another call.
+fn call_of(line: &str, words: &str) -> Option<usize> {
+    let ends = |rest: &str| {
+        let rest = if words == "init" { rest.trim_start() } else { rest };
+        rest.chars().next().is_none_or(|next| !next.is_ascii_alphanumeric())
+    };
+    line.match_indices(&format!(" {words}")).find_map(|(at, found)| {
+        let before = line[..at].trim_end_matches(['"', '\'']);
+        (before.ends_with("kage") && ends(&line[at + found.len()..])).then_some(at)
+    })
 }
 
 #[cfg(test)]
@@ -108,6 +117,10 @@ mod tests {
             ("command -v kage >/dev/null && source <(kage init zsh)", "init zsh", path("kage")),
             (r#"run-shell "'/opt/kage' init tmux | sh""#, "init tmux", path("/opt/kage")),
             (r#""$HOME/bin/kage" init zsh | source"#, "init zsh", path("$HOME/bin/kage")),
+            (r#"eval "$(kage init)""#, "init zsh", path("kage")),
+            ("kage init | source", "init fish", path("kage")),
+            ("eval \"$(kage init --alias claude)\"", "init bash", path("kage")),
+            ("run-shell 'kage init | sh'", "init tmux", None),
             ("kage init bash", "init zsh", None),
             ("kage init zshx", "init zsh", None),
             ("notkage init zsh", "init zsh", None),
