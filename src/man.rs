@@ -33,13 +33,14 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ("TZ", "The time zone of days and reset times."),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "~/.config/kage/config.toml",
         "The definitions: subscriptions, routes, strategy, namespaces. Yours to edit.",
     ),
     ("~/.config/kage/identity", "The key of the encrypted credentials, where they have no passphrase."),
     ("~/.local/share/kage/credentials", "The encrypted credentials, for those that are not in a keychain."),
+    ("~/.local/share/kage/shims/", "kage under the agents' names, for PATH."),
     ("~/.local/state/kage/state.json", "Limits, health and running agents."),
     ("~/.local/state/kage/usage/", "The ledger: a line for every attempt."),
 ];
