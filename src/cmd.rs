@@ -1,5 +1,6 @@
 //! The verbs, one a file. This is where the parts meet.
 
+mod asked;
 mod demo;
 mod detect;
 mod doctor;
@@ -7,7 +8,6 @@ mod editor;
 mod events;
 mod exec;
 mod generate;
-mod here;
 mod hook;
 mod init;
 mod metrics;
@@ -15,6 +15,7 @@ mod others;
 mod places;
 mod prompt;
 mod ps;
+mod question;
 mod recover;
 mod run_as;
 mod setup;
@@ -75,7 +76,7 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
         Verb::Init(args) => init::run(&args).map(|()| 0),
         Verb::Shim(verb) => shim::run(&verb).map(|()| 0),
         Verb::RunAs(args) => run_as::run(args),
-        Verb::Prompt(_) => here::run().map(|()| 0),
+        Verb::Prompt(_) => prompt::run().map(|()| 0),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),
     }

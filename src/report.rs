@@ -2,9 +2,9 @@
 
 mod detect;
 mod doctor;
-mod here;
 mod metrics;
 mod paint;
+mod prompt;
 mod ps;
 mod sentences;
 mod status;
@@ -23,9 +23,9 @@ use serde_json::Value;
 
 pub(crate) use detect::{detected, detected_json};
 pub(crate) use doctor::{Finding, Severity, findings, findings_json};
-pub(crate) use here::{Readiness, here};
 pub(crate) use metrics::{Metrics, metrics};
 pub(crate) use paint::{for_terminal, trouble};
+pub(crate) use prompt::{Readiness, prompt};
 pub(crate) use ps::{below_home, running, running_json};
 pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
 pub(crate) use status::{Overview, details, details_json, list, pool_json};

@@ -8,7 +8,6 @@ mod direnv;
 mod environment;
 mod filesystem;
 mod mend;
-mod program;
 mod secret;
 mod settings;
 mod shell;
@@ -16,8 +15,6 @@ mod shims;
 mod start_up;
 mod state;
 mod tools;
-
-pub(super) use self::program::{Answer, ask};
 
 use std::collections::BTreeMap;
 use std::env;

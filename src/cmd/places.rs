@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::doctor::{Answer, ask};
+use super::asked::{Answer, ask};
 use crate::paths::Paths;
 use crate::shell::Shell;
 

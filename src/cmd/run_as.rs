@@ -6,7 +6,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +13,7 @@ use std::process::Command;
 use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::places::can_be_run;
 use super::{PASSPHRASE, exec};
 use crate::agent::{Agent, Agents};
 use crate::cli::{Cli, Exec, RunAs, Verb};
@@ -124,7 +124,7 @@ impl Call {
     /// An editor names the real agent as the first argument: its path, or a runtime and a script.
     /// Source: the setting `claudeProcessWrapper` of Claude Code's extension for VS Code.
     fn read(agent: &dyn Agent, RunAs { program, mut args }: RunAs) -> Self {
-        let first = args.first().map(Path::new).filter(|path| is_executable(path));
+        let first = args.first().map(Path::new).filter(|path| path.is_absolute() && can_be_run(path));
         let is_named = |path: &Path, name: &str| path.file_name().is_some_and(|known| known == name);
         let is_script = |word: &OsString| {
             let path = Path::new(word);
@@ -147,9 +147,4 @@ impl Call {
         let first = self.args.get(self.before).and_then(|word| word.to_str());
         first.is_some_and(|first| agent.upkeep().contains(&first))
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    let metadata = || path.metadata().ok().filter(std::fs::Metadata::is_file);
-    path.is_absolute() && metadata().is_some_and(|file| file.permissions().mode() & 0o111 != 0)
 }

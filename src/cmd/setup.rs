@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use anyhow::Result;
 use clap::Parser as _;
 
-use super::{init, prompt};
+use super::{init, question};
 use crate::agent::Agent;
 use crate::cli::{Cli, SecretInput, Setup, ShellChoice};
 use crate::config::Config;
@@ -55,7 +55,7 @@ impl Guide {
         if let (Some(first), None) = (known.keys().next(), &self.args.name) {
             let names = known.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
             say(format_args!("the pool has {names}"));
-            if self.args.yes || !prompt::decides("Add another subscription?", false)? {
+            if self.args.yes || !question::decides("Add another subscription?", false)? {
                 return Ok(first.clone());
             }
         }
@@ -95,7 +95,7 @@ impl Guide {
             [first, ..] if self.args.yes => Ok(first),
             _ => {
                 let names: Vec<_> = installed.iter().map(|agent| agent.name().to_owned()).collect();
-                let at = prompt::chooses("Which agent is it for?", names)?;
+                let at = question::chooses("Which agent is it for?", names)?;
                 Ok(installed[at])
             }
         }
@@ -110,7 +110,7 @@ impl Guide {
         }
         let help = "what tells it from others: work, personal, client-acme";
         let taken: Vec<_> = config.pool.subscriptions.keys().cloned().collect();
-        prompt::types("What shall it be called?", USUAL_NAME, help, move |text| {
+        question::types("What shall it be called?", USUAL_NAME, help, move |text| {
             let name: Name = text.parse()?;
             if taken.contains(&name) {
                 return Err(format!("there is a subscription `{name}` already"));
@@ -139,18 +139,18 @@ impl Guide {
             places.push(("home", "no secret: a login directory of the agent's own"));
         }
         let shown = places.iter().map(|(_, shown)| (*shown).to_owned()).collect();
-        let place = places[prompt::chooses("Where shall its secret be?", shown)?].0;
+        let place = places[question::chooses("Where shall its secret be?", shown)?].0;
         let not_empty =
             |text: &str| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) };
         Ok(match place {
             "command" => {
                 let help = "such as: op read op://work/claude/token";
-                format!("command:{}", prompt::types("Which command?", "", help, not_empty)?)
+                format!("command:{}", question::types("Which command?", "", help, not_empty)?)
             }
             "home" => {
                 let directory = format!("~/.{}-work", agent.name());
                 let help = "kage stores and reads nothing there";
-                format!("home:{}", prompt::types("Which directory?", &directory, help, not_empty)?)
+                format!("home:{}", question::types("Which directory?", &directory, help, not_empty)?)
             }
             place => place.to_owned(),
         })
@@ -175,7 +175,7 @@ impl Guide {
             return Ok(());
         }
         let question = format!("Shall {shell} run your agents with kage, in each new shell?");
-        if self.args.yes || prompt::decides(&question, true)? {
+        if self.args.yes || question::decides(&question, true)? {
             does(&["init", shell.name(), "--install", "--yes"])?;
         }
         Ok(())
@@ -187,7 +187,7 @@ impl Guide {
         let agent = config.agent(&config.pool.subscriptions[name].agent)?;
         let Some(trial) = agent.trial().filter(|_| !self.args.no_test) else { return Ok(agent) };
         let question = format!("Try it with one short question to {}?", agent.name());
-        if !self.args.yes && !prompt::decides(&question, true)? {
+        if !self.args.yes && !question::decides(&question, true)? {
             return Ok(agent);
         }
         let words = ["exec", "-s", name.as_str(), "--", agent.program()];

@@ -30,6 +30,19 @@ fn prints(pane: &Pane<'_>, line: &str, until: &str) {
     pane.is_at_the_prompt();
 }
 
+/// Tries something in a pane of each shell that has loaded the functions.
+fn in_each(tries: impl Fn(&Shell, &Sandbox, &Pane<'_>)) {
+    if !has_all(&["tmux"]) {
+        return;
+    }
+    for shell in Shell::all() {
+        let sandbox = home();
+        shell.sets_up(&sandbox, &shell.line());
+        let tmux = tmux(&sandbox);
+        tries(shell, &sandbox, &pane(&tmux, shell));
+    }
+}
+
 #[test]
 fn they_load_silently_twice_with_strict_options_from_the_start_up_file() {
     if !has_all(&["tmux"]) {
@@ -47,22 +60,15 @@ fn they_load_silently_twice_with_strict_options_from_the_start_up_file() {
 
 #[test]
 fn the_agent_itself_and_what_needs_no_subscription_are_not_wrapped() {
-    if !has_all(&["tmux"]) {
-        return;
-    }
-    for shell in Shell::all() {
-        let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line());
-        let tmux = tmux(&sandbox);
-        let pane = pane(&tmux, shell);
-        prints(&pane, "command claude a", "claude on its own login: a");
+    in_each(|shell, sandbox, pane| {
+        prints(pane, "command claude a", "claude on its own login: a");
         for word in ["--version", "--help", "update", "doctor", "mcp", "setup-token", "install", "plugin"] {
-            prints(&pane, &format!("claude {word}"), &format!("claude on its own login: {word}"));
+            prints(pane, &format!("claude {word}"), &format!("claude on its own login: {word}"));
         }
-        prints(&pane, "KAGE_RUN=1 claude b", "claude on its own login: b");
-        prints(&pane, "claude", "claude on work-premium: ");
+        prints(pane, "KAGE_RUN=1 claude b", "claude on its own login: b");
+        prints(pane, "claude", "claude on work-premium: ");
         assert_eq!(sandbox.ledger().len(), 1, "{}", shell.name);
-    }
+    });
 }
 
 #[test]
@@ -87,64 +93,43 @@ fn arguments_come_through_unharmed() {
         "; exit #",
     ];
     const ONLY_IN_A_FILE: [&str; 3] = ["two\nlines\n", "a\ttab", "\u{1b}[31m"];
-    if !has_all(&["tmux"]) {
-        return;
-    }
-    for shell in Shell::all() {
-        let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line());
-        let tmux = tmux(&sandbox);
-        let pane = pane(&tmux, shell);
+    in_each(|shell, sandbox, pane| {
         let typed: Vec<_> = ODD.iter().map(|word| shell.quoted(word)).collect();
         pane.enter(&format!("plain {}", typed.join(" ")));
         let expected: Vec<_> = ["other"].iter().chain(&ODD).copied().collect();
-        assert_eq!(called(&sandbox), expected, "{}", shell.name);
+        assert_eq!(called(sandbox), expected, "{}", shell.name);
         let words: Vec<_> = ONLY_IN_A_FILE.iter().chain(&ODD).copied().collect();
         let quoted: Vec<_> = words.iter().map(|word| shell.quoted(word)).collect();
         sandbox.write("work/call", &format!("plain {}\n", quoted.join(" ")));
         pane.is_at_the_prompt();
         pane.enter("source ./call");
-        assert_eq!(called(&sandbox)[1..], words, "{}", shell.name);
-    }
+        assert_eq!(called(sandbox)[1..], words, "{}", shell.name);
+    });
 }
 
 #[test]
 fn the_exit_status_is_the_agents() {
-    if !has_all(&["tmux"]) {
-        return;
-    }
-    for shell in Shell::all() {
-        let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line());
-        let tmux = tmux(&sandbox);
-        let pane = pane(&tmux, shell);
+    in_each(|shell, _, pane| {
         for status in [0, 7, 143] {
             let line = format!("plain status {status}; echo it was {}", shell.status);
-            prints(&pane, &line, &format!("\nit was {status}\n"));
+            prints(pane, &line, &format!("\nit was {status}\n"));
         }
-    }
+    });
 }
 
 #[test]
 fn a_typed_interrupt_ends_the_agent_and_the_loop_around_it() {
-    if !has_all(&["tmux"]) {
-        return;
-    }
-    for shell in Shell::all() {
-        let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line());
-        let tmux = tmux(&sandbox);
-        let pane = pane(&tmux, shell);
+    in_each(|shell, sandbox, pane| {
         // In fish 3 a loop goes on after a ^C inside of any function.
         let line = if shell.name == "fish" { "plain sleep" } else { "for i in 1 2 3; do plain sleep; done" };
         pane.enter(line);
-        called(&sandbox);
+        called(sandbox);
         pane.press("C-c");
-        prints(&pane, &format!("echo left with {}", shell.status), "\nleft with 130\n");
+        prints(pane, &format!("echo left with {}", shell.status), "\nleft with 130\n");
         assert_eq!(sandbox.read("work/starts"), "started\n", "{} went on", shell.name);
         let running = sandbox.kage(["ps", "--json"]).run().success().stdout();
         assert!(running.contains("\"leases\": []"), "{}: {running}", shell.name);
-    }
+    });
 }
 
 #[test]

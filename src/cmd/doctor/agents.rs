@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::program::{Answer, PATIENCE_FOR_AGENT, ask_with, version_in};
 use super::{Finding, Scene, edit, word};
 use crate::agent::{Agent, Grant};
+use crate::cmd::asked::{Answer, PATIENCE_FOR_AGENT, ask_with, version_in};
 use crate::config;
 use crate::run::Program;
 

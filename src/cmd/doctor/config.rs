@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::mend::{is_own, reopen};
-use super::program::{Answer, ask};
 use super::state::not_writable;
 use super::{Finding, Scene, edit, unset, word};
+use crate::cmd::asked::{Answer, ask};
 use crate::config::{self, Config};
 use crate::paths::config_is_named;
 use crate::pool::{Pool, Route, Selector};

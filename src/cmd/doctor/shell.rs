@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::program::{Answer, ask, version_in};
 use super::start_up::{self, Own, StartUp};
 use super::{Finding, Scene, edit, shims, word};
 use crate::agent::Agent;
+use crate::cmd::asked::{Answer, ask, version_in};
 use crate::cmd::places::{READ_BASHRC, can_be_run, login_file_past_bashrc, start_up_file};
 use crate::paths::program;
 use crate::shell::Shell;

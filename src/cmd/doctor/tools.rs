@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::program::{Answer, ask, version_in};
 use super::shims::lacks;
 use super::{Finding, Scene, direnv, edit};
+use crate::cmd::asked::{Answer, ask, version_in};
 use crate::cmd::places::{called, can_be_run, tmux_conf};
 use crate::shell::MARK;
 

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cmd::editor::open_at;
 use crate::cmd::places::called;
-use crate::cmd::prompt;
+use crate::cmd::question;
 use crate::error::{self, Failure, Status};
 use crate::files;
 use crate::report;
@@ -132,7 +132,7 @@ pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Resu
         let message = format!("nobody can be asked whether to change {}", file.display());
         return Err(Failure::usage(message).hint(instead).into());
     }
-    if prompt::agrees(question)? {
+    if question::agrees(question)? {
         return Ok(());
     }
     Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Desk, edit_with_secret, known};
 use crate::agent::Agent;
 use crate::cli::{Credential as Args, SecretInput};
-use crate::cmd::prompt;
+use crate::cmd::question;
 use crate::config::edit;
 use crate::credentials;
 use crate::error::{self, Failure};
@@ -210,7 +210,7 @@ fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
     // What is typed must not be shown, wherever kage's own words go.
     let bytes = if !from_stdin && io::stdin().is_terminal() {
         error::say(format_args!("to get a credential, {}", agent.how_to_get()));
-        prompt::hidden(&format!("Credential for {name} (not shown): "))?
+        question::hidden(&format!("Credential for {name} (not shown): "))?
     } else {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
         io::stdin().take(LONGEST).read_to_end(&mut bytes).context("could not read standard input")?;

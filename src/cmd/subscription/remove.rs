@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Desk, known};
 use crate::cli::Remove;
-use crate::cmd::prompt;
+use crate::cmd::question;
 use crate::config::edit;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Remove) -> Result<()> {
                 .hint(format!("kage subscription remove {name} --force"))
                 .into());
         }
-        if !prompt::confirms(&format!("Remove `{name}` and its secret?"))? {
+        if !question::confirms(&format!("Remove `{name}` and its secret?"))? {
             error::say("nothing removed");
             return Ok(());
         }

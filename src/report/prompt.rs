@@ -16,7 +16,7 @@ pub(crate) enum Readiness {
 
 /// `backend`, `backend batch`, `backend (ready 13:00)`. Nothing in it means anything to a shell's prompt: the
 /// names are letters, digits, `.`, `_` and `-`.
-pub(crate) fn here(namespace: &Name, level: Level, readiness: Readiness, now: &Zoned) -> String {
+pub(crate) fn prompt(namespace: &Name, level: Level, readiness: Readiness, now: &Zoned) -> String {
     let level = if level == Level::Normal { String::new() } else { format!(" {}", level.as_str()) };
     let mark = match readiness {
         Readiness::Ready => String::new(),
@@ -34,7 +34,7 @@ mod tests {
     fn it_says_the_namespace_and_what_is_unusual() {
         let now: Zoned = "2026-11-22T11:48:00[UTC]".parse().unwrap();
         let at = "2026-11-22T13:00:00Z".parse().unwrap();
-        let text = |level, readiness| here(&"backend".parse().unwrap(), level, readiness, &now);
+        let text = |level, readiness| prompt(&"backend".parse().unwrap(), level, readiness, &now);
         assert_eq!(text(Level::Normal, Readiness::Ready), "backend");
         assert_eq!(text(Level::Batch, Readiness::Ready), "backend batch");
         assert_eq!(text(Level::High, Readiness::From(at)), "backend high (ready 13:00)");

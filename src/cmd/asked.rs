@@ -1,4 +1,4 @@
-//! Programs that are asked for a word and may never give one.
+//! Programs that are asked for a word and may never give one. Called by the doctor, and where zsh looks is asked of zsh.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const PATIENCE_FOR_AGENT: Duration = Duration::from_secs(15);
 
 /// What a program did with its arguments.
-pub(in crate::cmd) enum Answer {
+pub(super) enum Answer {
     /// Its first line.
     Said(String),
     /// Why there is none, as the rest of a sentence about it.
@@ -29,7 +29,7 @@ pub(in crate::cmd) enum Answer {
 }
 
 /// Runs a program for the first line that it prints.
-pub(in crate::cmd) fn ask(program: &Path, args: &[&str]) -> Answer {
+pub(super) fn ask(program: &Path, args: &[&str]) -> Answer {
     ask_with(program, args, [], PATIENCE)
 }
 
