@@ -158,6 +158,9 @@ pub(crate) enum Verb {
 /// `interactive` in `[failover]` of the config is "auto" for this, "ask" or "off". Other agents' sessions are
 /// judged when they have ended: then "auto" asks too.
 ///
+/// With --replace kage becomes the agent, as `exec` in a shell does. Its subscription is taken for as long as it
+/// runs; what it used and whether it was refused the next kage reads from its records.
+///
 /// Exit status: the agent's own. kage's: 2 wrong usage or config, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
 ///
@@ -185,6 +188,9 @@ pub(crate) struct Exec {
     /// Where no subscription is ready, wait for the first that is, at most so long
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = patience, default_missing_value = "forever")]
     pub wait: Option<Patience>,
+    /// Become the agent: nothing stays beside it, and no other attempt follows
+    #[arg(long, conflicts_with = "retries")]
+    pub replace: bool,
     /// Say what would run, and run nothing
     #[arg(long)]
     pub dry_run: bool,

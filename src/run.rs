@@ -132,6 +132,16 @@ pub(crate) fn run(
     }
 }
 
+/// Becomes a program as planned: nothing of kage is left beside it. The answer is why it could not.
+pub(crate) fn replace(
+    program: &Program,
+    plan: &LaunchPlan,
+    handover: Option<Handover>,
+    marks: &[(&str, OsString)],
+) -> Failure {
+    not_started(program, &child::replace(program, plan, handover, marks))
+}
+
 /// Why there was no attempt.
 enum NotRun {
     Pipes(io::Error),

@@ -57,9 +57,12 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     // First, for what they used may count against a budget.
     desk.recover_if_lost();
     let mut journey = Journey::begin(&errand)?;
+    errand.announce(&journey.plan);
+    if errand.args.replace {
+        return Err(errand.replace(journey));
+    }
     let mut relay = errand.relay();
     let mut pane = errand.pane();
-    errand.announce(&journey.plan);
     let exit = errand.travel(&mut journey, relay.as_mut(), pane.as_mut())?;
     // Before a signal ends kage as it ended the agent.
     drop(pane);
@@ -241,7 +244,7 @@ impl<'a> Errand<'a> {
 
     /// How many attempts may follow the first.
     fn retries(&self) -> u32 {
-        if !self.intent.form.is_print() || self.intent.converses {
+        if !self.intent.form.is_print() || self.intent.converses || self.args.replace {
             return 0;
         }
         self.args.retries.unwrap_or(self.desk.config.failover.attempts)

@@ -26,8 +26,8 @@ pub(super) struct Wires {
     pub(super) stderr: Stdio,
 }
 
-/// Starts the program. This is the one place where the secret is read, and kage's own copy ends here: an
-/// agent may run for days, and kage beside it needs no secret.
+/// Starts the program. kage's own copy of the secret ends here: an agent may run for days, and kage beside it
+/// needs no secret.
 pub(super) fn spawn(
     program: &Program,
     plan: &LaunchPlan,
@@ -35,6 +35,37 @@ pub(super) fn spawn(
     marks: &[(&str, OsString)],
     wires: Option<Wires>,
 ) -> io::Result<Child> {
+    // The pipe is held until the child has its own copy.
+    let (mut command, _pipe) = command(program, plan, handover.as_ref(), marks)?;
+    // With the command kage's copies of these ends are closed, so that the agent's end is the streams' end.
+    if let Some(Wires { stdin, stdout, stderr }) = wires {
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+    }
+    let child = command.spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.map(Child).ok_or_else(|| io::Error::other("the system gave a process id out of range"))
+}
+
+/// Becomes the program; the answer is why it could not.
+pub(super) fn replace(
+    program: &Program,
+    plan: &LaunchPlan,
+    handover: Option<Handover>,
+    marks: &[(&str, OsString)],
+) -> io::Error {
+    match command(program, plan, handover.as_ref(), marks) {
+        Ok((mut command, _pipe)) => command.exec(),
+        Err(why) => why,
+    }
+}
+
+/// The program with what the plan says. This is the one place where the secret is read.
+fn command(
+    program: &Program,
+    plan: &LaunchPlan,
+    handover: Option<&Handover>,
+    marks: &[(&str, OsString)],
+) -> io::Result<(Command, Option<PipeReader>)> {
     let mut command = Command::new(&program.path);
     command.arg0(&program.name).args(&plan.args);
     for name in &plan.remove {
@@ -43,12 +74,7 @@ pub(super) fn spawn(
     }
     command.envs(plan.set.iter().map(|(name, value)| (name, value)));
     command.envs(marks.iter().map(|(name, value)| (name, value)));
-    // With the command kage's copies of these ends are closed, so that the agent's end is the streams' end.
-    if let Some(Wires { stdin, stdout, stderr }) = wires {
-        command.stdin(stdin).stdout(stdout).stderr(stderr);
-    }
-    // Held until the child has its own copy.
-    let _pipe = match &handover {
+    let pipe = match handover {
         Some(Handover {
             secret,
             kind: SecretKind { descriptor: Some(variable), .. },
@@ -64,9 +90,7 @@ pub(super) fn spawn(
         }
         None => None,
     };
-    let child = command.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.map(Child).ok_or_else(|| io::Error::other("the system gave a process id out of range"))
+    Ok((command, pipe))
 }
 
 /// A variable that is not passed on may name a pipe with a secret in it, from a kage above this one or from

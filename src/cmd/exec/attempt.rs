@@ -181,6 +181,25 @@ impl Errand<'_> {
         }
     }
 
+    /// Becomes the agent; the answer is why not. The lease stays with the process, which has the same id and the
+    /// same beginning, and what it used is counted as that of a kage that was killed: by the next one.
+    pub(super) fn replace(&self, mut journey: Journey) -> anyhow::Error {
+        let handover = journey.handover.take();
+        let Journey { lease, plan, .. } = &journey;
+        let ready = self.write_settings(plan).and_then(|()| self.note_record(&journey));
+        let why = ready.map_or_else(
+            |why| why,
+            |()| {
+                run::replace(&self.program, plan, handover, &self.marks(&lease.subscription, &lease.id))
+                    .into()
+            },
+        );
+        match self.give_back(lease) {
+            Ok(()) => why,
+            Err(failed) => failed,
+        }
+    }
+
     /// Notes in the lease where the records will be: should kage be killed, the next one counts by that.
     fn note_record(&self, journey: &Journey) -> Result<()> {
         let Some(record) = journey.plan.watch.as_ref().and_then(Watch::record) else { return Ok(()) };
