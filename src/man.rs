@@ -41,7 +41,10 @@ const FILES: [(&str, &str); 6] = [
     ("~/.config/kage/identity", "The key of the encrypted credentials, where they have no passphrase."),
     ("~/.local/share/kage/credentials", "The encrypted credentials, for those that are not in a keychain."),
     ("~/.local/share/kage/shims/", "kage under the agents' names, for PATH."),
-    ("~/.local/state/kage/state.json", "Limits, health and running agents."),
+    (
+        "~/.local/state/kage/state.json",
+        "Limits, health and running agents; the latest changes are in state.log beside it.",
+    ),
     ("~/.local/state/kage/usage/", "The ledger: a line for every attempt."),
 ];
 

@@ -156,7 +156,7 @@ fn only_the_status_is_painted_and_only_where_colour_shows() {
 fn why_names_the_rule_for_each_and_changes_nothing() {
     let sandbox = pool();
     sandbox.kage(["sub", "route", "--namespace", "ns", "--subscriptions", "personal"]).run().success();
-    let before = sandbox.read("home/.local/state/kage/state.json");
+    let before = sandbox.state();
     let text = sandbox.kage(["why", "-n", "ns"]).run().success().stdout();
     assert!(text.contains("namespace ns, level normal, strategy round-robin"), "{text}");
     assert!(text.contains("work-premium  -  route: the route `ns` does not name it"), "{text}");
@@ -171,7 +171,7 @@ fn why_names_the_rule_for_each_and_changes_nothing() {
     assert_eq!(json["candidates"][1]["excluded"]["rule"], "tag");
     let both = sandbox.kage(["why", "-t", "backend,audited"]).run().success().stdout();
     assert!(both.contains("work-premium  -  tag: it is not tagged `audited`"), "{both}");
-    assert_eq!(sandbox.read("home/.local/state/kage/state.json"), before);
+    assert_eq!(sandbox.state(), before);
 }
 
 #[test]

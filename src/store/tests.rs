@@ -80,10 +80,118 @@ fn a_damaged_file_is_set_aside_by_the_next_update_and_not_before() {
 fn a_file_of_another_version_is_refused_and_left_alone() {
     let (_dir, store) = store();
     store.update(Durability::Process, touch).unwrap();
-    let newer = "{\"version\":2,\"state\":{\"subscriptions\":[]}}";
+    let newer = "{\"version\":3,\"state\":{\"subscriptions\":[]}}";
     fs::write(&store.file, newer).unwrap();
     let refused = store.update(Durability::Process, touch).unwrap_err();
-    assert!(refused.to_string().contains("has version 2, this kage knows version 1"), "{refused}");
+    assert!(refused.to_string().contains("has version 3, this kage knows version 2"), "{refused}");
     assert!(store.read().is_err());
     assert_eq!(fs::read_to_string(&store.file).unwrap(), newer);
+}
+
+fn credit(store: &Store) -> i64 {
+    store.read().unwrap().subscriptions["a"].credit
+}
+
+fn bytes_of(store: &Store) -> (Vec<u8>, Vec<u8>) {
+    (fs::read(&store.file).unwrap(), fs::read(store.log.path()).unwrap())
+}
+
+#[test]
+fn changes_are_appended_and_the_state_is_written_whole_when_they_are_many() {
+    let (_dir, store) = store();
+    let (mut wholes, mut last) = (0, Vec::new());
+    for at in 1..=600 {
+        store.update(Durability::Process, touch).unwrap();
+        let (whole, log) = bytes_of(&store);
+        assert!(log.len() < 9 << 10, "{}", log.len());
+        wholes += u32::from(whole != last);
+        last = whole;
+        assert_eq!(credit(&store), at);
+    }
+    assert!((2..100).contains(&wholes), "{wholes}");
+}
+
+#[test]
+fn a_state_from_before_the_log_is_taken_over() {
+    let (_dir, store) = store();
+    store.update(Durability::Process, touch).unwrap();
+    store.update(Durability::Process, touch).unwrap();
+    let old = "{\"version\":1,\"state\":{\"subscriptions\":{\"a\":{\"credit\":40}}}}";
+    fs::write(&store.file, old).unwrap();
+    assert_eq!(credit(&store), 40, "the log belongs to another state");
+    store.update(Durability::Process, touch).unwrap();
+    store.update(Durability::Process, touch).unwrap();
+    assert_eq!(credit(&store), 42);
+}
+
+#[test]
+fn a_change_that_was_cut_off_is_as_if_it_had_never_been() {
+    let (_dir, store) = store();
+    for _ in 0..3 {
+        store.update(Durability::Process, touch).unwrap();
+    }
+    let (_, log) = bytes_of(&store);
+    let last_line = log[..log.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+    for length in 0..log.len() {
+        fs::write(store.log.path(), &log[..length]).unwrap();
+        let lines = log[..length].split(|&byte| byte == b'\n').count() - 1;
+        let known = 1 + i64::try_from(lines.saturating_sub(1)).unwrap();
+        assert_eq!(credit(&store), known, "cut at {length}");
+        if length >= last_line {
+            store.update(Durability::Process, touch).unwrap();
+            assert_eq!(credit(&store), known + 1, "cut at {length}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_log_costs_what_comes_behind_the_damage() {
+    let (_dir, store) = store();
+    for _ in 0..4 {
+        store.update(Durability::Process, touch).unwrap();
+    }
+    let (_, log) = bytes_of(&store);
+    let lines: Vec<_> = log.split_inclusive(|&byte| byte == b'\n').collect();
+    for damage in ["?\n", "\n", "{\"credits\":[1,2,3]}\n", "{\"leases\":{\"at\":9,\"gone\":9,\"new\":[]}}\n"]
+    {
+        fs::write(store.log.path(), [lines[0], lines[1], damage.as_bytes(), lines[3]].concat()).unwrap();
+        let (whole, _) = bytes_of(&store);
+        assert_eq!(credit(&store), 2, "{damage:?}");
+        assert!(store.look().is_err());
+        store.update(Durability::Process, |_| ()).unwrap();
+        assert_eq!(credit(&store), 2, "what was known is kept");
+        store.update(Durability::Process, touch).unwrap();
+        assert_eq!(credit(&store), 3);
+        let beside = fs::read_dir(store.file.parent().unwrap()).unwrap().flatten().map(|entry| entry.path());
+        let aside: Vec<_> =
+            beside.filter(|path| path.display().to_string().contains("log.damaged-")).collect();
+        assert_eq!(aside.len(), 1, "{damage:?}");
+        for path in aside {
+            fs::remove_file(path).unwrap();
+        }
+        fs::write(&store.file, whole).unwrap();
+    }
+}
+
+/// Readers take no lock: what they see is a state that was there, whatever writers do meanwhile.
+#[test]
+fn a_reader_never_sees_half_a_change_or_an_older_state() {
+    let (_dir, store) = store();
+    let both = |state: &mut State| {
+        for name in ["a", "b"] {
+            state.subscriptions.entry(name.parse().unwrap()).or_default().credit += 1;
+        }
+    };
+    store.update(Durability::Process, both).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..500).for_each(|_| store.update(Durability::Process, both).unwrap()));
+        let mut last = 0;
+        while !writer.is_finished() {
+            let state = store.look().unwrap();
+            let [a, b] = ["a", "b"].map(|name| state.subscriptions[name].credit);
+            assert!(a == b && a >= last, "{a} {b} {last}");
+            last = a;
+        }
+    });
+    assert_eq!(credit(&store), 501);
 }

@@ -89,6 +89,7 @@ fn whatever_is_broken_the_doctor_goes_on_to_the_next() {
         "home/.config/kage/config.toml",
         "home/.config/kage/identity",
         "home/.local/state/kage/state.json",
+        "home/.local/state/kage/state.log",
         "home/.local/state/kage/state.lock",
         "home/.local/state/kage/hook.log",
         "home/.local/share/kage/credentials",

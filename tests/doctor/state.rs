@@ -11,6 +11,7 @@ use crate::support::{has_all, wait_until};
 
 const DIR: &str = "home/.local/state/kage";
 const STATE: &str = "home/.local/state/kage/state.json";
+const LOG: &str = "home/.local/state/kage/state.log";
 
 #[test]
 fn a_file_in_the_place_of_the_state_directory_is_moved_away() {
@@ -28,7 +29,12 @@ fn a_variable_that_names_no_possible_state_directory_is_unset() {
 
 #[test]
 fn a_directory_in_the_place_of_the_state_or_its_lock_is_moved_away() {
-    for (inside, code) in [("state.json", "state-unreadable"), ("state.lock", "state-locked")] {
+    let places = [
+        ("state.json", "state-unreadable"),
+        ("state.log", "state-unreadable"),
+        ("state.lock", "state-locked"),
+    ];
+    for (inside, code) in places {
         let clinic = Clinic::healthy();
         let path = clinic.sandbox.path(DIR).join(inside);
         fs::remove_file(&path).unwrap();
@@ -69,6 +75,7 @@ fn given_back(clinic: &Clinic, inside: &str, user: &str) -> String {
 fn what_root_has_made_is_given_back() {
     for (inside, code) in [
         (STATE, "state-unreadable"),
+        (LOG, "state-unreadable"),
         ("home/.local/state/kage/state.lock", "state-locked"),
         ("home/.local/state/kage/config.lock", "ledger-not-writable"),
         (DIR, "state-not-writable"),
@@ -92,6 +99,12 @@ fn a_damaged_state_is_moved_away() {
     clinic.sandbox.write(STATE, "{\"version\":1,");
     clinic.finds("warning", "state-damaged").mended();
     assert!(clinic.sandbox.path(&format!("{STATE}.damaged")).exists());
+
+    let clinic = Clinic::healthy();
+    let log = clinic.sandbox.read(LOG);
+    clinic.sandbox.write(LOG, &format!("{log}?\n"));
+    clinic.finds("warning", "state-damaged").saying("state.log").mended();
+    assert!(clinic.sandbox.path(&format!("{LOG}.damaged")).exists());
 }
 
 #[test]

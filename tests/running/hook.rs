@@ -1,6 +1,5 @@
 //! `kage hook`, below a running agent: what it notes, and that it never fails nor holds up.
 
-use std::fs;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -189,10 +188,10 @@ fn it_never_holds_up_the_agent_nor_fails() {
 #[test]
 fn without_kage_around_it_does_nothing() {
     let running = Running::start();
-    let before = fs::read(running.sandbox.path("home/.local/state/kage/state.json")).unwrap();
+    let before = running.sandbox.state();
     running.sandbox.write("work/told", r#"{"hook_event_name":"SessionStart","session_id":"one"}"#);
     let called = running.call("env -u KAGE_RUN \"$KAGE\" hook <told");
     assert_eq!((called.status.as_str(), called.err.as_str()), ("0", ""));
-    assert_eq!(fs::read(running.sandbox.path("home/.local/state/kage/state.json")).unwrap(), before);
+    assert_eq!(running.sandbox.state(), before);
     running.end();
 }

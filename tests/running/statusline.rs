@@ -38,9 +38,9 @@ impl Running {
     }
 
     fn edit(&self, edit: impl FnOnce(&mut Value)) {
-        let mut file: Value = serde_json::from_str(&self.sandbox.read(STATE)).expect("the state is JSON");
-        edit(&mut file["state"]);
-        self.sandbox.write(STATE, &file.to_string());
+        let mut state = self.sandbox.state();
+        edit(&mut state);
+        self.sandbox.write(STATE, &json!({ "version": 1, "state": state }).to_string());
     }
 
     fn draw(&self, input: &str, behind: &str) -> crate::Called {
@@ -53,9 +53,10 @@ impl Running {
         self.sandbox.state()["subscriptions"]["work"]["utilization"][window]["value"].as_f64()
     }
 
-    /// Another file each time it is written.
-    fn state_file(&self) -> u64 {
-        fs::metadata(self.sandbox.path(STATE)).expect("there is a state").ino()
+    /// Other files, or longer ones, each time it is written.
+    fn state_file(&self) -> (u64, u64) {
+        let known = |inside| fs::metadata(self.sandbox.path(inside)).expect("there is a state");
+        (known(STATE).ino(), known("home/.local/state/kage/state.log").len())
     }
 }
 

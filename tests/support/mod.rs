@@ -11,6 +11,9 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+#[path = "state.rs"]
+mod state;
+
 /// A fresh home with nothing in its environment but PATH, HOME, a UTF-8 locale and UTC.
 pub struct Sandbox {
     dir: TempDir,
@@ -88,10 +91,17 @@ impl Sandbox {
         Call { command, stdin: None }
     }
 
-    /// The state file as JSON.
+    /// The state as JSON: as it was last written whole, with the changes since.
     pub fn state(&self) -> serde_json::Value {
-        let text = self.read("home/.local/state/kage/state.json");
-        serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default()["state"].clone()
+        let read = |name: &str| self.read(&format!("home/.local/state/kage/{name}"));
+        let mut whole: serde_json::Value = serde_json::from_str(&read("state.json")).unwrap_or_default();
+        let log = read("state.log");
+        let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let mut changes = lines.by_ref().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        if changes.next().is_some_and(|head| !head["of"].is_null() && head["of"] == whole["id"]) {
+            changes.for_each(|change| state::apply(&change, &mut whole["state"]));
+        }
+        whole["state"].take()
     }
 
     /// Every line of the ledger, which is JSON or a failed test.

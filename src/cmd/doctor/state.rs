@@ -2,8 +2,9 @@
 //! whether the clock agrees with it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -116,26 +117,39 @@ pub(super) fn locked(code: &'static str, lock: &Path, scene: &Scene) -> Option<F
 }
 
 fn unusable(dir: &Path, why: &anyhow::Error, scene: &Scene) -> Finding {
-    let file = word(&dir.join("state.json"));
+    let files = ["state.json", "state.log"].map(|name| dir.join(name));
     let message = format!("{why:#}");
     if why.is::<Failure>() {
         let newer = word(&files::sibling(dir, "-1"));
         Finding::error("state-version", message, format!("export KAGE_STATE_DIR={newer}"))
     } else if why.is::<std::io::Error>() {
-        Finding::error("state-unreadable", message, reopen(&dir.join("state.json"), scene))
+        Finding::error("state-unreadable", message, reopen(refusing_to_be_read(&files), scene))
     } else {
-        let message = format!("{message}; limits and today's totals start anew");
-        Finding::warning("state-damaged", message, format!("mv {file} {file}.damaged"))
+        let [whole, log] = &files;
+        let is_of_log = message.starts_with(&log.display().to_string());
+        let (file, lost) = if is_of_log {
+            (word(log), "the latest changes of limits and today's totals are lost")
+        } else {
+            (word(whole), "limits and today's totals start anew")
+        };
+        Finding::warning("state-damaged", format!("{message}; {lost}"), format!("mv {file} {file}.damaged"))
     }
+}
+
+/// The first of them that is there and cannot be read.
+fn refusing_to_be_read(files: &[PathBuf; 2]) -> &Path {
+    let is_refused = |file: &&PathBuf| fs::read(file).is_err_and(|why| why.kind() != ErrorKind::NotFound);
+    files.iter().find(is_refused).unwrap_or(&files[0])
 }
 
 /// The system's clock against what was written by it.
 fn clock(dir: &Path, scene: &Scene) -> Option<Finding> {
     let now = scene.now.timestamp();
-    let latest = ["state.json", "usage"].map(|name| dir.join(name)).into_iter().filter_map(|path| {
-        let seconds = fs::metadata(path).ok()?.mtime();
-        Timestamp::from_second(seconds).ok()
-    });
+    let latest =
+        ["state.json", "state.log", "usage"].map(|name| dir.join(name)).into_iter().filter_map(|path| {
+            let seconds = fs::metadata(path).ok()?.mtime();
+            Timestamp::from_second(seconds).ok()
+        });
     let message = disagrees(now, latest.max())?;
     let fix = if cfg!(target_os = "macos") {
         "sudo sntp -sS time.apple.com"

@@ -1,0 +1,118 @@
+//! What one change made of the state: as much of it as is needed to make it again. Known to the store, which
+//! writes patches behind each other instead of the whole state.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serde::{Deserialize, Serialize};
+
+use super::totals::Totals;
+use super::{Lease, Name, State, SubscriptionState};
+
+/// The difference between two states, the older of which is known.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Patch {
+    /// Those that differ in more than their credit; `None` for one that is gone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    subscriptions: BTreeMap<Name, Option<SubscriptionState>>,
+    /// Where any credit differs, those of all subscriptions that are there then, in the order of their names: a
+    /// choice changes nearly all of them and nothing else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    credits: Vec<i64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    namespaces: BTreeMap<Name, Option<Totals>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leases: Option<Splice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<Splice>,
+}
+
+/// The one stretch in which two lists differ.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Splice {
+    at: usize,
+    gone: usize,
+    new: Vec<Lease>,
+}
+
+impl Patch {
+    /// What makes `after` of `before`; `None` where they are the same.
+    pub(crate) fn between(mut before: State, after: &State) -> Option<Self> {
+        let mut patch = Self::default();
+        let mut credits_differ = false;
+        for (name, known) in &after.subscriptions {
+            // Compared without it, which is told apart.
+            let before = before.subscriptions.remove(name).map(|mut before| {
+                credits_differ |= before.credit != known.credit;
+                before.credit = known.credit;
+                before
+            });
+            if before.as_ref() != Some(known) {
+                credits_differ |= before.is_none() && known.credit != 0;
+                patch.subscriptions.insert(name.clone(), Some(known.clone()));
+            }
+        }
+        patch.subscriptions.extend(before.subscriptions.into_keys().map(|gone| (gone, None)));
+        if credits_differ {
+            patch.credits = after.subscriptions.values().map(|known| known.credit).collect();
+        }
+        for (name, totals) in &after.namespaces {
+            if before.namespaces.remove(name).as_ref() != Some(totals) {
+                patch.namespaces.insert(name.clone(), Some(totals.clone()));
+            }
+        }
+        patch.namespaces.extend(before.namespaces.into_keys().map(|gone| (gone, None)));
+        patch.leases = Splice::between(&before.leases, &after.leases);
+        patch.lost = Splice::between(&before.lost, &after.lost);
+        (patch != Self::default()).then_some(patch)
+    }
+
+    /// Makes the change; `None` where it cannot have been made to this state.
+    pub(crate) fn apply(self, state: &mut State) -> Option<()> {
+        put(self.subscriptions, &mut state.subscriptions);
+        put(self.namespaces, &mut state.namespaces);
+        if !self.credits.is_empty() {
+            if self.credits.len() != state.subscriptions.len() {
+                return None;
+            }
+            for (known, credit) in state.subscriptions.values_mut().zip(self.credits) {
+                known.credit = credit;
+            }
+        }
+        self.leases.map_or(Some(()), |splice| splice.apply(&mut state.leases))?;
+        self.lost.map_or(Some(()), |splice| splice.apply(&mut state.lost))
+    }
+}
+
+fn put<T>(changes: BTreeMap<Name, Option<T>>, into: &mut BTreeMap<Name, T>) {
+    for (name, value) in changes {
+        match (value, into.entry(name)) {
+            (Some(value), Entry::Occupied(mut known)) => drop(known.insert(value)),
+            (Some(value), Entry::Vacant(place)) => drop(place.insert(value)),
+            (None, Entry::Occupied(known)) => drop(known.remove()),
+            (None, Entry::Vacant(_)) => {}
+        }
+    }
+}
+
+impl Splice {
+    fn between(before: &[Lease], after: &[Lease]) -> Option<Self> {
+        let same =
+            |pairs: &mut dyn Iterator<Item = (&Lease, &Lease)>| pairs.take_while(|(a, b)| a == b).count();
+        let at = same(&mut before.iter().zip(after));
+        let (before, after) = (&before[at..], &after[at..]);
+        let behind = same(&mut before.iter().rev().zip(after.iter().rev()));
+        let (gone, new) = (before.len() - behind, &after[..after.len() - behind]);
+        (gone > 0 || !new.is_empty()).then(|| Self { at, gone, new: new.to_vec() })
+    }
+
+    fn apply(self, leases: &mut Vec<Lease>) -> Option<()> {
+        let end = self.at.checked_add(self.gone).filter(|&end| end <= leases.len())?;
+        leases.splice(self.at..end, self.new);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+use super::super::totals::Month;
+use super::super::{LeaseId, Today, TokenCount};
+use super::*;
+
+fn name() -> impl Strategy<Value = Name> {
+    "[a-d]".prop_map(|text| text.parse().expect("a letter is a name"))
+}
+
+fn known() -> impl Strategy<Value = SubscriptionState> {
+    (-2..3i64, 0..3u32, 0..2u32).prop_map(|(credit, failures, strikes)| SubscriptionState {
+        credit,
+        failures,
+        strikes,
+        ..SubscriptionState::default()
+    })
+}
+
+fn totals() -> impl Strategy<Value = Totals> {
+    (0..3u64, any::<bool>()).prop_map(|(runs, has_month)| {
+        let date = "2026-11-22".parse().expect("a day");
+        let today = Today {
+            date,
+            runs,
+            tokens: TokenCount::default(),
+            cost: super::super::Cost::default(),
+            unpriced: 0,
+        };
+        let month = has_month.then(|| Month { first: date, cost: super::super::Cost::default() });
+        Totals { today: Some(today), month }
+    })
+}
+
+fn lease() -> impl Strategy<Value = Lease> {
+    (0..6u32, 0..2u64).prop_map(|(pid, started)| Lease {
+        id: LeaseId(pid.to_string()),
+        pid,
+        started,
+        ..Lease::on("a")
+    })
+}
+
+fn state() -> impl Strategy<Value = State> {
+    let parts = (
+        btree_map(name(), known(), 0..4),
+        btree_map(name(), totals(), 0..3),
+        vec(lease(), 0..5),
+        vec(lease(), 0..3),
+    );
+    parts.prop_map(|(subscriptions, namespaces, leases, lost)| State {
+        subscriptions,
+        namespaces,
+        leases,
+        lost,
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_patch_makes_the_one_of_the_other_also_when_written_down(before in state(), after in state()) {
+        match Patch::between(before.clone(), &after) {
+            None => prop_assert_eq!(before, after),
+            Some(patch) => {
+                let text = serde_json::to_vec(&patch).expect("it can be written");
+                let read: Patch = serde_json::from_slice(&text).expect("it can be read");
+                let mut made = before;
+                prop_assert_eq!(read.apply(&mut made), Some(()));
+                prop_assert_eq!(made, after);
+            }
+        }
+    }
+
+    /// A line of another state's changes may fit or not; it never panics.
+    #[test]
+    fn a_patch_of_another_state_is_refused_or_harmless(before in state(), after in state(), mut other in state()) {
+        if let Some(patch) = Patch::between(before, &after) {
+            let _ = patch.apply(&mut other);
+        }
+    }
+}
+
+#[test]
+fn a_choice_among_many_is_short() {
+    let names = (0..20).map(|at| format!("subscription-{at:02}").parse().expect("a name"));
+    let today = Today {
+        date: "2026-11-22".parse().expect("a day"),
+        runs: 5,
+        tokens: TokenCount::default(),
+        cost: super::super::Cost::default(),
+        unpriced: 0,
+    };
+    let known = SubscriptionState { today: Some(today), ..SubscriptionState::default() };
+    let before =
+        State { subscriptions: names.map(|name: Name| (name, known.clone())).collect(), ..State::default() };
+    let mut after = before.clone();
+    after.subscriptions.values_mut().for_each(|known| known.credit += 100);
+    let patch = Patch::between(before, &after).expect("they differ");
+    assert!(patch.subscriptions.is_empty());
+    assert!(serde_json::to_vec(&patch).expect("it can be written").len() < 120, "{patch:?}");
+}
