@@ -287,8 +287,10 @@ fn read(file: &Path) -> Result<String, Failure> {
 const LONGEST: u64 = 16 << 20;
 
 fn read_up_to(file: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(longest).read_to_end(&mut bytes)?;
+    let file = File::open(file)?;
+    let known = file.metadata()?.len().min(longest);
+    let mut bytes = Vec::with_capacity(usize::try_from(known).unwrap_or_default() + 1);
+    file.take(longest).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -39,7 +39,8 @@ impl Ledger {
         Self { dir: state.join("usage") }
     }
 
-    /// Appends an attempt: one write of one line, which outlives the machine.
+    /// Appends an attempt: one write of one line, which outlives the machine. One that used nothing outlives
+    /// the process only: there is nothing in it that a power cut could cost.
     pub(crate) fn append(&self, attempt: &Attempt<'_>) -> Result<()> {
         files::make_private_dir(&self.dir)?;
         let path = self.month(attempt.lease.since);
@@ -56,7 +57,9 @@ impl Ledger {
                 file.write_all(&line).map(|()| file)
             })
         };
-        file.and_then(|file| file.sync_data()).with_context(|| format!("could not write {}", path.display()))
+        let has_used = !attempt.usage.slices.is_empty();
+        file.and_then(|file| if has_used { file.sync_data() } else { Ok(()) })
+            .with_context(|| format!("could not write {}", path.display()))
     }
 
     /// Held by whoever changes a month.

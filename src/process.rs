@@ -1,7 +1,8 @@
 //! What the system tells of a process. Source: proc(5), `/proc/pid/stat`; elsewhere it tells nothing.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -36,8 +37,10 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn of(pid: u32) -> Option<Self> {
-        let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
+        // Its numbers and a name of 64 bytes at most: it comes by one read, and says nothing of its size.
+        let mut bytes = [0; 1024];
+        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes[..length]);
         // The name in field 2 may hold anything, so reading starts behind its parenthesis.
         let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;

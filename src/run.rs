@@ -163,7 +163,6 @@ fn inherited(
     if let Some(beside) = &mut beside {
         beside.started();
     }
-    footprint::shrink();
     let exit = child.wait(signals, beside);
     before.restore_after(exit, signals.interrupted());
     Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))

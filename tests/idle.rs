@@ -59,6 +59,8 @@ fn while_the_agent_idles_there_is_no_system_call() {
     }
     // Attached, and with the output relayed.
     let mut runs = [Traced::start(&["agent"]), Traced::start(&["claude", "-p", "hi"])];
+    let is_small = |run: &Traced| run.sandbox.read("work/trace").contains("MADV_DONTNEED");
+    wait_until("kage has made itself small", || runs.iter().all(is_small));
     let lengths = |runs: &[Traced; 2]| [runs[0].length(), runs[1].length()];
     wait_until("all are at rest", || {
         let before = lengths(&runs);

@@ -12,6 +12,7 @@ mod settings;
 mod step;
 mod wait;
 
+use std::cell::Cell;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
@@ -54,8 +55,6 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     if errand.args.dry_run {
         return errand.dry_run().map(|()| 0);
     }
-    // First, for what they used may count against a budget.
-    desk.recover_if_lost();
     let mut journey = Journey::begin(&errand)?;
     errand.announce(&journey.plan);
     if errand.args.replace {
@@ -148,6 +147,8 @@ struct Errand<'a> {
     request: Request,
     standing: Standing,
     events: Events<'a>,
+    /// Whether runs whose kage was killed have been looked after, as far as that can be done now.
+    has_recovered: Cell<bool>,
 }
 
 impl<'a> Errand<'a> {
@@ -192,6 +193,7 @@ impl<'a> Errand<'a> {
             request,
             standing,
             events,
+            has_recovered: Cell::new(false),
         })
     }
 
@@ -269,7 +271,11 @@ impl<'a> Errand<'a> {
         let now = desk.later();
         let pid = std::process::id();
         let started = store::started(pid);
-        let (recovered, chosen) = desk.store.update(Durability::Process, |state| {
+        let reserved = desk.store.update(Durability::Process, |state| {
+            // First, for what they used may count against a budget.
+            if !state.lost.is_empty() && !self.has_recovered.get() {
+                return None;
+            }
             let recovered = state.pass_deadlines(now.timestamp());
             let chosen = select(&desk.config.pool, state, request, &(&now).into()).map(|selection| {
                 let lease = Lease {
@@ -291,8 +297,13 @@ impl<'a> Errand<'a> {
                 state.leases.push(lease.clone());
                 (lease, selection)
             });
-            (recovered, chosen)
+            Some((recovered, chosen))
         })?;
+        let Some((recovered, chosen)) = reserved else {
+            self.has_recovered.set(true);
+            desk.recover();
+            return self.reserve(request);
+        };
         for name in &recovered {
             self.events.recovered(name);
         }

@@ -30,15 +30,8 @@ impl Desk {
         self.store.read()
     }
 
-    /// The same without the state, and without a word where it cannot be read: whoever needs it will say so.
-    pub(super) fn recover_if_lost(&self) {
-        if self.store.look().is_ok_and(|state| !state.lost.is_empty()) {
-            self.recover();
-        }
-    }
-
     /// Counts the runs whose kage is gone. What cannot be counted now is there for the next kage.
-    fn recover(&self) {
+    pub(super) fn recover(&self) {
         if let Err(failed) = self.try_to_recover() {
             error::warn(format_args!("a run whose kage was killed is not counted yet: {failed:#}"));
         }

@@ -6,18 +6,21 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 
 use super::signals::{Caught, Signals, WAKE};
-use super::{Beside, Handover, Next, Program, jobs};
+use super::{Beside, Handover, Next, Program, footprint, jobs};
 use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
+
+/// An agent that has run for so long goes on, and kage makes itself small beside it.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What the agent gets in place of kage's own streams.
 pub(super) struct Wires {
@@ -126,13 +129,18 @@ impl Child {
     /// which the agent's hooks wake kage.
     pub(super) fn wait(self, signals: &mut Signals, mut beside: Option<&mut dyn Beside>) -> Exit {
         let mut until = None;
+        let mut settles = Some(Instant::now() + SETTLED);
         loop {
             // Two ends of children may come as one signal, so each waking looks.
             if let Some(exit) = self.changed() {
                 return exit;
             }
             let mut woken = false;
-            for caught in signals.wait(until) {
+            if settles.is_some_and(|settles| settles <= Instant::now()) {
+                footprint::shrink();
+                settles = None;
+            }
+            for caught in signals.wait(until.into_iter().chain(settles).min()) {
                 woken |= caught.signal == WAKE;
                 self.pass_on(caught);
             }

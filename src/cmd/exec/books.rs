@@ -11,7 +11,7 @@ use super::live::Left;
 use crate::agent::{Evidence, Exit};
 use crate::error;
 use crate::ledger::{Attempt, Ledger};
-use crate::pool::{Change, Name, Outcome, Usage, Verdict};
+use crate::pool::{Change, Name, Outcome, State, Usage, Verdict};
 use crate::run;
 
 /// An attempt that has ended, and what it came to.
@@ -42,7 +42,9 @@ impl Errand<'_> {
         let run::Ended { exit, interrupted, captured } = ended;
         let now = self.desk.later();
         let lease = &journey.lease;
-        let state = self.desk.store.read().unwrap_or_default();
+        // What has no records, nobody else can have counted or told of.
+        let watched = journey.plan.watch.is_some();
+        let state = if watched { self.desk.store.read().unwrap_or_default() } else { State::default() };
         let held = state.held(&lease.id, &lease.subscription);
         let visits = held.map(|held| held.visits.as_slice()).unwrap_or_default();
         let others = journey.plan.watch.as_ref().map(|watch| self.desk.others(lease, watch, &state));
@@ -55,7 +57,7 @@ impl Errand<'_> {
         let stands = !evidence.clone().standing().errors.is_empty();
         let session = evidence.session.as_deref();
         let ledger = Ledger::new(&self.desk.paths.state);
-        if held.is_none() && ledger.trace(lease).is_booked {
+        if watched && held.is_none() && ledger.trace(lease).is_booked {
             // A kage that cannot see this process, as from another container, has counted what it saw.
             outcome.usage = Usage::default();
         } else if let Err(failed) = append(&ledger, journey, exit, session, &outcome, begun) {
