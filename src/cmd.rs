@@ -93,7 +93,16 @@ struct Desk {
 impl Desk {
     /// A mistyped path in `KAGE_CONFIG` would look like an empty pool, so this says it.
     fn open() -> Result<Self> {
-        let desk = Self::open_or_begin()?;
+        Self::open_with(Config::load)
+    }
+
+    /// The same for a run, which must cost nothing.
+    fn open_to_run() -> Result<Self> {
+        Self::open_with(Config::load_cached)
+    }
+
+    fn open_with(load: impl FnOnce(&Paths) -> Result<Config>) -> Result<Self> {
+        let desk = Self::begin_with(load)?;
         let file = &desk.paths.config;
         if config_is_named() && !file.exists() {
             error::warn(format_args!("KAGE_CONFIG names {}, which does not exist", file.display()));
@@ -103,8 +112,12 @@ impl Desk {
 
     /// For the verbs that write what they need into a new config.
     fn open_or_begin() -> Result<Self> {
+        Self::begin_with(Config::load)
+    }
+
+    fn begin_with(load: impl FnOnce(&Paths) -> Result<Config>) -> Result<Self> {
         let paths = Paths::from_environment()?;
-        let config = Config::load(&paths)?;
+        let config = load(&paths)?;
         let store = Store::new(&paths.state);
         Ok(Self { paths, config, store, now: clock::now() })
     }

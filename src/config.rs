@@ -3,6 +3,7 @@
 //! Called by the verbs. Every refusal names the file, the line and the key.
 
 mod agents;
+mod cache;
 pub(crate) mod edit;
 mod fields;
 mod locate;
@@ -19,6 +20,7 @@ use anyhow::Result;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use self::cache::Cache;
 use crate::agent::{Agent, Agents};
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
@@ -188,6 +190,22 @@ impl Config {
         Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
     }
 
+    /// The same for who is in a hurry: the text is not read again where it has been, and is the same.
+    pub(crate) fn load_cached(paths: &Paths) -> Result<Self> {
+        let cache = Cache::of(&paths.config, &paths.state);
+        let kept = cache.as_ref().and_then(Cache::document);
+        let raw = kept.and_then(|document| serde_json::from_slice::<RawConfig>(&document).ok());
+        if let Some(Ok(config)) = raw.map(|raw| Self::from_raw(raw, &paths.home)) {
+            return Ok(config);
+        }
+        let text = read(&paths.config)?;
+        let config = Self::parse(&text, &paths.config, &paths.home)?;
+        if let Some(cache) = cache {
+            cache.keep(&text);
+        }
+        Ok(config)
+    }
+
     /// What a config's text means. `file` is only named in refusals.
     pub(crate) fn parse(text: &str, file: &Path, home: &Path) -> Result<Self> {
         let raw: RawConfig =
@@ -208,10 +226,11 @@ impl Config {
             return Err(Mistake::new(&key, message, "remove the line with `default_priority`"));
         }
         let agents = agents::agents(raw.agents)?;
-        let mut subscriptions = BTreeMap::new();
-        for (name, raw) in settings.pool {
-            subscriptions.insert(name.clone(), subscription(name, raw, &agents, home)?);
-        }
+        let resolved = settings.pool.into_iter().map(|(name, raw)| {
+            let key = name.clone();
+            subscription(name, raw, &agents, home).map(|subscription| (key, subscription))
+        });
+        let subscriptions = resolved.collect::<Result<BTreeMap<_, _>, _>>()?;
         let routes = routes(settings.routing, &subscriptions)?;
         let (mut namespaces, mut budgets) = (BTreeMap::new(), BTreeMap::new());
         for (name, raw) in raw.namespaces {
@@ -309,7 +328,9 @@ fn subscription(
         || Credential { source: Source::Keychain, deliver: Delivery::Env },
         |credential| credential.resolve(home),
     );
-    if let (Source::Home(dir), None) = (&credential.source, known.login_hint(home)) {
+    if let Source::Home(dir) = &credential.source
+        && known.login_hint(home).is_none()
+    {
         let key = ["subscriptions", "pool", name.as_str(), "credential"];
         let message = format!("`{agent}` has no login directory such as {}", dir.display());
         return Err(Mistake::new(&key, message, "give its key: from = \"keychain\", \"file\", or a command"));

@@ -47,8 +47,9 @@ const STARTED: &str = "KAGE_STARTED";
 /// Runs the command; the answer is the agent's exit status.
 pub(super) fn run(args: cli::Exec) -> Result<i32> {
     let depth = depth()?;
-    let desk = Desk::open()?;
-    let errand = Errand::read(args, &desk, depth)?;
+    // What the run looks things up in is there until the process ends, which gives it back at once.
+    let desk: &Desk = Box::leak(Box::new(Desk::open_to_run()?));
+    let errand = Errand::read(args, desk, depth)?;
     for stranger in strangers(&errand.standing, &errand.request.tags, &desk.config) {
         errand.say(format_args!("warning: {stranger}"));
     }

@@ -12,7 +12,7 @@ fn name(text: &str) -> Name {
 }
 
 /// The whole of it, as the README shows it.
-const FULL: &str = r#"
+pub(super) const FULL: &str = r#"
 [subscriptions]
 strategy = "priority"
 rate_limit_window = "90s"

@@ -18,7 +18,7 @@ use super::rollup::{Grain, Rollup, Saved};
 use crate::files::{self, Durability, Lock};
 
 /// The form of the files that this kage writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// From how many new bytes of a month on its roll-up is written anew; reading them again takes a millisecond.
 const WORTH_WRITING: u64 = 256 * 1024;
 /// Whoever would have to wait answers without writing.
@@ -97,7 +97,8 @@ impl Sums {
     fn write(&self, file: &Path, inode: u64, consumed: u64, rollup: &Rollup) -> anyhow::Result<()> {
         files::make_private_dir(&self.dir)?;
         let _lock = Lock::acquire(&files::sibling(&self.dir, ".lock"), PATIENCE)?;
-        let bytes = postcard::to_stdvec(&Kept { version: VERSION, consumed, inode, saved: rollup.saved() })?;
+        let kept = postcard::to_stdvec(&Kept { version: VERSION, consumed, inode, saved: rollup.saved() })?;
+        let bytes = [&check(&kept)[..], &kept[..]].concat();
         Ok(files::replace(file, &bytes, Durability::Process)?)
     }
 
@@ -114,9 +115,20 @@ impl Sums {
     }
 }
 
+/// By which a changed byte is seen: sums that are read without a complaint are not asked for twice.
+fn check(bytes: &[u8]) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish().to_le_bytes()
+}
+
 fn read(file: &Path) -> Option<Kept> {
     let bytes = fs::read(file).ok()?;
-    postcard::from_bytes::<Kept>(&bytes).ok().filter(|kept| kept.version == VERSION)
+    let (known, kept) = bytes.split_first_chunk()?;
+    if *known != check(kept) {
+        return None;
+    }
+    postcard::from_bytes::<Kept>(kept).ok().filter(|kept| kept.version == VERSION)
 }
 
 /// What a time zone makes of the days of a month: two zones with the same days share their sums, and one whose

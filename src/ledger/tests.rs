@@ -238,6 +238,18 @@ fn sums_are_kept_of_months_that_are_over_and_forgotten_when_the_ledger_is_anothe
         }
         assert_eq!(scene.ask(&all(&[])).total.attempts, 3);
     }
+    let sums: Vec<_> =
+        scene.sums().iter().map(|file| scene.dir.path().join("usage/sums").join(file)).collect();
+    for file in &sums {
+        let kept = fs::read(file).unwrap();
+        for at in 0..kept.len() {
+            let mut changed = kept.clone();
+            changed[at] ^= 1;
+            fs::write(file, changed).unwrap();
+            let answer = scene.ask(&all(&[]));
+            assert_eq!((answer.total.attempts, answer.damaged.len()), (3, 0), "byte {at} of {file:?}");
+        }
+    }
     // Another file of the same name, longer than the one that was summed up.
     let other = scene.dir.path().join("other");
     fs::write(&other, fs::read_to_string(scene.month("2026-10")).unwrap().repeat(2)).unwrap();

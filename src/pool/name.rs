@@ -30,18 +30,27 @@ impl FromStr for Name {
 
     /// The error is a whole sentence about the name, without the name's place.
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-');
-        if text.is_empty() {
-            Err("a name may not be empty".into())
-        } else if text.chars().count() > LONGEST {
-            Err(format!("a name has at most {LONGEST} characters, this one has {}", text.chars().count()))
-        } else if let Some(odd) = text.chars().find(|&letter| !allowed(letter)) {
-            Err(format!("`{}` may not be in a name (letters, digits, `.`, `_`, `-`)", odd.escape_debug()))
-        } else if text.starts_with('-') {
-            Err("a name may not begin with `-`".into())
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        check(text).map(|()| Self(text.to_owned()))
+    }
+}
+
+/// Whether a text can be a name; if not, why.
+fn check(text: &str) -> Result<(), String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=LONGEST).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let allowed = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    if text.is_empty() {
+        Err("a name may not be empty".into())
+    } else if text.chars().count() > LONGEST {
+        Err(format!("a name has at most {LONGEST} characters, this one has {}", text.chars().count()))
+    } else if let Some(odd) = text.chars().find(|&letter| !allowed(letter)) {
+        Err(format!("`{}` may not be in a name (letters, digits, `.`, `_`, `-`)", odd.escape_debug()))
+    } else if text.starts_with('-') {
+        Err("a name may not begin with `-`".into())
+    } else {
+        Ok(())
     }
 }
 
@@ -49,7 +58,7 @@ impl TryFrom<String> for Name {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+        check(&text).map(|()| Self(text))
     }
 }
 

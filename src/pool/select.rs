@@ -189,7 +189,7 @@ pub(crate) fn select(
     order::take_turn(&ranked, state);
     let chosen = state.subscriptions.entry(selection.name.clone()).or_default();
     let mut today = chosen.today(moment);
-    today.runs += 1;
+    today.runs = today.runs.saturating_add(1);
     chosen.today = Some(today);
     chosen.requests.add(1, pool.rate_limit_window, moment.now);
     if let Some(namespace) = &request.namespace {

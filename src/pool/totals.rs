@@ -109,7 +109,7 @@ impl Totals {
     /// Notes that a run begins.
     pub(super) fn count_run(&mut self, moment: &Moment) {
         let mut today = self.today(moment);
-        today.runs += 1;
+        today.runs = today.runs.saturating_add(1);
         self.today = Some(today);
     }
 

@@ -13,7 +13,7 @@ use crate::files::{self, Durability};
 use crate::pool::{Patch, State};
 
 /// Up to this a log grows, and up to the size of the state where that is more: then the state is written whole.
-const ROOM: u64 = 8 << 10;
+const ROOM: u64 = 2 << 10;
 
 /// The first line.
 #[derive(Serialize, Deserialize)]

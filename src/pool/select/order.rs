@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::pool::route::Tier;
-use crate::pool::{State, Strategy, Subscription};
+use crate::pool::{State, Strategy, Subscription, SubscriptionState};
 
 use super::{Exclusion, Rule};
 
@@ -79,13 +79,14 @@ pub(super) fn rank(strategy: Strategy, eligible: &mut [Eligible<'_>]) {
         round.lightest = round.lightest.min(one.weight());
         round.whole += one.weight();
     }
+    // They come in the order of their names, in which equals stay.
     eligible.sort_by_cached_key(|one| {
         let round = &classes[&one.class];
         // A run more than its share costs a whole round of credit: -1 for a lag of more than one run, 1 for
         // a lead of one or more, 0 between.
-        let ahead = (round.whole - one.credit).div_euclid(2 * round.whole);
+        let ahead = round.whole.saturating_sub(one.credit).div_euclid(2 * round.whole);
         let rounds = i64::from(one.running) * round.lightest / one.weight();
-        (one.class, ahead, rounds, -(one.credit + one.weight()), one.subscription.name.clone())
+        (one.class, ahead, rounds, one.credit.saturating_add(one.weight()).saturating_neg())
     });
 }
 
@@ -108,8 +109,14 @@ pub(super) fn take_turn(ranked: &[Eligible<'_>], state: &mut State) {
     let peers: Vec<_> = ranked.iter().filter(|one| one.class == class).collect();
     let round: i64 = peers.iter().map(|one| one.weight()).sum();
     for (at, one) in peers.iter().enumerate() {
-        let known = state.subscriptions.entry(one.subscription.name.clone()).or_default();
+        let name = &one.subscription.name;
+        if !state.subscriptions.contains_key(name) {
+            state.subscriptions.insert(name.clone(), SubscriptionState::default());
+        }
+        let Some(known) = state.subscriptions.get_mut(name) else { continue };
         let paid = if at == 0 { round } else { 0 };
-        known.credit = (known.credit + one.weight() - paid).clamp(-MOST_OWED * round, MOST_OWED * round);
+        // A damaged state may say anything.
+        let owed = known.credit.saturating_add(one.weight() - paid);
+        known.credit = owed.clamp(-MOST_OWED * round, MOST_OWED * round);
     }
 }
