@@ -12,7 +12,8 @@ packages=(
   bash=bash chromium=chromium cron=/usr/sbin/cron dbus=dbus-run-session direnv=direnv elvish=elvish fish=fish git=git
   gnome-keyring=gnome-keyring-daemon groff=groff iproute2=ip libsecret-tools=secret-tool make=make man-db=man
   nodejs=node npm=npm perl-base=perl procps=pgrep shellcheck=shellcheck shfmt=shfmt strace=strace
-  systemd=systemd-analyze tmux=tmux tmux-plugin-manager=/usr/share/tmux-plugin-manager/tpm util-linux=unshare zsh=zsh
+  systemd=systemd-analyze tmux=tmux tmux-plugin-manager=/usr/share/tmux-plugin-manager/tpm util-linux=unshare
+  valgrind=valgrind zsh=zsh
 )
 missing=()
 

@@ -44,11 +44,12 @@ impl Cache {
 
     /// Keeps the document of a config that was accepted. What goes wrong costs only time, the next time.
     pub(super) fn keep(&self, text: &str) {
+        if !self.is_settled {
+            return;
+        }
         let Ok(document) = toml::from_str::<toml::Table>(text) else { return };
         let Ok(json) = serde_json::to_vec(&document) else { return };
-        if self.is_settled {
-            let _ = files::replace_named(&self.path, &[&self.head[..], &json[..]].concat());
-        }
+        let _ = files::replace_named(&self.path, &[&self.head[..], &json[..]].concat());
     }
 }
 
