@@ -131,6 +131,7 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     FetchFromKeychain {
         name: Name,
+        patience: Option<u64>,
     },
     /// Write the completion scripts and the man pages into a directory
     #[command(hide = true)]

@@ -69,7 +69,9 @@ pub(crate) fn run(cli: Cli) -> Result<i32> {
             Ok(0)
         }
         Verb::Subscription(verb) => subscription::run(verb),
-        Verb::FetchFromKeychain { name } => Ok(fetch_from_keychain(&name, &Paths::from_environment()?.state)),
+        Verb::FetchFromKeychain { name, patience } => {
+            Ok(fetch_from_keychain(&name, patience, &Paths::from_environment()?.state))
+        }
         Verb::Generate { dir } => generate::run(&dir).map(|()| 0),
         Verb::Hook => Ok(hook::run()),
         Verb::Setup(args) => setup::run(args).map(|()| 0),

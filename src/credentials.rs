@@ -8,6 +8,8 @@ mod file;
 mod home;
 mod key;
 mod keychain;
+#[cfg(target_os = "linux")]
+mod plain;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/secret_service.rs"]
-#[allow(unreachable_pub)]
+#[allow(dead_code, unreachable_pub)]
 mod secret_service;
 mod support;
 
@@ -301,12 +301,12 @@ fn a_keyring_that_died_is_started_again_and_is_locked() {
 }
 
 #[test]
-fn forty_at_once_leave_the_daemon_alive() {
+fn sixty_four_at_once_leave_the_daemon_alive() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work");
     let daemon = machine.session.daemon();
     thread::scope(|scope| {
-        for _ in 0..40 {
+        for _ in 0..64 {
             scope.spawn(|| machine.kage(&["exec", "--", "true"]).run().success().says(""));
         }
     });

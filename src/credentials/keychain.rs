@@ -4,26 +4,30 @@
 //! Every call is made by one kage at a time, since a real gnome-keyring-daemon dies under parallel clients,
 //! and has a deadline, since a stuck bus or a stopped daemon otherwise hangs its client for good.
 //!
-//! A secret for an agent is fetched by a process of its own: the library keeps threads for as long as the
-//! process lives, one of which wakes twice a second, and kage is to sleep beside its agent.
+//! A secret for an agent comes by `plain` where that can be. Else a process of its own fetches it: the library
+//! keeps threads for as long as the process lives, one of which wakes twice a second, and kage is to sleep
+//! beside its agent.
+
+mod fetch;
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use keyring::{Entry, Error};
-use zeroize::Zeroizing;
 
 use super::Backend;
+#[cfg(target_os = "linux")]
+use super::plain::{self, Miss};
 use crate::error::{Failure, Status};
 use crate::files::Lock;
 use crate::pool::Name;
 use crate::secret::Secret;
+
+pub(crate) use fetch::fetch;
 
 /// For the lock and the call together.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,12 +36,22 @@ const SERVICE: &str = "kage";
 /// The keychain of the user.
 pub(super) struct Keychain {
     lock: PathBuf,
+    /// What is left of the time.
     patience: Duration,
 }
 
 impl Keychain {
     pub(super) fn new(state: &Path) -> Self {
         Self { lock: state.join("keyring.lock"), patience: PATIENCE }
+    }
+
+    /// Keeps other kages away from the keychain.
+    fn alone(&self, name: Option<&Name>) -> Result<Lock> {
+        Lock::acquire(&self.lock, self.patience).map_err(|why| {
+            // Its holder gives up in that time, so whoever waited for all of it waited for the keychain.
+            let waited = why.is::<Failure>();
+            if waited { Trouble::Silent.refusal(name).into() } else { why }
+        })
     }
 
     /// One call: alone, within the deadline. `None` where there is no such entry.
@@ -47,11 +61,7 @@ impl Keychain {
         work: impl Fn() -> keyring::Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let begun = Instant::now();
-        let _lock = Lock::acquire(&self.lock, self.patience).map_err(|why| {
-            // Its holder gives up in that time, so whoever waited for all of it waited for the keychain.
-            let waited = why.is::<Failure>();
-            if waited { Trouble::Silent(self.patience).refusal(name).into() } else { why }
-        })?;
+        let _lock = self.alone(name)?;
         let (done, wait) = mpsc::channel();
         thread::spawn(move || {
             let answer = match work() {
@@ -66,7 +76,7 @@ impl Keychain {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(Trouble::NoEntry)) => Ok(None),
             Ok(Err(trouble)) => Err(trouble.refusal(name).into()),
-            Err(_) => Err(Trouble::Silent(self.patience).refusal(name).into()),
+            Err(_) => Err(Trouble::Silent.refusal(name).into()),
         }
     }
 
@@ -119,7 +129,7 @@ enum Trouble {
     Locked,
     NoBus,
     NoService,
-    Silent(Duration),
+    Silent,
     Other(String),
 }
 
@@ -166,7 +176,7 @@ impl Trouble {
             Self::Locked => ("is locked".into(), "unlock it, or "),
             Self::NoBus => ("is missing: there is no session bus".into(), ""),
             Self::NoService => ("is missing: no Secret Service runs on the session bus".into(), ""),
-            Self::Silent(patience) => (format!("did not answer within {} s", patience.as_secs()), ""),
+            Self::Silent => (format!("did not answer within {} s", PATIENCE.as_secs()), ""),
             Self::Other(what) => (what.clone(), ""),
         };
         let name = name.map_or("NAME", Name::as_str);
@@ -195,49 +205,34 @@ fn unusable(name: &Name, why: impl std::fmt::Display) -> Failure {
     Failure::new(Status::Failed, message).hint(format!("kage subscription credential {name}"))
 }
 
-/// The words behind kage's name by which it is called for a secret.
-const FETCH: &str = "fetch-from-keychain";
-
-/// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
-/// the hint in a line of its own. The answer is its exit status.
-pub(crate) fn fetch(name: &Name, state: &Path) -> i32 {
-    let told = if io::stdout().is_terminal() {
-        Err(anyhow!("a secret is not shown at a terminal"))
-    } else {
-        Keychain::new(state).fetch(name)
-    };
-    match told.and_then(|secret| Ok(io::stdout().write_all(secret.expose().as_bytes())?)) {
-        Ok(()) => 0,
-        Err(why) => {
-            let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
-            let _ = write!(io::stderr(), "{why:#}\n{}", hint.unwrap_or_default());
-            1
+impl Keychain {
+    /// The secret by the short way, where that knows it.
+    #[cfg(target_os = "linux")]
+    fn at_once(&self, name: &Name) -> Result<Option<Secret>> {
+        let until = Instant::now() + self.patience;
+        let _lock = self.alone(Some(name))?;
+        match plain::secret(SERVICE, name.as_str(), until) {
+            Ok(secret) => secret.map(Some).map_err(|why| unusable(name, why).into()),
+            Err(Miss::Elsewhere) => Ok(None),
+            Err(Miss::Late) => Err(Trouble::Silent.refusal(Some(name)).into()),
         }
     }
-}
 
-/// The binary that runs, also when another version has taken its path.
-fn myself() -> io::Result<PathBuf> {
-    let running = Path::new("/proc/self/exe");
-    if running.exists() { Ok(running.to_owned()) } else { env::current_exe()?.canonicalize() }
+    /// Elsewhere the library asks the system itself.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on Linux")]
+    fn at_once(&self, _: &Name) -> Result<Option<Secret>> {
+        Ok(None)
+    }
 }
 
 impl Backend for Keychain {
     fn get(&self, name: &Name) -> Result<Secret> {
-        let mut process = Command::new(myself()?);
-        process.args([FETCH, name.as_str()]).stdin(Stdio::null());
-        let Output { status, stdout, stderr } = process.output().context("could not ask the keychain")?;
-        let stdout = Zeroizing::new(stdout);
-        if status.success() {
-            let secret = Secret::parse(stdout.to_vec());
-            return secret.map_err(|why| unusable(name, why).into());
+        let begun = Instant::now();
+        match self.at_once(name)? {
+            Some(secret) => Ok(secret),
+            None => fetch::by_process(name, self.patience.saturating_sub(begun.elapsed())),
         }
-        let told = String::from_utf8_lossy(&stderr);
-        let (message, hint) = told.split_once('\n').unwrap_or((&told, ""));
-        let message =
-            if message.is_empty() { format!("could not ask the keychain: {status}") } else { message.into() };
-        let failure = Failure::new(Status::Failed, message);
-        Err(if hint.is_empty() { failure } else { failure.hint(hint) }.into())
     }
 
     fn set(&self, name: &Name, secret: &Secret) -> Result<()> {

@@ -1,7 +1,7 @@
 //! A session bus with a real gnome-keyring-daemon on it, apart from the user's own.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,7 +28,7 @@ const UNLOCKED: &str = r#"
     wait
 "#;
 /// Without service directories nothing is started on demand.
-const BARE_BUS: &str = r#"<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>
+const LISTENING: &str = r#"<busconfig><type>session</type><listen>LISTEN</listen>
     <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
     <allow own="*"/></policy></busconfig>"#;
 
@@ -47,6 +47,13 @@ impl Session {
         session
     }
 
+    /// The same on a bus that listens elsewhere than usual.
+    pub fn unlocked_at(home: &Path, listen: &str) -> Self {
+        let session = Self::configured(home, &LISTENING.replace("LISTEN", listen), UNLOCKED);
+        wait_until("the keyring is on the bus", || session.daemon().is_some());
+        session
+    }
+
     /// With a keyring that nobody has unlocked since the bus began; the bus starts its daemon on demand.
     pub fn never_unlocked(home: &Path) -> Self {
         Self::start(home, &[], ACTIVATABLE)
@@ -54,10 +61,14 @@ impl Session {
 
     /// A bus that has no secret service and cannot start one.
     pub fn without_service(home: &Path) -> Self {
+        Self::configured(home, &LISTENING.replace("LISTEN", "unix:tmpdir=/tmp"), ACTIVATABLE)
+    }
+
+    fn configured(home: &Path, config: &str, script: &str) -> Self {
         fs::create_dir_all(home).unwrap();
-        let config = home.join("bus.conf");
-        fs::write(&config, BARE_BUS).unwrap();
-        Self::start(home, &[&format!("--config-file={}", config.display())], ACTIVATABLE)
+        let path = home.join("bus.conf");
+        fs::write(&path, config).unwrap();
+        Self::start(home, &[&format!("--config-file={}", path.display())], script)
     }
 
     fn start(home: &Path, options: &[&str], script: &str) -> Self {
@@ -92,6 +103,15 @@ impl Session {
         let pid = self.daemon().unwrap();
         kill_process(pid, Signal::STOP).unwrap();
         Stopped(pid)
+    }
+
+    /// Puts a secret there as another program would, with one more attribute.
+    pub fn store(&self, name: &str, extra: &str, secret: &str) {
+        let mut command = self.command("secret-tool");
+        command.args(["store", "--label=other", "service", "kage", "username", name, "extra", extra]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "not stored");
     }
 
     /// Ends the daemon without a chance to tidy up.
