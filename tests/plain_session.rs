@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use dice::{Dice, seed};
 use false_bus::{FalseBus, Message, Play};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use secret_service::{PROGRAMS, Session};
 use support::{Call, Ran, Sandbox, has_all, token, wait_until};
 
@@ -260,6 +260,21 @@ fn answers_of_any_order_type_and_byte_order_are_read() {
             assert_eq!(bus.visits(), 1);
         }
     }
+}
+
+#[test]
+fn a_bus_of_another_user_is_not_asked_for_a_plain_secret() {
+    if !geteuid().is_root() {
+        eprintln!("SKIPPED: only root can make a bus of another user");
+        return;
+    }
+    let sandbox = sandbox(&["work"]);
+    let bytes = [OK, &joined(&honest(b"sk-1"))].concat();
+    let bus = FalseBus::of_nobody(&sandbox.path("bus"), vec![Play::Say(bytes, usize::MAX)]);
+    let ran = show(&sandbox, "work", &bus.address).run().status(125).prints("");
+    ran.is_one_line_and_a_hint();
+    // Kage came twice: the short way left without a word, the long way has its own.
+    assert!(bus.visits() > 1, "{}", bus.visits());
 }
 
 /// What a bus says that is wrong in one way.

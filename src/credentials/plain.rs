@@ -6,8 +6,8 @@
 //! them, none) is left to the long way, which has the words for it.
 //!
 //! What "plain" gives up: the secret crosses the user's own socket as it is, where the Diffie-Hellman session
-//! of the long way would have encrypted it. Whoever can watch that bus is the same user or root, checked below,
-//! and can ask for the secret as well.
+//! of the long way would have encrypted it. Whoever can watch that bus is the same user or root, which `bus`
+//! checks, and can ask for the secret as well.
 
 mod address;
 mod answer;

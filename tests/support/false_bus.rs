@@ -3,12 +3,17 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use rustix::process::Uid;
+use rustix::thread::set_thread_res_uid;
 
 /// What one visitor meets. Visitors beyond the last play are turned away.
 pub enum Play {
@@ -32,6 +37,24 @@ impl FalseBus {
     pub fn at(path: &Path, plays: Vec<Play>) -> Self {
         let _ = fs::remove_file(path);
         let listener = UnixListener::bind(path).unwrap();
+        Self::new(listener, format!("unix:path={}", path.display()), plays)
+    }
+
+    /// A bus that belongs to nobody, which root alone can make. Its socket has no file, since nobody may write
+    /// where a test does.
+    pub fn of_nobody(name: &Path, plays: Vec<Play>) -> Self {
+        let address = SocketAddr::from_abstract_name(name.as_os_str().as_bytes()).unwrap();
+        // On Linux a user belongs to a thread; whoever listens is whom visitors are told of.
+        let listen = move || {
+            let nobody = Uid::from_raw(65534);
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            UnixListener::bind_addr(&address).unwrap()
+        };
+        let listener = thread::spawn(listen).join().unwrap();
+        Self::new(listener, format!("unix:abstract={}", name.display()), plays)
+    }
+
+    fn new(listener: UnixListener, address: String, plays: Vec<Play>) -> Self {
         let visits = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&visits);
         thread::spawn(move || {
@@ -42,7 +65,7 @@ impl FalseBus {
                 thread::spawn(move || play.out(visitor));
             }
         });
-        Self { address: format!("unix:path={}", path.display()), visits }
+        Self { address, visits }
     }
 
     pub fn visits(&self) -> usize {
