@@ -90,6 +90,10 @@ pub(crate) trait Agent: Sync {
         Vec::new()
     }
 
+    /// Whether a variable of the environment would make it take another credential, another provider or another
+    /// address than the chosen subscription's.
+    fn competes(&self, variable: &str) -> bool;
+
     /// Variables of the environment that make a provider refuse subscriptions, as `NAME=value`.
     fn harmful(&self) -> &'static [&'static str] {
         &[]

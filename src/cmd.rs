@@ -27,11 +27,14 @@ mod usage;
 pub(crate) mod welcome;
 mod why;
 
+use std::env;
+use std::ffi::OsString;
+
 use anyhow::Result;
 use jiff::{Timestamp, Zoned};
 
 use self::events::Events;
-use crate::agent::{Agent, Case, Evidence, Exit};
+use crate::agent::{Agent, Agents, Case, Evidence, Exit};
 use crate::cli::{Ask, Cli, Verb};
 use crate::clock;
 use crate::config::project::Standing;
@@ -43,13 +46,20 @@ use crate::paths::{Paths, config_is_named};
 use crate::pool::{
     Change, Costs, Lease, Limits, Moment, Name, Outcome, Request, Slice, State, TokenCount, Usage,
 };
+use crate::secret::PASSPHRASE;
 use crate::store::Store;
 
 pub(crate) use run_as::called_as_agent;
 
-/// kage's own secret, which neither an agent nor a command of the user's needs. It goes without a word, unlike
-/// an agent's variables.
-const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+/// The variables of this process that the programs which help kage are not given: kage's own secret, and what
+/// carries a credential of an agent, which they find here where kage is called by a running agent.
+fn withheld(agents: &Agents) -> Vec<OsString> {
+    let competes =
+        |name: &OsString| name.to_str().is_some_and(|name| agents.all().any(|agent| agent.competes(name)));
+    let names = env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name == PASSPHRASE || competes(name)).collect()
+}
+
 /// Why a subscription is unhealthy whose credential never reached the agent.
 const NOT_HAD: &str = "its credential cannot be had";
 

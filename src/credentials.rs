@@ -18,7 +18,7 @@ use anyhow::Result;
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::pool::{Name, Source};
-use crate::secret::Secret;
+use crate::secret::{Secret, close_process};
 
 pub(crate) use keychain::fetch as fetch_from_keychain;
 
@@ -35,8 +35,9 @@ pub(crate) trait Backend {
     fn list(&self) -> Result<Vec<Name>>;
 }
 
-/// The backend of a source.
+/// The backend of a source. From here on the process may have a secret.
 pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {
+    close_process();
     match source {
         Source::Keychain => Box::new(keychain::Keychain::new(&paths.state)),
         Source::File => Box::new(file::EncryptedFile::new(paths)),
@@ -47,6 +48,7 @@ pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {
 
 /// What a command prints, for who would rather not than wait longer.
 pub(crate) fn printed_within(line: &str, name: &Name, patience: Duration) -> Result<Secret> {
+    close_process();
     command::Printed { line: line.to_owned(), patience }.get(name)
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn printed_within(line: &str, name: &Name, patience: Duration) -> Res
 /// keychain under a name that no subscription can have, in an encrypted file of its own. Where nothing is kept
 /// there is nothing to try.
 pub(crate) fn round_trip(source: &Source, paths: &Paths) -> Result<()> {
+    close_process();
     match source {
         Source::Keychain => keychain::Keychain::new(&paths.state).round_trip(),
         Source::File => file::EncryptedFile::round_trip(paths),

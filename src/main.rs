@@ -38,6 +38,10 @@ use crate::error::{Failure, Status};
 use crate::pool::Level;
 
 fn main() -> ExitCode {
+    // The environment is memory too, and other processes read it as a file.
+    if env::var_os(secret::PASSPHRASE).is_some() {
+        secret::close_process();
+    }
     if complete::answers() {
         return ExitCode::SUCCESS;
     }

@@ -1,10 +1,10 @@
 //! What the system tells of a process. Source: proc(5), `/proc/pid/stat`; elsewhere it tells nothing.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::iter;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,13 @@ pub(crate) fn ancestors() -> impl Iterator<Item = u32> {
 
 /// No tree of processes is as high; one that changes while it is looked at may seem to have no end.
 const HIGHEST: usize = 256;
+
+/// The name of a process, at most 15 bytes of its program's: also where nothing else of it is told.
+pub(crate) fn name_of(pid: u32) -> Option<OsString> {
+    let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(OsString::from_vec(name.strip_suffix(b"\n").unwrap_or(&name).to_vec()))
+        .filter(|name| !name.is_empty())
+}
 
 /// Whether a process of the user's runs a program of this name, by its own name or as the script of an
 /// interpreter, that was started with this variable (`NAME=value`).

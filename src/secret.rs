@@ -2,6 +2,21 @@
 
 use zeroize::Zeroizing;
 
+/// The variable with kage's own secret: no agent needs it, and no other program that kage starts.
+pub(crate) const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+
+/// Called before this process has a secret. From then on no other process of the user's can read its memory or its
+/// environment, and the system writes no core dump of it. An agent that it starts is as the user has it: `execve`
+/// sets this back. Source: `PR_SET_DUMPABLE(2const)`.
+pub(crate) fn close_process() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // A kernel without it leaves the process as any other is.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// A credential. It has no `Debug` and no `Display`; `expose` is for the place that hands it over.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);

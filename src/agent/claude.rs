@@ -134,6 +134,10 @@ impl Agent for Claude {
         settings::that_matter(job, &config_dir(job))
     }
 
+    fn competes(&self, variable: &str) -> bool {
+        environment::competes(variable)
+    }
+
     fn harmful(&self) -> &'static [&'static str] {
         &["CLAUDE_CODE_ATTRIBUTION_HEADER=0"]
     }

@@ -90,6 +90,10 @@ impl Agent for Codex {
         "make an API key at https://platform.openai.com/api-keys; for a ChatGPT plan use a login directory"
     }
 
+    fn competes(&self, variable: &str) -> bool {
+        environment::competes(variable)
+    }
+
     fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
         let takes_key = matches!(job.grant, Grant::Secret(..));
         takes_key.then(|| settings::that_matters(&home(job))).flatten().into_iter().collect()

@@ -80,6 +80,10 @@ impl Agent for Custom {
         None
     }
 
+    fn competes(&self, variable: &str) -> bool {
+        variable == self.kind.variable || self.remove_env.iter().any(|known| known == variable)
+    }
+
     fn read(
         &self,
         args: &[OsString],

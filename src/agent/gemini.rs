@@ -85,6 +85,10 @@ impl Agent for Gemini {
         "make a key at https://aistudio.google.com/apikey with that account, and copy it"
     }
 
+    fn competes(&self, variable: &str) -> bool {
+        environment::competes(variable)
+    }
+
     fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
         environment::that_matter(job)
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::cmd::PASSPHRASE;
+use crate::agent::Agents;
+use crate::cmd::withheld;
 use crate::error::one_line;
 
 /// For a program that only says its version.
@@ -40,11 +41,14 @@ pub(super) fn ask_with(
     variables: impl IntoIterator<Item = (String, OsString)>,
     patience: Duration,
 ) -> Answer {
+    let mut command = Command::new(program);
+    for name in withheld(&Agents::default()) {
+        command.env_remove(name);
+    }
     // In a group of its own, so that what it starts ends with it.
-    let child = Command::new(program)
+    let child = command
         .args(args)
         .envs(variables)
-        .env_remove(PASSPHRASE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

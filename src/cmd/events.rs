@@ -2,6 +2,7 @@
 //! on its own: nothing waits for it.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Desk, PASSPHRASE};
+use super::{Desk, withheld};
+use crate::agent::Agents;
 use crate::error;
 use crate::pool::{Budget, Change, Cost, Gauge, Name, NotReady, Outcome, Owner};
 use crate::report::SCHEMA;
@@ -17,12 +19,14 @@ use crate::report::SCHEMA;
 /// The command, and the ones that were started.
 pub(super) struct Events<'a> {
     command: Option<&'a str>,
+    agents: &'a Agents,
     started: RefCell<Vec<Child>>,
 }
 
 impl<'a> Events<'a> {
     pub(super) fn new(desk: &'a Desk) -> Self {
-        Self { command: desk.config.event_command.as_deref(), started: RefCell::default() }
+        let config = &desk.config;
+        Self { command: config.event_command.as_deref(), agents: &config.agents, started: RefCell::default() }
     }
 
     /// A run goes on with another subscription.
@@ -73,7 +77,7 @@ impl<'a> Events<'a> {
         if let (Value::Object(line), Value::Object(what)) = (&mut line, what) {
             line.extend(what);
         }
-        match start(command, &format!("{line}\n")) {
+        match start(command, &format!("{line}\n"), &withheld(self.agents)) {
             Ok(child) => self.started.borrow_mut().push(child),
             Err(why) => error::warn(format_args!("the event command could not be started: {why}")),
         }
@@ -82,15 +86,13 @@ impl<'a> Events<'a> {
 
 /// In a group of its own, so that a ^C at the terminal is not meant for it. The line fits into the pipe, so
 /// that a command which never reads delays nobody.
-fn start(command: &str, line: &str) -> std::io::Result<Child> {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
-        .env_remove(PASSPHRASE)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?;
+fn start(command: &str, line: &str, withheld: &[OsString]) -> std::io::Result<Child> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    for name in withheld {
+        shell.env_remove(name);
+    }
+    let mut child = shell.process_group(0).spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
         // One that ends without reading is no failure.
         let _ = pipe.write_all(line.as_bytes());

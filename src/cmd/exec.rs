@@ -25,7 +25,7 @@ use anyhow::Result;
 use self::journey::{Journey, Onward};
 use self::pane::Pane;
 use super::events::Events;
-use super::{Desk, request, strangers};
+use super::{Desk, request, strangers, withheld};
 use crate::agent::{Agent, Exit, Form, Intent, Opening, Resumed};
 use crate::cli;
 use crate::config::project::Standing;
@@ -242,7 +242,7 @@ impl<'a> Errand<'a> {
     /// The tmux pane that shows the agent.
     fn pane(&self) -> Option<Pane> {
         let shows = self.intent.form != Form::Other && std::io::stdout().is_terminal();
-        if shows { Pane::here() } else { None }
+        if shows { Pane::here(withheld(&self.desk.config.agents)) } else { None }
     }
 
     /// How many attempts may follow the first.

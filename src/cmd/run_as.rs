@@ -6,6 +6,8 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,15 +15,16 @@ use std::process::Command;
 use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::exec;
 use super::places::can_be_run;
-use super::{PASSPHRASE, exec};
 use crate::agent::{Agent, Agents};
 use crate::cli::{Cli, Exec, RunAs, Verb};
 use crate::config::Config;
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
-use crate::process::ancestors;
+use crate::process::{self, ancestors};
 use crate::run::{Program, die_of, is_kage};
+use crate::secret::PASSPHRASE;
 
 /// What kage is to do where it was called by an agent's name. Any other name is kage's own.
 pub(crate) fn called_as_agent(mut words: impl Iterator<Item = OsString>) -> Option<Cli> {
@@ -50,7 +53,7 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
     };
     let mut call = Call::read(agent, args);
     let around = env::var_os("KAGE_RUN").is_some_and(|run| !run.is_empty());
-    let depth = depth()?;
+    let depth = depth(&call.program)?;
     let wrapper = exec::becomes_this();
     let shims = Paths::from_environment()?.shims;
     let program = Program::find_behind(&call.program, &shims, wrapper.as_deref())?;
@@ -84,15 +87,30 @@ fn goes_round() -> bool {
 
 /// How deep kage runs inside kage. Where a script between them has cleared the environment, the processes
 /// above still tell: without end there would be more and more of them.
-fn depth() -> Result<u32, Failure> {
+fn depth(program: &OsStr) -> Result<u32, Failure> {
     if env::var_os(exec::DEPTH).is_some() {
         return exec::depth();
     }
-    let is_kage = |pid: &u32| is_kage(Path::new(&format!("/proc/{pid}/exe")));
+    let is_kage = |pid: &u32| {
+        let exe = PathBuf::from(format!("/proc/{pid}/exe"));
+        is_kage(&exe) || is_closed(&exe) && is_called(*pid, program)
+    };
     match ancestors().filter(is_kage).zip(1..=exec::DEEPEST).last() {
         Some((_, depth)) if depth >= exec::DEEPEST => Err(exec::too_deep(depth)),
         _ => Ok(0),
     }
+}
+
+/// Whether the system does not tell which program a process runs, as of a kage that has a secret.
+fn is_closed(exe: &Path) -> bool {
+    exe.metadata().is_err_and(|why| why.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Whether a process goes by kage's own name or by the one that this kage was called by.
+fn is_called(pid: u32, program: &OsStr) -> bool {
+    let program = Path::new(program).file_name().unwrap_or_default();
+    process::name_of(pid)
+        .is_some_and(|name| name == "kage" || program.as_bytes().starts_with(name.as_bytes()))
 }
 
 /// A copy of kage, or a hard link, would take for an agent's arguments what kage tells itself through its own

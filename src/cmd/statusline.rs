@@ -23,6 +23,7 @@ use crate::pool::{Lease, LeaseId, Name, Reading, State, Status};
 use crate::process::Stat;
 use crate::report::Segment;
 use crate::run::Program;
+use crate::secret::PASSPHRASE;
 
 /// How long the agent's input is waited for.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -62,7 +63,7 @@ pub(super) fn run(args: &cli::Statusline) {
 /// where that cannot be.
 fn become_command(program: &Program, words: &[OsString], drawn: Option<&Drawn>) -> io::Error {
     let mut command = Command::new(&program.path);
-    command.arg0(&program.name).args(&words[1..]);
+    command.arg0(&program.name).args(&words[1..]).env_remove(PASSPHRASE);
     match drawn.map(|drawn| input::once_more(&drawn.input)) {
         Some(Ok(stdin)) => drop(command.stdin(stdin)),
         Some(Err(why)) => return why,

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::Backend;
 use crate::error::{Failure, Status};
 use crate::pool::Name;
-use crate::secret::Secret;
+use crate::secret::{PASSPHRASE, Secret};
 
 /// A password manager may ask for a fingerprint; longer than this nobody waits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +46,7 @@ impl Printed {
 pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>, String>> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
+        .env_remove(PASSPHRASE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

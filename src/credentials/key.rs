@@ -16,11 +16,10 @@ use super::command;
 use super::envelope::{KEY, KeyForm, random};
 use crate::error::{self, Failure, Status};
 use crate::files;
-use crate::secret::Secret;
+use crate::secret::{PASSPHRASE, Secret};
 
 /// In front of the key in an identity file.
 const MARK: &str = "KAGE-IDENTITY-1 ";
-const PASSPHRASE: &str = "KAGE_PASSPHRASE";
 const PASSPHRASE_FILE: &str = "KAGE_PASSPHRASE_FILE";
 const PASSPHRASE_COMMAND: &str = "KAGE_PASSPHRASE_COMMAND";
 /// OWASP's first choice for Argon2id: 19 MiB, 2 passes, 1 lane; about 40 ms. Source: OWASP Password

@@ -38,10 +38,15 @@ const COMPETING: [&str; 11] = [
     "GOOGLE_VERTEX_BASE_URL",
 ];
 
+/// Whether a variable would compete with the chosen subscription.
+pub(super) fn competes(name: &str) -> bool {
+    COMPETING.contains(&name)
+}
+
 /// Takes what competes with the credential out of the child's environment, and puts the subscription's own
 /// variables in.
 pub(super) fn plan(args: Vec<OsString>, job: &Job<'_>) -> LaunchPlan {
-    let mut plan = LaunchPlan::new(args, job, |name| COMPETING.contains(&name), HOME);
+    let mut plan = LaunchPlan::new(args, job, competes, HOME);
     silence_env_file(job, &mut plan);
     warn_of_settings(job, &mut plan);
     plan

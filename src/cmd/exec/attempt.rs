@@ -16,12 +16,12 @@ use super::pane::Pane;
 use super::{DEPTH, Errand, started};
 use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
 use crate::cmd::NOT_HAD;
-use crate::cmd::PASSPHRASE;
 use crate::credentials;
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
 use crate::pool::{Lease, LeaseId, Name, Source, Subscription};
 use crate::run::{self, Beside, Handover, Input, Relay, Streams};
+use crate::secret::PASSPHRASE;
 
 impl Errand<'_> {
     /// The secret, unless the subscription has a login of the agent's own. Without it the lease is given

@@ -6,7 +6,7 @@
 //! output, and the next begins with a shell that reads this pipe to its end.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -14,7 +14,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cmd::PASSPHRASE;
 use crate::error::one_line;
 use crate::pool::Name;
 
@@ -36,6 +35,8 @@ pub(super) struct Pane {
     tmux: PathBuf,
     /// `%5`.
     id: String,
+    /// Variables that tmux has no use for: its server sees them all.
+    withheld: Vec<OsString>,
     started: Vec<Child>,
     /// Ends with the last of them.
     last: Option<PipeReader>,
@@ -44,14 +45,16 @@ pub(super) struct Pane {
 
 impl Pane {
     /// The pane that kage runs in; `None` outside of tmux.
-    pub(super) fn here() -> Option<Self> {
+    pub(super) fn here(withheld: Vec<OsString>) -> Option<Self> {
         let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let id = env::var("TMUX_PANE").ok().filter(|id| is_id(id) && is_set("TMUX"))?;
-        Some(Self::at(which::which("tmux").ok()?, id))
+        let mut pane = Self::at(which::which("tmux").ok()?, id);
+        pane.withheld = withheld;
+        Some(pane)
     }
 
     fn at(tmux: PathBuf, id: String) -> Self {
-        Self { tmux, id, started: Vec::new(), last: None, is_marked: false }
+        Self { tmux, id, withheld: Vec::new(), started: Vec::new(), last: None, is_marked: false }
     }
 
     /// Marks the pane with what runs there.
@@ -114,7 +117,10 @@ impl Pane {
                 command
             }
         };
-        command.args(words).stdout(writer).stderr(Stdio::null()).env_remove(PASSPHRASE).process_group(0);
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
+        command.args(words).stdout(writer).stderr(Stdio::null()).process_group(0);
         self.started.push(command.spawn()?);
         self.last = Some(reader);
         Ok(())

@@ -19,7 +19,7 @@ use crate::files::Durability;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{Credential, Delivery, Name, Source};
 use crate::report;
-use crate::secret::Secret;
+use crate::secret::{Secret, close_process};
 
 /// Longer input is no secret.
 const LONGEST: u64 = 64 * 1024;
@@ -207,6 +207,7 @@ pub(super) fn obtain(
 }
 
 fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
+    close_process();
     // What is typed must not be shown, wherever kage's own words go.
     let bytes = if !from_stdin && io::stdin().is_terminal() {
         error::say(format_args!("to get a credential, {}", agent.how_to_get()));

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Keychain, PATIENCE, unusable};
 use crate::error::{Failure, Status};
 use crate::pool::Name;
-use crate::secret::Secret;
+use crate::secret::{PASSPHRASE, Secret, close_process};
 
 /// The words behind kage's name by which it is called for a secret.
 const VERB: &str = "fetch-from-keychain";
@@ -22,7 +22,7 @@ const VERB: &str = "fetch-from-keychain";
 pub(super) fn by_process(name: &Name, patience: Duration) -> Result<Secret> {
     let mut process = Command::new(myself()?);
     let patience = patience.as_millis().to_string();
-    process.args([VERB, name.as_str(), &patience]).stdin(Stdio::null());
+    process.args([VERB, name.as_str(), &patience]).env_remove(PASSPHRASE).stdin(Stdio::null());
     let Output { status, stdout, stderr } = process.output().context("could not ask the keychain")?;
     let stdout = Zeroizing::new(stdout);
     if status.success() {
@@ -46,6 +46,7 @@ fn myself() -> io::Result<PathBuf> {
 /// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
 /// the hint in a line of its own. It has so many milliseconds. The answer is its exit status.
 pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
+    close_process();
     let patience = patience.map_or(PATIENCE, Duration::from_millis);
     let told = if io::stdout().is_terminal() {
         Err(anyhow!("a secret is not shown at a terminal"))

@@ -96,7 +96,7 @@ const ODD: [&str; 7] = ["a;b", "a;", "a\\;", ";", "#{pane_id}", "%H:%M", "-x #[f
 #[test]
 fn a_run_marks_its_pane_and_takes_the_marks_away() {
     if let Some(dir) = env::var_os(ALONE).map(PathBuf::from) {
-        let mut pane = Pane::here().unwrap();
+        let mut pane = Pane::here(Vec::new()).unwrap();
         pane.show(&name("work"), Some(&name("backend")), "active");
         await_step(&dir, "shown");
         pane.show(&name("spare"), None, "active");
@@ -132,7 +132,7 @@ fn a_run_marks_its_pane_and_takes_the_marks_away() {
 #[test]
 fn a_server_that_wakes_after_the_run_takes_the_marks_away() {
     if let Some(dir) = env::var_os(ALONE).map(PathBuf::from) {
-        let mut pane = Pane::here().unwrap();
+        let mut pane = Pane::here(Vec::new()).unwrap();
         pane.show(&name("work"), None, "active");
         await_step(&dir, "stopped");
         pane.status("limited");
@@ -164,7 +164,7 @@ fn a_message_is_shown_as_it_is() {
     const TEXT: &str = "work: 5h limit; 42% of #{pane_id} %H #(date) \u{1b}[31m;";
     if let Some(dir) = env::var_os(ALONE).map(PathBuf::from) {
         await_step(&dir, "looked at");
-        Pane::here().unwrap().message(TEXT);
+        Pane::here(Vec::new()).unwrap().message(TEXT);
         return;
     }
     let Some(server) = Server::start("a_message_is_shown_as_it_is") else { return };
