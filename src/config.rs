@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use self::cache::Cache;
 use crate::agent::{Agent, Agents};
-use crate::error::Failure;
+use crate::error::{Failure, quoted_path};
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
     Budgets, Cost, Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector,
@@ -283,7 +283,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     match read_up_to(file, LONGEST) {
         Ok(bytes) if bytes.len() as u64 >= LONGEST => {
             let failure = Failure::usage(format!("{shown} is longer than any config"));
-            Err(failure.hint(format!("ls -l {shown}")))
+            Err(failure.hint(format!("ls -l {}", quoted_path(file))))
         }
         Ok(bytes) => String::from_utf8(bytes).map_err(|refused| {
             let before = String::from_utf8_lossy(&refused.as_bytes()[..refused.utf8_error().valid_up_to()]);
@@ -292,12 +292,13 @@ fn read(file: &Path) -> Result<String, Failure> {
         }),
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(directory) if directory.kind() == ErrorKind::IsADirectory => {
-            let hint = format!("KAGE_CONFIG names a file, such as {}", file.join("config.toml").display());
+            let hint =
+                format!("KAGE_CONFIG names a file, such as {}", quoted_path(&file.join("config.toml")));
             Err(Failure::usage(format!("could not read {shown}: it is a directory")).hint(hint))
         }
         Err(refused) => {
             let failure = Failure::usage(format!("could not read {shown}: {refused}"));
-            Err(failure.hint(format!("ls -l {shown}")))
+            Err(failure.hint(format!("ls -l {}", quoted_path(file))))
         }
     }
 }

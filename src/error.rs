@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// kage's own exit statuses; every other one is the agent's.
@@ -87,8 +88,37 @@ pub(crate) fn show(error: &anyhow::Error) {
 
 /// Text from outside may hold line breaks and terminal escapes; neither reaches the terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    text.chars().map(plain).collect::<String>().trim().to_owned()
+    harmless(text).trim().to_owned()
+}
+
+/// The same with the blanks around it.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if is_harmless(letter) { letter } else { ' ' }).collect()
+}
+
+/// Whether a letter is only itself: it does not steer the terminal (C0, C1), break the line, turn what stands around
+/// it the other way, or hide in it. Joiners stay, for some scripts are written with them. Source: UAX #9, table 4;
+/// the Unicode standard, 23.2-23.9.
+pub(crate) fn is_harmless(letter: char) -> bool {
+    let is_format = matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !letter.is_control() && !is_format
+}
+
+/// A word as a shell would need it: a hint is typed, and a path may have been named by somebody else.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", one_line(word).replace('\'', r"'\''"))
+    }
+}
+
+/// The same for a path.
+pub(crate) fn quoted_path(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 #[cfg(test)]
@@ -98,5 +128,7 @@ mod tests {
     #[test]
     fn escapes_and_line_breaks_do_not_reach_the_terminal() {
         assert_eq!(one_line("a\u{1b}[31mred\nb\u{9b}2J\r\n"), "a [31mred b 2J");
+        assert_eq!(one_line("a\u{202e}b\u{2028}c\u{200b}d\u{e0041}e"), "a b c d e");
+        assert_eq!(one_line("می\u{200c}خواهم é 仕事 👩\u{200d}💻"), "می\u{200c}خواهم é 仕事 👩\u{200d}💻");
     }
 }

@@ -4,6 +4,7 @@ mod detect;
 mod doctor;
 mod metrics;
 mod paint;
+mod plain;
 mod prompt;
 mod ps;
 mod sentences;
@@ -21,13 +22,14 @@ use std::io::{self, ErrorKind, Write as _};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+pub(crate) use crate::error::quoted;
 pub(crate) use detect::{detected, detected_json};
 pub(crate) use doctor::{Finding, Severity, findings, findings_json};
 pub(crate) use metrics::{Metrics, metrics};
 pub(crate) use paint::{for_terminal, trouble};
 pub(crate) use prompt::{Readiness, prompt};
 pub(crate) use ps::{below_home, running, running_json};
-pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, quoted, refused};
+pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, refused};
 pub(crate) use status::{Overview, details, details_json, list, pool_json};
 pub(crate) use statusline::Segment;
 pub(crate) use table::plain_table;
@@ -41,6 +43,7 @@ pub(crate) const SCHEMA: u32 = 1;
 
 /// Prints an answer. Colour goes where a terminal shows it; a reader that has gone away is no failure.
 pub(crate) fn print(text: &str) -> Result<()> {
+    let text = plain::of(text);
     let mut out = anstream::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     match written {
@@ -51,7 +54,12 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// Prints one JSON object.
 pub(crate) fn print_json(value: &Value) -> Result<()> {
-    print(&format!("{value:#}\n"))
+    print(&format!("{}\n", plain::json(format!("{value:#}"))))
+}
+
+/// One JSON object as a line, for a command.
+pub(crate) fn json_line(value: &Value) -> String {
+    plain::json(value.to_string()) + "\n"
 }
 
 /// Whether the user's locale shows more than ASCII. Source: locale(7), the order of the variables.

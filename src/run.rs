@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 
 use crate::agent::{Captured, Exit, LaunchPlan, SecretKind};
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Status, quoted_path};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
@@ -231,11 +231,12 @@ fn cannot(what: &str, why: &io::Error) -> Failure {
 
 fn not_started(program: &Program, why: &io::Error) -> Failure {
     let path = program.path.display();
+    let word = quoted_path(&program.path);
     match why.kind() {
         // The file is there, since it was found: its interpreter is not.
         ErrorKind::NotFound => {
             Failure::new(Status::NotFound, format!("could not start {path}: its interpreter is missing"))
-                .hint(format!("head -n 1 {path}"))
+                .hint(format!("head -n 1 {word}"))
         }
         ErrorKind::ArgumentListTooLong => Failure::new(
             Status::BeforeStart,
@@ -243,7 +244,7 @@ fn not_started(program: &Program, why: &io::Error) -> Failure {
         )
         .hint("give a long prompt on standard input"),
         _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}"))
-            .hint(format!("file {path}; ls -l {path}")),
+            .hint(format!("file {word}; ls -l {word}")),
     }
 }
 

@@ -13,3 +13,5 @@ mod helpers;
 mod memory;
 #[path = "security/somebody.rs"]
 mod somebody;
+#[path = "security/words.rs"]
+mod words;

@@ -14,7 +14,7 @@ use super::{Desk, withheld};
 use crate::agent::Agents;
 use crate::error;
 use crate::pool::{Budget, Change, Cost, Gauge, Name, NotReady, Outcome, Owner};
-use crate::report::SCHEMA;
+use crate::report::{SCHEMA, json_line};
 
 /// The command, and the ones that were started.
 pub(super) struct Events<'a> {
@@ -77,7 +77,7 @@ impl<'a> Events<'a> {
         if let (Value::Object(line), Value::Object(what)) = (&mut line, what) {
             line.extend(what);
         }
-        match start(command, &format!("{line}\n"), &withheld(self.agents)) {
+        match start(command, &json_line(&line), &withheld(self.agents)) {
             Ok(child) => self.started.borrow_mut().push(child),
             Err(why) => error::warn(format_args!("the event command could not be started: {why}")),
         }

@@ -12,7 +12,7 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Status, harmless};
 
 /// Asks for a secret.
 pub(super) fn hidden(question: &str) -> Result<Vec<u8>> {
@@ -110,7 +110,7 @@ pub(super) fn agrees(question: &str) -> Result<bool> {
 
 /// The line that is typed, without the white space around it; `None` at the end of input.
 fn line(question: &str) -> Result<Option<String>> {
-    eprint!("{question}");
+    eprint!("{}", harmless(question));
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer).context("could not read the answer")?;
     if read == 0 {

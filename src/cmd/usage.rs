@@ -12,7 +12,7 @@ use super::Desk;
 use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
-use crate::error::{self, Failure, Status};
+use crate::error::{self, Failure, Status, quoted_path};
 use crate::files;
 use crate::ledger::{Answer, By, Key, Ledger, Query};
 use crate::pool::{Name, State};
@@ -128,7 +128,7 @@ fn write(file: &Path, page: &str) -> Result<()> {
             let shown = file.display();
             let failure = Failure::usage(format!("could not write {shown}: it is a directory"));
             return Err(failure
-                .hint(format!("kage usage --html {}", file.join("usage.html").display()))
+                .hint(format!("kage usage --html {}", quoted_path(&file.join("usage.html"))))
                 .into());
         }
         Ok(there) if !there.is_file() => fs::write(&path, page),
@@ -137,7 +137,7 @@ fn write(file: &Path, page: &str) -> Result<()> {
     written.map_err(|why| {
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failure = Failure::new(Status::Failed, format!("could not write {}: {why:#}", file.display()));
-        failure.hint(format!("ls -ld {}", dir.display()))
+        failure.hint(format!("ls -ld {}", quoted_path(dir)))
     })?;
     error::say(format_args!("wrote {}", file.display()));
     Ok(())

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::usage::Worth;
+use crate::error::is_harmless;
 use crate::ledger::{Answer, Key, Keys};
 use crate::pool::{Pool, State, Status, SubscriptionState, TokenCount};
 
@@ -55,7 +56,14 @@ impl Family {
     }
 }
 
+/// Letters that would steer a terminal become text, each its own, so that no two labels become one.
 fn escaped(value: &str) -> String {
+    let letter = |letter: char| match letter {
+        '\n' => "\n".to_owned(),
+        _ if is_harmless(letter) => letter.to_string(),
+        _ => letter.escape_unicode().to_string(),
+    };
+    let value: String = value.chars().map(letter).collect();
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

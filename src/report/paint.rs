@@ -4,6 +4,8 @@ use std::io;
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::plain;
+
 #[derive(Clone, Copy)]
 pub(super) enum Colour {
     Red,
@@ -40,6 +42,7 @@ pub(crate) fn trouble(text: &str) -> String {
 
 /// The lines as the terminal at standard output is to show them, for who writes to it past `print`.
 pub(crate) fn for_terminal(lines: Vec<String>) -> Vec<String> {
+    let lines: Vec<_> = lines.iter().map(|line| plain::of(line).into_owned()).collect();
     if AutoStream::choice(&io::stdout()) != ColorChoice::Never {
         return lines;
     }

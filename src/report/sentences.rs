@@ -7,7 +7,7 @@ use jiff::Zoned;
 
 use super::time::{clock, until};
 use crate::agent::LaunchPlan;
-use crate::error::{Failure, Status, one_line};
+use crate::error::{Failure, Status, is_harmless, one_line, quoted};
 use crate::pool::{
     Candidate, Change, DEFAULT_AGENT, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict,
 };
@@ -188,30 +188,20 @@ pub(crate) fn command(
 
 /// A word as bash and zsh need it on one line, whatever is in it.
 fn pasted(word: &OsStr) -> String {
-    if let Some(text) = word.to_str().filter(|text| !text.contains(char::is_control)) {
+    if let Some(text) = word.to_str().filter(|text| text.chars().all(is_harmless)) {
         return quoted(text);
     }
     let bytes = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
     let letter = |letter: char| match letter {
         '\n' => "\\n".to_owned(),
         '\'' | '\\' => format!("\\{letter}"),
-        _ if letter.is_control() => bytes(letter.to_string().as_bytes()),
+        _ if !is_harmless(letter) => bytes(letter.to_string().as_bytes()),
         _ => letter.to_string(),
     };
     let chunks = word.as_bytes().utf8_chunks();
     let text =
         chunks.map(|chunk| chunk.valid().chars().map(letter).collect::<String>() + &bytes(chunk.invalid()));
     format!("$'{}'", text.collect::<String>())
-}
-
-/// A word as a shell would need it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", one_line(word).replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

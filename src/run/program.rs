@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::not_started;
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Status, quoted_path};
 use crate::shell::shim;
 
 /// A shim is never as long as this, and most programs are longer: those need not be read.
@@ -56,7 +56,8 @@ impl Program {
         }
         if is_path && Path::new(name).exists() {
             let message = format!("cannot execute `{shown}`: it is not an executable file");
-            return Err(Failure::new(Status::CannotExecute, message).hint(format!("chmod +x {shown}")));
+            return Err(Failure::new(Status::CannotExecute, message)
+                .hint(format!("chmod +x {}", quoted_path(Path::new(name)))));
         }
         let message = format!("`{shown}` was not found");
         Err(Failure::new(Status::NotFound, message)

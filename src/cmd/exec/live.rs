@@ -14,7 +14,6 @@ use super::pane::Pane;
 use super::session::Nowhere;
 use crate::agent::{Captured, Evidence, Exit, Work};
 use crate::config::Interactive;
-use crate::error;
 use crate::pool::{Lease, Outcome, Verdict};
 use crate::report;
 use crate::run::{Beside, Next};
@@ -272,7 +271,7 @@ impl Beside for Live<'_> {
     fn look(&mut self) -> Next {
         self.step().unwrap_or_else(|why| {
             self.stage = Stage::Quiet;
-            self.show(&error::one_line(&format!("could not go on: {why:#}")));
+            self.show(&format!("could not go on: {why:#}"));
             Next::Sleep
         })
     }

@@ -9,6 +9,7 @@ use std::{iter, mem};
 use rustix::termios::tcgetwinsize;
 
 use super::pane::Pane;
+use crate::error::one_line;
 
 /// So many lines at most: below them the screen is the agent's.
 const MOST_ROWS: usize = 3;
@@ -31,7 +32,8 @@ impl Notice {
             return;
         }
         let columns = tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col).max(20).into();
-        let text = format!("kage: {text}");
+        // What the provider calls a limit is in it, as the agent's record has that.
+        let text = format!("kage: {}", one_line(text));
         if let Some(pane) = pane {
             pane.message(&in_one_line(&text, columns));
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::is_harmless;
+
 /// An element with all that is in it.
 #[derive(Debug, Clone)]
 pub(super) struct Element {
@@ -82,8 +84,8 @@ fn escaped(text: &str) -> String {
             '"' => safe += "&quot;",
             '\'' => safe += "&#39;",
             '\n' => safe.push('\n'),
-            // A page may not hold them, not even as references.
-            control if control.is_control() => safe.push('\u{fffd}'),
+            // A page may not hold some of them, not even as references; others turn what stands around them.
+            odd if !is_harmless(odd) => safe.push('\u{fffd}'),
             letter => safe.push(letter),
         }
     }
