@@ -1,16 +1,19 @@
 //! Files as kage treats them: private, locked on a sibling, replaced whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
-use crate::error::{Failure, Status};
+use crate::error::{self, Failure, Status};
 
 /// How long a lock is waited for. Its holders keep it for milliseconds; a longer wait means that one of
 /// them is stopped.
@@ -45,7 +48,7 @@ impl Lock {
                 let seconds = patience.as_secs();
                 let message = format!("another kage has held {} for {seconds} s", path.display());
                 Err(Failure::new(Status::Failed, message)
-                    .hint(format!("fuser -v {} shows which; end it if it is stopped", path.display()))
+                    .hint("kage doctor names it; end it if it is stopped")
                     .into())
             }
         }
@@ -62,13 +65,13 @@ pub(crate) enum Durability {
     Machine,
 }
 
-/// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. The caller holds a lock.
+/// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. The caller holds a lock, so what
+/// has the temporary name is left over from one that was killed, or was planted there: it is never written to.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
     let temporary = sibling(path, ".new");
     let write = || {
-        let mut file =
-            OpenOptions::new().mode(mode).create(true).truncate(true).write(true).open(&temporary)?;
+        let mut file = make_new(&temporary, mode)?;
         file.write_all(bytes)?;
         if durability == Durability::Machine {
             file.sync_data()?;
@@ -78,6 +81,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
     write().inspect_err(|_| {
         // A half-written temporary on a full disk would only take more of it.
         let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// A file that was not there, opened for writing.
+pub(crate) fn make_new(path: &Path, mode: u32) -> io::Result<File> {
+    let make = || OpenOptions::new().mode(mode).create_new(true).write(true).open(path);
+    make().or_else(|why| match why.kind() {
+        ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| make()),
+        _ => Err(why),
     })
 }
 
@@ -114,7 +126,8 @@ pub(crate) fn sibling(path: &Path, behind: &str) -> PathBuf {
 
 /// Makes a directory and its missing parents, readable by the user alone.
 pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
-    if path.is_dir() {
+    if let Some(known) = fs::metadata(path).ok().filter(fs::Metadata::is_dir) {
+        warn_of_others(path, &known);
         return Ok(());
     }
     fs::DirBuilder::new()
@@ -124,10 +137,29 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
         .with_context(|| format!("could not make {}", path.display()))
 }
 
-/// How to open a file that only the user may read.
+/// Once is enough: a run comes here several times.
+static WARNED: AtomicBool = AtomicBool::new(false);
+
+/// A directory that the user named may be anybody's. Who can write to it can put a file of theirs in the place of
+/// one of kage's, unless its owner keeps them from that (sticky). To root everything is foreign in a container.
+fn warn_of_others(dir: &Path, known: &fs::Metadata) {
+    let user = geteuid();
+    let is_own = known.uid() == user.as_raw();
+    let is_open = known.mode() & 0o002 != 0 && !(is_own && known.mode() & 0o1000 != 0);
+    let is_foreign = !is_own && known.uid() != 0 && !user.is_root();
+    if (is_open || is_foreign) && !WARNED.swap(true, Ordering::Relaxed) {
+        let word = error::quoted_path(dir);
+        let dir = dir.display();
+        error::warn(format_args!(
+            "others can write to {dir}, where kage keeps what it goes by; see: ls -ld {word}"
+        ));
+    }
+}
+
+/// How to open a file that only the user may read. A link in its place is not followed.
 pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.mode(0o600);
+    options.mode(0o600).custom_flags(i32::from_ne_bytes(OFlags::NOFOLLOW.bits().to_ne_bytes()));
     options
 }
 

@@ -153,7 +153,7 @@ fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
         return Ok(pruned);
     }
     let rest = files::sibling(month, ".new");
-    let mut out = BufWriter::new(files::private().create(true).truncate(true).write(true).open(&rest)?);
+    let mut out = BufWriter::new(files::make_new(&rest, 0o600)?);
     let mut written = Ok(());
     lines::forward(month, 0, |line| {
         if written.is_ok() && is_kept(line) {

@@ -11,6 +11,8 @@ mod support;
 mod helpers;
 #[path = "security/memory.rs"]
 mod memory;
+#[path = "security/places.rs"]
+mod places;
 #[path = "security/somebody.rs"]
 mod somebody;
 #[path = "security/words.rs"]

@@ -1,7 +1,7 @@
 //! `kage hook`: what a running agent tells. Called by the agent; whatever goes wrong here is no concern of its.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -17,7 +17,7 @@ use super::Desk;
 use super::events::Events;
 use crate::agent::{Agent, Exit, Heard};
 use crate::error::one_line;
-use crate::files::Durability;
+use crate::files::{self, Durability};
 use crate::paths::Paths;
 use crate::pool::{Lease, LeaseId, Name, Outcome, State};
 use crate::process::Stat;
@@ -161,7 +161,7 @@ fn log(problem: &str) -> Result<()> {
     if fs::metadata(&file).is_ok_and(|known| known.len() > LONGEST_LOG) {
         fs::remove_file(&file)?;
     }
-    let mut file = File::options().create(true).append(true).open(file)?;
+    let mut file = files::private().create(true).append(true).open(file)?;
     let run = env::var("KAGE_RUN").unwrap_or_default();
     let line = format!("{} {}: {}\n", Timestamp::now(), one_line(&run), one_line(problem));
     Ok(file.write_all(line.as_bytes())?)
