@@ -11,8 +11,12 @@ mod support;
 mod helpers;
 #[path = "security/memory.rs"]
 mod memory;
+#[path = "security/model.rs"]
+mod model;
 #[path = "security/places.rs"]
 mod places;
+#[path = "security/repository.rs"]
+mod repository;
 #[path = "security/somebody.rs"]
 mod somebody;
 #[path = "security/words.rs"]
