@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, Zoned};
 
 use super::time::{clock, short};
+use crate::error::one_line;
 use crate::pool::{Name, Reading, Status};
 
 /// What the line tells of the subscription that an agent runs on.
@@ -32,7 +33,8 @@ impl Segment<'_> {
     }
 
     fn window(&self, window: &str, reading: &Reading, now: Timestamp) -> String {
-        let word = word(window);
+        // As a record of the agent's has it.
+        let word = one_line(word(window));
         let left = reading.resets_at.map(|at| format!(" ({})", short(at.duration_since(now))));
         let text = format!("{word} {:.0}%{}", reading.value * 100.0, left.unwrap_or_default());
         if self.colour && reading.value >= self.near_limit {

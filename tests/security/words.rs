@@ -120,6 +120,24 @@ fn a_refusal_in_hostile_words_is_shown_as_words() {
 }
 
 #[test]
+fn a_window_with_a_hostile_name_is_a_name_in_the_status_line() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    let soon = Timestamp::now() + SignedDuration::from_hours(1);
+    let reading = json!({ "value": 0.4, "resets_at": soon, "read_at": Timestamp::now() });
+    let state = json!({ "subscriptions": { "work": { "utilization": { ODD: reading } } } });
+    let file = json!({ "version": 1, "state": state }).to_string();
+    sandbox.write("home/.local/state/kage/state.json", &file);
+    let line = format!("'{}' statusline", kage().display());
+    let shown = sandbox.kage(["exec", "--", "sh", "-c", &line]).run().success().stdout();
+    is_clean("statusline", &shown);
+    assert!(shown.starts_with("work · =odd") && shown.lines().count() == 1, "{shown}");
+    answers_cleanly(&sandbox, &["status"]);
+    answers_cleanly(&sandbox, &["usage", "--html", "-"]);
+    answers_cleanly(&sandbox, &["metrics"]);
+}
+
+#[test]
 fn a_saved_output_in_hostile_words_is_judged_in_words() {
     let sandbox = Sandbox::new();
     sandbox.write("work/saved", &format!("{}\n", refusal()).replace("NOW", &Timestamp::now().to_string()));
