@@ -38,8 +38,8 @@ use crate::error::{Failure, Status};
 use crate::pool::Level;
 
 fn main() -> ExitCode {
-    // The environment is memory too, and other processes read it as a file.
-    if env::var_os(secret::PASSPHRASE).is_some() {
+    // The environment is memory too, and other processes read it as a file. Below an agent it has the agent's secret.
+    if [secret::PASSPHRASE, "KAGE_RUN"].into_iter().any(|name| env::var_os(name).is_some()) {
         secret::close_process();
     }
     if complete::answers() {

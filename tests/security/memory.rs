@@ -87,6 +87,10 @@ fn an_agent_is_dumped_or_not_as_the_user_has_it() {
     let alone = sandbox.call("perl".as_ref(), perl).run().success().stdout();
     let run = sandbox.kage(["exec", "--", "perl"].into_iter().chain(perl)).run().success().stdout();
     assert_eq!(run, alone);
+    // Also what a closed kage becomes.
+    let replaced = sandbox.kage(["statusline", "--", "perl"].into_iter().chain(perl));
+    let replaced = replaced.env("KAGE_PASSPHRASE", "invented").run().success().stdout();
+    assert_eq!(replaced, alone);
     if !alone.starts_with("128 ") {
         eprintln!("no core dumps are written here: {alone}");
     }
@@ -107,6 +111,17 @@ fn other_processes_of_the_user_cannot_look_into_a_kage_that_has_a_secret() {
     assert_eq!(ran.stdout(), "stat\ncmdline\n\nenviron\nmem\nmaps\nstat\ncmdline\n");
     let ran = somebody.kage(["exec", "-s", "personal", "--", "cat", "/proc/self/environ"]).run().success();
     assert!(ran.stdout().contains(&token("personal--ok")), "the agent has its own environment");
+}
+
+#[test]
+fn a_kage_that_an_agent_calls_is_closed_too() {
+    let Some(somebody) = Somebody::new(pool()) else { return };
+    // It reads until the other end is closed.
+    let inside = format!(
+        "look() {{ {LOOK} }}; mkfifo fifo; kage detect fifo >said & kage=$!; exec 3>fifo; look $kage; exec 3>&-; wait"
+    );
+    let ran = somebody.kage(["exec", "--", "sh", "-c", &inside]).run().success();
+    assert_eq!(ran.stdout(), "stat\ncmdline\n");
 }
 
 #[test]
