@@ -46,7 +46,8 @@ fn cell(key: &Key) -> String {
 /// A spreadsheet takes a text for a formula, which can send what is beside it elsewhere, by how it begins.
 /// Source: OWASP, CSV Injection.
 fn as_text(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    let is_formula = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    if text.starts_with(is_formula) || text.starts_with(['\t', '\r', '\n']) {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -90,6 +91,7 @@ mod tests {
             ("work", "work"),
             ("=1+1", "'=1+1"),
             ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1＋1", "'＝1＋1"),
             ("-x,\"y\"", "\"'-x,\"\"y\"\"\""),
             ("a\nb", "\"a\nb\""),
             ("\t=1", "'\t=1"),
