@@ -66,22 +66,38 @@ pub(crate) fn name_of(pid: u32) -> Option<OsString> {
         .filter(|name| !name.is_empty())
 }
 
-/// Whether a process of the user's runs a program of this name, by its own name or as the script of an
-/// interpreter, that was started with this variable (`NAME=value`).
-pub(crate) fn runs_with(variable: &str, program: &str) -> bool {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+/// A process of the user's that was started with a variable in its environment.
+pub(crate) struct Marked {
+    value: Vec<u8>,
+    /// The first words of its command line: its own name, and the script of an interpreter.
+    words: Vec<Vec<u8>>,
+}
+
+impl Marked {
+    /// Whether the variable had this value, and the program has this name.
+    pub(crate) fn is(&self, value: &str, program: &str) -> bool {
+        let is_named =
+            |word: &Vec<u8>| Path::new(OsStr::from_bytes(word)).file_name() == Some(OsStr::new(program));
+        self.value == value.as_bytes() && self.words.iter().any(is_named)
+    }
+}
+
+/// The processes of the user that were started with a variable.
+pub(crate) fn marked_with(variable: &str) -> Vec<Marked> {
+    let mark = format!("{variable}=").into_bytes();
     let words = |path: PathBuf| fs::read(path).unwrap_or_default();
-    let is_one = |process: PathBuf| {
+    let of = |process: PathBuf| {
         let environment = words(process.join("environ"));
-        environment.split(|&byte| byte == 0).any(|word| word == variable.as_bytes())
-            && words(process.join("cmdline"))
-                .split(|&byte| byte == 0)
-                .take(2)
-                .any(|word| Path::new(OsStr::from_bytes(word)).file_name() == Some(OsStr::new(program)))
+        let value = environment.split(|&byte| byte == 0).find_map(|word| word.strip_prefix(&mark[..]))?;
+        let line = words(process.join("cmdline"));
+        let words = line.split(|&byte| byte == 0).take(2).map(<[u8]>::to_vec).collect();
+        Some(Marked { value: value.to_vec(), words })
     };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
     entries
         .filter(|process| process.file_name().is_some_and(|name| name.as_bytes()[0].is_ascii_digit()))
-        .any(is_one)
+        .filter_map(of)
+        .collect()
 }
 
 /// The process that has locked a file as a whole, where it lives. Source: proc(5), `/proc/locks`, which tells of

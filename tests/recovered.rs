@@ -214,3 +214,34 @@ fn a_limit_that_a_killed_kage_did_not_book_is_booked_by_the_next() {
     assert_eq!(line["verdict"], "usage_limit");
     assert_eq!(sandbox.status_of(line["subscription"].as_str().unwrap())["status"], "rate_limited");
 }
+
+#[test]
+fn the_lost_runs_of_a_whole_machine_are_dealt_with_in_bounded_time() {
+    let sandbox = pool();
+    let mut kage = start(&sandbox, "lasting 7");
+    wait_until("an answer", || answered_with(&sandbox, "7"));
+    let mut state = sandbox.state();
+    let own = state["leases"][0].clone();
+    // Of processes that cannot be there, whose conversations left no records.
+    let lost = |at: usize| {
+        let mut lease = own.clone();
+        (lease["id"], lease["pid"]) = (format!("{at:016x}").into(), (5_000_000 + at).into());
+        lease["record"]["session"] = format!("00000000-0000-4000-8000-{at:012x}").into();
+        lease
+    };
+    state["leases"] = (0..2_000).map(lost).chain([own.clone()]).collect();
+    sandbox.write(
+        "home/.local/state/kage/state.json",
+        &serde_json::json!({ "version": 1, "state": state }).to_string(),
+    );
+    let begun = std::time::Instant::now();
+    wait_until("none of them is left", || {
+        sandbox.kage(["status"]).run().success().says("");
+        sandbox.state()["lost"].is_null()
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
+    assert_eq!(sandbox.state()["leases"], serde_json::json!([own]), "the run that lives keeps its place");
+    fs::write(sandbox.path("home/end"), "").unwrap();
+    assert!(kage.wait().unwrap().success());
+    assert_eq!(booked(&sandbox).len(), 1);
+}

@@ -1,6 +1,7 @@
 //! Runs whose kage was killed before it could settle: the next kage that sees their leases counts what they used.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
@@ -12,10 +13,13 @@ use crate::error;
 use crate::files::{Durability, Lock};
 use crate::ledger::{Attempt, Ledger, Trace};
 use crate::pool::{Lease, Outcome, State, Verdict};
-use crate::process;
+use crate::process::{Marked, marked_with};
 
 /// Whoever would have to wait leaves it to the one that is at it.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// For longer than this nobody counts: after the end of a machine there may be thousands, and each is looked for in
+/// the ledger.
+const LONGEST: Duration = Duration::from_secs(1);
 /// An agent that has outlived its kage is waited for. What it leaves running may never end.
 const LONGEST_LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -42,20 +46,45 @@ impl Desk {
             return Ok(());
         };
         let state = self.store.read()?;
-        for lost in state.lost.iter().filter(|lost| !runs_on(lost)) {
-            self.count(lost, &state)?;
+        let running = marked_with("KAGE_RUN");
+        let mut unused = BTreeSet::new();
+        let counted = self.count_all(&state, &running, &mut unused);
+        // Together, since each change writes the whole state.
+        if !unused.is_empty() {
+            let is_other = |lease: &Lease| !unused.contains(&(lease.id.0.as_str(), lease.since));
+            self.store.update(Durability::Process, |state| state.lost.retain(is_other))?;
+        }
+        counted
+    }
+
+    /// Counts one after the other, as long as there is time for it. Those of which there are no records are noted.
+    fn count_all<'a>(
+        &self,
+        state: &'a State,
+        running: &[Marked],
+        unused: &mut BTreeSet<(&'a str, Timestamp)>,
+    ) -> Result<()> {
+        let until = Instant::now() + LONGEST;
+        for lost in state.lost.iter().filter(|lost| !runs_on(lost, running)) {
+            if Instant::now() > until {
+                break;
+            }
+            if !self.count(lost, state)? {
+                unused.insert((&lost.id.0, lost.since));
+            }
         }
         Ok(())
     }
 
-    /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once.
-    fn count(&self, lost: &Lease, state: &State) -> Result<()> {
+    /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once. The answer is
+    /// whether there was anything to count.
+    fn count(&self, lost: &Lease, state: &State) -> Result<bool> {
         let ledger = Ledger::new(&self.paths.state);
         let trace = ledger.trace(lost);
-        let found = self.examine(lost, ended(lost, &trace, state), state);
-        if let Some((evidence, outcome)) = &found
-            && !trace.is_booked
-        {
+        let Some((evidence, outcome)) = self.examine(lost, ended(lost, &trace, state), state) else {
+            return Ok(false);
+        };
+        if !trace.is_booked {
             ledger.append(&Attempt {
                 lease: lost,
                 number: trace.attempts + 1,
@@ -66,10 +95,8 @@ impl Desk {
                 usage: &outcome.usage,
             })?;
         }
-        match found {
-            Some((_, outcome)) => self.book(lost, &outcome, &self.now, &Events::new(self)).map(drop),
-            None => self.store.update(Durability::Process, |state| state.found_again(lost)),
-        }
+        self.book(lost, &outcome, &self.now, &Events::new(self))?;
+        Ok(true)
     }
 
     /// What its records say; `None` where there are none.
@@ -100,7 +127,7 @@ fn ended(lost: &Lease, trace: &Trace, state: &State) -> Option<Timestamp> {
 }
 
 /// Whether its agent has outlived its kage: it carries the mark of the run.
-fn runs_on(lost: &Lease) -> bool {
+fn runs_on(lost: &Lease, running: &[Marked]) -> bool {
     let is_recent = Timestamp::now().duration_since(lost.since) < LONGEST_LEFT;
-    is_recent && process::runs_with(&format!("KAGE_RUN={}", lost.id.0), &lost.agent)
+    is_recent && running.iter().any(|one| one.is(&lost.id.0, &lost.agent))
 }
