@@ -45,7 +45,9 @@ impl Desk {
         let Ok(_lock) = Lock::acquire(&self.paths.state.join("recover.lock"), PATIENCE) else {
             return Ok(());
         };
-        let state = self.store.read()?;
+        // Under the lock, and written down: of a state that is only read, a run may settle its lease and end
+        // before it is looked at whether it lives, and would be counted twice.
+        let state = self.store.update(Durability::Process, |state| state.clone())?;
         let running = marked_with("KAGE_RUN");
         let mut unused = BTreeSet::new();
         let counted = self.count_all(&state, &running, &mut unused);
@@ -76,8 +78,8 @@ impl Desk {
         Ok(())
     }
 
-    /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once. The answer is
-    /// whether there was anything to count.
+    /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once. The
+    /// answer is whether there was anything to count.
     fn count(&self, lost: &Lease, state: &State) -> Result<bool> {
         let ledger = Ledger::new(&self.paths.state);
         let trace = ledger.trace(lost);
