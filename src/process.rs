@@ -56,6 +56,21 @@ pub(crate) fn ancestors() -> impl Iterator<Item = u32> {
     iter::successors(parent(std::process::id()), move |&pid| parent(pid)).take(HIGHEST)
 }
 
+/// What a process has started, and what that has, as far as it lives and their starters do.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parent = |pid: u32| Some((pid, u32::try_from(Stat::of(pid)?.parent).ok()?));
+    let known: Vec<_> = pids.filter_map(parent).collect();
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(&starter) = found.get(at) {
+        found.extend(known.iter().filter(|(_, parent)| *parent == starter).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
 /// No tree of processes is as high; one that changes while it is looked at may seem to have no end.
 const HIGHEST: usize = 256;
 

@@ -18,7 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["pool", "error", "files", "process"]),
     ("prices", &["pool"]),
     ("ledger", &["pool", "files", "prices"]),
-    ("credentials", &["pool", "error", "files", "paths", "secret"]),
+    ("credentials", &["pool", "error", "files", "paths", "process", "secret"]),
     ("config", &["pool", "agent", "prices", "error", "files", "paths"]),
     ("run", &["agent", "pool", "error", "process", "secret", "shell"]),
     ("report", &["pool", "agent", "ledger", "prices", "error"]),

@@ -1,6 +1,7 @@
 //! A shell command that prints the secret: a password manager's own program.
 
 use std::io::Read as _;
+use std::iter;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use super::Backend;
 use crate::error::{Failure, Status};
 use crate::pool::Name;
+use crate::process;
 use crate::secret::{PASSPHRASE, Secret};
 
 /// A password manager may ask for a fingerprint; longer than this nobody waits.
@@ -42,7 +44,7 @@ impl Printed {
 ///
 /// It stays in kage's process group. In one of its own it would be in the background, where reading the
 /// terminal stops it, so that it could ask for nothing; and a ^C would end kage alone. So when it takes too
-/// long only the command itself is ended. What it has started meets a closed pipe once kage is gone.
+/// long it is ended together with what it has started, as far as the system tells that.
 pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>, String>> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
@@ -64,7 +66,11 @@ pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>
         let _ = done.send(ended.map(|_| bytes));
     });
     let Ok(ended) = wait.recv_timeout(patience) else {
-        let _ = kill_process(pid, Signal::TERM);
+        // A shell that is ended leaves what it waits for behind; and its children are told by it alone.
+        let children = process::descendants(child.id()).into_iter().filter_map(|pid| i32::try_from(pid).ok());
+        for pid in iter::once(pid).chain(children.filter_map(Pid::from_raw)) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
         return Ok(Err(format!("took longer than {} s", patience.as_secs())));
     };
     let mut bytes = ended.context("could not read from the credential command")?;

@@ -124,6 +124,25 @@ fn a_command_that_hangs_is_ended() {
 }
 
 #[test]
+fn what_a_command_that_hangs_has_started_is_ended_with_it() {
+    if !cfg!(target_os = "linux") {
+        return; // elsewhere nobody tells what it has started
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let line = format!("sh -c 'echo $$ >{}; exec sleep 600'; true", pid.display());
+    let patience = std::time::Duration::from_millis(500);
+    assert!(command::output_of(&line, patience).unwrap().is_err());
+    let inner: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    // Its starter has ended, so whoever reaps it is another, and may take a moment.
+    while crate::process::Stat::of(inner).is_some_and(|stat| stat.state != 'Z') {
+        assert!(std::time::Instant::now() < until, "what the command started runs on");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn a_home_stores_nothing() {
     let (dir, paths) = places();
     let home = backend(&Source::Home(dir.path().to_owned()), &paths);
