@@ -5,39 +5,17 @@
 
 mod support;
 
+#[path = "support/pty.rs"]
+mod pty;
 #[path = "support/shell.rs"]
 mod shell;
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 
-use rustix::process::{ioctl_tiocsctty, setsid};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::stdio::stdin;
+use pty::on_a_terminal;
 use shell::{agent, pids, wait_until_gone};
-use support::{Call, Sandbox, has_all, kage, wait_until};
-
-/// A program that leads the session of a terminal, and the terminal's other end. No copy of that end is in
-/// any other process, so that dropping it hangs up.
-#[allow(unsafe_code)]
-fn on_a_terminal(mut call: Call) -> (OwnedFd, Child) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let stream = OpenOptions::new().read(true).write(true).open(name).unwrap();
-    let copy = |stream: &File| stream.try_clone().unwrap();
-    call.command.stdin(copy(&stream)).stdout(copy(&stream)).stderr(stream);
-    let lead = || {
-        setsid()?;
-        Ok(ioctl_tiocsctty(stdin())?)
-    };
-    // SAFETY: two system calls, which may be made between fork and exec.
-    unsafe { call.command.pre_exec(lead) };
-    (terminal, call.command.spawn().unwrap())
-}
+use support::{Sandbox, has_all, kage, wait_until};
 
 /// An agent that notes the signal and ends by it.
 const NOTES: &str = r#"$SIG{HUP} = sub {
@@ -73,7 +51,7 @@ fn a_closed_terminal_ends_the_agent_of_a_kage_that_leads_the_session() {
         return;
     }
     let sandbox = scene();
-    let (terminal, child) = on_a_terminal(sandbox.kage(["exec", "--", "agent"]));
+    let (terminal, child) = on_a_terminal(&mut sandbox.kage(["exec", "--", "agent"]).command);
     wait_until("the agent is ready", || sandbox.path("work/pids").exists());
     // The system tells only who leads the session.
     drop(terminal);
@@ -95,8 +73,8 @@ fn a_closed_terminal_ends_the_run_of_a_shell_and_of_a_script() {
         let sandbox = scene();
         // What comes after it keeps the shell from becoming kage.
         let line = format!("'{}' exec -- agent; true", kage().display());
-        let call = sandbox.call(words[0].as_ref(), words[1..].iter().chain([&line.as_str()]));
-        let (terminal, child) = on_a_terminal(call);
+        let mut call = sandbox.call(words[0].as_ref(), words[1..].iter().chain([&line.as_str()]));
+        let (terminal, child) = on_a_terminal(&mut call.command);
         wait_until("the agent is ready", || sandbox.path("work/pids").exists());
         drop(terminal);
         end_of(child);
@@ -110,7 +88,7 @@ fn a_terminal_that_is_closed_during_start_up_leaves_nothing() {
     let sandbox = Sandbox::new();
     let command = "echo $$ $PPID >pids.new; mv pids.new pids; exec sleep 600";
     sandbox.config(&format!("[subscriptions.pool.work]\ncredential = {{ command = '{command}' }}\n"));
-    let (terminal, child) = on_a_terminal(sandbox.kage(["exec", "--", "touch", "mark"]));
+    let (terminal, child) = on_a_terminal(&mut sandbox.kage(["exec", "--", "touch", "mark"]).command);
     wait_until("the command is ready", || sandbox.path("work/pids").exists());
     drop(terminal);
     assert_eq!(end_of(child).signal(), Some(1));
