@@ -1,0 +1,225 @@
+//! The audit: after whatever happened the state loads, every run is in the books as often as it should be, and
+//! nothing is left, neither a lease nor a process nor a file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::scene::{Scene, TOKENS};
+
+/// One run that was tried.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Which its agent wrote into its log.
+    pub tag: String,
+    /// How often it may be in the ledger.
+    pub booked: (u64, u64),
+}
+
+/// How much of the books must be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Books {
+    /// Every run, and every token exactly once.
+    Whole,
+    /// Something was taken away from outside: what is there must be right.
+    InPart,
+}
+
+/// The files that kage keeps in the state directory.
+const KEPT: [&str; 13] = [
+    "state.json",
+    "state.log",
+    "state.lock",
+    "usage",
+    "usage.lock",
+    "config.lock",
+    "recover.lock",
+    "keyring.lock",
+    "credentials.lock",
+    "hooks",
+    "hook.log",
+    "settings",
+    "statusline",
+];
+
+/// How long agents may go on that were told to end by themselves.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Everything that is wrong.
+pub fn audit(scene: &Scene, runs: &[Run], books: Books) -> Vec<String> {
+    let mut wrong = Vec::new();
+    wrong.extend(orphans(scene));
+    // It counts what killed runs used.
+    let status = match scene.run(&mut scene.kage("status --json")) {
+        Ok(ended) if ended.code() == Some(0) && ended.err.is_empty() => ended.out,
+        Ok(ended) => {
+            wrong.push(format!("`kage status` ended with {} and said {:?}", ended.status, ended.err));
+            ended.out
+        }
+        Err(why) => return vec![format!("`kage status`: {why}")],
+    };
+    wrong.extend(is_well(scene, "exec -- true"));
+    wrong.extend(leases(scene));
+    let rows = match ledger(scene) {
+        Ok(rows) => rows,
+        Err(why) => {
+            wrong.push(why);
+            return wrong;
+        }
+    };
+    let torn = self::rows(scene).into_iter().filter_map(Result::err);
+    wrong.extend(torn.filter(|_| books == Books::Whole));
+    wrong.extend(counted(scene, runs, &rows, books));
+    wrong.extend(tokens(scene, &rows, &status, books));
+    wrong.extend(left_over(scene));
+    wrong
+}
+
+/// A command that has to succeed and say nothing.
+pub fn is_well(scene: &Scene, words: &str) -> Option<String> {
+    match scene.run(&mut scene.kage(words)) {
+        Ok(ended) if ended.code() == Some(0) && ended.err.is_empty() => None,
+        Ok(ended) => Some(format!("`kage {words}` ended with {} and said {:?}", ended.status, ended.err)),
+        Err(why) => Some(format!("`kage {words}`: {why}")),
+    }
+}
+
+/// Processes of the scene that have not ended by themselves; they are ended.
+pub fn orphans(scene: &Scene) -> Option<String> {
+    let until = Instant::now() + LAST;
+    loop {
+        let living = scene.living();
+        if living.is_empty() {
+            return None;
+        }
+        if Instant::now() > until {
+            let of = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<_> = living.iter().map(|pid| of(pid).replace('\0', " ")).collect();
+            living.into_iter().for_each(crate::scene::kill);
+            return Some(format!("orphans: {words:?}"));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn leases(scene: &Scene) -> Option<String> {
+    let state = scene.sandbox.state();
+    let left = ["leases", "lost"].into_iter().find(|kind| state[*kind] != Value::Null)?;
+    Some(format!("there are {left}: {}", state[left]))
+}
+
+/// The rows of the ledger. A beginning of one is what a full disk may leave, and nothing else.
+pub fn ledger(scene: &Scene) -> Result<Vec<Value>, String> {
+    let is_whole =
+        |row: &Result<Value, String>| row.as_ref().map_or_else(|why| !why.contains("EOF"), |_| true);
+    rows(scene).into_iter().filter(is_whole).collect()
+}
+
+fn rows(scene: &Scene) -> Vec<Result<Value, String>> {
+    let months = fs::read_dir(scene.state_dir().join("usage")).into_iter().flatten().flatten();
+    let months =
+        months.map(|month| month.path()).filter(|path| path.extension().is_some_and(|is| is == "jsonl"));
+    let text: String = months.map(|month| fs::read_to_string(month).unwrap_or_default()).collect();
+    let row = |line: &str| serde_json::from_str(line).map_err(|why| format!("{why} in the ledger: {line:?}"));
+    text.lines().filter(|line| !line.is_empty()).map(row).collect()
+}
+
+/// Each run is in the ledger as often as it should be.
+fn counted(scene: &Scene, runs: &[Run], rows: &[Value], books: Books) -> Vec<String> {
+    let log = scene.log();
+    let mut wrong = Vec::new();
+    for run in runs {
+        let began = log.iter().find(|words| words[0] == "begin" && words[1] == run.tag);
+        let Some(id) = began.map(|words| words[2].as_str()) else { continue };
+        let booked = rows.iter().filter(|row| row["run"] == id).count() as u64;
+        let least = if books == Books::Whole { run.booked.0 } else { 0 };
+        if !(least..=run.booked.1).contains(&booked) {
+            wrong.push(format!("run {} ({id}) is booked {booked} times, not {:?}", run.tag, run.booked));
+        }
+    }
+    wrong
+}
+
+/// The tokens in what the agents wrote, by run, against those in the ledger; and today's totals against both.
+fn tokens(scene: &Scene, rows: &[Value], status: &str, books: Books) -> Vec<String> {
+    let used = used(&scene.path("home/.claude"));
+    let mut booked: BTreeMap<String, u64> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, u64> = BTreeMap::new();
+    for row in rows {
+        let tokens = tokens_of(row);
+        *booked.entry(row["run"].as_str().unwrap_or_default().to_owned()).or_default() += tokens;
+        *by_name.entry(row["subscription"].as_str().unwrap_or_default().to_owned()).or_default() += tokens;
+    }
+    let mut wrong = Vec::new();
+    for run in used.keys().chain(booked.keys().filter(|run| !used.contains_key(*run))) {
+        let of = |map: &BTreeMap<String, u64>| map.get(run).copied().unwrap_or(0);
+        let (used, booked) = (of(&used), of(&booked));
+        if booked > used || (booked < used && books == Books::Whole) {
+            wrong.push(format!("run {run} used {used} tokens, and {booked} are in the ledger"));
+        }
+    }
+    let status: Value = serde_json::from_str(status).unwrap_or_default();
+    for one in status["subscriptions"].as_array().into_iter().flatten() {
+        let known = by_name.get(one["name"].as_str().unwrap_or_default()).copied().unwrap_or(0);
+        let today = one["tokens_today"].as_u64().unwrap_or(u64::MAX);
+        if books == Books::Whole && today != known {
+            wrong.push(format!("{} has {known} tokens in the ledger, {today} in the totals", one["name"]));
+        }
+    }
+    wrong
+}
+
+pub fn tokens_of(row: &Value) -> u64 {
+    let models = row["models"].as_object().into_iter().flat_map(|models| models.values());
+    let of = |model: &Value, key: &str| model[key].as_u64().unwrap_or(0);
+    models.map(|model| of(model, "input_tokens") + of(model, "output_tokens")).sum()
+}
+
+/// What the agents wrote of each run.
+pub fn used(records: &Path) -> BTreeMap<String, u64> {
+    let mut used: BTreeMap<String, u64> = BTreeMap::new();
+    for file in fs::read_dir(records).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if file.is_dir() {
+            for (run, tokens) in self::used(&file) {
+                *used.entry(run).or_default() += tokens;
+            }
+            continue;
+        }
+        for line in fs::read_to_string(file).unwrap_or_default().lines() {
+            let id = line.split_once("\"req-").and_then(|(_, rest)| rest.split_once('-'));
+            if let (Some((run, _)), true) = (id, line.ends_with('}')) {
+                *used.entry(run.to_owned()).or_default() += TOKENS;
+            }
+        }
+    }
+    used
+}
+
+/// What kage has left behind that nobody needs.
+pub fn left_over(scene: &Scene) -> Vec<String> {
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let state = scene.state_dir();
+    let mut left: Vec<_> = names(&state).into_iter().filter(|name| !KEPT.contains(&name.as_str())).collect();
+    left.extend(names(&state.join("settings")));
+    let is_month = |name: &String| has_ending(name, "jsonl") || name.starts_with("sums");
+    left.extend(names(&state.join("usage")).into_iter().filter(|name| !is_month(name)));
+    left.extend(names(&scene.path("tmp")));
+    let configs = names(&scene.path("home/.config/kage"));
+    left.extend(configs.into_iter().filter(|name| !["config.toml", "identity"].contains(&name.as_str())));
+    let secrets = names(&scene.path("home/.local/share/kage"));
+    left.extend(
+        secrets.into_iter().filter(|name| !name.starts_with("credentials") || has_ending(name, "new")),
+    );
+    left.into_iter().map(|name| format!("left behind: {name}")).collect()
+}
+
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|is| is == ending)
+}
