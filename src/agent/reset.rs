@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
 /// A longer text says more than a time, in characters.
 const LONGEST_TEXT: usize = 200;
 /// Nothing that is limited today waits longer than this, with a leap day.
-const FARTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);
+pub(super) const FARTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// What begins the next clause, as in `resets 2am · /upgrade to Max 20x`.
 const CLAUSE_ENDS: [&str; 6] = ["·", "∙", "•", "|", " - ", ". "];
 /// Words that lead to the time.

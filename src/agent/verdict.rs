@@ -3,24 +3,27 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::markers::{self, Marker};
 use super::redact::redacted;
+use super::reset::FARTHEST;
 use super::{Case, Exit, Kind, ProviderError};
 use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
 
 /// What the evidence means. Records come before words, and words count only of a failed attempt. Most
 /// attempts need no markers, and to read them takes longer than all else that kage does.
 pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Outcome {
-    let evidence = case.evidence;
+    let (evidence, now) = (case.evidence, case.now.timestamp());
     let failed = matches!(case.exit, Exit::Code(code) if code != 0);
     let meant = |error: &ProviderError| {
         let known = Some(error.clone()).filter(|error| error.kind != Kind::None);
         let error = known.or_else(|| failed.then(|| of_the_user(error, case))?)?;
-        verdict_of(&error).map(|verdict| (error, verdict))
+        verdict_of(&error, now).map(|verdict| (error, verdict))
     };
     let latest = || evidence.errors.iter().rev().find_map(meant);
     // A connection that breaks later does not end a limit.
-    let ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > case.now.timestamp());
+    let ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > now);
     let standing =
         |error: &&ProviderError| error.kind == Kind::UsageLimit && !error.answered_since && ahead(error);
     let recorded = evidence.errors.iter().rev().find(standing).and_then(meant).or_else(latest);
@@ -30,7 +33,7 @@ pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Out
             return None;
         }
         let error = markers::find(evidence.said.iter(), &[case.more, own()], case.now)?;
-        verdict_of(&error).map(|verdict| (error, verdict))
+        verdict_of(&error, now).map(|verdict| (error, verdict))
     };
     let outcome = match recorded.or_else(told).or_else(rendered) {
         Some((error, verdict)) => Outcome {
@@ -69,7 +72,7 @@ pub(super) fn by_exit_alone(exit: Exit) -> Outcome {
 
 /// What an error still means at the end: one that the provider answered after is over, unless it was a
 /// limit of one model family and the answer came from another.
-fn verdict_of(error: &ProviderError) -> Option<Verdict> {
+fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
     let of_one_model = error.kind == Kind::UsageLimit && matches!(error.scope, Scope::Model(_));
     if error.answered_since && !of_one_model {
         return None;
@@ -78,9 +81,11 @@ fn verdict_of(error: &ProviderError) -> Option<Verdict> {
         Kind::UsageLimit => Verdict::UsageLimit {
             scope: error.scope.clone(),
             window: error.window.clone().unwrap_or_else(|| Window { name: "usage".into(), long: false }),
-            resets_at: error.resets_at,
+            resets_at: error.resets_at.filter(|at| at.duration_since(now) <= FARTHEST),
         },
-        Kind::Throttled => Verdict::Throttled { retry_after: error.retry_after },
+        Kind::Throttled => {
+            Verdict::Throttled { retry_after: error.retry_after.filter(|pause| *pause <= FARTHEST) }
+        }
         Kind::Overloaded => Verdict::Overloaded,
         Kind::Network => Verdict::Unreachable,
         Kind::Timeout => Verdict::TimedOut,

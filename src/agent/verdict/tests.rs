@@ -51,6 +51,24 @@ fn every_kind_of_error_has_its_verdict() {
 }
 
 #[test]
+fn a_time_that_no_limit_lasts_to_is_not_believed() {
+    let year = SignedDuration::from_hours(366 * 24);
+    for (pause, believed) in [(year, Some(year)), (year * 2, None), (SignedDuration::MAX, None)] {
+        let slow = ProviderError { retry_after: Some(pause), ..error(Kind::Throttled) };
+        assert_eq!(verdict(Exit::Code(1), &[slow]), Verdict::Throttled { retry_after: believed });
+    }
+    for (until, believed) in
+        [("2027-11-22T10:10:00Z", true), ("2029-01-01T00:00:00Z", false), ("9999-12-30T22:00:00Z", false)]
+    {
+        let Verdict::UsageLimit { resets_at, .. } = verdict(Exit::Code(1), &[limit(None, Some(until))])
+        else {
+            panic!("it is a limit");
+        };
+        assert_eq!(resets_at, Some(until.parse().unwrap()).filter(|_| believed), "{until}");
+    }
+}
+
+#[test]
 fn a_limit_keeps_what_is_known_of_it() {
     let opus = ProviderError {
         scope: Scope::Model("opus".into()),
