@@ -33,6 +33,11 @@ pub(super) fn of(text: &[u8], is_whole: fn(&[u8], &[u8]) -> bool) -> Option<Vec<
     (records.len() > others).then_some(records)
 }
 
+/// Whether a line can be an object. serde also reads a list for one, by the order of its fields.
+pub(super) fn may_be_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().first() == Some(&b'{')
+}
+
 fn is_record(text: &[u8]) -> bool {
     let begins = text.trim_ascii_start().first();
     matches!(begins, Some(b'{' | b'[')) && serde_json::from_slice::<IgnoredAny>(text).is_ok()

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::refusal::{RateLimitInfo, Said, lenient, refusal};
 use super::transcript;
-use crate::agent::{Evidence, Kind, Line, ProviderError, Work};
+use crate::agent::{Evidence, Kind, Line, ProviderError, Work, records};
 use crate::pool::{Reading, Usage};
 
 /// What an event says of itself.
@@ -93,6 +93,9 @@ pub(super) fn classify(line: &[u8]) -> Line {
     }
     let is_answer = begins(br#"{"type":"assistant""#);
     if is_answer && REFUSED.find(line).is_none() {
+        return Line::Progress;
+    }
+    if !records::may_be_object(line) {
         return Line::Progress;
     }
     let Ok(event) = serde_json::from_slice::<Head>(line) else { return Line::Progress };

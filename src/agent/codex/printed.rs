@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::refusal::refusal;
-use crate::agent::{Evidence, Line, Work, said};
+use crate::agent::{Evidence, Line, Work, records, said};
 
 /// An event, as far as it matters here.
 #[derive(Deserialize, Default)]
@@ -32,7 +32,8 @@ const TELLING: [&[u8]; 3] = [b"\"error\"", b"\"thread.started\"", b"\"turn.start
 
 /// What a line is to whoever reads the stream.
 pub(super) fn classify(line: &[u8]) -> Line {
-    if !TELLING.iter().any(|word| memmem::find(line, word).is_some()) {
+    let is_telling = TELLING.iter().any(|word| memmem::find(line, word).is_some());
+    if !is_telling || !records::may_be_object(line) {
         return Line::Progress;
     }
     serde_json::from_slice::<Event>(line).map_or(Line::Progress, |event| kind(&event))

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::refusal;
-use crate::agent::{Line, ProviderError, Work, said};
+use crate::agent::{Line, ProviderError, Work, records, said};
 use crate::pool::{TokenCount, Usage};
 
 /// A line of the stream, or an object that stands alone.
@@ -46,7 +46,8 @@ const TELLING: [&[u8]; 4] = [b"\"init\"", b"\"user\"", b"\"error\"", b"\"result\
 
 /// What a line is to whoever reads the stream.
 pub(super) fn classify(line: &[u8]) -> Line {
-    if !TELLING.iter().any(|word| memmem::find(line, word).is_some()) {
+    let is_telling = TELLING.iter().any(|word| memmem::find(line, word).is_some());
+    if !is_telling || !records::may_be_object(line) {
         return Line::Progress;
     }
     let Ok(event) = serde_json::from_slice::<Event>(line) else { return Line::Progress };

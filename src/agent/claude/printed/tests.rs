@@ -272,6 +272,7 @@ fn every_line_is_told_apart_for_whoever_relays_the_stream() {
         assert_eq!(classify(event.to_string().as_bytes()), expected, "{event}");
     }
     assert_eq!(classify(b"is_error: not JSON"), Line::Progress);
+    assert_eq!(classify(br#"["result","","a list is no event"]"#), Line::Progress);
 }
 
 #[test]

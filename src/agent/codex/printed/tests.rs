@@ -33,6 +33,7 @@ fn a_line_is_progress_unless_it_opens_fails_or_warns() {
         (TOOL, Line::Progress),
         (r#"{"type":"turn.completed","usage":{"input_tokens":1}}"#, Line::Progress),
         ("not JSON with an \"error\" in it", Line::Progress),
+        (r#"["error","","a list is no event"]"#, Line::Progress),
     ] {
         assert_eq!(classify(line.as_bytes()), kind, "{line}");
     }

@@ -45,6 +45,7 @@ fn lines_are_an_opening_progress_notices_and_one_failure() {
         assert_eq!(classify(&line(value.clone())), expected, "{value}");
     }
     assert_eq!(classify(b"a warning of a hook: \"error\""), Line::Progress);
+    assert_eq!(classify(br#"["init","a list is no event"]"#), Line::Progress);
 }
 
 #[test]
