@@ -9,10 +9,13 @@ use crate::ledger::{Key, Keys, Query, Tally};
 
 /// From so many days on, only those are shown between the first and the last on which something ran.
 const LONG: i32 = 366;
+/// Ten years. A day that is farther from today is one of a clock that was wrong: it is summed up, and not drawn.
+const FARTHEST: i32 = 3660;
 
 /// The first and the last day to show; `None` where there is nothing.
 pub(super) fn days_shown(query: &Query, rows: &BTreeMap<Keys, Tally>, today: Date) -> Option<(Date, Date)> {
-    let seen = || rows.keys().filter_map(day_of);
+    let is_drawn = |day: &Date| (today - *day).get_days().abs() <= FARTHEST;
+    let seen = || rows.keys().filter_map(day_of).filter(is_drawn);
     let (earliest, latest) = (seen().min()?, seen().max()?);
     // A row may be of tomorrow: the clock was set back.
     let since = query.since.unwrap_or(earliest);
@@ -127,6 +130,16 @@ mod tests {
         let series = Series::by_day(&distant, &rows, date(2026, 11, 5)).unwrap();
         assert_eq!(series.values, [5, 0, 7], "no two thousand years of nothing");
         assert_eq!(Series::by_day(&query, &BTreeMap::new(), date(2026, 11, 6)), None);
+    }
+
+    #[test]
+    fn a_day_of_a_clock_that_was_wrong_stretches_nothing() {
+        let days = [date(-9999, 1, 2), date(1970, 1, 1), date(2026, 11, 5), date(9999, 12, 30)];
+        let rows = rows(days.map(|day| (Key::Day(day), 5)));
+        let query = Query::all(TimeZone::UTC);
+        let series = Series::by_day(&query, &rows, date(2026, 11, 6)).unwrap();
+        assert_eq!(series.values, [5, 0]);
+        assert_eq!(days_shown(&query, &rows, date(2050, 1, 1)), None);
     }
 
     #[test]

@@ -107,6 +107,9 @@ impl<'a> OverTime<'a> {
             each_day(days).map(|day| (self.width.begin(day), none())).collect();
         for (keys, tally) in self.rows {
             let (Some(day), Some(name)) = (day_of(keys), text_of(keys)) else { continue };
+            if !(days.0..=days.1).contains(&day) {
+                continue;
+            }
             let parts = columns.entry(self.width.begin(day)).or_insert_with(none);
             if let Some(part) = parts.get_mut(self.colour(name)) {
                 *part = part.saturating_add(of(tally));
@@ -174,5 +177,6 @@ mod tests {
         assert_eq!((weeks.len(), weeks[0].told.as_str()), (22, "Week of 29 June 2026\na: 1"));
         let months = since(date(2023, 1, 31));
         assert_eq!((months.len(), months[0].date.as_str()), (47, "Jan 2023"));
+        assert_eq!(since(date(-9999, 1, 2)).len(), 1, "a clock was wrong");
     }
 }
