@@ -33,19 +33,30 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 
 /// The last columns of a text, behind a mark where something was left out.
 pub(super) fn end_of(text: &str, columns: usize) -> String {
-    if width(text) <= columns {
-        return text.to_owned();
-    }
-    let kept: Vec<_> = fitting(text.chars().rev(), columns.saturating_sub(mark().width())).collect();
-    format!("{}{}", mark(), kept.into_iter().rev().collect::<String>())
+    let cut = |room: usize| {
+        let kept: Vec<_> = fitting(text.chars().rev(), room.saturating_sub(mark().width())).collect();
+        format!("{}{}", mark(), kept.into_iter().rev().collect::<String>())
+    };
+    narrowed(text, columns, cut)
 }
 
 /// The first columns of a text, in front of a mark where something was left out.
 pub(super) fn start_of(text: &str, columns: usize) -> String {
+    let cut = |room: usize| {
+        fitting(text.chars(), room.saturating_sub(mark().width())).chain(mark().chars()).collect()
+    };
+    narrowed(text, columns, cut)
+}
+
+/// A text as it is, or cut. Signs that are drawn as one take other columns together than one by one, such as a flag
+/// of two letters, so that a cut may have to be tried with less room.
+fn narrowed(text: &str, columns: usize, cut: impl Fn(usize) -> String) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    fitting(text.chars(), columns.saturating_sub(mark().width())).chain(mark().chars()).collect()
+    let cuts = (0..=columns).rev().map(cut);
+    let mut narrow = cuts.skip_while(|cut| width(cut) > columns);
+    narrow.next().unwrap_or_default()
 }
 
 fn mark() -> &'static str {
@@ -64,6 +75,10 @@ fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> impl Iterator
 
 /// A line of a screen, cut where the screen ends. Its escapes stay, so that no colour runs on.
 pub(super) fn clipped(line: &str, columns: usize) -> String {
+    narrowed(line, columns, |room| cut_to(line, room))
+}
+
+fn cut_to(line: &str, columns: usize) -> String {
     let (mut room, mut is_full, mut in_escape) = (columns, false, false);
     let mut keeps = |letter: char| {
         if in_escape || letter == '\u{1b}' {
@@ -107,6 +122,17 @@ mod tests {
             }
         }
         assert_eq!((end_of("api", 3), start_of("api", 3)), ("api".into(), "api".into()));
+    }
+
+    #[test]
+    fn signs_that_are_drawn_as_one_are_no_wider_for_it() {
+        let odd = "/srv/🏳️‍🌈/👩‍👩‍👧/❤️/api/一二";
+        for columns in 4..24 {
+            for cut in [end_of(odd, columns), start_of(odd, columns), clipped(odd, columns)] {
+                assert!(width(&cut) <= columns, "{cut} in {columns}");
+                assert_eq!(clipped(&cut, columns), cut);
+            }
+        }
     }
 
     #[test]
