@@ -51,8 +51,21 @@ pub(crate) fn tmux_line(kage: &str) -> String {
     let kage = word(kage);
     let command = format!("if [ -x {kage} ]; then {kage} init tmux | sh; fi");
     // What tmux replaces between double quotes, and in what it runs. Source: tmux(1), PARSING SYNTAX, FORMATS.
-    let escaped = command.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('#', "##");
+    let escaped = command.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$");
+    let escaped = without_formats(&escaped);
     format!("run-shell \"{escaped}\" {MARK}")
+}
+
+/// Each `#` twice, but for those in front of a `[`: tmux leaves them all to who draws styles, and nobody draws here.
+fn without_formats(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for piece in text.split_inclusive('[') {
+        let before = piece.strip_suffix('[').unwrap_or(piece);
+        let kept = if before.len() < piece.len() { before.trim_end_matches('#').len() } else { before.len() };
+        plain.push_str(&before[..kept].replace('#', "##"));
+        plain.push_str(&piece[kept..]);
+    }
+    plain
 }
 
 /// A path as a word on a shell's command line, with quotes where it needs them.
@@ -174,6 +187,7 @@ mod tests {
         assert_eq!(tmux_line("/opt/kage"), line);
         let odd = tmux_line(r#"/a "b" $c #d \e/it's/kage"#);
         assert!(odd.contains(r#"then '/a \"b\" \$c ##d \\e/it'\\''s/kage' init"#), "{odd}");
+        assert!(tmux_line("/a#b##[c[#d").contains("then '/a##b##[c[##d' init"));
         assert!(tmux("/opt/kage").contains("\nkage='/opt/kage'\n"));
         assert!(tmux("/a b/kage").contains("\nkage=''\\''/a b/kage'\\'''\n"));
     }
