@@ -4,6 +4,8 @@
 
 mod budget;
 mod lease;
+#[cfg(test)]
+mod machine;
 mod moment;
 mod name;
 mod news;

@@ -1,0 +1,129 @@
+//! What must be true of a pool, in as few words as there are: who may be chosen, and what was used today.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use proptest::prelude::*;
+
+use crate::pool::{Moment, Name, Pool, Request, Scope, Selector, State, Subscription};
+
+/// Runs and tokens of a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sum {
+    runs: u64,
+    tokens: u64,
+}
+
+/// What was counted since the day began, by subscription and by namespace.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    subscriptions: BTreeMap<Name, (Date, Sum)>,
+    namespaces: BTreeMap<Name, (Date, Sum)>,
+}
+
+/// Another day than the one that was counted begins with nothing, also where the clock was set back to it.
+fn of_today(known: Option<&(Date, Sum)>, moment: &Moment) -> Sum {
+    known.filter(|(date, _)| *date == moment.today).map(|(_, sum)| *sum).unwrap_or_default()
+}
+
+impl Model {
+    fn count(&mut self, name: &Name, namespace: Option<&Name>, moment: &Moment, add: impl Fn(&mut Sum)) {
+        let both = [(&mut self.subscriptions, Some(name)), (&mut self.namespaces, namespace)];
+        for (sums, name) in both.into_iter().filter_map(|(sums, name)| Some((sums, name?))) {
+            let mut sum = of_today(sums.get(name), moment);
+            add(&mut sum);
+            sums.insert(name.clone(), (moment.today, sum));
+        }
+    }
+
+    pub(super) fn ran(&mut self, name: &Name, namespace: Option<&Name>, moment: &Moment) {
+        self.count(name, namespace, moment, |sum| sum.runs += 1);
+    }
+
+    pub(super) fn used(&mut self, name: &Name, namespace: Option<&Name>, tokens: u64, moment: &Moment) {
+        self.count(name, namespace, moment, |sum| sum.tokens += tokens);
+    }
+
+    /// Whatever day it was: the last one that was counted.
+    pub(super) fn never_ran(&mut self, name: &Name, namespace: Option<&Name>) {
+        let both =
+            [self.subscriptions.get_mut(name), namespace.and_then(|name| self.namespaces.get_mut(name))];
+        for (_, sum) in both.into_iter().flatten() {
+            sum.runs = sum.runs.saturating_sub(1);
+        }
+    }
+
+    /// Totals are the sums of what was settled.
+    pub(super) fn agrees(&self, state: &State, moment: &Moment) -> Result<(), TestCaseError> {
+        for (name, known) in &self.subscriptions {
+            let today = state.of(name).today(moment);
+            let sum = Sum { runs: today.runs, tokens: today.tokens.tokens() };
+            prop_assert_eq!(sum, of_today(Some(known), moment), "{}", name);
+        }
+        for (name, known) in &self.namespaces {
+            let today = state.namespaces.get(name).cloned().unwrap_or_default().today(moment);
+            let sum = Sum { runs: today.runs, tokens: today.tokens.tokens() };
+            prop_assert_eq!(sum, of_today(Some(known), moment), "{}", name);
+        }
+        Ok(())
+    }
+}
+
+/// Who may be chosen, by name, and whether as a fallback.
+pub(super) fn eligible(
+    pool: &Pool,
+    state: &State,
+    model: &Model,
+    request: &Request,
+    moment: &Moment,
+) -> Vec<(Name, bool)> {
+    let spent =
+        |tokens: u64, most: Option<u64>| most.is_some_and(|most| tokens >= most) && !request.over_budget;
+    let of_namespace = |name: &Name| {
+        let tokens = of_today(model.namespaces.get(name), moment).tokens;
+        pool.namespaces.get(name).is_some_and(|budgets| spent(tokens, budgets.tokens_per_day))
+    };
+    let namespace_is_spent = request.namespace.as_ref().is_some_and(of_namespace);
+    let may = |one: &Subscription| {
+        let running = state.leases.iter().filter(|lease| lease.subscription == one.name).count();
+        let known = state.of(&one.name);
+        let covers = |scope: &Scope| match scope {
+            Scope::All => true,
+            Scope::Model(model) => request.model.as_deref() == Some(model),
+        };
+        let limited = known.limits.iter().any(|limit| limit.until > moment.now && covers(&limit.scope));
+        let ill = known.sickness.as_ref().is_some_and(|ill| ill.until > moment.now || running > 0);
+        let tokens = of_today(model.subscriptions.get(&one.name), moment).tokens;
+        one.enabled
+            && one.agent == request.agent
+            && request.tags.iter().all(|tag| one.tags.contains(tag))
+            && !request.tried.contains(&one.name)
+            && one.max_parallel.is_none_or(|most| running < most as usize)
+            && !limited
+            && !ill
+            && !spent(tokens, one.budgets.tokens_per_day)
+            && !namespace_is_spent
+    };
+    let allowed = pool.subscriptions.values().filter(|one| may(one));
+    allowed.filter_map(|one| Some((one.name.clone(), is_fallback(pool, request, one)?))).collect()
+}
+
+/// As what the routes of the namespace and the level allow a subscription; `None` where one of them does not.
+fn is_fallback(pool: &Pool, request: &Request, one: &Subscription) -> Option<bool> {
+    let holds = |set: &[Selector]| {
+        set.iter().any(|selector| match selector {
+            Selector::Name(name) => *name == one.name,
+            Selector::Tag(tag) => one.tags.contains(tag),
+        })
+    };
+    let mut fallback = false;
+    for key in request.namespace.iter().map(Name::as_str).chain([request.level.as_str()]) {
+        let Some(route) = pool.routes.get(key) else { continue };
+        match (holds(&route.primary), holds(&route.fallback)) {
+            (true, _) => {}
+            (false, true) => fallback = true,
+            (false, false) => return None,
+        }
+    }
+    Some(fallback)
+}
