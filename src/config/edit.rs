@@ -181,13 +181,19 @@ impl Draft {
     /// The table at a path, made where it is missing, without a header of its own for the outer ones.
     fn table(&mut self, path: &[&str]) -> Result<&mut dyn TableLike> {
         let mut table: &mut dyn TableLike = self.0.as_table_mut();
+        // Between braces nothing has a header, and a table that would have one is not written.
+        let mut in_braces = false;
         for (depth, &part) in path.iter().enumerate() {
-            let implicit = || {
+            let missing = || {
+                if in_braces {
+                    return Value::InlineTable(InlineTable::new()).into();
+                }
                 let mut made = Table::new();
                 made.set_implicit(depth == 0 || part == "pool");
                 Item::Table(made)
             };
-            let item = table.entry(part).or_insert_with(implicit);
+            let item = table.entry(part).or_insert_with(missing);
+            in_braces = item.is_inline_table();
             table = item.as_table_like_mut().with_context(|| format!("`{part}` is not a table"))?;
         }
         Ok(table)

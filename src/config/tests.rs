@@ -355,6 +355,23 @@ priority = 10 # low
     }
 
     #[test]
+    fn a_table_between_braces_gets_what_is_missing_between_them() {
+        for text in
+            ["subscriptions = {}\n", "subscriptions = { pool = {} } # mine\n", "subscriptions.pool = {}\n"]
+        {
+            let (_dir, paths) = places(text);
+            edit(&paths, |draft| draft.add(&name("work"))).unwrap();
+            edit(&paths, |draft| draft.set_route("ns", &Route::default())).unwrap();
+            let pool = Config::load(&paths).unwrap().pool;
+            assert!(pool.subscriptions.contains_key("work") && pool.routes.contains_key("ns"), "{text}");
+            assert_eq!(
+                fs::read_to_string(&paths.config).unwrap().contains("# mine"),
+                text.contains("# mine")
+            );
+        }
+    }
+
+    #[test]
     fn a_new_config_is_made_of_what_is_needed() {
         let (_dir, paths) = places("");
         fs::remove_file(&paths.config).unwrap();
