@@ -108,11 +108,16 @@ pub(crate) fn is_harmless(letter: char) -> bool {
 
 /// A word as a shell would need it: a hint is typed, and a path may have been named by somebody else.
 pub(crate) fn quoted(word: &str) -> String {
+    in_quotes(word, &one_line(word))
+}
+
+/// A word as it is, or what is shown of it between quotes, where it needs them.
+pub(crate) fn in_quotes(word: &str, shown: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
-        format!("'{}'", one_line(word).replace('\'', r"'\''"))
+        format!("'{}'", shown.replace('\'', r"'\''"))
     }
 }
 

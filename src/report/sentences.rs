@@ -7,7 +7,7 @@ use jiff::Zoned;
 
 use super::time::{clock, until};
 use crate::agent::LaunchPlan;
-use crate::error::{Failure, Status, is_harmless, one_line, quoted};
+use crate::error::{Failure, Status, in_quotes, is_harmless, one_line, quoted};
 use crate::pool::{
     Candidate, Change, DEFAULT_AGENT, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict,
 };
@@ -189,7 +189,7 @@ pub(crate) fn command(
 /// A word as bash and zsh need it on one line, whatever is in it.
 fn pasted(word: &OsStr) -> String {
     if let Some(text) = word.to_str().filter(|text| text.chars().all(is_harmless)) {
-        return quoted(text);
+        return in_quotes(text, text);
     }
     let bytes = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
     let letter = |letter: char| match letter {
@@ -210,8 +210,15 @@ mod tests {
 
     #[test]
     fn a_shell_reads_the_words_of_a_command_as_they_were() {
-        let words: [&[u8]; 6] =
-            [b"--model", b"", b"it's \"odd\" $x", b"a\n'b' \\1", b"\x1b[2Ja\xff0", "é\u{9b}".as_bytes()];
+        let words: [&[u8]; 7] = [
+            b"--model",
+            b"",
+            b" two\xc2\xa0 ",
+            b"it's \"odd\" $x",
+            b"a\n'b' \\1",
+            b"\x1b[2Ja\xff0",
+            "é\u{9b}".as_bytes(),
+        ];
         let line = words.map(|word| pasted(OsStr::from_bytes(word))).join(" ");
         assert!(!line.contains(char::is_control), "{line:?}");
         let ran = std::process::Command::new("bash").args(["-c", &format!("printf '%s\\0' {line}")]).output();
