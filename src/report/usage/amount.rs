@@ -26,7 +26,7 @@ pub(super) fn short(number: u64) -> String {
 
 /// What is known of the cost of some tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::report) enum Worth {
+pub(in super::super) enum Worth {
     /// There are none.
     NoTokens,
     Priced(Cost),
@@ -36,7 +36,7 @@ pub(in crate::report) enum Worth {
 }
 
 impl Worth {
-    pub(in crate::report) fn of(tally: &Tally) -> Self {
+    pub(in super::super) fn of(tally: &Tally) -> Self {
         let cost = tally.cost;
         match (cost == Cost::default(), tally.unpriced) {
             (true, 0) if tally.tokens.is_none() => Self::NoTokens,
@@ -48,7 +48,7 @@ impl Worth {
     }
 
     /// The part that is known; `None` where there are tokens and none of them has a price.
-    pub(in crate::report) fn known(self) -> Option<Cost> {
+    pub(in super::super) fn known(self) -> Option<Cost> {
         match self {
             Self::NoTokens => Some(Cost::default()),
             Self::Priced(cost) | Self::Partly(cost) => Some(cost),

@@ -51,7 +51,7 @@ impl Answers {
 }
 
 /// The counts of an answer; what is missing or no whole number counts as none.
-pub(in crate::agent::claude) fn count(usage: &Value) -> TokenCount {
+pub(in super::super) fn count(usage: &Value) -> TokenCount {
     let number = |path: &str| usage.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let long = number("/cache_creation/ephemeral_1h_input_tokens");
     let short = number("/cache_creation/ephemeral_5m_input_tokens");

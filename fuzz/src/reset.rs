@@ -1,0 +1,57 @@
+//! When a limit ends, from an agent's words for it.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+use crate::alone::agent::reset::parse;
+
+const ZONES: [&str; 8] = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/St_Johns",
+    "Australia/Lord_Howe",
+    "Pacific/Kiritimati",
+    "Asia/Kathmandu",
+    "Africa/Casablanca",
+];
+const FARTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);
+const LONGEST: usize = 200;
+
+/// A zone, a time, and the words.
+pub(crate) fn check(data: &[u8]) {
+    let Some((&[zone, a, b, c, d], words)) = data.split_first_chunk() else { return };
+    let Ok(words) = str::from_utf8(words) else { return };
+    let zone = TimeZone::get(ZONES[usize::from(zone) % ZONES.len()]).unwrap_or(TimeZone::UTC);
+    let at = match u32::from_le_bytes([a, b, c, d]) {
+        0 => Timestamp::MIN,
+        u32::MAX => Timestamp::MAX,
+        second => Timestamp::from_second(second.into()).expect("136 years fit"),
+    };
+    holds(words, &at.to_zoned(zone));
+}
+
+fn holds(words: &str, now: &Zoned) {
+    let answer = parse(words, now);
+    if words.chars().count() > LONGEST {
+        assert_eq!(answer, None);
+        return;
+    }
+    if let Some(at) = answer {
+        assert!(at.duration_since(now.timestamp()) <= FARTHEST, "{words}: {at} is too far");
+    }
+    // ICU puts odd blanks into its times, and capitals mean nothing.
+    let plain = !words.contains(|letter: char| letter.is_whitespace() && letter != ' ');
+    if plain {
+        assert_eq!(parse(&words.replace(' ', "\u{202f}"), now), answer, "{words}");
+    }
+    assert_eq!(parse(&words.to_ascii_uppercase(), now), parse(&words.to_ascii_lowercase(), now), "{words}");
+    if words.chars().count() <= LONGEST - 20 {
+        for around in [format!("  {words} "), format!("{words}."), format!("{words} · /upgrade")] {
+            assert_eq!(parse(&around, now), answer, "{around}");
+        }
+        if words.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
+            assert_eq!(parse(&format!("try again at {words}"), now), answer, "{words}");
+        }
+    }
+}

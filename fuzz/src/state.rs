@@ -1,0 +1,208 @@
+//! The state file: any bytes load or are told apart, and nothing in a state that loads makes a run fail.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jiff::{SignedDuration, Zoned};
+
+use crate::input::{dir, is_plain, now};
+use crate::pool::{
+    self, Budgets, Cost, Credential, Delivery, Lease, LeaseId, Level, Limits, Moment, Outcome, Pool, Reading,
+    Request, Route, Scope, Selector, Source, Standing, State, Strategy, Subscription, SubscriptionState,
+    Usage, Verdict, Window,
+};
+use crate::report::{Overview, details, running, tmux, why};
+use crate::store::Store;
+
+pub(crate) fn check(data: &[u8]) {
+    let now = now();
+    let dir = dir().join("state");
+    fs::create_dir_all(&dir).expect("a directory");
+    let file = dir.join("state.json");
+    fs::write(&file, data).expect("it can be written");
+    let look = Store::new(&dir).look();
+    assert_eq!(fs::read(&file).expect("it is there"), data, "looking changes nothing");
+    match &look {
+        Ok(state) => written_again(state),
+        Err(refused) => {
+            let why = format!("{refused:#}");
+            assert!(why.contains("state.json is damaged") || why.contains("has version"), "{why}");
+        }
+    }
+    // With the leases that the store takes for those of dead processes.
+    if let Ok(state) = serde_json::from_slice::<Whole>(data).map(|whole| whole.state) {
+        if has_sane_numbers(&state) {
+            runs_go_on(&state, &now);
+        }
+        shown(&state, &now);
+    }
+}
+
+/// Turns and runs that kage itself may have counted.
+fn has_sane_numbers(state: &State) -> bool {
+    let runs = |today: Option<u64>| today.is_none_or(|runs| runs < 1 << 48);
+    let known = |known: &SubscriptionState| {
+        known.credit.abs_diff(0) < 1 << 48 && runs(known.today.as_ref().map(|today| today.runs))
+    };
+    let of_namespace =
+        |totals: &serde_json::Value| runs(totals.pointer("/today/runs").and_then(serde_json::Value::as_u64));
+    let namespaces = serde_json::to_value(&state.namespaces).unwrap_or_default();
+    state.subscriptions.values().all(known)
+        && namespaces.as_object().is_none_or(|all| all.values().all(of_namespace))
+}
+
+#[derive(serde::Deserialize)]
+struct Whole {
+    state: State,
+}
+
+fn written_again(state: &State) {
+    let text = serde_json::to_vec(state).expect("a state can be written");
+    let again: State = serde_json::from_slice(&text).expect("what was written is read");
+    // A number with a point may change in its last bit when it is read.
+    assert_eq!(serde_json::to_vec(&again).expect("a state can be written").len(), text.len());
+    assert_eq!(without_readings(&again), without_readings(state));
+}
+
+fn without_readings(state: &State) -> State {
+    let mut state = state.clone();
+    for known in state.subscriptions.values_mut() {
+        known.utilization.values_mut().for_each(|reading| reading.value = 0.0);
+    }
+    state
+}
+
+fn pool(strategy: Strategy) -> Pool {
+    let subscription = |(name, priority): (&str, u8)| {
+        let name: pool::Name = name.parse().expect("it is a name");
+        let budgets = Budgets {
+            tokens_per_day: Some(1000),
+            cost_per_day: Cost::from_dollars(1.0),
+            cost_per_month: None,
+        };
+        let subscription = Subscription {
+            name: name.clone(),
+            agent: "claude".into(),
+            priority,
+            tags: vec!["t".into()],
+            description: None,
+            credential: Credential { source: Source::Keychain, deliver: Delivery::Env },
+            max_parallel: (priority > 100).then_some(2),
+            env: BTreeMap::new(),
+            requests_per_window: (priority < 100).then_some(5),
+            budgets: if priority == 100 { budgets } else { Budgets::default() },
+            enabled: true,
+        };
+        (name, subscription)
+    };
+    let route = Route { primary: vec![Selector::Tag("t".into())], fallback: Vec::new() };
+    Pool {
+        subscriptions: [("a", 0), ("b", 100), ("c", 255)].map(subscription).into(),
+        routes: [("n".parse().expect("it is a name"), route)].into(),
+        namespaces: [(
+            "n".parse().expect("it is a name"),
+            Budgets { tokens_per_day: Some(5000), ..Budgets::default() },
+        )]
+        .into(),
+        strategy,
+        rate_limit_window: SignedDuration::from_mins(1),
+        rate_limit_cooldown: SignedDuration::from_mins(5),
+        near_limit: 0.9,
+    }
+}
+
+fn lease(on: &pool::Name, now: &Zoned) -> Lease {
+    Lease {
+        id: LeaseId("fresh".into()),
+        pid: 1,
+        started: 1,
+        subscription: on.clone(),
+        agent: "claude".into(),
+        namespace: "n".parse().ok(),
+        level: Level::Normal,
+        speaker: None,
+        visits: Vec::new(),
+        refused: None,
+        record: None,
+        pane: None,
+        cwd: "/".into(),
+        since: now.timestamp(),
+    }
+}
+
+/// Books an outcome, whatever it is: a deadline that stands is never shortened by it, and the state it leaves is one.
+pub(crate) fn settles(outcome: &Outcome, now: &Zoned) {
+    let pool = pool(Strategy::RoundRobin);
+    let mut state = State::default();
+    books(&pool, &mut state, outcome, now);
+    books(&pool, &mut state, outcome, now);
+    written_again(&state);
+}
+
+fn books(pool: &Pool, state: &mut State, outcome: &Outcome, now: &Zoned) {
+    let moment = Moment::from(now);
+    let lease = lease(&"a".parse().expect("it is a name"), now);
+    state.settle(&lease, outcome, &BTreeMap::new(), Limits::from(pool), &moment);
+}
+
+/// Choosing and settling on it; what is explained is what is chosen.
+fn runs_go_on(state: &State, now: &Zoned) {
+    let moment = Moment::from(now);
+    for strategy in [Strategy::RoundRobin, Strategy::Priority, Strategy::LeastUsed] {
+        let pool = pool(strategy);
+        let mut state = state.clone();
+        for model in [None, Some("opus".to_owned())] {
+            let request =
+                Request { agent: "claude".into(), namespace: "n".parse().ok(), model, ..Request::default() };
+            let ranked = pool::explain(&pool, &state, &request, &moment);
+            assert_eq!(ranked.len(), pool.subscriptions.len());
+            assert!(is_plain(&why(&pool, &ranked, &request, now)));
+            let first = ranked.first().filter(|one| matches!(one.standing, Standing::Ranked { rank: 1, .. }));
+            let chosen = pool::select(&pool, &mut state, &request, &moment).ok().map(|chosen| chosen.name);
+            assert_eq!(chosen.as_ref(), first.map(|one| &one.name));
+            let lease = lease(chosen.as_ref().unwrap_or(&"b".parse().expect("it is a name")), now);
+            state.leases.push(lease.clone());
+            let window = Window { name: "five_hour".into(), long: false };
+            for verdict in [
+                Verdict::Throttled { retry_after: None },
+                Verdict::UsageLimit { scope: Scope::All, window, resets_at: None },
+                Verdict::AuthRejected,
+                Verdict::Succeeded,
+            ] {
+                let reading = Reading { value: 0.5, resets_at: None };
+                let outcome = Outcome {
+                    verdict,
+                    usage: Usage { requests: 2, ..Usage::default() },
+                    readings: [("five_hour".to_owned(), reading)].into(),
+                    rule: "rule".into(),
+                    evidence: None,
+                };
+                state.settle(&lease, &outcome, &BTreeMap::new(), Limits::from(&pool), &moment);
+                state.account_failed(&lease.subscription, "reason", moment.now);
+            }
+            assert!(!state.leases.contains(&lease));
+        }
+        state.pass_deadlines(moment.now);
+        state.rename(&"a".parse().expect("it is a name"), &"z".parse().expect("it is a name"));
+        state.reset(&"b".parse().expect("it is a name"), "reset", moment.now);
+        state.reap(|_| false);
+        written_again(&state);
+    }
+}
+
+/// What a person sees of it holds no escapes.
+fn shown(state: &State, now: &Zoned) {
+    let pool = pool(Strategy::LeastUsed);
+    let home = Path::new("/home/user");
+    let mut texts = vec![
+        Overview { pool: &pool, state, home, now }.text(Some(80)),
+        running(&state.leases, home, Some(80), now),
+        tmux(&pool, state, Some("a"), now),
+    ];
+    texts.extend(pool.subscriptions.values().map(|one| details(one, state, "stored", None, now)));
+    for text in texts {
+        let text = anstream::adapter::strip_str(&text).to_string();
+        assert!(is_plain(&text), "{text:?}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Rows of the agents' records, and whatever else somebody saved: what they tell, and what that does to a pool.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use jiff::{Timestamp, Zoned};
+
+use crate::agent::{Agent, Agents, Captured, Case, Evidence, Exit, LaunchPlan, Others, Saved, Watch, Work};
+use crate::input::{dir, is_plain, now};
+use crate::of_markers::sane;
+use crate::of_state::settles;
+use crate::pool::{Usage, Verdict};
+use crate::report::{detected, detected_json};
+
+const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+const EXITS: [Exit; 4] = [Exit::Code(0), Exit::Code(1), Exit::Code(130), Exit::Signal(15)];
+/// The longest text of an error that is kept, in letters.
+const LONGEST_TEXT: usize = 400;
+
+pub(crate) fn check(data: &[u8]) {
+    let now = now();
+    let agents = Agents::default();
+    for agent in agents.all() {
+        let evidence = agent.examine(data, &now);
+        assert_eq!(agent.examine(data, &now), evidence, "the same bytes tell the same");
+        told(agent, &evidence, &now);
+    }
+    for exit in EXITS {
+        let found = agents.detect(None, Saved { text: data, exit, at: &now });
+        assert!(is_plain(&detected(&found, &now)));
+        assert!(detected_json(&found).is_object());
+    }
+    in_files(data, &now);
+}
+
+/// What holds for any evidence, and for any verdict on it.
+fn told(agent: &dyn Agent, evidence: &Evidence, now: &Zoned) {
+    assert!(evidence.readings.values().all(|reading| reading.value.is_finite()));
+    counts(&evidence.usage);
+    let texts = evidence.errors.iter().chain(&evidence.of_failure).map(|error| &error.text);
+    for text in texts {
+        assert!(text.chars().count() <= LONGEST_TEXT, "{text}");
+    }
+    for exit in EXITS {
+        let outcome = agent.judge(&Case { exit, evidence, more: &[], now });
+        sane(&outcome, now);
+        assert_eq!(outcome.usage, evidence.usage);
+        if exit == Exit::Code(0) && evidence.errors.is_empty() {
+            assert_eq!(outcome.verdict, Verdict::Succeeded, "words of a run that succeeded");
+        }
+        settles(&outcome, now);
+    }
+}
+
+fn counts(usage: &Usage) {
+    assert!(usage.slices.values().all(|count| !count.is_none()));
+    assert_eq!(
+        usage.models().len(),
+        usage.slices.keys().map(|slice| &slice.model).collect::<std::collections::BTreeSet<_>>().len()
+    );
+    assert!(usage.slices.keys().all(|slice| !slice.model.is_empty()));
+}
+
+/// The same rows as an attempt appends them to its record.
+fn in_files(data: &[u8], now: &Zoned) {
+    let root = dir().join("records");
+    let agents = Agents::default();
+    let head = format!("{{\"sessionId\":\"{SESSION}\",\"startTime\":\"2026-11-22T10:00:00Z\"}}\n");
+    for (agent, file, head) in [
+        ("claude", format!("claude/-w/{SESSION}.jsonl"), String::new()),
+        ("gemini", format!("gemini/w/chats/session-2026-11-22T10-00-{}.jsonl", &SESSION[..8]), head),
+    ] {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
+        let watch = |length: u64| Watch {
+            records: root.join(agent),
+            session: Some(SESSION.to_owned()),
+            cwd: PathBuf::from("/w"),
+            began: Timestamp::MIN,
+            ended: None,
+            lengths: [(path.clone(), length)].into(),
+            visits: Vec::new(),
+            others: Others::default(),
+        };
+        let agent = agents.find(agent).expect("it is built in");
+        let collect = |rows: &[u8], from: u64| {
+            fs::write(&path, [head.as_bytes(), rows].concat()).expect("it can be written");
+            let plan = LaunchPlan { watch: Some(watch(from)), ..LaunchPlan::default() };
+            agent.collect(&plan, &Captured::default(), now)
+        };
+        let evidence = collect(data, head.len() as u64);
+        told(agent, &evidence, now);
+        // A row that is still being written tells nothing yet.
+        let torn = [data, b"\n{\"type\":\"assistant\",\"timest"].concat();
+        assert_eq!(collect(&torn, head.len() as u64), evidence);
+        // What was there before the attempt is not its own.
+        let length = (head.len() + data.len()) as u64;
+        let before = collect(data, length);
+        assert_eq!((before.usage, before.errors, before.work), (Usage::default(), Vec::new(), Work::None));
+        if agent.name() == "gemini" {
+            // It writes a row again under the same id.
+            let twice = [data, b"\n", data].concat();
+            assert_eq!(collect(&twice, head.len() as u64).usage, evidence.usage);
+        }
+    }
+}

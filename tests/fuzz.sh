@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Fuzzes what kage reads and writes: bash tests/fuzz.sh [cpu-minutes] [target...], by default 10 of each target.
+# Wants a nightly compiler and cargo-fuzz. A line of figures for each target; the status tells whether all were clean.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# CPU time and not that on the wall: on a busy machine the same minutes are the same work.
+minutes=10
+case ${1:-} in
+  [0-9]*)
+    minutes=$1
+    shift
+    ;;
+esac
+[ $# -gt 0 ] || set -- config ledger markers quoting report reset state stream transcript
+# In megabytes; a longer input than one of these would be no record of any agent's.
+memory=2048
+longest=4096
+triple=$(rustc -vV | sed -n 's/^host: //p')
+built=${CARGO_TARGET_DIR:-fuzz/target}/$triple/release
+
+# Seconds that the processes of a run used, from the shell's own count.
+fuzz() {
+  local target=$1 seconds=$2 log=$3 options=()
+  [ ! -e "fuzz/dict/$target.dict" ] || options=(-dict="fuzz/dict/$target.dict")
+  local TIMEFORMAT='cpu %U %S'
+  { time "$built/$target" "$found" "fuzz/corpus/$target" -artifact_prefix="$broken/" -max_total_time="$seconds" \
+    -rss_limit_mb="$memory" -max_len="$longest" -timeout=20 -print_final_stats=1 "${options[@]}" >"$log" 2>&1; } 2>&1
+}
+
+failed=0
+# No sanitizer: kage has next to no unsafe code, and twice as many runs are worth more.
+cargo +nightly fuzz build --sanitizer none 2>fuzz/build.log || {
+  cat fuzz/build.log >&2
+  exit 1
+}
+for target in "$@"; do
+  # Inputs that are only of use while it runs; the corpus stays small.
+  found=fuzz/found/$target broken=fuzz/artifacts/$target log=fuzz/artifacts/$target.log
+  mkdir -p "$found" "$broken"
+  used=0 runs=0 crashes=0
+  while awk "BEGIN { exit !($used < $minutes * 60) }"; do
+    left=$(awk "BEGIN { print int($minutes * 60 - $used) + 1 }")
+    status=0
+    spent=$(fuzz "$target" "$left" "$log") || status=$?
+    used=$(awk "BEGIN { split(\"$spent\", part, \" \"); printf \"%.1f\", $used + part[2] + part[3] }")
+    runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | head -1)0 / 10))
+    if [ "$status" != 0 ]; then
+      crashes=$((crashes + 1)) failed=1
+      cp "$log" "fuzz/artifacts/$target.crash.log"
+      break
+    fi
+  done
+  coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)
+  printf '%-10s %10d runs %7s CPU seconds %6s edges %d crashes\n' "$target" "$runs" "$used" "${coverage:-0}" "$crashes"
+  [ "$crashes" = 0 ] || ls "$broken"
+done
+exit $failed
