@@ -40,11 +40,13 @@ for target in "$@"; do
   mkdir -p "$found" "$broken"
   used=0 runs=0 crashes=0
   while awk "BEGIN { exit !($used < $minutes * 60) }"; do
-    left=$(awk "BEGIN { print int($minutes * 60 - $used) + 1 }")
+    # Each start reads the corpus, so none is for less than that takes.
+    left=$(awk "BEGIN { left = int($minutes * 60 - $used) + 1; print left < 20 ? 20 : left }")
     status=0
     spent=$(fuzz "$target" "$left" "$log") || status=$?
     used=$(awk "BEGIN { split(\"$spent\", part, \" \"); printf \"%.1f\", $used + part[2] + part[3] }")
-    runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | head -1)0 / 10))
+    count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
+    runs=$((runs + ${count:-0}))
     if [ "$status" != 0 ]; then
       crashes=$((crashes + 1)) failed=1
       cp "$log" "fuzz/artifacts/$target.crash.log"
