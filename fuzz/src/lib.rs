@@ -23,7 +23,6 @@ mod kage {
     pub(crate) mod store;
 }
 
-// So that `crate::pool` is what it is in kage.
 mod input;
 #[path = "config.rs"]
 mod of_config;
@@ -42,6 +41,7 @@ mod of_state;
 #[path = "transcript.rs"]
 mod of_transcript;
 
+// So that `crate::pool` is what it is in kage.
 use kage::{agent, config, error, files, ledger, paths, pool, prices, process, report, secret, shell, store};
 
 /// Modules that only their parents see, once more and by themselves.

@@ -46,7 +46,9 @@ fn holds(words: &str, now: &Zoned) {
         assert_eq!(parse(&words.replace(' ', "\u{202f}"), now), answer, "{words}");
     }
     assert_eq!(parse(&words.to_ascii_uppercase(), now), parse(&words.to_ascii_lowercase(), now), "{words}");
-    if words.chars().count() <= LONGEST - 20 {
+    // A mark at the end may be half of what begins the next clause.
+    let is_whole = words.ends_with(|letter: char| letter.is_ascii_alphanumeric() || letter == ')');
+    if is_whole && words.chars().count() <= LONGEST - 20 {
         for around in [format!("  {words} "), format!("{words}."), format!("{words} · /upgrade")] {
             assert_eq!(parse(&around, now), answer, "{around}");
         }
