@@ -28,7 +28,7 @@ pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: 
 
 /// The line of a key, counted from 1; the line of its nearest known parent where it is not there.
 pub(super) fn line_of(text: &str, key: &[String]) -> usize {
-    let Ok(document) = Document::parse(text) else { return 1 };
+    let Some(document) = document(text) else { return 1 };
     let mut table: &dyn TableLike = document.as_table();
     let mut start = 0;
     for part in key {
@@ -42,9 +42,16 @@ pub(super) fn line_of(text: &str, key: &[String]) -> usize {
     line_at(text, start)
 }
 
+/// A text whose keys can be walked. The reader that keeps places goes on behind a mistake, and gives up the whole
+/// program where it cannot; so another one looks first whether there is any.
+fn document(text: &str) -> Option<Document<&str>> {
+    text.parse::<toml::Table>().ok()?;
+    Document::parse(text).ok()
+}
+
 /// The dotted key whose name or value covers a place in the text.
 fn key_at(text: &str, place: &Range<usize>) -> Option<String> {
-    let document = Document::parse(text).ok()?;
+    let document = document(text)?;
     let mut found = Vec::new();
     descend(document.as_table(), place, &mut found);
     (!found.is_empty()).then(|| found.join("."))

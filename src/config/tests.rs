@@ -109,6 +109,12 @@ fn the_users_prices_are_read() {
 }
 
 #[test]
+fn a_text_that_is_no_toml_is_refused_however_odd_it_is() {
+    let refused = parse("s = { p = \nu g = [\"t\"] } } }\n[s.r]\n").unwrap_err().to_string();
+    assert!(refused.starts_with("/c.toml:2: "), "{refused}");
+}
+
+#[test]
 fn everything_is_optional() {
     let config = parse("").unwrap();
     assert!(config.pool.subscriptions.is_empty() && config.namespaces.is_empty());
