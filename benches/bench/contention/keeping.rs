@@ -1,0 +1,95 @@
+//! Ways to keep kage's state in a file: kage's own, and one that loses changes.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::files::Durability;
+use crate::pool::{Name, State, SubscriptionState};
+use crate::store::Store;
+
+use super::SUBSCRIPTIONS;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// `Store::update`, as every verb calls it.
+    Kage,
+    /// The same, with the file written out before it is renamed.
+    KageSynced,
+    /// A lock on the very file that is replaced: who waited for it holds the lock of a file that is gone.
+    Naive,
+}
+
+impl Keeping {
+    pub(super) const ALL: [(Self, &'static str); 3] = [
+        (Self::Kage, "kage"),
+        (Self::KageSynced, "kage, fsync"),
+        (Self::Naive, "lock on the file that is renamed"),
+    ];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Kage => "kage",
+            Self::KageSynced => "synced",
+            Self::Naive => "naive",
+        }
+    }
+
+    pub(super) fn of(word: &str) -> Self {
+        let mut all = Self::ALL.into_iter().map(|(keeping, _)| keeping);
+        all.find(|keeping| keeping.word() == word).expect("one of the words")
+    }
+
+    /// A state in which every subscription has run.
+    pub(super) fn begin(self, dir: &Path) {
+        let names = (0..SUBSCRIPTIONS).map(name);
+        let state = State {
+            subscriptions: names.map(|name| (name, SubscriptionState::default())).collect(),
+            ..State::default()
+        };
+        match self {
+            Self::Kage | Self::KageSynced => {
+                Store::new(dir).update(Durability::Process, |known| *known = state).unwrap();
+            }
+            Self::Naive => fs::write(dir.join(NAIVE), serde_json::to_vec(&state).unwrap()).unwrap(),
+        }
+    }
+
+    pub(super) fn update<T>(self, dir: &Path, edit: impl FnOnce(&mut State) -> T) -> T {
+        match self {
+            Self::Kage => Store::new(dir).update(Durability::Process, edit).unwrap(),
+            Self::KageSynced => Store::new(dir).update(Durability::Machine, edit).unwrap(),
+            Self::Naive => naive(dir, edit),
+        }
+    }
+
+    /// How many changes the state tells of: turns that were taken, and tokens that were booked, one for each run.
+    pub(super) fn kept(self, dir: &Path) -> u64 {
+        let state = match self {
+            Self::Kage | Self::KageSynced => Store::new(dir).look().unwrap(),
+            Self::Naive => serde_json::from_slice(&fs::read(dir.join(NAIVE)).unwrap()).unwrap(),
+        };
+        let today = state.subscriptions.values().filter_map(|known| known.today.as_ref());
+        today.map(|today| today.runs + today.tokens.input_tokens).sum()
+    }
+}
+
+pub(super) fn name(at: usize) -> Name {
+    format!("subscription-{at:02}").parse().unwrap()
+}
+
+const NAIVE: &str = "naive.json";
+
+fn naive<T>(dir: &Path, edit: impl FnOnce(&mut State) -> T) -> T {
+    let path = dir.join(NAIVE);
+    let mut file = File::options().read(true).write(true).open(&path).unwrap();
+    fs2::FileExt::lock_exclusive(&file).unwrap();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    let mut state: State = serde_json::from_slice(&bytes).unwrap();
+    let answer = edit(&mut state);
+    let new = dir.join(format!("{NAIVE}.{}", std::process::id()));
+    fs::write(&new, serde_json::to_vec(&state).unwrap()).unwrap();
+    fs::rename(new, path).unwrap();
+    answer
+}

@@ -1,0 +1,94 @@
+//! One process of a crowd: selects and settles until its time is over, with kage's own pool.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::pool::{
+    Costs, Lease, LeaseId, Limits, Moment, Outcome, Pool, Request, TokenCount, Usage, Verdict, select,
+};
+use crate::store;
+
+use super::SUBSCRIPTIONS;
+use super::keeping::{Keeping, name};
+
+/// `contend WAY SECONDS NOW DIR`. The time stands still, so that no midnight falls into the count.
+pub(crate) fn run(words: &[String]) {
+    let [way, seconds, now, dir] = words else { panic!("not the words of a worker: {words:?}") };
+    let (keeping, dir) = (Keeping::of(way), Path::new(dir));
+    let span = Duration::from_secs_f64(seconds.parse().unwrap());
+    let now: Timestamp = now.parse().unwrap();
+    let worker = Worker::new(now);
+    println!("ready");
+    io::stdout().flush().unwrap();
+    io::stdin().read_line(&mut String::new()).unwrap();
+    let mut times = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < span {
+        let started = Instant::now();
+        let lease = keeping.update(dir, |state| worker.select(state, times.len()));
+        times.push(started.elapsed());
+        let started = Instant::now();
+        keeping.update(dir, |state| worker.settle(state, &lease));
+        times.push(started.elapsed());
+    }
+    let lines: Vec<_> = times.iter().map(|time| time.as_micros().to_string()).collect();
+    fs::write(dir.join(format!("{}.times", std::process::id())), lines.join("\n")).unwrap();
+}
+
+struct Worker {
+    pool: Pool,
+    request: Request,
+    moment: Moment,
+    pid: u32,
+    started: u64,
+    outcome: Outcome,
+}
+
+impl Worker {
+    fn new(now: Timestamp) -> Self {
+        let names: Vec<_> = (0..SUBSCRIPTIONS).map(|at| name(at).to_string()).collect();
+        let pool = Pool::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let zoned = now.to_zoned(TimeZone::UTC);
+        let pid = std::process::id();
+        let mut usage = Usage { requests: 1, ..Usage::default() };
+        // One token a run, by which the runs that were booked can be counted.
+        usage.summed(&zoned, "sonnet", TokenCount { input_tokens: 1, ..TokenCount::default() });
+        let verdict = Verdict::Succeeded;
+        let (readings, rule) = (BTreeMap::new(), "exit".into());
+        Self {
+            pool,
+            request: Request { agent: "claude".into(), ..Request::default() },
+            moment: Moment::from(&zoned),
+            pid,
+            started: store::started(pid),
+            outcome: Outcome { verdict, usage, readings, rule, evidence: None },
+        }
+    }
+
+    /// As `kage exec` does it, in one transaction.
+    fn select(&self, state: &mut crate::pool::State, turn: usize) -> Lease {
+        state.pass_deadlines(self.moment.now);
+        let selection = select(&self.pool, state, &self.request, &self.moment).expect("none is ever limited");
+        let lease = Lease {
+            id: LeaseId(format!("{}-{turn}", self.pid)),
+            pid: self.pid,
+            started: self.started,
+            subscription: selection.name,
+            since: self.moment.now,
+            ..Lease::on("any")
+        };
+        state.leases.push(lease.clone());
+        lease
+    }
+
+    fn settle(&self, state: &mut crate::pool::State, lease: &Lease) {
+        let limits = Limits::from(&self.pool);
+        state.settle(lease, &self.outcome, &Costs::new(), limits, &self.moment);
+    }
+}

@@ -1,0 +1,26 @@
+//! The machine that figures were taken on, without its name.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+
+use crate::figures::Machine;
+
+pub(crate) fn this() -> Machine {
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_once(':').map_or_else(String::new, |(_, value)| value.trim().to_owned())
+    };
+    let memory = field("/proc/meminfo", "MemTotal");
+    let kilobytes: u64 = memory.trim_end_matches(" kB").parse().unwrap_or(0);
+    let processor = field("/proc/cpuinfo", "model name");
+    let told = Command::new("uname").arg("-sr").output().map(|output| output.stdout).unwrap_or_default();
+    Machine {
+        cores: thread::available_parallelism().map_or(1, usize::from),
+        processor: if processor.is_empty() { "unknown".to_owned() } else { processor },
+        // As it is sold: what the kernel keeps for itself is left out of its own count.
+        memory_gb: (kilobytes + (1 << 19)) >> 20,
+        system: String::from_utf8_lossy(&told).trim().to_owned(),
+    }
+}
