@@ -59,12 +59,14 @@ install_peers() {
 
 install_peers
 
-# Both builds of the README are measured, the static one where the C library can be linked statically.
+# Both builds of the README are measured, the static one where the C library can be linked statically. The first is
+# copied: cargo builds a kage beside its benchmarks, in the same place, with another way to panic.
 cargo build --locked --release
+cp "$target/release/kage" "$out/kage"
 if [[ $host == *-linux-gnu ]] && echo 'int main(void) { return 0; }' | cc -static -x c -o "$out/static-probe" - 2>/dev/null; then
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$host" --target-dir "$target/static"
   export KAGE_STATIC="$target/static/$host/release/kage"
 fi
 
-KAGE=$target/release/kage PEERS=$peers cargo bench --locked --bench bench -- --out "$out" "$@"
+KAGE=$out/kage PEERS=$peers cargo bench --locked --bench bench -- --out "$out" "$@"
 echo "kept in $out: bench.json, bench.md, bench.svg" >&2

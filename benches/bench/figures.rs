@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     pub processor: String,
     pub memory_gb: u64,
     pub system: String,
+    /// How many processes wanted to run when the measuring began, over a minute. Idle machines have none.
+    pub load: f64,
 }
 
 /// One program in the rounds of the overhead.

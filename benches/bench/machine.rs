@@ -22,5 +22,11 @@ pub(crate) fn this() -> Machine {
         // As it is sold: what the kernel keeps for itself is left out of its own count.
         memory_gb: (kilobytes + (1 << 19)) >> 20,
         system: String::from_utf8_lossy(&told).trim().to_owned(),
+        load: load().unwrap_or(0.0),
     }
+}
+
+/// Source: proc(5), `/proc/loadavg`.
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }

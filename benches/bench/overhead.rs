@@ -79,7 +79,7 @@ pub(crate) fn measure(extent: &Extent) -> Vec<Row> {
 
 fn of_kage(file: &Sandbox, commands: &Sandbox) -> [Entry; 5] {
     // An agent that says nothing: with this name and this flag its output goes through kage.
-    std::fs::copy("/bin/true", file.path("bin/claude")).unwrap();
+    std::fs::copy(which::which("true").unwrap(), file.path("bin/claude")).unwrap();
     let print = ["exec", "--", "claude", "-p"];
     let note = "secret from the encrypted file";
     let with = |sandbox: &Sandbox, words: &[&str]| Ok(kage(sandbox, words));
@@ -119,7 +119,7 @@ fn at_terminal(file: &Sandbox) -> [Entry; 2] {
 fn of_other_builds(file: &Sandbox, beside: &[PathBuf]) -> Vec<Entry> {
     let both = |program: Option<&Path>, note: &str| {
         let ready = |words: &[&str]| {
-            let program = program.ok_or("the C library cannot be linked statically here")?;
+            let program = program.ok_or("needs a C library that can be linked statically")?;
             peers::tried(file.call(program, words).command)
         };
         [

@@ -29,7 +29,7 @@ pub(crate) fn direnv(sandbox: &Sandbox) -> Ready {
     let (direnv, dir) = (installed("direnv")?, sandbox.path("work/direnv").display().to_string());
     tried(sandbox.call(&direnv, ["allow", &dir]).command)?;
     let mut command = sandbox.call(&direnv, ["exec", &dir, "true"]).command;
-    // It looks for bash on PATH, and says what it loads.
+    // Else it says what it loads.
     command.env("DIRENV_LOG_FORMAT", "");
     tried(command)
 }

@@ -1,11 +1,12 @@
 //! The README's part: what matters in a few lines, and all figures folded away. Pure, as the tables are.
 
-use crate::figures::{Contest, Figures};
-use crate::table::{CROWD, LARGEST_MS, P99_MS, PER_SECOND, all, at_least, at_most, grouped, short};
+use crate::figures::{Contest, Figures, Kind, Row};
+use crate::table::{CROWD, LARGEST_MS, P99_MS, PER_SECOND, about, at_least, at_most, grouped, short, tables};
 
 pub(crate) fn part(figures: &Figures) -> String {
     let facts = summary(figures).join("\n- ");
-    format!("- {facts}\n\n<details>\n<summary>All figures</summary>\n\n{}\n</details>\n", all(figures))
+    let (about, tables) = (about(figures), tables(figures));
+    format!("{about}\n- {facts}\n\n<details>\n<summary>All figures</summary>\n\n{tables}\n</details>\n")
 }
 
 fn summary(figures: &Figures) -> Vec<String> {
@@ -15,6 +16,11 @@ fn summary(figures: &Figures) -> Vec<String> {
         let (name, wanted, ratio) = (&row.name, at_most(ratio, target, ""), short(ratio));
         Some(format!("`{name}`{note}: {ratio} times `env true` ({wanted})"))
     });
+    let peer =
+        |row: &Row| (row.kind == Kind::Peer).then(|| Some(format!("`{}` {}", row.name, short(row.ratio()?))));
+    let peers: Vec<_> = figures.overhead.iter().filter_map(|row| peer(row).flatten()).collect();
+    let peers =
+        (!peers.is_empty()).then(|| format!("others that prepare an environment: {}", peers.join(", ")));
     let largest = figures.scale.last().map(|row| {
         let (number, wanted) = (grouped(row.subscriptions), at_most(row.exec_ms, LARGEST_MS, " ms"));
         format!(
@@ -42,5 +48,5 @@ fn summary(figures: &Figures) -> Vec<String> {
         let (resident, seconds, wake_ups) = (idle.resident_kb, idle.seconds, idle.wake_ups);
         format!("beside an agent that sleeps: {resident} kB, {calls}{wake_ups} wake-ups in {seconds} s")
     });
-    started.chain(largest).chain(crowd).chain(relayed).chain(asleep).collect()
+    started.chain(peers).chain(largest).chain(crowd).chain(relayed).chain(asleep).collect()
 }

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use crate::figures::{Contended, Contest, Figures, Idle, Kind, Measured, Relayed, Row, Scale};
 
+/// Up to which load a machine counts as quiet: that of whoever has just built what is measured.
+const QUIET: f64 = 2.5;
 /// How fast a pool of the largest size should be, in milliseconds.
 pub(crate) const LARGEST_MS: f64 = 15.0;
 /// What kage should do a second among that many processes without fsync, and the slowest hundredth's milliseconds.
@@ -13,7 +15,11 @@ pub(crate) const PER_SECOND: f64 = 1_500.0;
 pub(crate) const P99_MS: f64 = 300.0;
 
 pub(crate) fn all(figures: &Figures) -> String {
-    let mut parts = vec![about(figures)];
+    format!("{}\n{}", about(figures), tables(figures))
+}
+
+pub(crate) fn tables(figures: &Figures) -> String {
+    let mut parts = Vec::new();
     if !figures.overhead.is_empty() {
         parts.push(overhead(&figures.overhead));
     }
@@ -30,12 +36,20 @@ pub(crate) fn all(figures: &Figures) -> String {
     parts.join("\n")
 }
 
-fn about(figures: &Figures) -> String {
+pub(crate) fn about(figures: &Figures) -> String {
     let Figures { machine, taken, rounds, subscriptions, .. } = figures;
     let mut text = format!(
         "Taken on {taken} on {} cores ({}), {} GB, {}.",
         machine.cores, machine.processor, machine.memory_gb, machine.system
     );
+    if machine.load > QUIET {
+        let _ = write!(
+            text,
+            " The machine was busy with other work (load {}): all of it is slower than on a quiet one, and the \
+             ratios are higher.",
+            machine.load
+        );
+    }
     if *rounds > 0 {
         let _ = write!(
             text,
