@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -65,11 +66,14 @@ pub(crate) enum Durability {
     Machine,
 }
 
-/// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. The caller holds a lock, so what
-/// has the temporary name is left over from one that was killed, or was planted there: it is never written to.
+/// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. What has the temporary name
+/// already is never written to.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
-    let temporary = sibling(path, ".new");
+    let mut temporary = sibling(path, ".new");
+    if is_in_use(&temporary) {
+        temporary = sibling(path, &format!(".new-{}", process::id()));
+    }
     let write = || {
         let mut file = make_new(&temporary, mode)?;
         file.write_all(bytes)?;
@@ -83,6 +87,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
         let _ = fs::remove_file(&temporary);
     })
 }
+
+/// A temporary file is written for milliseconds. The caller holds a lock, so one that is there was left over by a
+/// kage that was killed, or was planted. But where locks do not lock, as on some network file systems, a fresh one
+/// is being written by another kage: two that write one file would make a damaged one of two whole ones.
+fn is_in_use(temporary: &Path) -> bool {
+    let changed = fs::symlink_metadata(temporary).and_then(|known| known.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age < LEFT_OVER))
+}
+
+/// From this age on.
+const LEFT_OVER: Duration = Duration::from_secs(60);
 
 /// A file that was not there, opened for writing.
 pub(crate) fn make_new(path: &Path, mode: u32) -> io::Result<File> {

@@ -115,7 +115,8 @@ impl Store {
             Some((file, why)) if file == self.file => set_aside(&file, &why, LOST).map(|()| None)?,
             damage => damage.map(|(_, why)| why),
         };
-        let mut state = reaped(before.clone());
+        let mut state = before.clone();
+        process::reap_some(&mut state);
         let answer = edit(&mut state);
         match (Patch::between(before, &state), end) {
             (None, _) if log_damage.is_none() => {}

@@ -45,7 +45,7 @@ impl State {
 
     /// Drops the leases whose process is gone: their kage or their machine died before it could settle. Those
     /// with records are kept apart.
-    pub(crate) fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
+    pub(crate) fn reap(&mut self, mut is_alive: impl FnMut(&Lease) -> bool) {
         let dead = self.leases.extract_if(.., |lease| !is_alive(lease));
         self.lost.extend(dead.filter(|lease| lease.record.is_some()));
     }

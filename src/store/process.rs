@@ -3,10 +3,11 @@
 use std::process;
 use std::sync::OnceLock;
 
+use jiff::Timestamp;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-use crate::pool::Lease;
+use crate::pool::{Lease, State};
 use crate::process::Stat;
 
 /// Whether the very process that took the lease is there: a reused pid has another start time.
@@ -14,8 +15,7 @@ pub(super) fn is_alive(lease: &Lease) -> bool {
     if lease.pid == process::id() {
         return lease.started == started(lease.pid);
     }
-    let Some(pid) = i32::try_from(lease.pid).ok().and_then(Pid::from_raw) else { return false };
-    if matches!(test_kill_process(pid), Err(Errno::SRCH)) {
+    if !exists(lease) {
         return false;
     }
     match Stat::of(lease.pid) {
@@ -24,6 +24,29 @@ pub(super) fn is_alive(lease: &Lease) -> bool {
         // Without /proc (macOS) the pid alone must do.
         None => lease.started == 0,
     }
+}
+
+/// How many leases are looked at closely in one change.
+const CLOSELY: usize = 16;
+
+/// Drops the leases of dead processes, where each of hundreds of kages does so at every start and end: to ask for
+/// the beginning of a process costs a hundred times what it costs to ask whether there is one. Of many leases each
+/// change looks closely at some, beginning anywhere, for ids that were given to other processes since.
+pub(super) fn reap_some(state: &mut State) {
+    let count = state.leases.len().max(1);
+    let anywhere = Timestamp::now().subsec_nanosecond().unsigned_abs() as usize % count;
+    let mut at = 0;
+    state.reap(|lease| {
+        let is_looked_at = (at + count - anywhere) % count < CLOSELY;
+        at += 1;
+        if is_looked_at { is_alive(lease) } else { exists(lease) }
+    });
+}
+
+/// Whether there is any process of that id.
+fn exists(lease: &Lease) -> bool {
+    let pid = i32::try_from(lease.pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
 }
 
 /// When a process started, in clock ticks since boot; 0 where the system does not tell. Of kage itself it is asked

@@ -195,3 +195,22 @@ fn a_reader_never_sees_half_a_change_or_an_older_state() {
     });
     assert_eq!(credit(&store), 501);
 }
+
+#[test]
+fn of_thousands_of_leases_the_dead_go_at_once_and_the_reused_soon() {
+    let (_dir, store) = store();
+    let own = lease(std::process::id(), started(std::process::id()));
+    let reused = (1..=64).map(|later| lease(own.pid, own.started + later));
+    // Above the highest id that the system gives.
+    let dead = (0..5000).map(|at| lease((1 << 22) + 1 + at, 7));
+    let all: Vec<_> = reused.chain(dead).chain([own.clone()]).collect();
+    store.update(Durability::Process, |state| state.leases = all).unwrap();
+    assert_eq!(store.read().unwrap().leases, std::slice::from_ref(&own), "who looks sees none of them");
+    let left = store.update(Durability::Process, |state| state.leases.len()).unwrap();
+    assert!(left <= 65, "{left}");
+    let mut changes = 0;
+    while store.update(Durability::Process, |state| state.leases.len()).unwrap() > 1 {
+        changes += 1;
+        assert!(changes < 1000, "some are never looked at");
+    }
+}
