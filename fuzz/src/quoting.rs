@@ -180,7 +180,7 @@ fn expanded(text: &str) -> Option<String> {
         let count = rest.len() - at - behind.len();
         if behind.starts_with('[') {
             plain.push_str(&"#".repeat(count));
-        } else if count % 2 == 0 {
+        } else if count.is_multiple_of(2) {
             plain.push_str(&"#".repeat(count / 2));
         } else {
             return None;
