@@ -30,12 +30,13 @@ pub enum Books {
 }
 
 /// The files that kage keeps in the state directory.
-const KEPT: [&str; 13] = [
+const KEPT: [&str; 14] = [
     "state.json",
     "state.log",
     "state.lock",
     "usage",
     "usage.lock",
+    "config.cache",
     "config.lock",
     "recover.lock",
     "keyring.lock",
