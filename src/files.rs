@@ -70,12 +70,8 @@ pub(crate) enum Durability {
 /// already is never written to.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
-    let mut temporary = sibling(path, ".new");
-    if is_in_use(&temporary) {
-        temporary = sibling(path, &format!(".new-{}", process::id()));
-    }
-    let write = || {
-        let mut file = make_new(&temporary, mode)?;
+    let (temporary, mut file) = temporary(path, mode)?;
+    let mut write = || {
         file.write_all(bytes)?;
         if durability == Durability::Machine {
             file.sync_data()?;
@@ -88,10 +84,26 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
     })
 }
 
-/// A temporary file is written for milliseconds. The caller holds a lock, so one that is there was left over by a
-/// kage that was killed, or was planted. But where locks do not lock, as on some network file systems, a fresh one
-/// is being written by another kage: two that write one file would make a damaged one of two whole ones.
-fn is_in_use(temporary: &Path) -> bool {
+/// The temporary file. One that is there already was left over by a kage that was killed, or was planted; but a
+/// fresh one is being written by another kage, which has no lock or one that does not lock, as on some network file
+/// systems. Two that write one file would make a damaged one of two whole ones, so this kage takes another name.
+fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+    let usual = sibling(path, ".new");
+    let make = || OpenOptions::new().mode(mode).create_new(true).write(true).open(&usual);
+    let made = make().or_else(|why| match why.kind() {
+        ErrorKind::AlreadyExists if !is_fresh(&usual) => fs::remove_file(&usual).and_then(|()| make()),
+        _ => Err(why),
+    });
+    match made {
+        Err(taken) if taken.kind() == ErrorKind::AlreadyExists => {
+            let own = sibling(path, &format!(".new-{}", process::id()));
+            make_new(&own, mode).map(|file| (own, file))
+        }
+        made => made.map(|file| (usual, file)),
+    }
+}
+
+fn is_fresh(temporary: &Path) -> bool {
     let changed = fs::symlink_metadata(temporary).and_then(|known| known.modified());
     changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age < LEFT_OVER))
 }

@@ -51,10 +51,13 @@ impl Ledger {
             let _lock = self.lock()?;
             let file = files::private().create(true).read(true).append(true).open(&path);
             file.and_then(|mut file| {
-                if is_torn(&file)? {
+                let before = file.metadata()?.len();
+                if is_torn(&file, before)? {
                     line.insert(0, b'\n');
                 }
-                file.write_all(&line).map(|()| file)
+                // Of a line that does not fit on the disk nothing stays.
+                file.write_all(&line).inspect_err(|_| drop(file.set_len(before)))?;
+                Ok(file)
             })
         };
         let has_used = !attempt.usage.slices.is_empty();
@@ -168,8 +171,8 @@ fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
 
 /// Whether the last line has no end: a full disk took only a part of it, or its writer was killed where
 /// the line crosses a page. Such a line may cost itself, not the one behind it.
-fn is_torn(file: &File) -> io::Result<bool> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+fn is_torn(file: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(false) };
     let mut byte = [0];
     file.read_exact_at(&mut byte, last)?;
     Ok(byte != *b"\n")

@@ -142,8 +142,8 @@ struct Errand<'a> {
     is_agent: bool,
     intent: Intent,
     program: Program,
-    /// kage itself, as it was found when the run began: of a program that is replaced meanwhile, as by an
-    /// upgrade, the system tells another name later.
+    /// kage itself, for the hooks of a session, as it was found when the run began: of a program that is replaced
+    /// meanwhile, as by an upgrade, the system tells another name later.
     myself: Option<PathBuf>,
     request: Request,
     standing: Standing,
@@ -179,7 +179,8 @@ impl<'a> Errand<'a> {
         let program = Program::find(name, &desk.paths.shims).map_err(|why| near(why, name, &desk.config))?;
         let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
         // Where the system tells a link, it may have an agent's name, under which kage would act as one.
-        let myself = env::current_exe().and_then(|exe| exe.canonicalize()).ok();
+        let is_session = intent.form == Form::Interactive;
+        let myself = || env::current_exe().and_then(|exe| exe.canonicalize()).ok();
         let events = Events::new(desk);
         Ok(Self {
             args,
@@ -190,7 +191,7 @@ impl<'a> Errand<'a> {
             is_agent,
             intent,
             program,
-            myself,
+            myself: is_session.then(myself).flatten(),
             request,
             standing,
             events,

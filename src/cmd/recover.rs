@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// the ledger.
 const LONGEST: Duration = Duration::from_secs(1);
 /// An agent that has outlived its kage is waited for. What it leaves running may never end.
+/// A program begins within this time after its run was given a place, unless its credential takes longer.
+const FRESH: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Desk {
@@ -71,7 +73,7 @@ impl Desk {
             if Instant::now() > until {
                 break;
             }
-            if !self.count(lost, state)? {
+            if !self.count(lost, state)? && !may_begin(lost) {
                 unused.insert((&lost.id.0, lost.since));
             }
         }
@@ -118,6 +120,13 @@ impl Desk {
         }
         Some((evidence, outcome))
     }
+}
+
+/// Whether its agent may be about to begin: where kage was killed between the making of its process and the program
+/// in it, that has no mark yet and no record.
+fn may_begin(lost: &Lease) -> bool {
+    let age = Timestamp::now().duration_since(lost.since);
+    !age.is_negative() && age < FRESH
 }
 
 /// When another attempt went on with its conversation; what came from then on is that one's.

@@ -4,15 +4,23 @@
 //! that it was made of, as it was then.
 
 use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::files;
+use crate::files::{self, Durability};
 
 /// Two changes within one tick of the file system's clock look like one: a file that was just written may be
 /// written again. The ticks of all known file systems are shorter.
 const TICK: Duration = Duration::from_secs(3);
+
+/// By which a changed byte is seen: what is kept is not compared with the text.
+fn sum(document: &[u8]) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(document);
+    hasher.finish().to_le_bytes()
+}
 
 /// The kept form of one config.
 #[derive(Debug)]
@@ -39,7 +47,10 @@ impl Cache {
     /// The document as JSON, where it is kept.
     pub(super) fn document(&self) -> Option<Vec<u8>> {
         let mut kept = fs::read(&self.path).ok()?;
-        kept.starts_with(&self.head).then(|| kept.split_off(self.head.len()))
+        let (check, document) = kept.strip_prefix(&self.head[..])?.split_first_chunk()?;
+        let is_whole = *check == sum(document);
+        let begin = self.head.len() + check.len();
+        is_whole.then(|| kept.split_off(begin))
     }
 
     /// Keeps the document of a config that was accepted. What goes wrong costs only time, the next time.
@@ -49,7 +60,8 @@ impl Cache {
         }
         let Ok(document) = toml::from_str::<toml::Table>(text) else { return };
         let Ok(json) = serde_json::to_vec(&document) else { return };
-        let _ = files::replace_named(&self.path, &[&self.head[..], &json[..]].concat());
+        let bytes = [&self.head[..], &sum(&json)[..], &json[..]].concat();
+        let _ = files::replace(&self.path, &bytes, Durability::Process);
     }
 }
 

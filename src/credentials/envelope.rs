@@ -5,7 +5,8 @@
 //! how the key is made and is authenticated with the secrets.
 
 use anyhow::{Result, anyhow, bail};
-use base64ct::{Base64, Encoding as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ impl Envelope {
         let payload = Payload { msg: plain, aad: &header(&form)? };
         let sealed = XChaCha20Poly1305::new(key.into()).encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| anyhow!("could not seal the credentials"))?;
-        let (nonce, sealed) = (Base64::encode_string(&nonce), Base64::encode_string(&sealed));
+        let (nonce, sealed) = (STANDARD.encode(nonce), STANDARD.encode(sealed));
         Ok(Self { version: VERSION, key: form, nonce, sealed })
     }
 
@@ -54,8 +55,8 @@ impl Envelope {
 
     /// The plain text, or `None` where the key is not the file's or the file was changed.
     pub(super) fn open(&self, key: &[u8; KEY]) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let nonce = Base64::decode_vec(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
-        let sealed = Base64::decode_vec(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
+        let nonce = STANDARD.decode(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
+        let sealed = STANDARD.decode(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
         if nonce.len() != NONCE {
             bail!("its nonce is damaged");
         }

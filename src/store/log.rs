@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, Durability};
 use crate::pool::{Patch, State};
 
-/// Up to this a log grows, and up to the size of the state where that is more: then the state is written whole.
+/// Up to this a log grows, or to half the size of the state where that is more: then the state is written whole.
+/// Both are read at each start.
 const ROOM: u64 = 2 << 10;
 
 /// The first line.
@@ -92,5 +93,5 @@ pub(super) fn replay(log: &[u8], of: &str, whole: u64, state: &mut State) -> Rep
         end += line.len();
     }
     let end = end as u64;
-    Replayed { end: (end < ROOM.max(whole)).then_some(end), damage: None }
+    Replayed { end: (end < ROOM.max(whole / 2)).then_some(end), damage: None }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::scene::{Scene, TOKENS};
@@ -109,8 +110,20 @@ pub fn orphans(scene: &Scene) -> Option<String> {
 
 fn leases(scene: &Scene) -> Option<String> {
     let state = scene.sandbox.state();
-    let left = ["leases", "lost"].into_iter().find(|kind| state[*kind] != Value::Null)?;
-    Some(format!("there are {left}: {}", state[left]))
+    if state["leases"] != Value::Null {
+        return Some(format!("there are leases: {}", state["leases"]));
+    }
+    let lost = state["lost"].as_array()?;
+    let is_old =
+        |lease: &&Value| lease["since"].as_str().and_then(|since| since.parse().ok()).is_none_or(is_over);
+    let old = lost.iter().find(is_old)?;
+    Some(format!("there is a lost lease: {old}"))
+}
+
+/// Whether so much time has passed since that no agent of the lease can be about to begin.
+fn is_over(since: Timestamp) -> bool {
+    let age = Timestamp::now().duration_since(since);
+    age.is_negative() || age > SignedDuration::from_secs(12)
 }
 
 /// The rows of the ledger. A beginning of one is what a full disk may leave, and nothing else.

@@ -75,8 +75,8 @@ fn what_is_refused_is_not_kept_and_told_as_ever() {
     assert_eq!(plain.to_string(), cached.to_string());
     // Also where somebody wrote it there.
     let cache = settled(&paths);
-    fs::write(&cache.path, [&cache.head[..], b"{\"subscriptions\":{\"strategy\":\"best\"}}"].concat())
-        .unwrap();
+    let kept = b"{\"subscriptions\":{\"strategy\":\"best\"}}";
+    fs::write(&cache.path, [&cache.head[..], &sum(kept)[..], &kept[..]].concat()).unwrap();
     assert_eq!(Config::load_cached(&paths).unwrap_err().to_string(), plain.to_string());
 }
 
@@ -89,5 +89,11 @@ fn a_damaged_cache_is_no_cache() {
     for length in 0..kept.len() {
         fs::write(&cache.path, &kept[..length]).unwrap();
         assert!(Config::load_cached(&paths).unwrap().pool.subscriptions.contains_key("one"), "{length}");
+    }
+    for at in 0..kept.len() {
+        let mut changed = kept.clone();
+        changed[at] ^= 1;
+        fs::write(&cache.path, changed).unwrap();
+        assert!(settled(&paths).document().is_none(), "byte {at}");
     }
 }
