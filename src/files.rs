@@ -6,9 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
@@ -33,6 +33,7 @@ impl Lock {
         }
         let file = private().create(true).truncate(false).write(true).open(path);
         let file = file.with_context(|| format!("could not open {}", path.display()))?;
+        give_way();
         // fs2's, by its full name: std's `File` has methods of the same names that are newer than our Rust.
         if fs2::FileExt::try_lock_exclusive(&file).is_ok() {
             return Ok(Self(file));
@@ -53,6 +54,26 @@ impl Lock {
                     .into())
             }
         }
+    }
+}
+
+/// When this process last gave a lock back.
+static RELEASED: Mutex<Option<Instant>> = Mutex::new(None);
+/// Who comes again sooner than this does one change after the other.
+const AT_ONCE: Duration = Duration::from_micros(100);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        *RELEASED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// A lock that is free goes to whoever asks first, and those who wait for it have to wake up: a process that asks
+/// again and again would have it for as long as it may run. Whoever has just had it lets the others go first.
+fn give_way() {
+    let released = *RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+    if released.is_some_and(|released| released.elapsed() < AT_ONCE) {
+        thread::yield_now();
     }
 }
 
@@ -103,9 +124,11 @@ fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     }
 }
 
+/// A link is nobody's temporary file.
 fn is_fresh(temporary: &Path) -> bool {
-    let changed = fs::symlink_metadata(temporary).and_then(|known| known.modified());
-    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age < LEFT_OVER))
+    let known = fs::symlink_metadata(temporary).ok().filter(fs::Metadata::is_file);
+    let changed = known.and_then(|known| known.modified().ok());
+    changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < LEFT_OVER))
 }
 
 /// From this age on.

@@ -1,0 +1,45 @@
+//! The text of the config, as it is in the file. Called by `Config`.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::Path;
+
+use super::locate;
+use crate::error::{Failure, quoted_path};
+
+/// The text of the config; a missing file is an empty one.
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    match read_up_to(file, LONGEST) {
+        Ok(bytes) if bytes.len() as u64 >= LONGEST => {
+            let failure = Failure::usage(format!("{shown} is longer than any config"));
+            Err(failure.hint(format!("ls -l {}", quoted_path(file))))
+        }
+        Ok(bytes) => String::from_utf8(bytes).map_err(|refused| {
+            let before = String::from_utf8_lossy(&refused.as_bytes()[..refused.utf8_error().valid_up_to()]);
+            let line = locate::line_at(&before, before.len());
+            Failure::usage(format!("{shown}:{line}: not UTF-8 text")).hint("save it as UTF-8")
+        }),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(directory) if directory.kind() == ErrorKind::IsADirectory => {
+            let hint =
+                format!("KAGE_CONFIG names a file, such as {}", quoted_path(&file.join("config.toml")));
+            Err(Failure::usage(format!("could not read {shown}: it is a directory")).hint(hint))
+        }
+        Err(refused) => {
+            let failure = Failure::usage(format!("could not read {shown}: {refused}"));
+            Err(failure.hint(format!("ls -l {}", quoted_path(file))))
+        }
+    }
+}
+
+/// Ten thousand subscriptions take a tenth of it; a device in the place of the file has no end.
+const LONGEST: u64 = 16 << 20;
+
+fn read_up_to(file: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(file)?;
+    let known = file.metadata()?.len().min(longest);
+    let mut bytes = Vec::with_capacity(usize::try_from(known).unwrap_or_default() + 1);
+    file.take(longest).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
