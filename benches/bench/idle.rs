@@ -12,8 +12,8 @@ use crate::figures::Idle;
 use crate::overhead::kage;
 use crate::support::{Sandbox, has_all, wait_until};
 
-/// How long nothing may happen until a run counts as at rest.
-const QUIET: Duration = Duration::from_millis(200);
+/// How long nothing may happen until a run counts as at rest: a second after its start kage makes itself small.
+const QUIET: Duration = Duration::from_millis(1500);
 
 pub(crate) fn measure(span: Duration) -> Vec<Idle> {
     let sandbox = Sandbox::new();

@@ -108,6 +108,10 @@ impl Draft {
 
     /// Gives a subscription another name, with its comments, in the pool and in the routes.
     pub(crate) fn rename(&mut self, old: &Name, new: &Name) -> Result<()> {
+        let is_there = |pool: &mut dyn TableLike| pool.contains_key(old.as_str());
+        if !self.known_table(&["subscriptions", "pool"]).is_some_and(is_there) {
+            return Err(gone(old).into());
+        }
         self.add(new)?;
         let pool = self.table(&["subscriptions", "pool"])?;
         let entry = pool.remove(old.as_str()).ok_or_else(|| gone(old))?;
