@@ -2,9 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
+use std::iter;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -107,22 +107,27 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
 
 /// The temporary file. One that is there already was left over by a kage that was killed, or was planted; but a
 /// fresh one is being written by another kage, which has no lock or one that does not lock, as on some network file
-/// systems. Two that write one file would make a damaged one of two whole ones, so this kage takes another name.
+/// systems. Two that write one file would make a damaged one of two whole ones, so this kage takes the next name.
 fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
-    let usual = sibling(path, ".new");
-    let make = || OpenOptions::new().mode(mode).create_new(true).write(true).open(&usual);
-    let made = make().or_else(|why| match why.kind() {
-        ErrorKind::AlreadyExists if !is_fresh(&usual) => fs::remove_file(&usual).and_then(|()| make()),
-        _ => Err(why),
-    });
-    match made {
-        Err(taken) if taken.kind() == ErrorKind::AlreadyExists => {
-            let own = sibling(path, &format!(".new-{}", process::id()));
-            make_new(&own, mode).map(|file| (own, file))
+    let usual = iter::once(sibling(path, ".new"));
+    let names = usual.chain((2..=AT_ONE_TIME).map(|at| sibling(path, &format!(".new{at}"))));
+    let mut taken = io::Error::from(ErrorKind::AlreadyExists);
+    for name in names {
+        let make = || OpenOptions::new().mode(mode).create_new(true).write(true).open(&name);
+        let made = make().or_else(|why| match why.kind() {
+            ErrorKind::AlreadyExists if !is_fresh(&name) => fs::remove_file(&name).and_then(|()| make()),
+            _ => Err(why),
+        });
+        match made {
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => taken = why,
+            made => return made.map(|file| (name, file)),
         }
-        made => made.map(|file| (usual, file)),
     }
+    Err(taken)
 }
+
+/// How many kages without a lock may write one file at one time.
+const AT_ONE_TIME: u32 = 16;
 
 /// A link is nobody's temporary file.
 fn is_fresh(temporary: &Path) -> bool {
@@ -132,7 +137,7 @@ fn is_fresh(temporary: &Path) -> bool {
 }
 
 /// From this age on.
-const LEFT_OVER: Duration = Duration::from_secs(60);
+const LEFT_OVER: Duration = Duration::from_secs(10);
 
 /// A file that was not there, opened for writing.
 pub(crate) fn make_new(path: &Path, mode: u32) -> io::Result<File> {

@@ -116,7 +116,7 @@ impl Store {
             damage => damage.map(|(_, why)| why),
         };
         let mut state = before.clone();
-        process::reap_some(&mut state);
+        process::reap_often(&mut state);
         let answer = edit(&mut state);
         match (Patch::between(before, &state), end) {
             (None, _) if log_damage.is_none() => {}

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::totals::Totals;
 use super::{Lease, Name, State, SubscriptionState};
@@ -26,6 +27,16 @@ pub(crate) struct Patch {
     leases: Option<Splice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<Splice>,
+    /// Where it differs.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "told")]
+    #[allow(clippy::option_option, reason = "not told, or told to be nothing")]
+    looked_at: Option<Option<Timestamp>>,
+}
+
+/// What is told to be nothing is told.
+#[allow(clippy::option_option, reason = "not told, or told to be nothing")]
+fn told<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// The one stretch in which two lists differ.
@@ -65,11 +76,13 @@ impl Patch {
         patch.namespaces.extend(before.namespaces.into_keys().map(|gone| (gone, None)));
         patch.leases = Splice::between(&before.leases, &after.leases);
         patch.lost = Splice::between(&before.lost, &after.lost);
+        patch.looked_at = (before.looked_at != after.looked_at).then_some(after.looked_at);
         (patch != Self::default()).then_some(patch)
     }
 
     /// Makes the change; `None` where it cannot have been made to this state.
     pub(crate) fn apply(self, state: &mut State) -> Option<()> {
+        state.looked_at = self.looked_at.unwrap_or(state.looked_at);
         put(self.subscriptions, &mut state.subscriptions);
         put(self.namespaces, &mut state.namespaces);
         if !self.credits.is_empty() {

@@ -29,6 +29,9 @@ pub(crate) struct State {
     /// on them; what they used is still to be booked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lease>,
+    /// When it was last asked of each of many leases whether its very process lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
 }
 
 impl State {
@@ -45,7 +48,7 @@ impl State {
 
     /// Drops the leases whose process is gone: their kage or their machine died before it could settle. Those
     /// with records are kept apart.
-    pub(crate) fn reap(&mut self, mut is_alive: impl FnMut(&Lease) -> bool) {
+    pub(crate) fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
         let dead = self.leases.extract_if(.., |lease| !is_alive(lease));
         self.lost.extend(dead.filter(|lease| lease.record.is_some()));
     }

@@ -3,7 +3,7 @@
 use std::process;
 use std::sync::OnceLock;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
@@ -26,21 +26,24 @@ pub(super) fn is_alive(lease: &Lease) -> bool {
     }
 }
 
-/// How many leases are looked at closely in one change.
-const CLOSELY: usize = 16;
+/// So many leases are looked at closely in each change.
+const FEW: usize = 16;
+/// Of more of them each is looked at closely so often.
+const OFTEN: SignedDuration = SignedDuration::from_secs(1);
 
 /// Drops the leases of dead processes, where each of hundreds of kages does so at every start and end: to ask for
-/// the beginning of a process costs a hundred times what it costs to ask whether there is one. Of many leases each
-/// change looks closely at some, beginning anywhere, for ids that were given to other processes since.
-pub(super) fn reap_some(state: &mut State) {
-    let count = state.leases.len().max(1);
-    let anywhere = Timestamp::now().subsec_nanosecond().unsigned_abs() as usize % count;
-    let mut at = 0;
-    state.reap(|lease| {
-        let is_looked_at = (at + count - anywhere) % count < CLOSELY;
-        at += 1;
-        if is_looked_at { is_alive(lease) } else { exists(lease) }
-    });
+/// the beginning of a process costs a hundred times what it costs to ask whether there is one. So of many leases
+/// those whose ids were given to other processes go once in a second, and all others at once.
+pub(super) fn reap_often(state: &mut State) {
+    let now = Timestamp::now();
+    let is_recent = |looked: Timestamp| now.duration_since(looked).abs() < OFTEN;
+    let are_many = state.leases.len() > FEW;
+    if are_many && state.looked_at.is_some_and(is_recent) {
+        state.reap(exists);
+    } else {
+        state.reap(is_alive);
+        state.looked_at = are_many.then_some(now);
+    }
 }
 
 /// Whether there is any process of that id.

@@ -217,7 +217,10 @@ pub fn used(records: &Path) -> BTreeMap<String, u64> {
 pub fn left_over(scene: &Scene) -> Vec<String> {
     let names = |dir: &Path| -> Vec<String> {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        entries
+            .filter(|entry| !may_be_in_use(&entry.path()))
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
     };
     let state = scene.state_dir();
     let mut left: Vec<_> = names(&state).into_iter().filter(|name| !KEPT.contains(&name.as_str())).collect();
@@ -232,6 +235,15 @@ pub fn left_over(scene: &Scene) -> Vec<String> {
         secrets.into_iter().filter(|name| !name.starts_with("credentials") || has_ending(name, "new")),
     );
     left.into_iter().map(|name| format!("left behind: {name}")).collect()
+}
+
+/// A temporary file that a killed kage has left is another's that is being written, for all that the next one knows,
+/// for ten seconds; then it is taken away.
+fn may_be_in_use(file: &Path) -> bool {
+    let is_temporary =
+        file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ending.starts_with("new"));
+    let age = fs::metadata(file).and_then(|known| known.modified()).ok().and_then(|time| time.elapsed().ok());
+    is_temporary && age.is_some_and(|age| age < Duration::from_secs(12))
 }
 
 fn has_ending(name: &str, ending: &str) -> bool {

@@ -1,4 +1,5 @@
 use proptest::collection::{btree_map, vec};
+use proptest::option;
 use proptest::prelude::*;
 
 use super::super::totals::Month;
@@ -43,17 +44,15 @@ fn lease() -> impl Strategy<Value = Lease> {
 }
 
 fn state() -> impl Strategy<Value = State> {
-    let parts = (
-        btree_map(name(), known(), 0..4),
-        btree_map(name(), totals(), 0..3),
-        vec(lease(), 0..5),
-        vec(lease(), 0..3),
-    );
-    parts.prop_map(|(subscriptions, namespaces, leases, lost)| State {
+    let lists = (vec(lease(), 0..5), vec(lease(), 0..3));
+    let parts =
+        (btree_map(name(), known(), 0..4), btree_map(name(), totals(), 0..3), lists, option::of(0..3i64));
+    parts.prop_map(|(subscriptions, namespaces, (leases, lost), looked_at)| State {
         subscriptions,
         namespaces,
         leases,
         lost,
+        looked_at: looked_at.map(|at| Timestamp::from_second(at).expect("a time")),
     })
 }
 
