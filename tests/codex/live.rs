@@ -117,6 +117,10 @@ fn two_sessions(scene: &Scene, ends_first: usize) {
         pane.enter(&format!("{} exec -s both -n {namespace} -- codex", kage().display()));
         pane.shows(READY);
         wait_until("the session has begun", || !pane.screen().contains("loading"));
+        // The agent tells the beginnings of sessions in whole seconds.
+        let second = || jiff::Timestamp::now().as_second();
+        let begun = second();
+        wait_until("another second", || second() > begun);
     }
     for text in ["hello there", "and again"] {
         // The later session asks first, so that neither the order of the files nor that of the words helps.
