@@ -1,81 +1,23 @@
 //! Files as kage treats them: private, locked on a sibling, replaced whole or not at all.
 
+mod lock;
+
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, ErrorKind, Write as _};
 use std::iter;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::error::{self, Failure, Status};
+use crate::error;
 
-/// How long a lock is waited for. Its holders keep it for milliseconds; a longer wait means that one of
-/// them is stopped.
-pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// An exclusive lock between kage processes, held until dropped or until the process ends.
-#[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
-
-impl Lock {
-    /// Locks `path` for this process alone. The file is made at first use and never removed: the lock is on it, so
-    /// replacing it would let two holders in.
-    pub(crate) fn acquire(path: &Path, patience: Duration) -> Result<Self> {
-        if let Some(parent) = path.parent() {
-            make_private_dir(parent)?;
-        }
-        let file = private().create(true).truncate(false).write(true).open(path);
-        let file = file.with_context(|| format!("could not open {}", path.display()))?;
-        give_way();
-        // fs2's, by its full name: std's `File` has methods of the same names that are newer than our Rust.
-        if fs2::FileExt::try_lock_exclusive(&file).is_ok() {
-            return Ok(Self(file));
-        }
-        // Blocking is fair, trying again and again starves; so block in a thread, and give up on the thread.
-        let (done, wait) = mpsc::channel();
-        thread::spawn(move || {
-            let locked = fs2::FileExt::lock_exclusive(&file).map(|()| file);
-            let _ = done.send(locked);
-        });
-        match wait.recv_timeout(patience) {
-            Ok(locked) => locked.map(Self).with_context(|| format!("could not lock {}", path.display())),
-            Err(_) => {
-                let seconds = patience.as_secs();
-                let message = format!("another kage has held {} for {seconds} s", path.display());
-                Err(Failure::new(Status::Failed, message)
-                    .hint("kage doctor names it; end it if it is stopped")
-                    .into())
-            }
-        }
-    }
-}
-
-/// When this process last gave a lock back.
-static RELEASED: Mutex<Option<Instant>> = Mutex::new(None);
-/// Who comes again sooner than this does one change after the other.
-const AT_ONCE: Duration = Duration::from_micros(100);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        *RELEASED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-}
-
-/// A lock that is free goes to whoever asks first, and those who wait for it have to wake up: a process that asks
-/// again and again would have it for as long as it may run. Whoever has just had it lets the others go first.
-fn give_way() {
-    let released = *RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
-    if released.is_some_and(|released| released.elapsed() < AT_ONCE) {
-        thread::yield_now();
-    }
-}
+pub(crate) use lock::{LOCK_PATIENCE, Lock};
 
 /// Whether a replaced file must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,10 +47,10 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
     })
 }
 
-/// The temporary file. One that is there already was left over by a kage that was killed, or was planted; but a
+/// The temporary file beside a file, and its name. One that is there already was left over by a kage that was killed, or was planted; but a
 /// fresh one is being written by another kage, which has no lock or one that does not lock, as on some network file
 /// systems. Two that write one file would make a damaged one of two whole ones, so this kage takes the next name.
-fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+pub(crate) fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let usual = iter::once(sibling(path, ".new"));
     let names = usual.chain((2..=AT_ONE_TIME).map(|at| sibling(path, &format!(".new{at}"))));
     let mut taken = io::Error::from(ErrorKind::AlreadyExists);
@@ -139,16 +81,7 @@ fn is_fresh(temporary: &Path) -> bool {
 /// From this age on.
 const LEFT_OVER: Duration = Duration::from_secs(10);
 
-/// A file that was not there, opened for writing.
-pub(crate) fn make_new(path: &Path, mode: u32) -> io::Result<File> {
-    let make = || OpenOptions::new().mode(mode).create_new(true).write(true).open(path);
-    make().or_else(|why| match why.kind() {
-        ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| make()),
-        _ => Err(why),
-    })
-}
-
-/// The same where the user names the file: beside it nothing is known, so the temporary file is a new one that
+/// Replaces a file that the user names: beside it nothing is known, so the temporary file is a new one that
 /// nobody can have guessed. It survives the end of the machine.
 pub(crate) fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -170,6 +103,13 @@ pub(crate) fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_data()?;
     // Closed before it has its name: the system starts no program that is open for writing.
     file.into_temp_path().persist(path).map_err(|failed| failed.error)
+}
+
+/// By which a changed byte is seen in what kage keeps to be faster, and could make anew.
+pub(crate) fn sum(bytes: &[u8]) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish().to_le_bytes()
 }
 
 /// The path with something behind its name.
@@ -221,17 +161,6 @@ pub(crate) fn private() -> OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lock_is_exclusive_and_says_who_to_look_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let held = Lock::acquire(&path, LOCK_PATIENCE).unwrap();
-        let refused = Lock::acquire(&path, Duration::from_millis(50)).unwrap_err();
-        assert!(refused.to_string().contains("another kage has held"), "{refused}");
-        drop(held);
-        Lock::acquire(&path, LOCK_PATIENCE).unwrap();
-    }
 
     #[test]
     fn a_replaced_file_keeps_its_mode_and_a_new_one_is_private() {

@@ -155,8 +155,8 @@ fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
         fs::remove_file(month)?;
         return Ok(pruned);
     }
-    let rest = files::sibling(month, ".new");
-    let mut out = BufWriter::new(files::make_new(&rest, 0o600)?);
+    let (rest, file) = files::temporary(month, 0o600)?;
+    let mut out = BufWriter::new(file);
     let mut written = Ok(());
     lines::forward(month, 0, |line| {
         if written.is_ok() && is_kept(line) {

@@ -2,12 +2,34 @@
 
 use std::path::PathBuf;
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 use tempfile::TempDir;
+
+use crate::pool::{Lease, LeaseId, Level, Name};
 
 /// When everything happens.
 pub(crate) fn now() -> Zoned {
     "2026-11-22T11:10:00[Europe/Berlin]".parse().expect("it is a time")
+}
+
+/// A lease of a run in a namespace.
+pub(crate) fn lease(on: &Name, since: Timestamp) -> Lease {
+    Lease {
+        id: LeaseId("fresh".into()),
+        pid: 1,
+        started: 1,
+        subscription: on.clone(),
+        agent: "claude".into(),
+        namespace: "n".parse().ok(),
+        level: Level::Normal,
+        speaker: None,
+        visits: Vec::new(),
+        refused: None,
+        record: None,
+        pane: None,
+        cwd: "/".into(),
+        since,
+    }
 }
 
 /// The parts of an input, which lines of four dashes keep apart.

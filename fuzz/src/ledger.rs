@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
-use crate::input::{dir, is_plain, now};
+use crate::input::{dir, is_plain, lease, now};
 use crate::ledger::{Answer, Attempt, By, Ledger, Query, Tally};
 use crate::pool::{Lease, LeaseId, Level, Pool, PromptLength, Slice, State, TokenCount, Usage};
 use crate::prices::Prices;
@@ -123,22 +123,8 @@ impl Bytes<'_> {
 fn written(ledger: &Ledger, months: &Path, attempt: &[u8]) {
     let mut bytes = Bytes(attempt);
     let since = Timestamp::from_second(1_795_000_000).expect("it is a time");
-    let lease = Lease {
-        id: LeaseId("run".into()),
-        pid: 1,
-        started: 1,
-        subscription: "work".parse().expect("it is a name"),
-        agent: "claude".into(),
-        namespace: None,
-        level: Level::Normal,
-        speaker: None,
-        visits: Vec::new(),
-        refused: None,
-        record: None,
-        pane: None,
-        cwd: bytes.text(),
-        since,
-    };
+    let work = "work".parse().expect("it is a name");
+    let lease = Lease { namespace: None, cwd: bytes.text(), ..lease(&work, since) };
     let mut usage = Usage { requests: 1, ..Usage::default() };
     while !bytes.0.is_empty() {
         let hour = since + SignedDuration::from_hours(i64::from(bytes.next()) * 7);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Zoned};
 
-use crate::input::{dir, is_plain, now};
+use crate::input::{dir, is_plain, lease, now};
 use crate::pool::{
     self, Budgets, Cost, Credential, Delivery, Lease, LeaseId, Level, Limits, Moment, Outcome, Pool, Reading,
     Request, Route, Scope, Selector, Source, Standing, State, Strategy, Subscription, SubscriptionState,
@@ -97,25 +97,6 @@ fn pool(strategy: Strategy) -> Pool {
     }
 }
 
-fn lease(on: &pool::Name, now: &Zoned) -> Lease {
-    Lease {
-        id: LeaseId("fresh".into()),
-        pid: 1,
-        started: 1,
-        subscription: on.clone(),
-        agent: "claude".into(),
-        namespace: "n".parse().ok(),
-        level: Level::Normal,
-        speaker: None,
-        visits: Vec::new(),
-        refused: None,
-        record: None,
-        pane: None,
-        cwd: "/".into(),
-        since: now.timestamp(),
-    }
-}
-
 /// Books an outcome, whatever it is: a deadline that stands is never shortened by it, and the state it leaves is one.
 pub(crate) fn settles(outcome: &Outcome, now: &Zoned) {
     let pool = pool(Strategy::RoundRobin);
@@ -127,7 +108,7 @@ pub(crate) fn settles(outcome: &Outcome, now: &Zoned) {
 
 fn books(pool: &Pool, state: &mut State, outcome: &Outcome, now: &Zoned) {
     let moment = Moment::from(now);
-    let lease = lease(&"a".parse().expect("it is a name"), now);
+    let lease = lease(&"a".parse().expect("it is a name"), now.timestamp());
     state.settle(&lease, outcome, &BTreeMap::new(), Limits::from(pool), &moment);
 }
 
@@ -146,7 +127,8 @@ fn runs_go_on(state: &State, now: &Zoned) {
             let first = ranked.first().filter(|one| matches!(one.standing, Standing::Ranked { rank: 1, .. }));
             let chosen = pool::select(&pool, &mut state, &request, &moment).ok().map(|chosen| chosen.name);
             assert_eq!(chosen.as_ref(), first.map(|one| &one.name));
-            let lease = lease(chosen.as_ref().unwrap_or(&"b".parse().expect("it is a name")), now);
+            let lease =
+                lease(chosen.as_ref().unwrap_or(&"b".parse().expect("it is a name")), now.timestamp());
             state.leases.push(lease.clone());
             let window = Window { name: "five_hour".into(), long: false };
             for verdict in [

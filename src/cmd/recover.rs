@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// For longer than this nobody counts: after the end of a machine there may be thousands, and each is looked for in
 /// the ledger.
 const LONGEST: Duration = Duration::from_secs(1);
-/// An agent that has outlived its kage is waited for. What it leaves running may never end.
 /// A program begins within this time after its run was given a place, unless its credential takes longer.
 const FRESH: SignedDuration = SignedDuration::from_secs(10);
+/// An agent that has outlived its kage is waited for. What it leaves running may never end.
 const LONGEST_LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Desk {
@@ -53,7 +53,7 @@ impl Desk {
         let running = marked_with("KAGE_RUN");
         let mut unused = BTreeSet::new();
         let counted = self.count_all(&state, &running, &mut unused);
-        // Together, since each change writes the whole state.
+        // In one change, for there may be thousands.
         if !unused.is_empty() {
             let is_other = |lease: &Lease| !unused.contains(&(lease.id.0.as_str(), lease.since));
             self.store.update(Durability::Process, |state| state.lost.retain(is_other))?;

@@ -4,23 +4,15 @@
 //! that it was made of, as it was then.
 
 use std::fs::{self, Metadata};
-use std::hash::{DefaultHasher, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::files::{self, Durability};
+use crate::files::{self, Durability, sum};
 
 /// Two changes within one tick of the file system's clock look like one: a file that was just written may be
 /// written again. The ticks of all known file systems are shorter.
 const TICK: Duration = Duration::from_secs(3);
-
-/// By which a changed byte is seen: what is kept is not compared with the text.
-fn sum(document: &[u8]) -> [u8; 8] {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(document);
-    hasher.finish().to_le_bytes()
-}
 
 /// The kept form of one config.
 #[derive(Debug)]

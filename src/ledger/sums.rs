@@ -98,7 +98,7 @@ impl Sums {
         files::make_private_dir(&self.dir)?;
         let _lock = Lock::acquire(&files::sibling(&self.dir, ".lock"), PATIENCE)?;
         let kept = postcard::to_stdvec(&Kept { version: VERSION, consumed, inode, saved: rollup.saved() })?;
-        let bytes = [&check(&kept)[..], &kept[..]].concat();
+        let bytes = [&files::sum(&kept)[..], &kept[..]].concat();
         Ok(files::replace(file, &bytes, Durability::Process)?)
     }
 
@@ -115,17 +115,10 @@ impl Sums {
     }
 }
 
-/// By which a changed byte is seen: sums that are read without a complaint are not asked for twice.
-fn check(bytes: &[u8]) -> [u8; 8] {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish().to_le_bytes()
-}
-
 fn read(file: &Path) -> Option<Kept> {
     let bytes = fs::read(file).ok()?;
     let (known, kept) = bytes.split_first_chunk()?;
-    if *known != check(kept) {
+    if *known != files::sum(kept) {
         return None;
     }
     postcard::from_bytes::<Kept>(kept).ok().filter(|kept| kept.version == VERSION)

@@ -187,17 +187,14 @@ impl Errand<'_> {
         let handover = journey.handover.take();
         let Journey { lease, plan, .. } = &journey;
         let ready = self.write_settings(plan).and_then(|()| self.note_record(&journey));
-        let why = ready.map_or_else(
-            |why| why,
-            |()| {
+        let why = match ready {
+            Ok(()) => {
                 run::replace(&self.program, plan, handover, &self.marks(&lease.subscription, &lease.id))
                     .into()
-            },
-        );
-        match self.give_back(lease) {
-            Ok(()) => why,
-            Err(failed) => failed,
-        }
+            }
+            Err(why) => why,
+        };
+        self.give_back(lease).err().unwrap_or(why)
     }
 
     /// Notes in the lease where the records will be: should kage be killed, the next one counts by that.
