@@ -107,6 +107,17 @@ fn a_login_without_the_conversation_is_named_as_what_it_is() {
     pane.shows("; spare does not have the conversation in its login directory");
 }
 
+/// Starts a session. Under load the agent says that it is ready long before its session has begun.
+fn begins(scene: &Scene, pane: &Pane<'_>, login: &str, namespace: &str) {
+    // It leaves a mark here for each that has.
+    let marks = scene.sandbox.path(&format!("home/{login}/tui-thread-reference-capabilities"));
+    let begun = || fs::read_dir(&marks).map_or(0, Iterator::count);
+    let before = begun();
+    pane.enter(&format!("{} exec -s {login} -n {namespace} -- codex", kage().display()));
+    pane.shows(READY);
+    wait_until("the session has begun", || begun() > before);
+}
+
 /// Two sessions in one directory on one login, whose tokens tell them apart: one asks once, the other twice.
 /// The server of the agent's that holds the records of both lives on.
 fn two_sessions(scene: &Scene, ends_first: usize) {
@@ -114,13 +125,7 @@ fn two_sessions(scene: &Scene, ends_first: usize) {
     let tmux = session(scene);
     let panes = [tmux.first(), tmux.another()];
     for (pane, namespace) in panes.iter().zip(["once", "twice"]) {
-        pane.enter(&format!("{} exec -s both -n {namespace} -- codex", kage().display()));
-        pane.shows(READY);
-        wait_until("the session has begun", || !pane.screen().contains("loading"));
-        // The agent tells the beginnings of sessions in whole seconds.
-        let second = || jiff::Timestamp::now().as_second();
-        let begun = second();
-        wait_until("another second", || second() > begun);
+        begins(scene, pane, "both", namespace);
     }
     for text in ["hello there", "and again"] {
         // The later session asks first, so that neither the order of the files nor that of the words helps.
@@ -158,9 +163,7 @@ fn never_asked(scene: &Scene, logins: [&str; 2]) {
     let tmux = session(scene);
     let panes = [tmux.first(), tmux.another()];
     for ((pane, namespace), login) in panes.iter().zip(["never", "once"]).zip(logins) {
-        pane.enter(&format!("{} exec -s {login} -n {namespace} -- codex", kage().display()));
-        pane.shows(READY);
-        wait_until("the session has begun", || !pane.screen().contains("loading"));
+        begins(scene, pane, login, namespace);
     }
     says(&panes[1], "hello there");
     panes[1].shows(ANSWER.trim());
