@@ -90,6 +90,7 @@ impl Draft {
     /// Sets a field of a subscription, or takes it away.
     pub(crate) fn set(&mut self, name: &Name, key: &str, value: Option<Value>) -> Result<()> {
         put(self.subscription(name)?, key, value);
+        self.keep(name);
         Ok(())
     }
 
@@ -103,7 +104,21 @@ impl Draft {
         if is_empty {
             entry.remove("env");
         }
+        self.keep(name);
         Ok(())
+    }
+
+    /// A subscription that stood only in the names of its fields stays when the last of them is gone.
+    fn keep(&mut self, name: &Name) {
+        let pool = self.known_table(&["subscriptions", "pool"]);
+        match pool.and_then(|pool| pool.get_mut(name.as_str())) {
+            Some(Item::Table(table)) if table.is_empty() => {
+                table.set_dotted(false);
+                table.set_implicit(false);
+            }
+            Some(Item::Value(Value::InlineTable(table))) if table.is_empty() => table.set_dotted(false),
+            _ => {}
+        }
     }
 
     /// Gives a subscription another name, with its comments, in the pool and in the routes.
@@ -245,3 +260,6 @@ pub(crate) fn credential(credential: &Credential) -> Value {
     }
     table.into()
 }
+
+#[cfg(test)]
+mod tests;

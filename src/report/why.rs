@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::SCHEMA;
 use super::time::until;
+use crate::error::one_line;
 use crate::pool::{Candidate, Pool, Request, Standing, Strategy};
 
 /// The answer for a person: the asked, the ranking, the winner.
@@ -34,12 +35,12 @@ pub(crate) fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now:
 
 fn standing(standing: &Standing, now: &Zoned) -> String {
     match standing {
-        Standing::Ranked { rank, detail, .. } => format!("{rank}  {detail}"),
+        Standing::Ranked { rank, detail, .. } => format!("{rank}  {}", one_line(detail)),
         Standing::Excluded(exclusion) => {
-            let rule = exclusion.rule.word();
+            let (rule, detail) = (exclusion.rule.word(), one_line(&exclusion.detail));
             match exclusion.until {
-                Some(at) => format!("-  {rule}: {} until {}", exclusion.detail, until(at, now)),
-                None => format!("-  {rule}: {}", exclusion.detail),
+                Some(at) => format!("-  {rule}: {detail} until {}", until(at, now)),
+                None => format!("-  {rule}: {detail}"),
             }
         }
     }
