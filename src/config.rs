@@ -26,7 +26,7 @@ use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
     Budgets, Cost, Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector,
-    Source, Strategy, Subscription,
+    Source, Strategy, Subscription, maps,
 };
 use crate::prices::Prices;
 
@@ -123,6 +123,7 @@ struct RawSubscriptions {
     #[serde(deserialize_with = "fields::share")]
     near_limit: Option<f64>,
     routing: BTreeMap<Name, fields::RawRoute>,
+    #[serde(deserialize_with = "maps::in_order")]
     pool: BTreeMap<Name, RawSubscription>,
 }
 

@@ -6,6 +6,7 @@ mod budget;
 mod lease;
 #[cfg(test)]
 mod machine;
+pub(crate) mod maps;
 mod moment;
 mod name;
 mod news;

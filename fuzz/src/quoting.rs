@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
+use crate::error::is_harmless;
 use crate::pool::Request;
 use crate::report::{command, quoted};
 use crate::shell::{Function, Shell, shim, tmux, tmux_line};
@@ -52,7 +53,8 @@ fn a_path_is_itself(text: &str) {
     if !control && !text.is_empty() {
         assert_eq!(shim::kage_of(&script).as_deref(), Some(text));
         assert_eq!(path_of_tmux_line(&tmux_line(text)).as_deref(), Some(text.as_bytes()));
-        if text.trim() == text {
+        // Of what could deceive who reads it, a hint shows blanks.
+        if text.trim() == text && text.chars().all(is_harmless) {
             assert_eq!(posix(quoted(text).as_bytes()), Some(vec![text.as_bytes().to_vec()]));
         }
     }

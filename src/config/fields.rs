@@ -69,7 +69,7 @@ pub(super) fn tags<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
 }
 
 pub(super) fn is_tag(text: &str) -> bool {
-    !text.is_empty() && !text.contains([',', ' ']) && !text.chars().any(char::is_control)
+    !text.is_empty() && !text.contains(|letter: char| matches!(letter, ',' | ' ') || letter.is_control())
 }
 
 /// Variables for the agent: `NAME = "value"`.

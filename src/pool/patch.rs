@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::maps::beside;
 use super::totals::Totals;
 use super::{Lease, Name, State, SubscriptionState};
 
@@ -50,33 +51,22 @@ struct Splice {
 impl Patch {
     /// What makes `after` of `before`; `None` where they are the same.
     pub(crate) fn between(mut before: State, after: &State) -> Option<Self> {
-        let mut patch = Self::default();
         let mut credits_differ = false;
-        for (name, known) in &after.subscriptions {
+        for (_, known, now) in beside(&mut before.subscriptions, &after.subscriptions) {
+            let Some(now) = now else { continue };
             // Compared without it, which is told apart.
-            let before = before.subscriptions.remove(name).map(|mut before| {
-                credits_differ |= before.credit != known.credit;
-                before.credit = known.credit;
-                before
-            });
-            if before.as_ref() != Some(known) {
-                credits_differ |= before.is_none() && known.credit != 0;
-                patch.subscriptions.insert(name.clone(), Some(known.clone()));
-            }
+            credits_differ |= known.credit != now.credit;
+            known.credit = now.credit;
         }
-        patch.subscriptions.extend(before.subscriptions.into_keys().map(|gone| (gone, None)));
-        if credits_differ {
-            patch.credits = after.subscriptions.values().map(|known| known.credit).collect();
-        }
-        for (name, totals) in &after.namespaces {
-            if before.namespaces.remove(name).as_ref() != Some(totals) {
-                patch.namespaces.insert(name.clone(), Some(totals.clone()));
-            }
-        }
-        patch.namespaces.extend(before.namespaces.into_keys().map(|gone| (gone, None)));
-        patch.leases = Splice::between(&before.leases, &after.leases);
-        patch.lost = Splice::between(&before.lost, &after.lost);
-        patch.looked_at = (before.looked_at != after.looked_at).then_some(after.looked_at);
+        let credits = after.subscriptions.values().filter(|_| credits_differ).map(|known| known.credit);
+        let patch = Self {
+            subscriptions: differing(&before.subscriptions, &after.subscriptions),
+            credits: credits.collect(),
+            namespaces: differing(&before.namespaces, &after.namespaces),
+            leases: Splice::between(&before.leases, &after.leases),
+            lost: Splice::between(&before.lost, &after.lost),
+            looked_at: (before.looked_at != after.looked_at).then_some(after.looked_at),
+        };
         (patch != Self::default()).then_some(patch)
     }
 
@@ -96,6 +86,17 @@ impl Patch {
         self.leases.map_or(Some(()), |splice| splice.apply(&mut state.leases))?;
         self.lost.map_or(Some(()), |splice| splice.apply(&mut state.lost))
     }
+}
+
+/// What of a map is another now, and what is gone.
+fn differing<T: Clone + PartialEq>(
+    before: &BTreeMap<Name, T>,
+    after: &BTreeMap<Name, T>,
+) -> BTreeMap<Name, Option<T>> {
+    let new = beside(after, before).filter(|(_, now, known)| Some(*now) != *known);
+    let gone = beside(before, after).filter(|(.., now)| now.is_none());
+    let new = new.map(|(name, now, _)| (name.clone(), Some(now.clone())));
+    new.chain(gone.map(|(name, ..)| (name.clone(), None))).collect()
 }
 
 fn put<T>(changes: BTreeMap<Name, Option<T>>, into: &mut BTreeMap<Name, T>) {

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use self::order::{Class, Eligible};
+use self::order::{Class, Eligible, Order};
 use self::rules::Case;
+use super::maps::beside;
 use super::route::{self, Tier};
 use super::state::SubscriptionState;
 use super::{Moment, Name, Pool, Request, State, Subscription};
@@ -155,8 +156,10 @@ impl NotReady {
 
 /// Every subscription with its standing: the eligible by rank, then the excluded by name.
 pub(crate) fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Vec<Candidate> {
-    let (ranked, excluded) = judge_all(pool, state, request, moment);
-    let ranked = ranked.into_iter().enumerate().map(|(at, eligible)| Candidate {
+    let (mut eligible, excluded) = judge_all(pool, state, request, moment);
+    let order = Order::of(pool.strategy, &mut eligible);
+    eligible.sort_by_cached_key(|one| order.key(one));
+    let ranked = eligible.into_iter().enumerate().map(|(at, eligible)| Candidate {
         name: eligible.subscription.name.clone(),
         standing: Standing::Ranked {
             rank: at + 1,
@@ -183,10 +186,12 @@ pub(crate) fn select(
     if request.only.is_none() && !pool.subscriptions.values().any(reachable) {
         return Err(NotReady::EmptyRoute(routes.iter().map(|(key, _)| (*key).to_owned()).collect()));
     }
-    let (ranked, excluded) = judge_all(pool, state, request, moment);
-    let Some(first) = ranked.first() else { return Err(NotReady::Excluded(excluded)) };
+    let (mut eligible, excluded) = judge_all(pool, state, request, moment);
+    let order = Order::of(pool.strategy, &mut eligible);
+    let first = eligible.iter().min_by_key(|one| order.key(one));
+    let Some(first) = first else { return Err(NotReady::Excluded(excluded)) };
     let selection = Selection { name: first.subscription.name.clone(), overruled: first.overruled.clone() };
-    order::take_turn(&ranked, state);
+    order::take_turn(first, &eligible, state);
     let chosen = state.subscriptions.entry(selection.name.clone()).or_default();
     let mut today = chosen.today(moment);
     today.runs = today.runs.saturating_add(1);
@@ -199,6 +204,7 @@ pub(crate) fn select(
     Ok(selection)
 }
 
+/// The eligible and the excluded, both in the order of their names.
 fn judge_all<'a>(
     pool: &'a Pool,
     state: &State,
@@ -215,9 +221,9 @@ fn judge_all<'a>(
     let mut eligible = Vec::new();
     let mut excluded = Vec::new();
     let wanted = |name: &Name| request.only.as_ref().is_none_or(|only| only == name);
-    for subscription in pool.subscriptions.values().filter(|subscription| wanted(&subscription.name)) {
-        let name = &subscription.name;
-        let known = state.subscriptions.get(name).unwrap_or(&fresh);
+    let all = beside(&pool.subscriptions, &state.subscriptions).filter(|(name, ..)| wanted(name));
+    for (name, subscription, known) in all {
+        let known = known.unwrap_or(&fresh);
         let running = running_on.get(name).copied().unwrap_or(0);
         let tier = route::tier(&routes, subscription);
         let case = Case { pool, subscription, known, namespace: &namespace, running, request, moment };
@@ -241,7 +247,6 @@ fn judge_all<'a>(
             }),
         }
     }
-    order::rank(pool.strategy, &mut eligible);
     (eligible, excluded)
 }
 

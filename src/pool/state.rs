@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::maps;
 use super::totals::{Costs, Month, Today, Totals};
 use super::window::Sliding;
 use super::{Lease, Moment, Name, Scope, Subscription, Usage};
@@ -18,7 +19,7 @@ const CHANGES_KEPT: usize = 5;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct State {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "maps::in_order")]
     pub subscriptions: BTreeMap<Name, SubscriptionState>,
     /// What runs of each namespace used.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

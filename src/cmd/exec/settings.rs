@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result};
 use super::Errand;
 use crate::agent::LaunchPlan;
 use crate::files::{self, Durability};
-use crate::report;
+use crate::shell::Shell;
 
 impl Errand<'_> {
     /// The command by which a session tells what happens, and the file for settings that hold nothing else.
     /// Whatever becomes of kage meanwhile, the agent sees no failure.
     pub(super) fn hook(&self) -> Option<(String, PathBuf)> {
         let kage = self.myself.as_ref()?;
-        let command = format!("{} hook 2>/dev/null || :", report::quoted(kage.to_str()?));
+        let command = format!("{} hook 2>/dev/null || :", Shell::Bash.quoted(kage.to_str()?));
         let file = format!("{}.json", self.agent.name());
         let file = path::absolute(self.desk.paths.state.join("hooks").join(file)).ok()?;
         Some((command, file))

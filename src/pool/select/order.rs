@@ -55,39 +55,46 @@ impl Eligible<'_> {
     }
 }
 
-/// Orders the eligible: by class; of a class those that lag a whole run behind their share before the others
-/// and those that are a whole run ahead of it behind them; then whoever runs fewest for its weight; then by
-/// turn.
+/// The order of the eligible: by class; of a class those that lag a whole run behind their share before the
+/// others and those that are a whole run ahead of it behind them; then whoever runs fewest for its weight; then
+/// by turn. Equals stay in the order of their names, in which they come.
 ///
-/// Without the first of these a subscription whose runs happen to end sooner would be given more and more of
-/// them. Agents are counted in whole rounds (what the lightest of the class runs while all run their share),
-/// so that equal weights spread strictly and unequal ones keep their proportion also when few run at once.
-pub(super) fn rank(strategy: Strategy, eligible: &mut [Eligible<'_>]) {
-    let all_measured = eligible.iter().all(|one| one.utilization.is_some());
-    for one in &mut *eligible {
-        let standing = u8::MAX - one.subscription.priority;
-        one.class.merit = match (strategy, one.utilization) {
-            (Strategy::RoundRobin, _) => (0, 0),
-            (Strategy::Priority, _) => (0, standing),
-            (Strategy::LeastUsed, Some(utilization)) if all_measured => (thousandths(utilization), standing),
-            (Strategy::LeastUsed, _) => (one.recent_tokens, standing),
-        };
+/// Without the lag a subscription whose runs happen to end sooner would be given more and more of them. Agents
+/// are counted in whole rounds (what the lightest of the class runs while all run their share), so that equal
+/// weights spread strictly and unequal ones keep their proportion also when few run at once.
+pub(super) struct Order(BTreeMap<Class, Round>);
+
+impl Order {
+    /// Gives each of the eligible its merit, by which there are classes.
+    pub(super) fn of(strategy: Strategy, eligible: &mut [Eligible<'_>]) -> Self {
+        let all_measured = eligible.iter().all(|one| one.utilization.is_some());
+        let mut classes: BTreeMap<Class, Round> = BTreeMap::new();
+        for one in eligible {
+            let standing = u8::MAX - one.subscription.priority;
+            one.class.merit = match (strategy, one.utilization) {
+                (Strategy::RoundRobin, _) => (0, 0),
+                (Strategy::Priority, _) => (0, standing),
+                (Strategy::LeastUsed, Some(utilization)) if all_measured => {
+                    (thousandths(utilization), standing)
+                }
+                (Strategy::LeastUsed, _) => (one.recent_tokens, standing),
+            };
+            let round = classes.entry(one.class).or_insert(Round { lightest: one.weight(), whole: 0 });
+            round.lightest = round.lightest.min(one.weight());
+            round.whole += one.weight();
+        }
+        Self(classes)
     }
-    let mut classes: BTreeMap<Class, Round> = BTreeMap::new();
-    for one in &*eligible {
-        let round = classes.entry(one.class).or_insert(Round { lightest: one.weight(), whole: 0 });
-        round.lightest = round.lightest.min(one.weight());
-        round.whole += one.weight();
-    }
-    // They come in the order of their names, in which equals stay.
-    eligible.sort_by_cached_key(|one| {
-        let round = &classes[&one.class];
+
+    /// What comes first has the lowest.
+    pub(super) fn key(&self, one: &Eligible<'_>) -> impl Ord + use<> {
+        let round = &self.0[&one.class];
         // A run more than its share costs a whole round of credit: -1 for a lag of more than one run, 1 for
         // a lead of one or more, 0 between.
         let ahead = round.whole.saturating_sub(one.credit).div_euclid(2 * round.whole);
         let rounds = i64::from(one.running) * round.lightest / one.weight();
         (one.class, ahead, rounds, one.credit.saturating_add(one.weight()).saturating_neg())
-    });
+    }
 }
 
 /// The weights of a class.
@@ -102,21 +109,22 @@ fn thousandths(utilization: f64) -> u64 {
     (utilization.max(0.0) * 1000.0).round() as u64
 }
 
-/// Smooth weighted round-robin among the class of the first: each is owed its weight, and the chosen pays
+/// Smooth weighted round-robin among the class of the chosen: each is owed its weight, and the chosen pays
 /// for all. What is owed stays within a few runs, so that nobody who was away for long gets a burst of them.
-pub(super) fn take_turn(ranked: &[Eligible<'_>], state: &mut State) {
-    let class = ranked[0].class;
-    let peers: Vec<_> = ranked.iter().filter(|one| one.class == class).collect();
-    let round: i64 = peers.iter().map(|one| one.weight()).sum();
-    for (at, one) in peers.iter().enumerate() {
+pub(super) fn take_turn(chosen: &Eligible<'_>, eligible: &[Eligible<'_>], state: &mut State) {
+    let peers = || eligible.iter().filter(|one| one.class == chosen.class);
+    let round: i64 = peers().map(Eligible::weight).sum();
+    for one in peers() {
         let name = &one.subscription.name;
-        if !state.subscriptions.contains_key(name) {
-            state.subscriptions.insert(name.clone(), SubscriptionState::default());
+        let paid = if *name == chosen.subscription.name { round } else { 0 };
+        let pay = |known: &mut SubscriptionState| {
+            // A damaged state may say anything.
+            let owed = known.credit.saturating_add(one.weight() - paid);
+            known.credit = owed.clamp(-MOST_OWED * round, MOST_OWED * round);
+        };
+        match state.subscriptions.get_mut(name) {
+            Some(known) => pay(known),
+            None => pay(state.subscriptions.entry(name.clone()).or_default()),
         }
-        let Some(known) = state.subscriptions.get_mut(name) else { continue };
-        let paid = if at == 0 { round } else { 0 };
-        // A damaged state may say anything.
-        let owed = known.credit.saturating_add(one.weight() - paid);
-        known.credit = owed.clamp(-MOST_OWED * round, MOST_OWED * round);
     }
 }

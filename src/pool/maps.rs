@@ -1,0 +1,78 @@
+//! Large maps, gone through in the order of their keys and not looked up key by key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+/// Reads a map. What kage wrote comes in order, of which a map is made at once.
+pub(crate) fn in_order<'de, D, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+{
+    struct Entries<K, V>(PhantomData<(K, V)>);
+    impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                entries.push(entry);
+            }
+            Ok(entries.into_iter().collect())
+        }
+    }
+    from.deserialize_map(Entries(PhantomData))
+}
+
+/// Each entry of a map with what another one has under its key. Both come in the order of their keys.
+pub(super) fn beside<K: PartialOrd<L>, L, A, B>(
+    map: impl IntoIterator<Item = (K, A)>,
+    other: impl IntoIterator<Item = (L, B)>,
+) -> impl Iterator<Item = (K, A, Option<B>)> {
+    let mut others = other.into_iter().peekable();
+    map.into_iter().map(move |(key, value)| {
+        while others.next_if(|(before, _)| key > *before).is_some() {}
+        let other = others.next_if(|(same, _)| key == *same).map(|(_, other)| other);
+        (key, value, other)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::btree_map;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> serde_json::Result<BTreeMap<String, u8>> {
+        in_order(&mut serde_json::Deserializer::from_str(text))
+    }
+
+    #[test]
+    fn of_two_entries_under_one_key_the_later_counts_in_whatever_order_they_come() {
+        let expected = BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 3)]);
+        assert_eq!(read(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap(), expected);
+        let refused = read("[]").unwrap_err();
+        assert!(refused.to_string().contains("expected a map"), "{refused}");
+    }
+
+    proptest! {
+        #[test]
+        fn each_entry_stands_beside_the_one_of_its_key(
+            map in btree_map(0..9u8, any::<u8>(), 0..9),
+            other in btree_map(0..9u8, any::<u8>(), 0..9),
+        ) {
+            let paired: Vec<_> = beside(&map, &other).collect();
+            let looked_up: Vec<_> = map.iter().map(|(key, value)| (key, value, other.get(key))).collect();
+            prop_assert_eq!(paired, looked_up);
+        }
+    }
+}
