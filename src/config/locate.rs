@@ -14,7 +14,8 @@ pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: 
     let meant = wording::meant(refused.message());
     let hint = meant.map_or_else(|| hint.to_owned(), |word| format!("did you mean `{word}`?"));
     let Some(span) = refused.span() else {
-        return Failure::usage(format!("{}: {message}", file.display())).hint(hint);
+        let line = line_of_depth(text);
+        return Failure::usage(format!("{}:{line}: {message}", file.display())).hint(hint);
     };
     let line = line_at(text, span.start);
     let key = key_at(text, &span).map(|key| format!("`{key}`: ")).unwrap_or_default();
@@ -24,6 +25,17 @@ pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: 
         _ => message,
     };
     Failure::usage(format!("{}:{line}: {key}{message}", file.display())).hint(hint)
+}
+
+/// The line that is refused without a place, counted from 1: it goes deeper than the reader does, and no beginning of
+/// the text that has it whole is read.
+fn line_of_depth(text: &str) -> usize {
+    let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]).collect();
+    let has_place = |end: &usize| {
+        toml::from_str::<toml::Table>(&text[..*end]).err().is_none_or(|refused| refused.span().is_some())
+    };
+    let before = ends.partition_point(has_place);
+    (before + 1).min(ends.len())
 }
 
 /// The line of a key, counted from 1; the line of its nearest known parent where it is not there.

@@ -136,6 +136,16 @@ fn a_credential_may_be_delivered_on_a_pipe() {
     );
 }
 
+#[test]
+fn what_lies_too_deep_is_refused_with_its_line() {
+    let dotted = vec!["a"; 90].join(".");
+    for deep in [format!("{dotted} = 1"), format!("a = {}{}", "[".repeat(90), "]".repeat(90))] {
+        let text = format!("# mine\n[failover]\nattempts = 2\n{deep}\n[events]\n");
+        let refused = parse(&text).unwrap_err().to_string();
+        assert!(refused.starts_with("/c.toml:4: ") && refused.contains("too deep"), "{refused}");
+    }
+}
+
 /// Each mistake, and what of its refusal must be there: the place, and words that tell the mistake.
 #[test]
 fn a_mistake_is_refused_with_file_line_and_key() {

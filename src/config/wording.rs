@@ -17,6 +17,9 @@ const KINDS: [(&str, &str); 6] = [
 pub(super) fn plain(refusal: &str) -> String {
     let line = refusal.lines().collect::<Vec<_>>().join(" ");
     let line = line.strip_prefix("invalid type: ").and_then(wrong_kind).unwrap_or(line.clone());
+    if line.contains("recursion") {
+        return "a key or a list lies too deep in others".to_owned();
+    }
     if let Some(key) = line.strip_prefix("missing field ") {
         return format!("the key {key} is missing");
     }
