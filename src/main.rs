@@ -5,6 +5,8 @@
 //! `ledger` and `credentials` know pool and files, `prices` knows the pool, `run` knows agents, `report` knows
 //! what it shows, `man` knows what can be typed, `complete` that and the config, and only the verbs in `cmd` know everything.
 
+#![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
+
 mod agent;
 mod cli;
 mod clock;
@@ -24,6 +26,8 @@ mod report;
 mod run;
 mod secret;
 mod shell;
+#[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
+mod start;
 mod store;
 
 use std::env;
@@ -37,13 +41,22 @@ use crate::cli::Cli;
 use crate::error::{Failure, Status};
 use crate::pool::Level;
 
+#[cfg_attr(
+    all(target_os = "linux", target_env = "gnu"),
+    allow(dead_code, reason = "`start` is the beginning")
+)]
 fn main() -> ExitCode {
+    kage().into()
+}
+
+/// The whole run; the answer is the status with which the process is to end.
+fn kage() -> u8 {
     // The environment is memory too, and other processes read it as a file. Below an agent it has the agent's secret.
     if [secret::PASSPHRASE, "KAGE_RUN"].into_iter().any(|name| env::var_os(name).is_some()) {
         secret::close_process();
     }
     if complete::answers() {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     run::expect_children();
     let words: Vec<_> = env::args_os().collect();
@@ -66,21 +79,21 @@ fn main() -> ExitCode {
 }
 
 /// Only the low byte of a status reaches the parent, as with any process.
-fn exit_code(status: i32) -> ExitCode {
-    ExitCode::from(u8::try_from(status & 0xff).unwrap_or(u8::MAX))
+fn exit_code(status: i32) -> u8 {
+    u8::try_from(status & 0xff).unwrap_or(u8::MAX)
 }
 
 /// Help and version are answers; anything else that clap says becomes one line and a hint.
-fn refuse(refused: &clap::Error) -> ExitCode {
+fn refuse(refused: &clap::Error) -> u8 {
     match refused.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = refused.print(); // a closed pipe is no failure
-            ExitCode::SUCCESS
+            0
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             // A config that cannot be read is for the verbs to tell.
             if env::args_os().len() <= 1 && cmd::welcome::run().unwrap_or(false) {
-                return ExitCode::SUCCESS;
+                return 0;
             }
             let _ = refused.print();
             exit_code(Status::Usage as i32)

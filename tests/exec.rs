@@ -3,8 +3,9 @@
 mod support;
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 
-use support::Sandbox;
+use support::{Sandbox, kage};
 
 fn pool_of_one() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -159,4 +160,37 @@ fn a_place_named_from_here_is_the_same_one_wherever_the_agent_goes() {
     let told = call.run().success().stdout();
     let state = sandbox.path("state").canonicalize().unwrap();
     assert_eq!(std::path::Path::new(&told).canonicalize().unwrap(), state, "{told}");
+}
+
+#[test]
+fn a_stream_that_is_closed_is_nobodys_file() {
+    let sandbox = pool_of_one();
+    let open = "known=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo \"$known\" > streams";
+    for (flags, expected) in [("<&-", 1), (">&- 2>&-", 2), ("<&- >&- 2>&-", 3)] {
+        for mode in ["", " --replace"] {
+            let line = format!("exec \"$0\" exec{mode} -- sh -c '{open}' {flags}");
+            sandbox.call(Path::new("/bin/sh"), ["-c", &line, kage().to_str().unwrap()]).run().success();
+            let streams = sandbox.read("work/streams");
+            // A pipe of kage's own where it relays, and never a file of kage's.
+            let odd = streams.lines().find(|stream| *stream != "/dev/null" && !stream.starts_with("pipe:"));
+            assert_eq!((streams.lines().count(), odd), (3, None), "{flags}{mode}: {streams}");
+            let null = streams.lines().filter(|stream| *stream == "/dev/null").count();
+            assert!(mode.is_empty() || null == expected, "{flags}{mode}: {streams}");
+        }
+    }
+}
+
+#[test]
+fn output_that_nobody_reads_does_not_kill_kage_and_kills_an_agent_as_ever() {
+    let sandbox = pool_of_one();
+    let line = "{ \"$0\" exec --help; echo \"status $?\" >&2; } | :";
+    let ran = sandbox.call(Path::new("/bin/bash"), ["-c", line, kage().to_str().unwrap()]).run().success();
+    let said = ran.stderr();
+    assert!(said.ends_with("status 0\n") || said.ends_with("status 1\n"), "{said}");
+    for mode in [&["exec"][..], &["exec", "--replace"]] {
+        let ask = ["--", "grep", "SigIgn", "/proc/self/status"];
+        let ignored = sandbox.kage([mode, &ask].concat()).run().success().stdout();
+        let mask = u64::from_str_radix(ignored.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+        assert_eq!(mask & 1 << 12, 0, "the agent ignores SIGPIPE: {ignored}");
+    }
 }

@@ -11,6 +11,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("process", &[]),
     ("shell", &[]),
+    // The function that is the whole run.
+    ("start", &["kage"]),
     ("pool", &[]),
     ("paths", &["error"]),
     ("files", &["error"]),
