@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Of libgcc a start needs nothing: a panic ends the process. But as a library of its own it is looked up,
-/// mapped and set up each time, a twentieth of all that kage adds to a command.
+/// A start needs nothing of libgcc: a panic ends the process. But as a library of its own it is looked up, mapped and
+/// set up each time, which takes a tenth of a millisecond.
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|known| known == value);

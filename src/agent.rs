@@ -72,6 +72,11 @@ pub(crate) trait Agent: Sync {
     /// How to get a secret, for a person.
     fn how_to_get(&self) -> &str;
 
+    /// Whether the agent can be pointed at a directory with its login.
+    fn has_login_dirs(&self) -> bool {
+        true
+    }
+
     /// How to log in to a login directory, for a person; `None` where the agent knows none.
     fn login_hint(&self, home: &Path) -> Option<String>;
 

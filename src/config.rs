@@ -294,7 +294,7 @@ fn subscription(
         |credential| credential.resolve(home),
     );
     if let Source::Home(dir) = &credential.source
-        && known.login_hint(home).is_none()
+        && !known.has_login_dirs()
     {
         let key = ["subscriptions", "pool", name.as_str(), "credential"];
         let message = format!("`{agent}` has no login directory such as {}", dir.display());

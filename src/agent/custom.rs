@@ -76,6 +76,10 @@ impl Agent for Custom {
         "see the agent's documentation for a key or token"
     }
 
+    fn has_login_dirs(&self) -> bool {
+        false
+    }
+
     fn login_hint(&self, _home: &Path) -> Option<String> {
         None
     }

@@ -135,7 +135,7 @@ impl Guide {
         if keychain.is_ok() {
             places.insert(0, ("keychain", "the keychain of this system"));
         }
-        if agent.login_hint(&self.paths.home).is_some() {
+        if agent.has_login_dirs() {
             places.push(("home", "no secret: a login directory of the agent's own"));
         }
         let shown = places.iter().map(|(_, shown)| (*shown).to_owned()).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Cost, Moment, Slice, TokenCount, Usage};
 
@@ -15,7 +15,7 @@ pub(crate) type Costs = BTreeMap<Slice, Cost>;
 pub(crate) struct Today {
     pub date: Date,
     pub runs: u64,
-    #[serde(default, skip_serializing_if = "TokenCount::is_none")]
+    #[serde(default, skip_serializing_if = "TokenCount::is_none", serialize_with = "without_zeros")]
     pub tokens: TokenCount,
     #[serde(default, skip_serializing_if = "Cost::is_none")]
     pub cost: Cost,
@@ -46,6 +46,19 @@ pub(crate) struct Totals {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+/// The state is read at each start, and of most kinds there are no tokens.
+fn without_zeros<S: Serializer>(tokens: &TokenCount, to: S) -> Result<S::Ok, S::Error> {
+    let kinds = [
+        ("input_tokens", tokens.input_tokens),
+        ("output_tokens", tokens.output_tokens),
+        ("cache_read_tokens", tokens.cache_read_tokens),
+        ("cache_write_5m_tokens", tokens.cache_write_5m_tokens),
+        ("cache_write_1h_tokens", tokens.cache_write_1h_tokens),
+        ("reasoning_tokens", tokens.reasoning_tokens),
+    ];
+    to.collect_map(kinds.into_iter().filter(|(_, count)| *count > 0))
 }
 
 impl Today {

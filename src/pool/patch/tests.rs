@@ -1,3 +1,4 @@
+use proptest::array::uniform6;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -20,12 +21,27 @@ fn known() -> impl Strategy<Value = SubscriptionState> {
 }
 
 fn totals() -> impl Strategy<Value = Totals> {
-    (0..3u64, any::<bool>()).prop_map(|(runs, has_month)| {
+    (0..3u64, any::<bool>(), uniform6(0..2u64)).prop_map(|(runs, has_month, kinds)| {
         let date = "2026-11-22".parse().expect("a day");
+        let [
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            reasoning_tokens,
+        ] = kinds;
         let today = Today {
             date,
             runs,
-            tokens: TokenCount::default(),
+            tokens: TokenCount {
+                input_tokens,
+                output_tokens,
+                cache_read_tokens,
+                cache_write_5m_tokens,
+                cache_write_1h_tokens,
+                reasoning_tokens,
+            },
             cost: super::super::Cost::default(),
             unpriced: 0,
         };
