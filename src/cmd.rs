@@ -110,7 +110,7 @@ impl Desk {
 
     /// The same for a run, which must cost nothing.
     fn open_to_run() -> Result<Self> {
-        Self::open_with(Config::load_cached)
+        Self::open_with(Config::load_and_keep)
     }
 
     fn open_with(load: impl FnOnce(&Paths) -> Result<Config>) -> Result<Self> {

@@ -186,13 +186,17 @@ impl Mistake {
 }
 
 impl Config {
-    /// Reads the config file; a missing one is an empty config.
+    /// Reads the config file; a missing one is an empty config. What a run has kept of it is read faster.
     pub(crate) fn load(paths: &Paths) -> Result<Self> {
-        Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
+        Self::load_with(paths, |_, _| ())
     }
 
-    /// The same for who is in a hurry: the text is not read again where it has been, and is the same.
-    pub(crate) fn load_cached(paths: &Paths) -> Result<Self> {
+    /// The same, kept for whoever reads it next.
+    pub(crate) fn load_and_keep(paths: &Paths) -> Result<Self> {
+        Self::load_with(paths, Cache::keep)
+    }
+
+    fn load_with(paths: &Paths, keep: impl FnOnce(&Cache, &str)) -> Result<Self> {
         let cache = Cache::of(&paths.config, &paths.state);
         let kept = cache.as_ref().and_then(Cache::document);
         let raw = kept.and_then(|document| serde_json::from_slice::<RawConfig>(&document).ok());
@@ -202,7 +206,7 @@ impl Config {
         let text = read(&paths.config)?;
         let config = Self::parse(&text, &paths.config, &paths.home)?;
         if let Some(cache) = cache {
-            cache.keep(&text);
+            keep(&cache, &text);
         }
         Ok(config)
     }

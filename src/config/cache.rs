@@ -1,4 +1,4 @@
-//! The config's text once read, kept in a form that is read faster. Called by `Config::load_cached`.
+//! The config's text once read, kept in a form that is read faster. Called by `Config::load`, kept by runs alone.
 //!
 //! What is kept is the document, not what it means: that is checked each time. It counts only for the very file
 //! that it was made of, as it was then.

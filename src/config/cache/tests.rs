@@ -39,10 +39,10 @@ fn what_is_kept_means_the_same() {
         let (_dir, paths) = scene(text);
         settled(&paths).keep(text);
         assert!(settled(&paths).document().is_some());
-        let plain = Config::load(&paths).unwrap();
-        assert_eq!(shown(&Config::load_cached(&paths).unwrap()), shown(&plain));
+        let plain = Config::parse(text, &paths.config, &paths.home).unwrap();
+        assert_eq!(shown(&Config::load(&paths).unwrap()), shown(&plain));
         settled(&paths).keep("[subscriptions.pool.other]");
-        let kept = Config::load_cached(&paths).unwrap();
+        let kept = Config::load(&paths).unwrap();
         assert!(kept.pool.subscriptions.contains_key("other"), "what is kept was not looked at");
     }
 }
@@ -58,26 +58,25 @@ fn another_file_in_its_place_is_another_config() {
     File::options().write(true).open(&beside).unwrap().set_times(times).unwrap();
     fs::rename(&beside, &paths.config).unwrap();
     assert!(settled(&paths).document().is_none());
-    assert!(Config::load_cached(&paths).unwrap().pool.subscriptions.contains_key("two"));
+    assert!(Config::load(&paths).unwrap().pool.subscriptions.contains_key("two"));
 }
 
 #[test]
 fn of_a_file_that_was_just_written_nothing_is_kept() {
     let (_dir, paths) = scene("[subscriptions.pool.one]");
-    Config::load_cached(&paths).unwrap();
+    Config::load_and_keep(&paths).unwrap();
     assert!(!paths.state.join("config.cache").exists());
 }
 
 #[test]
 fn what_is_refused_is_not_kept_and_told_as_ever() {
     let (_dir, paths) = scene("[subscriptions]\nstrategy = \"best\"");
-    let (plain, cached) = (Config::load(&paths).unwrap_err(), Config::load_cached(&paths).unwrap_err());
-    assert_eq!(plain.to_string(), cached.to_string());
+    let plain = Config::load_and_keep(&paths).unwrap_err();
     // Also where somebody wrote it there.
     let cache = settled(&paths);
     let kept = b"{\"subscriptions\":{\"strategy\":\"best\"}}";
     fs::write(&cache.path, [&cache.head[..], &sum(kept)[..], &kept[..]].concat()).unwrap();
-    assert_eq!(Config::load_cached(&paths).unwrap_err().to_string(), plain.to_string());
+    assert_eq!(Config::load(&paths).unwrap_err().to_string(), plain.to_string());
 }
 
 #[test]
@@ -88,7 +87,7 @@ fn a_damaged_cache_is_no_cache() {
     let kept = fs::read(&cache.path).unwrap();
     for length in 0..kept.len() {
         fs::write(&cache.path, &kept[..length]).unwrap();
-        assert!(Config::load_cached(&paths).unwrap().pool.subscriptions.contains_key("one"), "{length}");
+        assert!(Config::load(&paths).unwrap().pool.subscriptions.contains_key("one"), "{length}");
     }
     for at in 0..kept.len() {
         let mut changed = kept.clone();
