@@ -172,8 +172,13 @@ fn did(change: &Change, before: &Pool, after: &Pool, line: &str) {
 /// Where nothing is taken away, the lines that were there are there still, in their order. A line may have got
 /// another value, but its comment stays.
 fn keeps_lines(change: &Change, before: &str, after: &str, line: &str) {
-    if matches!(change, Change::Remove(_) | Change::Unroute(_) | Change::Set(_, _, None) | Change::Route(..))
-    {
+    let takes_away = match change {
+        Change::Remove(_) | Change::Unroute(_) | Change::Set(_, _, None) | Change::Route(..) => true,
+        // With the last variable goes the table of them.
+        Change::Variable(_, variable, value) => value.is_empty() && before.contains(variable.as_str()),
+        Change::Add(_) | Change::Set(..) | Change::Rename(..) => false,
+    };
+    if takes_away {
         return;
     }
     let mut left = after.lines();

@@ -97,11 +97,13 @@ impl Draft {
     /// Sets a variable of a subscription, or takes it away where the value is empty.
     pub(crate) fn set_variable(&mut self, name: &Name, variable: &str, value: &str) -> Result<()> {
         let entry = self.subscription(name)?;
-        let env = entry.entry("env").or_insert_with(|| Value::InlineTable(InlineTable::new()).into());
-        let env = env.as_table_like_mut().context("`env` is not a table")?;
-        put(env, variable, (!value.is_empty()).then(|| value.into()));
-        let is_empty = env.is_empty();
-        if is_empty {
+        if !value.is_empty() {
+            let env = entry.entry("env").or_insert_with(|| Value::InlineTable(InlineTable::new()).into());
+            put(env.as_table_like_mut().context("`env` is not a table")?, variable, Some(value.into()));
+        } else if let Some(env) = entry.get_mut("env").and_then(Item::as_table_like_mut)
+            && env.remove(variable).is_some()
+            && env.is_empty()
+        {
             entry.remove("env");
         }
         self.keep(name);

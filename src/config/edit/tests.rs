@@ -138,6 +138,18 @@ fn a_subscription_stays_when_its_last_field_goes() {
 }
 
 #[test]
+fn a_variable_that_is_not_there_takes_nothing_with_it() {
+    for text in [
+        "# for later\n[subscriptions.pool.work.env]\n",
+        "[subscriptions.pool.work]\nenv = { Y = \"1\" } # mine\n",
+    ] {
+        let (_dir, paths) = places(text);
+        edit(&paths, |draft| draft.set_variable(&name("work"), "X", "")).unwrap();
+        assert_eq!(fs::read_to_string(&paths.config).unwrap(), text);
+    }
+}
+
+#[test]
 fn a_new_config_is_made_of_what_is_needed() {
     let (_dir, paths) = places("");
     fs::remove_file(&paths.config).unwrap();
