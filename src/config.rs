@@ -20,6 +20,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use self::cache::Cache;
+use self::fields::Table;
 use self::text::read;
 use crate::agent::{Agent, Agents};
 use crate::error::Failure;
@@ -84,12 +85,12 @@ impl Default for Failover {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
-    subscriptions: RawSubscriptions,
-    namespaces: BTreeMap<Name, RawNamespace>,
-    agents: BTreeMap<Name, agents::RawAgent>,
+    subscriptions: Table<RawSubscriptions>,
+    namespaces: BTreeMap<Name, Table<RawNamespace>>,
+    agents: BTreeMap<Name, Table<agents::RawAgent>>,
     prices: BTreeMap<String, prices::RawPeriods>,
-    failover: RawFailover,
-    events: RawEvents,
+    failover: Table<RawFailover>,
+    events: Table<RawEvents>,
 }
 
 #[derive(Deserialize, Default)]
@@ -124,7 +125,7 @@ struct RawSubscriptions {
     near_limit: Option<f64>,
     routing: BTreeMap<Name, fields::RawRoute>,
     #[serde(deserialize_with = "maps::in_order")]
-    pool: BTreeMap<Name, RawSubscription>,
+    pool: BTreeMap<Name, Table<RawSubscription>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -224,21 +225,21 @@ impl Config {
     }
 
     fn from_raw(raw: RawConfig, home: &Path) -> Result<Self, Mistake> {
-        let settings = raw.subscriptions;
+        let Table(settings) = raw.subscriptions;
         if settings.strategy.is_some() && settings.default_priority.is_some() {
             let message = "`strategy` and its older name `default_priority` are both set";
             let key = ["subscriptions", "default_priority"];
             return Err(Mistake::new(&key, message, "remove the line with `default_priority`"));
         }
         let agents = agents::agents(raw.agents)?;
-        let resolved = settings.pool.into_iter().map(|(name, raw)| {
+        let resolved = settings.pool.into_iter().map(|(name, Table(raw))| {
             let key = name.clone();
             subscription(name, raw, &agents, home).map(|subscription| (key, subscription))
         });
         let subscriptions = resolved.collect::<Result<BTreeMap<_, _>, _>>()?;
         let routes = routes(settings.routing, &subscriptions)?;
         let (mut namespaces, mut budgets) = (BTreeMap::new(), BTreeMap::new());
-        for (name, raw) in raw.namespaces {
+        for (name, Table(raw)) in raw.namespaces {
             if name.is_level() {
                 let message = format!("`{name}` is a level; a namespace needs another name");
                 let key = ["namespaces", name.as_str()];
@@ -257,14 +258,15 @@ impl Config {
             near_limit: settings.near_limit.unwrap_or(0.9),
         };
         let usual = Failover::default();
+        let (Table(failover), Table(events)) = (raw.failover, raw.events);
         let failover = Failover {
-            attempts: raw.failover.attempts.unwrap_or(usual.attempts),
-            prompt: raw.failover.prompt.unwrap_or(usual.prompt),
-            throttle_wait: raw.failover.throttle_wait.unwrap_or(usual.throttle_wait),
-            interactive: raw.failover.interactive.unwrap_or_default(),
+            attempts: failover.attempts.unwrap_or(usual.attempts),
+            prompt: failover.prompt.unwrap_or(usual.prompt),
+            throttle_wait: failover.throttle_wait.unwrap_or(usual.throttle_wait),
+            interactive: failover.interactive.unwrap_or_default(),
         };
         let prices = prices::prices(raw.prices)?;
-        Ok(Self { pool, namespaces, agents, prices, failover, event_command: raw.events.command })
+        Ok(Self { pool, namespaces, agents, prices, failover, event_command: events.command })
     }
 
     /// The agent of a name, or a refusal that lists those there are.

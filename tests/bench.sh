@@ -64,8 +64,8 @@ install_peers
 cargo build --locked --release
 cp "$target/release/kage" "$out/kage"
 if [[ $host == *-linux-gnu ]] && echo 'int main(void) { return 0; }' | cc -static -x c -o "$out/static-probe" - 2>/dev/null; then
-  cargo build --locked --release --target "$host" --target-dir "$target/static" \
-    --config 'build.rustflags=["-Ctarget-feature=+crt-static"]'
+  env -u RUSTFLAGS cargo build --locked --release --target "$host" --target-dir "$target/static" \
+    --config "target.$host.rustflags=['-Ctarget-feature=+crt-static']"
   export KAGE_STATIC="$target/static/$host/release/kage"
 fi
 

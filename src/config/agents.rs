@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::fields::Table;
 use super::{Mistake, fields};
 use crate::agent::{Agents, Definition, Marker, RawMarker};
 use crate::pool::Name;
@@ -21,11 +22,11 @@ pub(super) struct RawAgent {
 }
 
 /// All agents there are under a config.
-pub(super) fn agents(raw: BTreeMap<Name, RawAgent>) -> Result<Agents, Mistake> {
+pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mistake> {
     let known = Agents::default();
     let mut definitions = BTreeMap::new();
     let mut programs = BTreeMap::new();
-    for (name, raw) in raw {
+    for (name, Table(raw)) in raw {
         let is_known = known.find(name.as_str()).is_some();
         if is_known && raw.defines_more_than_markers() {
             let message = format!("kage knows how to run `{name}`; only `markers` can be added");

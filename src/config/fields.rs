@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
@@ -14,6 +15,30 @@ use crate::pool::{Cost, Credential, Delivery, Route, Selector, Source};
 
 /// The longest duration a setting may have: longer ones are typing mistakes.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+/// Keys with their values. Left to itself serde takes a list for them too, as if everybody knew their order.
+#[derive(Default)]
+pub(super) struct Table<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Keys<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Keys<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(table))
+            }
+        }
+
+        from.deserialize_map(Keys(PhantomData)).map(Self)
+    }
+}
 
 /// `90s`, `5m`, `1h 30m`, `2d`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SignedDuration>, D::Error> {

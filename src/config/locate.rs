@@ -27,14 +27,14 @@ pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: 
     Failure::usage(format!("{}:{line}: {key}{message}", file.display())).hint(hint)
 }
 
-/// The line that is refused without a place, counted from 1: it goes deeper than the reader does, and no beginning of
-/// the text that has it whole is read.
+/// The line that is refused without a place, counted from 1: it goes deeper than the reader does, by itself or
+/// together with those before it.
 fn line_of_depth(text: &str) -> usize {
+    let has_place =
+        |text: &str| toml::from_str::<toml::Table>(text).err().is_none_or(|refused| refused.span().is_some());
     let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]).collect();
-    let has_place = |end: &usize| {
-        toml::from_str::<toml::Table>(&text[..*end]).err().is_none_or(|refused| refused.span().is_some())
-    };
-    let before = ends.partition_point(has_place);
+    let alone = text.lines().position(|line| !has_place(line));
+    let before = alone.unwrap_or_else(|| ends.partition_point(|&end| has_place(&text[..end])));
     (before + 1).min(ends.len())
 }
 

@@ -137,13 +137,33 @@ fn a_credential_may_be_delivered_on_a_pipe() {
 }
 
 #[test]
+fn a_list_is_no_table() {
+    for (text, place) in [
+        ("\nsubscriptions = []", ":2: `subscriptions`"),
+        ("[subscriptions.pool]\na = []", ":2: `subscriptions.pool.a`"),
+        ("[subscriptions.pool]\na = [\"claude\", 5]", ":2: `subscriptions.pool.a`"),
+        ("[namespaces]\na = []", ":2: `namespaces.a`"),
+        ("[agents]\na = []", ":2: `agents.a`"),
+        ("failover = [1]", ":1: `failover`"),
+    ] {
+        let refused = parse(text).unwrap_err().to_string();
+        assert_eq!(refused, format!("/c.toml{place}: expected a table, not a list"));
+    }
+}
+
+#[test]
 fn what_lies_too_deep_is_refused_with_its_line() {
     let dotted = vec!["a"; 90].join(".");
     for deep in [format!("{dotted} = 1"), format!("a = {}{}", "[".repeat(90), "]".repeat(90))] {
-        let text = format!("# mine\n[failover]\nattempts = 2\n{deep}\n[events]\n");
+        let text = format!("# mine\n[failover]\nattempts = 2\n{deep}\nb = [\n1,\n2,\n3,\n4,\n5\n]\n");
         let refused = parse(&text).unwrap_err().to_string();
         assert!(refused.starts_with("/c.toml:4: ") && refused.contains("too deep"), "{refused}");
     }
+    let lines = format!("a = [\n{}", "[\n".repeat(90));
+    let refused = parse(&lines).unwrap_err().to_string();
+    assert!(refused.starts_with("/c.toml:8") && refused.contains("too deep"), "{refused}");
+    let refused = parse("[recursion]").unwrap_err().to_string();
+    assert!(!refused.contains("too deep"), "{refused}");
 }
 
 /// Each mistake, and what of its refusal must be there: the place, and words that tell the mistake.

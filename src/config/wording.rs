@@ -17,7 +17,7 @@ const KINDS: [(&str, &str); 6] = [
 pub(super) fn plain(refusal: &str) -> String {
     let line = refusal.lines().collect::<Vec<_>>().join(" ");
     let line = line.strip_prefix("invalid type: ").and_then(wrong_kind).unwrap_or(line.clone());
-    if line.contains("recursion") {
+    if line == "recursion limit" || line.starts_with("cannot recurse further") {
         return "a key or a list lies too deep in others".to_owned();
     }
     if let Some(key) = line.strip_prefix("missing field ") {
