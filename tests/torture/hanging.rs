@@ -112,11 +112,17 @@ fn event(trial: &Trial<'_>) {
             trial.lost(format_args!("a run with an event command took {:?}", begun.elapsed()));
         }
     }
-    crate::support::wait_until("the event command was started", || told.exists());
-    for pid in fs::read_to_string(&told).unwrap().lines() {
-        crate::scene::kill(pid.parse().unwrap());
-    }
     scene.sandbox.kage(["subscription", "reset", "work"]).run().success();
+    // Each event has a command of its own, which begins when it can.
+    let known = || -> Vec<u32> {
+        let told = fs::read_to_string(&told).unwrap_or_default();
+        told.lines().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    crate::support::wait_until("every event command has told its id", || {
+        let known = known();
+        !known.is_empty() && scene.living().iter().all(|pid| known.contains(pid))
+    });
+    known().into_iter().for_each(crate::scene::kill);
     trial.check(audit(&scene, &[], Books::InPart), "after an event command that never ends");
 }
 
