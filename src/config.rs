@@ -187,6 +187,11 @@ impl Mistake {
 }
 
 impl Config {
+    /// The config as its file has it, and no other file is opened.
+    pub(crate) fn read(paths: &Paths) -> Result<Self> {
+        Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
+    }
+
     /// Reads the config file; a missing one is an empty config. What a run has kept of it is read faster.
     pub(crate) fn load(paths: &Paths) -> Result<Self> {
         Self::load_with(paths, |_, _| ())

@@ -13,7 +13,7 @@ use crate::paths::Paths;
 use crate::pool::{Level, Name, Route, Selector, Subscription};
 
 fn config() -> Option<Config> {
-    Config::load(&Paths::from_environment().ok()?).ok()
+    Config::read(&Paths::from_environment().ok()?).ok()
 }
 
 /// Those that the config has of something.
