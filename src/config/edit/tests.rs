@@ -27,8 +27,8 @@ strategy = \"priority\" # best first
 
 [subscriptions.routing] # who may use what
 backend = [
-\"work\", # the fast one
-\"other\",
+    \"work\", # the fast one
+    \"other\",
 ]
 frontend = { use = [\"work\"], fallback = [\"other\"] }
 

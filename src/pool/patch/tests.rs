@@ -23,24 +23,16 @@ fn known() -> impl Strategy<Value = SubscriptionState> {
 fn totals() -> impl Strategy<Value = Totals> {
     (0..3u64, any::<bool>(), uniform6(0..2u64)).prop_map(|(runs, has_month, kinds)| {
         let date = "2026-11-22".parse().expect("a day");
-        let [
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_5m_tokens,
-            cache_write_1h_tokens,
-            reasoning_tokens,
-        ] = kinds;
         let today = Today {
             date,
             runs,
             tokens: TokenCount {
-                input_tokens,
-                output_tokens,
-                cache_read_tokens,
-                cache_write_5m_tokens,
-                cache_write_1h_tokens,
-                reasoning_tokens,
+                input_tokens: kinds[0],
+                output_tokens: kinds[1],
+                cache_read_tokens: kinds[2],
+                cache_write_5m_tokens: kinds[3],
+                cache_write_1h_tokens: kinds[4],
+                reasoning_tokens: kinds[5],
             },
             cost: super::super::Cost::default(),
             unpriced: 0,
