@@ -1,0 +1,74 @@
+//! What scripts rely on: the shape of every JSON, CSV and metrics answer, of the events and of everything stored. All
+//! of it must be exactly as it is checked in below tests/golden:
+//!
+//! - `shapes/`: what each command printed;
+//! - `stderr/`: what was said on standard error, which may be reworded;
+//! - `states/`: states that earlier versions stored, which must stay readable.
+//!
+//! `UPDATE=1 cargo test --test golden` rewrites the first two.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+#[path = "golden/compare.rs"]
+mod compare;
+#[path = "golden/complete.rs"]
+mod complete;
+#[path = "golden/config.rs"]
+mod config;
+#[path = "golden/detect.rs"]
+mod detect;
+#[path = "golden/doctor.rs"]
+mod doctor;
+#[path = "golden/failover.rs"]
+mod failover;
+#[path = "golden/given.rs"]
+mod given;
+#[path = "golden/golden_file.rs"]
+mod golden_file;
+#[path = "golden/json.rs"]
+mod json;
+#[path = "golden/ledger.rs"]
+mod ledger;
+#[path = "golden/placeholders.rs"]
+mod placeholders;
+#[path = "golden/pool.rs"]
+mod pool;
+#[path = "support/pty.rs"]
+mod pty;
+#[path = "golden/running.rs"]
+mod running;
+#[path = "golden/stored.rs"]
+mod stored;
+mod support;
+
+/// The golden files: each is one in `shapes/`, and where something was said, one in `stderr/`.
+const GOLDEN_FILES: &[&str] = &[
+    "config",
+    "detect",
+    "doctor",
+    "doctor-faults",
+    "doctor-fresh",
+    "empty",
+    "failover",
+    "failover-alone",
+    "failover-paused",
+    "failover-resumed",
+    "fresh",
+    "given",
+    "metrics",
+    "pool-runs",
+    "pool-show",
+    "pool-status",
+    "pool-stored",
+    "pool-usage",
+    "pool-why",
+    "recovered",
+    "running",
+    "usage",
+    "usage-csv",
+    "usage-filtered",
+    "version-1",
+    "version-2",
+    "why",
+];
