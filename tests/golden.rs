@@ -1,11 +1,12 @@
-//! What scripts rely on: the shape of every JSON, CSV and metrics answer, of the events and of everything stored. All
-//! of it must be exactly as it is checked in below tests/golden:
+//! What scripts rely on: the shape of every JSON, CSV and metrics answer, of the events and of everything stored, and
+//! the exit status of every kind of situation. All of it must be exactly as it is checked in below tests/golden:
 //!
 //! - `shapes/`: what each command printed;
+//! - `exits.txt`: the exit statuses, as a table;
 //! - `stderr/`: what was said on standard error, which may be reworded;
 //! - `states/`: states that earlier versions stored, which must stay readable.
 //!
-//! `UPDATE=1 cargo test --test golden` rewrites the first two.
+//! `UPDATE=1 cargo test --test golden` rewrites the first three.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -20,6 +21,8 @@ mod config;
 mod detect;
 #[path = "golden/doctor.rs"]
 mod doctor;
+#[path = "golden/exits.rs"]
+mod exits;
 #[path = "golden/failover.rs"]
 mod failover;
 #[path = "golden/given.rs"]

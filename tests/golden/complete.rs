@@ -104,6 +104,25 @@ fn every_event_status_verdict_and_rule_is_there() {
 }
 
 #[test]
+fn the_table_has_every_verb_and_every_exit_status() {
+    if is_update() {
+        return;
+    }
+    let table = read(&golden_dir().join("exits.txt"));
+    assert!(table.lines().count() >= 60);
+    for (verb, _) in verbs() {
+        assert!(table.contains(&format!(" {verb}")), "no {verb}");
+    }
+    let statuses: BTreeSet<_> = table
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).nth(1).unwrap())
+        .collect();
+    for status in "0 1 2 10 11 12 13 41 75 125 126 127 130 137 173 255 TERM INT HUP PIPE KILL".split(' ') {
+        assert!(statuses.contains(status), "no situation ends with {status}: {statuses:?}");
+    }
+}
+
+#[test]
 fn the_stored_state_has_the_keys_of_earlier_versions() {
     let state = read(&golden_dir().join("states/version-1.json"));
     for key in ["sickness", "strikes", "speaker", "visits", "refused", "lost", "record", "repeats", "credit"]
@@ -121,7 +140,7 @@ fn every_file_belongs_to_a_scene() {
         let known: BTreeSet<_> = GOLDEN_FILES.iter().map(|name| format!("{name}.txt")).collect();
         for file in fs::read_dir(golden_dir().join(kind)).unwrap().flatten() {
             let name = file.file_name().into_string().unwrap();
-            assert!(known.contains(&name), "{kind}/{name} belongs to no scene");
+            assert!(known.contains(&name) || name == "exits.txt", "{kind}/{name} belongs to no scene");
         }
     }
 }
