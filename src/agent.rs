@@ -11,9 +11,9 @@ mod evidence;
 mod gemini;
 mod markers;
 mod records;
-mod redact;
+pub mod redact;
 mod registry;
-mod reset;
+pub mod reset;
 mod said;
 mod upkeep;
 mod verdict;
@@ -31,16 +31,16 @@ use jiff::{Timestamp, Zoned};
 use crate::pool::{Delivery, Outcome, Reading, Visit};
 use crate::secret::Secret;
 
-pub(crate) use custom::Definition;
-pub(crate) use detect::{Detected, Saved};
-pub(crate) use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
-pub(crate) use markers::{Marker, RawMarker};
-pub(crate) use registry::Agents;
-pub(crate) use upkeep::{Effect, Release, Setting};
-pub(crate) use watch::{Others, Watch};
+pub use custom::Definition;
+pub use detect::{Detected, Saved};
+pub use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
+pub use markers::{Marker, RawMarker};
+pub use registry::Agents;
+pub use upkeep::{Effect, Release, Setting};
+pub use watch::{Others, Watch};
 
 /// A coding agent.
-pub(crate) trait Agent: Sync {
+pub trait Agent: Sync {
     /// The word in `agent = "..."`.
     fn name(&self) -> &str;
 
@@ -173,7 +173,7 @@ pub(crate) trait Agent: Sync {
 
 /// What an agent tells while it runs.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Glance {
+pub struct Glance {
     /// The conversation that it is in.
     pub session: String,
     /// By the provider's word for the window.
@@ -181,7 +181,7 @@ pub(crate) struct Glance {
 }
 
 /// What a verdict goes by.
-pub(crate) struct Case<'a> {
+pub struct Case<'a> {
     pub exit: Exit,
     pub evidence: &'a Evidence,
     /// The user's own markers.
@@ -191,7 +191,7 @@ pub(crate) struct Case<'a> {
 
 /// One kind of secret and the variables that carry it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SecretKind {
+pub struct SecretKind {
     pub prefix: &'static str,
     pub variable: &'static str,
     /// The variable that holds the number of a pipe with the secret in it, where the agent reads one.
@@ -204,7 +204,7 @@ pub(crate) struct SecretKind {
 
 impl SecretKind {
     /// The variable that is set under a way of delivery.
-    pub(crate) fn carrier(&self, deliver: Delivery) -> &'static str {
+    pub fn carrier(&self, deliver: Delivery) -> &'static str {
         match (deliver, self.descriptor) {
             (Delivery::Fd, Some(descriptor)) => descriptor,
             _ => self.variable,
@@ -214,7 +214,7 @@ impl SecretKind {
 
 /// What the arguments ask for, as far as choosing a subscription needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Intent {
+pub struct Intent {
     pub form: Form,
     /// The model family that is asked for by name.
     pub model: Option<String>,
@@ -233,7 +233,7 @@ pub(crate) struct Intent {
 
 /// How the agent will talk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// No conversation: help, an update, a login.
     #[default]
     Other,
@@ -247,14 +247,14 @@ pub(crate) enum Form {
 
 impl Form {
     /// Whether the agent answers once and ends.
-    pub(crate) fn is_print(self) -> bool {
+    pub fn is_print(self) -> bool {
         matches!(self, Self::Whole | Self::Lines)
     }
 }
 
 /// A conversation that is gone on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Resumed {
+pub enum Resumed {
     Session(String),
     /// The latest of the directory.
     Latest,
@@ -262,7 +262,7 @@ pub(crate) enum Resumed {
 
 /// How an attempt begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opening<'a> {
+pub enum Opening<'a> {
     /// The command as the user typed it.
     AsTyped,
     /// The conversation of an earlier attempt goes on, with this prompt instead of the user's.
@@ -271,7 +271,7 @@ pub(crate) enum Opening<'a> {
 
 /// What the child gets for a credential.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Grant<'a> {
+pub enum Grant<'a> {
     /// A secret of this kind, delivered this way.
     Secret(&'static SecretKind, Delivery),
     /// The agent's own login directory.
@@ -279,7 +279,7 @@ pub(crate) enum Grant<'a> {
 }
 
 /// All that `prepare` goes by.
-pub(crate) struct Job<'a> {
+pub struct Job<'a> {
     /// The arguments behind the program's name.
     pub args: &'a [OsString],
     /// Whether the program is the agent itself; another one gets no arguments.
@@ -307,7 +307,7 @@ pub(crate) struct Job<'a> {
 
 /// The command by which a running agent tells kage what happens.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hook<'a> {
+pub struct Hook<'a> {
     /// For a shell.
     pub command: &'a str,
     /// Where settings go that hold nothing but the hooks. They are the same for all runs, and stay: the agent
@@ -317,7 +317,7 @@ pub(crate) struct Hook<'a> {
 
 /// What a running agent tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub enum Heard {
     /// It is in this conversation now.
     Began { session: String },
     /// The user goes on with the conversation.
@@ -344,7 +344,7 @@ impl Job<'_> {
 
 /// How to start the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LaunchPlan {
+pub struct LaunchPlan {
     pub args: Vec<OsString>,
     /// Variables that were set and must not reach the child.
     pub remove: Vec<String>,
@@ -380,7 +380,7 @@ impl LaunchPlan {
     }
 
     /// The same with what the agent's hooks have told since.
-    pub(crate) fn after(&self, visits: &[Visit]) -> Self {
+    pub fn after(&self, visits: &[Visit]) -> Self {
         let mut plan = self.clone();
         if let Some(watch) = &mut plan.watch {
             watch.visits = visits.to_vec();
@@ -389,7 +389,7 @@ impl LaunchPlan {
     }
 
     /// The same with what is known of others.
-    pub(crate) fn beside(mut self, others: Others) -> Self {
+    pub fn beside(mut self, others: Others) -> Self {
         if let Some(watch) = &mut self.watch {
             watch.others = others;
         }

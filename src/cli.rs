@@ -40,9 +40,9 @@ pub(crate) use usage::{By, Period, Usage};
 ///   kage why -n backend
 #[derive(Debug, Parser)]
 #[command(name = "kage", version, max_term_width = 100, verbatim_doc_comment)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// The one verb that must cost nothing, without the definitions of all others: those take longer to build than to

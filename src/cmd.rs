@@ -11,6 +11,7 @@ mod generate;
 mod hook;
 mod init;
 mod metrics;
+mod misuse;
 mod others;
 mod places;
 mod prompt;
@@ -24,7 +25,7 @@ mod status;
 mod statusline;
 mod subscription;
 mod usage;
-pub(crate) mod welcome;
+mod welcome;
 mod why;
 
 use std::env;
@@ -40,7 +41,7 @@ use crate::clock;
 use crate::config::project::Standing;
 use crate::config::{Config, closest};
 use crate::credentials::fetch_from_keychain;
-use crate::error;
+use crate::error::{self, Failure, Status};
 use crate::files::Durability;
 use crate::paths::{Paths, config_is_named};
 use crate::pool::{
@@ -49,7 +50,7 @@ use crate::pool::{
 use crate::secret::PASSPHRASE;
 use crate::store::Store;
 
-pub(crate) use run_as::called_as_agent;
+pub use misuse::refuse;
 
 /// The variables of this process that the programs which help kage are not given: kage's own secret, and what
 /// carries a credential of an agent, which they find here where kage is called by a running agent.
@@ -63,8 +64,26 @@ fn withheld(agents: &Agents) -> Vec<OsString> {
 /// Why a subscription is unhealthy whose credential never reached the agent.
 const NOT_HAD: &str = "its credential cannot be had";
 
-/// Does what was typed; the answer is the exit status.
-pub(crate) fn run(cli: Cli) -> Result<i32> {
+/// What was typed. Called by an agent's name, kage is to run it.
+pub fn read(words: Vec<OsString>) -> Result<Cli, clap::Error> {
+    run_as::called_as_agent(words.iter().cloned()).map_or_else(|| Cli::read(&words), Ok)
+}
+
+/// Does what was typed; the answer is the exit status. The one place that prints an error that ends kage.
+pub fn run(cli: Cli) -> u8 {
+    let before_start = matches!(cli.verb, Verb::Exec(_) | Verb::RunAs(_));
+    let status = dispatch(cli).unwrap_or_else(|failed| {
+        error::show(&failed);
+        let status = failed.downcast_ref::<Failure>().map_or(Status::Failed, |failure| failure.status);
+        // Whatever goes wrong in `exec` outside the agent went wrong before the agent started.
+        let status = if before_start && status == Status::Failed { Status::BeforeStart } else { status };
+        status as i32
+    });
+    // Only the low byte of a status reaches the parent, as with any process.
+    u8::try_from(status & 0xff).unwrap_or(u8::MAX)
+}
+
+fn dispatch(cli: Cli) -> Result<i32> {
     match cli.verb {
         Verb::Exec(exec) => exec::run(exec),
         Verb::Why(why) => why::run(&why).map(|()| 0),

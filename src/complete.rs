@@ -25,7 +25,7 @@ const DIRECTORIES: &str = "complete directories";
 
 /// Answers a shell that asks what fits, a line for each word: the word, a tab, what it is. `false` where no
 /// shell asks, which is nearly always.
-pub(crate) fn answers() -> bool {
+pub fn answers() -> bool {
     let Some(index) = env::var_os(VARIABLE) else { return false };
     let Some(index) = index.to_str().and_then(|index| index.parse().ok()) else { return false };
     let mut words = env::args_os().skip(1);

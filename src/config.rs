@@ -4,11 +4,11 @@
 
 mod agents;
 mod cache;
-pub(crate) mod edit;
+pub mod edit;
 mod fields;
 mod locate;
 mod prices;
-pub(crate) mod project;
+pub mod project;
 mod text;
 mod wording;
 
@@ -33,7 +33,7 @@ use crate::prices::Prices;
 
 /// Everything the config says.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
+pub struct Config {
     pub pool: Pool,
     /// Below which directories a run has which namespace.
     pub namespaces: BTreeMap<Name, Vec<PathBuf>>,
@@ -47,7 +47,7 @@ pub(crate) struct Config {
 
 /// How a run goes on where an attempt was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failover {
+pub struct Failover {
     /// How many attempts may follow the first.
     pub attempts: u32,
     /// What the next attempt is told where the conversation goes on.
@@ -61,7 +61,7 @@ pub(crate) struct Failover {
 /// How a session at the terminal goes on after a usage limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Interactive {
+pub enum Interactive {
     /// On the next subscription, after a moment in which the user can say otherwise.
     #[default]
     Auto,
@@ -188,17 +188,17 @@ impl Mistake {
 
 impl Config {
     /// The config as its file has it, and no other file is opened.
-    pub(crate) fn read(paths: &Paths) -> Result<Self> {
+    pub fn read(paths: &Paths) -> Result<Self> {
         Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
     }
 
     /// Reads the config file; a missing one is an empty config. What a run has kept of it is read faster.
-    pub(crate) fn load(paths: &Paths) -> Result<Self> {
+    pub fn load(paths: &Paths) -> Result<Self> {
         Self::load_with(paths, |_, _| ())
     }
 
     /// The same, kept for whoever reads it next.
-    pub(crate) fn load_and_keep(paths: &Paths) -> Result<Self> {
+    pub fn load_and_keep(paths: &Paths) -> Result<Self> {
         Self::load_with(paths, Cache::keep)
     }
 
@@ -218,7 +218,7 @@ impl Config {
     }
 
     /// What a config's text means. `file` is only named in refusals.
-    pub(crate) fn parse(text: &str, file: &Path, home: &Path) -> Result<Self> {
+    pub fn parse(text: &str, file: &Path, home: &Path) -> Result<Self> {
         let raw: RawConfig =
             toml::from_str(text).map_err(|refused| locate::refusal(file, text, &refused, EDIT_HINT))?;
         Self::from_raw(raw, home).map_err(|mistake| {
@@ -275,13 +275,13 @@ impl Config {
     }
 
     /// The agent of a name, or a refusal that lists those there are.
-    pub(crate) fn agent(&self, name: &str) -> Result<&'static dyn Agent, Failure> {
+    pub fn agent(&self, name: &str) -> Result<&'static dyn Agent, Failure> {
         known_agent(&self.agents, name)
     }
 }
 
 /// The line of a key in the config, counted from 1; of its nearest known parent where it is not there.
-pub(crate) fn line_of(paths: &Paths, key: &[&str]) -> usize {
+pub fn line_of(paths: &Paths, key: &[&str]) -> usize {
     let key: Vec<_> = key.iter().map(|&part| part.to_owned()).collect();
     read(&paths.config).map_or(1, |text| locate::line_of(&text, &key))
 }
@@ -374,7 +374,7 @@ fn known_agent(agents: &Agents, name: &str) -> Result<&'static dyn Agent, Failur
 }
 
 /// The known word that is nearest to a mistyped one, if any is near.
-pub(crate) fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
     near.min().filter(|(distance, _)| *distance <= 2.min(word.chars().count() / 2)).map(|(_, near)| near)
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// kage's own exit statuses; every other one is the agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
+pub enum Status {
     /// A verb other than `exec` could not do its work.
     Failed = 1,
     /// Wrong usage or configuration.
@@ -24,23 +24,23 @@ pub(crate) enum Status {
 
 /// A failure with its exit status and the next command to type.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub struct Failure {
     pub status: Status,
     pub message: String,
     pub hint: Option<String>,
 }
 
 impl Failure {
-    pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), hint: None }
     }
 
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Status::Usage, message)
     }
 
     #[must_use]
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -55,7 +55,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Says something on stderr: one line, `kage: ` in front. A closed stderr is not kage's concern.
-pub(crate) fn say(message: impl fmt::Display) {
+pub fn say(message: impl fmt::Display) {
     let _ = writeln!(std::io::stderr(), "kage: {}", one_line(&message.to_string()));
 }
 
@@ -63,12 +63,12 @@ pub(crate) fn say(message: impl fmt::Display) {
 static HUSHED: AtomicBool = AtomicBool::new(false);
 
 /// From now on nobody is warned on stderr.
-pub(crate) fn hush_warnings() {
+pub fn hush_warnings() {
     HUSHED.store(true, Ordering::Relaxed);
 }
 
 /// Warns on stderr.
-pub(crate) fn warn(message: impl fmt::Display) {
+pub fn warn(message: impl fmt::Display) {
     if HUSHED.load(Ordering::Relaxed) {
         return;
     }
@@ -79,7 +79,7 @@ pub(crate) fn warn(message: impl fmt::Display) {
 const LAST_RESORT: &str = "kage doctor";
 
 /// Shows the error that ends kage: one line, then a hint.
-pub(crate) fn show(error: &anyhow::Error) {
+pub fn show(error: &anyhow::Error) {
     say(format_args!("{error:#}"));
     let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref());
     let hint = hint.filter(|hint| !hint.is_empty()).unwrap_or(LAST_RESORT);
@@ -87,19 +87,19 @@ pub(crate) fn show(error: &anyhow::Error) {
 }
 
 /// Text from outside may hold line breaks and terminal escapes; neither reaches the terminal.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     harmless(text).trim().to_owned()
 }
 
 /// The same with the blanks around it.
-pub(crate) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars().map(|letter| if is_harmless(letter) { letter } else { ' ' }).collect()
 }
 
 /// Whether a letter is only itself: it does not steer the terminal (C0, C1), break the line, turn what stands around
 /// it the other way, or hide in it. Joiners stay, for some scripts are written with them. Source: UAX #9, table 4;
 /// the Unicode standard, 23.2-23.9.
-pub(crate) fn is_harmless(letter: char) -> bool {
+pub fn is_harmless(letter: char) -> bool {
     let is_format = matches!(letter,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
@@ -107,12 +107,12 @@ pub(crate) fn is_harmless(letter: char) -> bool {
 }
 
 /// A word as a shell would need it: a hint is typed, and a path may have been named by somebody else.
-pub(crate) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     in_quotes(word, &one_line(word))
 }
 
 /// A word as it is, or what is shown of it between quotes, where it needs them.
-pub(crate) fn in_quotes(word: &str, shown: &str) -> String {
+pub fn in_quotes(word: &str, shown: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -122,7 +122,7 @@ pub(crate) fn in_quotes(word: &str, shown: &str) -> String {
 }
 
 /// The same for a path.
-pub(crate) fn quoted_path(path: &Path) -> String {
+pub fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 

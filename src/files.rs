@@ -17,11 +17,11 @@ use rustix::process::geteuid;
 
 use crate::error;
 
-pub(crate) use lock::{LOCK_PATIENCE, Lock};
+pub use lock::{LOCK_PATIENCE, Lock};
 
 /// Whether a replaced file must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub enum Durability {
     /// It survives the end of any process. A power cut soon after may lose it where the file system does not
     /// write a file out before it renames it over another (ext4 and btrfs do).
     Process,
@@ -31,7 +31,7 @@ pub(crate) enum Durability {
 
 /// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. What has the temporary name
 /// already is never written to.
-pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
     let (temporary, mut file) = temporary(path, mode)?;
     let mut write = || {
@@ -50,7 +50,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
 /// The temporary file beside a file, and its name. One that is there already was left over by a kage that was killed, or was planted; but a
 /// fresh one is being written by another kage, which has no lock or one that does not lock, as on some network file
 /// systems. Two that write one file would make a damaged one of two whole ones, so this kage takes the next name.
-pub(crate) fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+pub fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let usual = iter::once(sibling(path, ".new"));
     let names = usual.chain((2..=AT_ONE_TIME).map(|at| sibling(path, &format!(".new{at}"))));
     let mut taken = io::Error::from(ErrorKind::AlreadyExists);
@@ -83,7 +83,7 @@ const LEFT_OVER: Duration = Duration::from_secs(10);
 
 /// Replaces a file that the user names: beside it nothing is known, so the temporary file is a new one that
 /// nobody can have guessed. It survives the end of the machine.
-pub(crate) fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
     if let Ok(known) = fs::metadata(path) {
@@ -95,7 +95,7 @@ pub(crate) fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The same for a program that everyone may run. A link in its place is replaced, not what it leads to.
-pub(crate) fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
@@ -106,21 +106,21 @@ pub(crate) fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// By which a changed byte is seen in what kage keeps to be faster, and could make anew.
-pub(crate) fn sum(bytes: &[u8]) -> [u8; 8] {
+pub fn sum(bytes: &[u8]) -> [u8; 8] {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish().to_le_bytes()
 }
 
 /// The path with something behind its name.
-pub(crate) fn sibling(path: &Path, behind: &str) -> PathBuf {
+pub fn sibling(path: &Path, behind: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(behind);
     name.into()
 }
 
 /// Makes a directory and its missing parents, readable by the user alone.
-pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
+pub fn make_private_dir(path: &Path) -> Result<()> {
     if let Some(known) = fs::metadata(path).ok().filter(fs::Metadata::is_dir) {
         warn_of_others(path, &known);
         return Ok(());
@@ -152,7 +152,7 @@ fn warn_of_others(dir: &Path, known: &fs::Metadata) {
 }
 
 /// How to open a file that only the user may read. A link in its place is not followed.
-pub(crate) fn private() -> OpenOptions {
+pub fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600).custom_flags(i32::from_ne_bytes(OFlags::NOFOLLOW.bits().to_ne_bytes()));
     options

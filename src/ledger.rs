@@ -23,25 +23,25 @@ use self::sums::Sums;
 use crate::files::{self, LOCK_PATIENCE, Lock};
 use crate::prices::Prices;
 
-pub(crate) use back::Trace;
-pub(crate) use line::Attempt;
-pub(crate) use query::{Answer, By, Key, Keys, Query, Tally};
+pub use back::Trace;
+pub use line::Attempt;
+pub use query::{Answer, By, Key, Keys, Query, Tally};
 
 /// The ledger of one user.
 #[derive(Debug, Clone)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     dir: PathBuf,
 }
 
 impl Ledger {
     /// The ledger below the state directory.
-    pub(crate) fn new(state: &Path) -> Self {
+    pub fn new(state: &Path) -> Self {
         Self { dir: state.join("usage") }
     }
 
     /// Appends an attempt: one write of one line, which outlives the machine. One that used nothing outlives
     /// the process only: there is nothing in it that a power cut could cost.
-    pub(crate) fn append(&self, attempt: &Attempt<'_>) -> Result<()> {
+    pub fn append(&self, attempt: &Attempt<'_>) -> Result<()> {
         files::make_private_dir(&self.dir)?;
         let path = self.month(attempt.lease.since);
         let mut line = attempt.line()?;
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// Answers a query.
-    pub(crate) fn usage(&self, query: &Query, prices: &Prices) -> Result<Answer> {
+    pub fn usage(&self, query: &Query, prices: &Prices) -> Result<Answer> {
         let mut answer = Answer::default();
         let months = self.months()?;
         for (at, month) in months.iter().enumerate() {
@@ -103,13 +103,13 @@ impl Ledger {
     }
 
     /// Sums the whole ledger up anew.
-    pub(crate) fn rebuild(&self, zone: &TimeZone) -> Result<()> {
+    pub fn rebuild(&self, zone: &TimeZone) -> Result<()> {
         self.sums().clear().with_context(|| format!("could not clear the sums in {}", self.dir.display()))?;
         self.usage(&Query::all(zone.clone()), &Prices::default()).map(drop)
     }
 
     /// Deletes the attempts that began before a day, for good; the answer is how many.
-    pub(crate) fn prune(&self, before: Date, zone: &TimeZone) -> Result<u64> {
+    pub fn prune(&self, before: Date, zone: &TimeZone) -> Result<u64> {
         let _lock = self.lock()?;
         let mut pruned = 0;
         for month in self.months()? {

@@ -7,7 +7,7 @@ use crate::error::{Failure, Status};
 
 /// The places of one user.
 #[derive(Debug, Clone)]
-pub(crate) struct Paths {
+pub struct Paths {
     pub home: PathBuf,
     /// Definitions: `KAGE_CONFIG`, else `config.toml` below `XDG_CONFIG_HOME/kage`.
     pub config: PathBuf,
@@ -22,7 +22,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    pub(crate) fn from_environment() -> Result<Self, Failure> {
+    pub fn from_environment() -> Result<Self, Failure> {
         let home = directories::BaseDirs::new().map(|base| base.home_dir().to_owned()).ok_or_else(|| {
             Failure::new(Status::Usage, "could not find your home directory")
                 .hint("export HOME=/path/to/home")
@@ -41,7 +41,7 @@ impl Paths {
 }
 
 /// Whether the user named the config file, rather than leaving it to be made where it belongs.
-pub(crate) fn config_is_named() -> bool {
+pub fn config_is_named() -> bool {
     own("KAGE_CONFIG").is_some()
 }
 
@@ -57,7 +57,7 @@ fn xdg(variable: &str, home: &Path, default: &str) -> PathBuf {
 }
 
 /// `~/x` below the home directory; anything else as it is.
-pub(crate) fn expand_home(path: &str, home: &Path) -> PathBuf {
+pub fn expand_home(path: &str, home: &Path) -> PathBuf {
     match path.strip_prefix("~/") {
         Some(rest) => home.join(rest),
         None if path == "~" => home.to_owned(),
@@ -67,7 +67,7 @@ pub(crate) fn expand_home(path: &str, home: &Path) -> PathBuf {
 
 /// kage itself, by a path that lasts: where `PATH` leads to it, that is a link which an upgrade changes, rather
 /// than what the link leads to now.
-pub(crate) fn program() -> Result<String, Failure> {
+pub fn program() -> Result<String, Failure> {
     let failed = |message: String| Failure::new(Status::Failed, message).hint("call kage by its full path");
     let exe = env::current_exe().map_err(|why| failed(format!("could not find out where kage is: {why}")))?;
     let is_this = |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|path| path == exe);

@@ -6,7 +6,7 @@ mod budget;
 mod lease;
 #[cfg(test)]
 mod machine;
-pub(crate) mod maps;
+pub mod maps;
 mod moment;
 mod name;
 mod news;
@@ -26,29 +26,29 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use budget::{Budget, Budgets, Gauge, Owner};
-pub(crate) use lease::{Lease, LeaseId, Record, Refused, Visit};
-pub(crate) use moment::Moment;
-pub(crate) use name::{Level, Name};
-pub(crate) use outcome::{Outcome, Reading, Scope, Verdict, Window};
-pub(crate) use patch::Patch;
-pub(crate) use route::{Route, Selector};
-pub(crate) use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
-pub(crate) use settle::Limits;
-pub(crate) use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
-pub(crate) use totals::Costs;
+pub use budget::{Budget, Budgets, Gauge, Owner};
+pub use lease::{Lease, LeaseId, Record, Refused, Visit};
+pub use moment::Moment;
+pub use name::{Level, Name};
+pub use outcome::{Outcome, Reading, Scope, Verdict, Window};
+pub use patch::Patch;
+pub use route::{Route, Selector};
+pub use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
+pub use settle::Limits;
+pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
+pub use totals::Costs;
 #[cfg(test)]
-pub(crate) use totals::Today;
-pub(crate) use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
+pub use totals::Today;
+pub use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
 /// The agent a subscription belongs to when none is named.
-pub(crate) const DEFAULT_AGENT: &str = "claude";
+pub const DEFAULT_AGENT: &str = "claude";
 /// The priority of a subscription that declares none.
-pub(crate) const DEFAULT_PRIORITY: u8 = 100;
+pub const DEFAULT_PRIORITY: u8 = 100;
 
 /// The subscriptions, the routes and how to choose among them.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool {
+pub struct Pool {
     pub subscriptions: BTreeMap<Name, Subscription>,
     /// A namespace, or one of the levels, to the set that its runs may use.
     pub routes: BTreeMap<Name, Route>,
@@ -65,7 +65,7 @@ pub(crate) struct Pool {
 
 /// One account at a provider.
 #[derive(Debug, Clone)]
-pub(crate) struct Subscription {
+pub struct Subscription {
     pub name: Name,
     pub agent: String,
     /// 0-255; a share of the work under `round-robin`, a rank under `priority`.
@@ -84,14 +84,14 @@ pub(crate) struct Subscription {
 
 /// Where a subscription's secret is, and how it reaches the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Credential {
+pub struct Credential {
     pub source: Source,
     pub deliver: Delivery,
 }
 
 /// The place that holds the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
     /// The keychain of the operating system.
     Keychain,
     /// kage's own encrypted file.
@@ -104,7 +104,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// The field's word for it, as in `--credential`.
-    pub(crate) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Keychain => "keychain",
             Self::File => "file",
@@ -117,7 +117,7 @@ impl Source {
 /// How the secret is handed to the agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Delivery {
+pub enum Delivery {
     /// In an environment variable.
     #[default]
     Env,
@@ -128,7 +128,7 @@ pub(crate) enum Delivery {
 /// How to choose among eligible subscriptions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Strategy {
+pub enum Strategy {
     /// Work is shared in proportion to priority.
     #[default]
     RoundRobin,
@@ -140,7 +140,7 @@ pub(crate) enum Strategy {
 
 /// What a run asks of the pool.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
+pub struct Request {
     pub agent: String,
     pub namespace: Option<Name>,
     pub level: Level,
@@ -160,12 +160,11 @@ pub(crate) struct Request {
     pub waits: bool,
 }
 
-#[cfg(test)]
 impl Pool {
-    /// Subscriptions of these names, and else what a config without settings means.
-    pub(crate) fn of(names: &[&str]) -> Self {
+    /// Subscriptions of these names, and otherwise what a config without settings means. For tests and benches.
+    pub fn of(names: &[&str]) -> Self {
         let subscription = |text: &&str| {
-            let name: Name = text.parse().unwrap();
+            let name: Name = text.parse().expect("a test names it well");
             let subscription = Subscription {
                 name: name.clone(),
                 agent: DEFAULT_AGENT.into(),

@@ -14,17 +14,17 @@ use jiff::civil::Date;
 
 use crate::pool::{Cost, PromptLength, TokenCount};
 
-pub(crate) use period::{Period, overlap};
+pub use period::{Period, overlap};
 
 /// All prices that are known: the user's own, and behind them kage's table.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Prices {
+pub struct Prices {
     own: Table,
 }
 
 /// The prices of one model, over time. Without any, all its tokens are unpriced.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct OfModel<'a> {
+pub struct OfModel<'a> {
     periods: &'a [Period],
 }
 
@@ -38,19 +38,19 @@ struct Table {
 
 impl Prices {
     /// With prices of the user's. A name may end in `*`, which stands for any ending.
-    pub(crate) fn with_own(own: BTreeMap<String, Vec<Period>>) -> Self {
+    pub fn with_own(own: BTreeMap<String, Vec<Period>>) -> Self {
         Self { own: Table::new(own) }
     }
 
     /// The prices of a model by the id in the agent's records; none where it is not in the table. The user's
     /// own replace those of kage's table on all days.
-    pub(crate) fn of(&self, model: &str) -> OfModel<'_> {
+    pub fn of(&self, model: &str) -> OfModel<'_> {
         let known = self.own.find(model).or_else(|| built_in::TABLE.prices.find(model));
         OfModel { periods: known.unwrap_or_default() }
     }
 
     /// Which prices these are: the date of kage's table, with `+own` where the user's are on top.
-    pub(crate) fn version(&self) -> String {
+    pub fn version(&self) -> String {
         let own = if self.own == Table::default() { "" } else { "+own" };
         format!("{}{own}", built_in::TABLE.version)
     }
@@ -58,7 +58,7 @@ impl Prices {
 
 impl OfModel<'_> {
     /// What the tokens would have cost on that day; `None` where a price is not known for any of them.
-    pub(crate) fn cost(self, day: Date, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
+    pub fn cost(self, day: Date, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
         self.periods.iter().find(|period| period.covers(day))?.cost(prompt, count)
     }
 }

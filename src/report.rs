@@ -15,34 +15,34 @@ mod time;
 mod tmux;
 mod usage;
 mod why;
-mod width;
+pub mod width;
 
 use std::io::{self, ErrorKind, Write as _};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-pub(crate) use crate::error::quoted;
-pub(crate) use detect::{detected, detected_json};
-pub(crate) use doctor::{Finding, Severity, findings, findings_json};
-pub(crate) use metrics::{Metrics, metrics};
-pub(crate) use paint::{for_terminal, trouble};
-pub(crate) use prompt::{Readiness, prompt};
-pub(crate) use ps::{below_home, running, running_json};
-pub(crate) use sentences::{because, changed, command, dry_run, no_other, not_ready, refused};
-pub(crate) use status::{Overview, details, details_json, list, pool_json};
-pub(crate) use statusline::Segment;
-pub(crate) use table::plain_table;
-pub(crate) use time::{counted, short, until};
-pub(crate) use tmux::{tmux, tmux_trouble};
-pub(crate) use usage::{Around, Charts, Terminal, Usage, is_of_one_day, nothing, page, table};
-pub(crate) use why::{why, why_json};
+pub use crate::error::quoted;
+pub use detect::{detected, detected_json};
+pub use doctor::{Finding, Severity, findings, findings_json};
+pub use metrics::{Metrics, metrics};
+pub use paint::{for_terminal, trouble};
+pub use prompt::{Readiness, prompt};
+pub use ps::{below_home, running, running_json};
+pub use sentences::{because, changed, command, dry_run, no_other, not_ready, refused};
+pub use status::{Overview, details, details_json, list, pool_json};
+pub use statusline::Segment;
+pub use table::plain_table;
+pub use time::{counted, short, until};
+pub use tmux::{tmux, tmux_trouble};
+pub use usage::{Around, Charts, Terminal, Usage, is_of_one_day, nothing, page, table};
+pub use why::{why, why_json};
 
 /// The number in every JSON answer; keys are only ever added under it.
-pub(crate) const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 1;
 
 /// Prints an answer. Colour goes where a terminal shows it; a reader that has gone away is no failure.
-pub(crate) fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     let text = plain::of(text);
     let mut out = anstream::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -53,12 +53,12 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 /// Prints one JSON object.
-pub(crate) fn print_json(value: &Value) -> Result<()> {
+pub fn print_json(value: &Value) -> Result<()> {
     print(&format!("{}\n", plain::json(format!("{value:#}"))))
 }
 
 /// One JSON object as a line, for a command.
-pub(crate) fn json_line(value: &Value) -> String {
+pub fn json_line(value: &Value) -> String {
     plain::json(value.to_string()) + "\n"
 }
 
@@ -70,13 +70,13 @@ fn shows_unicode() -> bool {
 }
 
 /// How wide the terminal is that shows an answer, where one does.
-pub(crate) fn columns() -> Option<usize> {
+pub fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     Some(size.ws_col.into()).filter(|&columns| columns > 0)
 }
 
 /// Whether a person can be asked something: standard input and standard error are a terminal.
-pub(crate) fn can_ask() -> bool {
+pub fn can_ask() -> bool {
     use std::io::IsTerminal as _;
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

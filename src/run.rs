@@ -18,7 +18,7 @@ mod child;
 mod footprint;
 mod jobs;
 mod program;
-mod relay;
+pub mod relay;
 mod screen;
 mod signals;
 mod terminal;
@@ -35,24 +35,24 @@ use crate::error::{Failure, Status, quoted_path};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
-pub(crate) use ask::ask;
-pub(crate) use program::{Program, is_kage, is_shim};
-pub(crate) use relay::Output;
-pub(crate) use relay::Relay;
-pub(crate) use screen::{Size, can_draw, draw_each_second};
-pub(crate) use signals::{WAKE, die_of, expect_children};
+pub use ask::ask;
+pub use program::{Program, is_kage, is_shim};
+pub use relay::Output;
+pub use relay::Relay;
+pub use screen::{Size, can_draw, draw_each_second};
+pub use signals::{WAKE, die_of, expect_children};
 
 use signals::{Signals, Unblocked};
 
 /// The secret of the run, and how it goes over.
-pub(crate) struct Handover {
-    pub(crate) secret: Secret,
-    pub(crate) kind: &'static SecretKind,
-    pub(crate) deliver: Delivery,
+pub struct Handover {
+    pub secret: Secret,
+    pub kind: &'static SecretKind,
+    pub deliver: Delivery,
 }
 
 /// Where the agent's streams lead.
-pub(crate) enum Streams<'a> {
+pub enum Streams<'a> {
     /// They are kage's own, with nothing in between.
     Inherited(Option<&'a mut dyn Beside>),
     /// Output goes through the relay.
@@ -60,7 +60,7 @@ pub(crate) enum Streams<'a> {
 }
 
 /// Who is told what a running agent tells, and may end it.
-pub(crate) trait Beside {
+pub trait Beside {
     /// The agent has been started.
     fn started(&mut self);
 
@@ -73,7 +73,7 @@ pub(crate) trait Beside {
 
 /// Until when kage sleeps beside its agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Next {
     /// Until something happens.
     Sleep,
     SleepUntil(Instant),
@@ -83,7 +83,7 @@ pub(crate) enum Next {
 
 /// What the agent reads on standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Input {
+pub enum Input {
     /// kage's own, from where it stood when the run began.
     FromStart,
     /// Nothing: `/dev/null`.
@@ -92,7 +92,7 @@ pub(crate) enum Input {
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     pub exit: Exit,
     /// A HUP, INT, QUIT or TERM came to kage while the agent ran, or while its last output was on its way.
     pub interrupted: bool,
@@ -101,7 +101,7 @@ pub(crate) struct Ended {
 
 /// Runs a program as planned and waits for its end. The inner error is a signal that came before it could be
 /// started, the outer one why it could not.
-pub(crate) fn run(
+pub fn run(
     program: &Program,
     plan: &LaunchPlan,
     handover: Option<Handover>,
@@ -133,7 +133,7 @@ pub(crate) fn run(
 }
 
 /// Becomes a program as planned: nothing of kage is left beside it. The answer is why it could not.
-pub(crate) fn replace(
+pub fn replace(
     program: &Program,
     plan: &LaunchPlan,
     handover: Option<Handover>,
@@ -197,7 +197,7 @@ fn relayed(
 
 /// Sleeps, unless a signal comes that is meant to end the run: then its number is the error. For the time
 /// between two attempts, in which ^Z stops kage and a signal that was ignored on entry stays ignored.
-pub(crate) fn pause(duration: Duration) -> Result<(), i32> {
+pub fn pause(duration: Duration) -> Result<(), i32> {
     let until = Instant::now().checked_add(duration);
     let Ok(mut signals) = Signals::catch() else {
         thread::sleep(duration);
@@ -211,7 +211,7 @@ pub(crate) fn pause(duration: Duration) -> Result<(), i32> {
 
 /// The attempt stands: what was withheld goes out, and a signal can end that, whatever its reader does. The
 /// error inside is why it could not be written.
-pub(crate) fn release(relay: &mut Relay) -> Result<io::Result<()>, i32> {
+pub fn release(relay: &mut Relay) -> Result<io::Result<()>, i32> {
     let Ok(mut signals) = Signals::catch() else { return Ok(Err(io::ErrorKind::Other.into())) };
     let _unblocked = Unblocked::all();
     let released = relay.release(&mut signals);

@@ -3,12 +3,12 @@
 use zeroize::Zeroizing;
 
 /// The variable with kage's own secret: no agent needs it, and no other program that kage starts.
-pub(crate) const PASSPHRASE: &str = "KAGE_PASSPHRASE";
+pub const PASSPHRASE: &str = "KAGE_PASSPHRASE";
 
 /// Called before this process has a secret. From then on no other process of the user's can read its memory or its
 /// environment, and the system writes no core dump of it. An agent that it starts is as the user has it: `execve`
 /// sets this back. Source: `PR_SET_DUMPABLE(2const)`.
-pub(crate) fn close_process() {
+pub fn close_process() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -19,12 +19,12 @@ pub(crate) fn close_process() {
 
 /// A credential. It has no `Debug` and no `Display`; `expose` is for the place that hands it over.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(Zeroizing<String>);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes what was typed, piped or printed: one line, with or without its line break.
     /// The error is a clause about the secret that does not repeat it.
-    pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, &'static str> {
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, &'static str> {
         let mut text = Zeroizing::new(String::from_utf8(bytes).map_err(|refused| {
             drop(Zeroizing::new(refused.into_bytes()));
             "it is not text"
@@ -43,7 +43,7 @@ impl Secret {
         }
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

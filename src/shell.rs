@@ -2,13 +2,13 @@
 //!
 //! Called by `kage init` and `kage generate`. Text in, text out; nothing of the crate.
 
-pub(crate) mod shim;
+pub mod shim;
 
 use std::fmt;
 
 /// A shell that kage has functions for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shell {
+pub enum Shell {
     Bash,
     Zsh,
     Fish,
@@ -16,7 +16,7 @@ pub(crate) enum Shell {
 
 /// An agent that becomes a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Function<'a> {
+pub struct Function<'a> {
     /// The name of its program, and of the function.
     pub program: &'a str,
     /// First arguments with which it runs as it is.
@@ -25,7 +25,7 @@ pub(crate) struct Function<'a> {
 
 /// The scripts that complete kage, by the names under which each shell's own directory has them; for bash, zsh,
 /// fish, elvish and PowerShell.
-pub(crate) const COMPLETIONS: [(&str, &str); 5] = [
+pub const COMPLETIONS: [(&str, &str); 5] = [
     ("kage.bash", include_str!("../shell/complete.bash")),
     ("_kage", include_str!("../shell/complete.zsh")),
     ("kage.fish", include_str!("../shell/complete.fish")),
@@ -34,20 +34,20 @@ pub(crate) const COMPLETIONS: [(&str, &str); 5] = [
 ];
 
 /// Stands in each file for the path of kage, quoted for its shell.
-pub(crate) const PROGRAM: &str = "@kage@";
+pub const PROGRAM: &str = "@kage@";
 /// What direnv reads; it calls no program, so no path is put in.
-pub(crate) const DIRENV: &str = include_str!("../shell/direnv.sh");
+pub const DIRENV: &str = include_str!("../shell/direnv.sh");
 /// By this the file is known for kage's, whatever its version.
-pub(crate) const DIRENV_BEGINS: &str = "# kage for direnv:";
+pub const DIRENV_BEGINS: &str = "# kage for direnv:";
 
 /// What the tmux server is told, for a kage at this path.
-pub(crate) fn tmux(kage: &str) -> String {
+pub fn tmux(kage: &str) -> String {
     let shell = Shell::Bash;
     include_str!("../shell/kage.tmux").replace("@kage@", &shell.quoted(&word(kage)))
 }
 
 /// The line for tmux's configuration. It is silent where kage has gone.
-pub(crate) fn tmux_line(kage: &str) -> String {
+pub fn tmux_line(kage: &str) -> String {
     let kage = word(kage);
     let command = format!("if [ -x {kage} ]; then {kage} init tmux | sh; fi");
     // What tmux replaces between double quotes, and in what it runs. Source: tmux(1), PARSING SYNTAX, FORMATS.
@@ -78,7 +78,7 @@ fn word(path: &str) -> String {
 const EACH: &str = "#@each\n";
 
 impl Shell {
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Bash => "bash",
             Self::Zsh => "zsh",
@@ -87,7 +87,7 @@ impl Shell {
     }
 
     /// The shell of a program's path, such as `SHELL` holds one.
-    pub(crate) fn of_program(path: &str) -> Option<Self> {
+    pub fn of_program(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?;
         [Self::Bash, Self::Zsh, Self::Fish].into_iter().find(|shell| shell.name() == name)
     }
@@ -101,7 +101,7 @@ impl Shell {
     }
 
     /// A text as one word, which stands for nothing but itself.
-    pub(crate) fn quoted(self, text: &str) -> String {
+    pub fn quoted(self, text: &str) -> String {
         match self {
             Self::Bash | Self::Zsh => format!("'{}'", text.replace('\'', r"'\''")),
             // As fish_indent has it: quotes only where they are needed.
@@ -119,7 +119,7 @@ impl Shell {
     }
 
     /// The functions, and the completion of kage's own words, for a kage at this path.
-    pub(crate) fn integration(self, kage: &str, functions: &[Function<'_>]) -> String {
+    pub fn integration(self, kage: &str, functions: &[Function<'_>]) -> String {
         let program = self.quoted(kage);
         let (once, each) = self.source().split_once(EACH).expect("each file of a shell has one");
         let mut text = once.to_owned();
@@ -138,7 +138,7 @@ impl Shell {
     }
 
     /// The line for its start-up file. It is silent where kage has gone.
-    pub(crate) fn line(self, kage: &str, aliases: &[String]) -> String {
+    pub fn line(self, kage: &str, aliases: &[String]) -> String {
         let kage = self.quoted(kage);
         let name = self.name();
         let flags =
@@ -159,10 +159,10 @@ impl fmt::Display for Shell {
 }
 
 /// Ends each line that kage adds to a file of the user's.
-pub(crate) const MARK: &str = "# added by kage";
+pub const MARK: &str = "# added by kage";
 
 /// Whether a shell takes the name of a program for the name of a function.
-pub(crate) fn can_be_function(program: &str) -> bool {
+pub fn can_be_function(program: &str) -> bool {
     program.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && program.chars().all(|letter| is_plain(letter) && letter != '/')
 }

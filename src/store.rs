@@ -22,7 +22,7 @@ use crate::pool::{Patch, State};
 mod log;
 mod process;
 
-pub(crate) use process::started;
+pub use process::started;
 
 /// The form of the file that this kage writes.
 const VERSION: u32 = 2;
@@ -56,7 +56,7 @@ const LOST_OF_LOG: &str = "the latest changes of limits, health, turns and today
 
 /// The shared state of one user.
 #[derive(Debug, Clone)]
-pub(crate) struct Store {
+pub struct Store {
     file: PathBuf,
     log: Log,
 }
@@ -73,12 +73,12 @@ struct Found {
 
 impl Store {
     /// The store below a directory, which is made when something is written.
-    pub(crate) fn new(dir: &Path) -> Self {
+    pub fn new(dir: &Path) -> Self {
         Self { file: dir.join("state.json"), log: Log::new(dir.join("state.log")) }
     }
 
     /// The state as it is now, without the leases of dead processes. Changes nothing.
-    pub(crate) fn read(&self) -> Result<State> {
+    pub fn read(&self) -> Result<State> {
         let found = self.load()?;
         if let Some((file, why)) = &found.damage {
             let file = file.display();
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// The same for who looks again in a moment: that a file is damaged is an error, and nothing is said.
-    pub(crate) fn look(&self) -> Result<State> {
+    pub fn look(&self) -> Result<State> {
         let found = self.load()?;
         match found.damage {
             Some((file, why)) => bail!("{} is damaged ({why})", file.display()),
@@ -98,12 +98,12 @@ impl Store {
 
     /// Changes the state: locked, read, edited, written down. Nothing is written where `edit` changes nothing, or
     /// where it fails.
-    pub(crate) fn update<T>(&self, durability: Durability, edit: impl FnOnce(&mut State) -> T) -> Result<T> {
+    pub fn update<T>(&self, durability: Durability, edit: impl FnOnce(&mut State) -> T) -> Result<T> {
         self.update_within(LOCK_PATIENCE, durability, edit)
     }
 
     /// The same for who would rather not than wait longer.
-    pub(crate) fn update_within<T>(
+    pub fn update_within<T>(
         &self,
         patience: Duration,
         durability: Durability,

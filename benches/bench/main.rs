@@ -26,20 +26,6 @@ mod support;
 #[allow(dead_code, unreachable_pub)]
 mod secret_service;
 
-/// kage's own store and pool, so that many changes can be made in one process. Only a part of them is used.
-#[path = "../../src"]
-#[allow(dead_code, unused_imports)]
-mod product {
-    pub(crate) mod error;
-    pub(crate) mod files;
-    pub(crate) mod pool;
-    pub(crate) mod process;
-    pub(crate) mod store;
-}
-
-// Under these names they know each other.
-use product::{error, files, pool, process, store};
-
 use std::env;
 use std::fs;
 use std::path::PathBuf;

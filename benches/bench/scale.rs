@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::fs;
 
 use crate::figures::{Scale, rounded};
-use crate::files::Durability;
+use kage::files::Durability;
 use crate::overhead::{env_true, kage};
-use crate::pool::Name;
+use kage::pool::Name;
 use crate::rounds::{Contender, alternate};
-use crate::store::Store;
+use kage::store::Store;
 use crate::support::Sandbox;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];

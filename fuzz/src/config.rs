@@ -1,16 +1,16 @@
 //! The config: any text loads or is refused with its place, and an edit changes what it is to change and nothing else.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml_edit::Value;
 
-use crate::config::Config;
-use crate::config::edit::{Draft, edit};
-use crate::error::Failure;
+use kage::config::Config;
+use kage::config::edit::{Draft, edit};
+use kage::error::Failure;
 use crate::input::{dir, parts};
-use crate::paths::Paths;
-use crate::pool::{Name, Pool, Route, Selector};
+use kage::paths::Paths;
+use kage::pool::{Name, Pool, Route, Selector};
 
 /// A config, and edits of it, one a line.
 pub(crate) fn check(data: &[u8]) {
@@ -149,7 +149,7 @@ fn did(change: &Change, before: &Pool, after: &Pool, line: &str) {
         }
         Change::Rename(old, new) => {
             let renamed = before.subscriptions[old].clone();
-            let renamed = crate::pool::Subscription { name: new.clone(), ..renamed };
+            let renamed = kage::pool::Subscription { name: new.clone(), ..renamed };
             assert_eq!(shown(after, new), Some(format!("{renamed:?}")), "{line}");
             assert!(!after.subscriptions.contains_key(old));
         }

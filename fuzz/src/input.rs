@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::{Timestamp, Zoned};
 use tempfile::TempDir;
 
-use crate::pool::{Lease, LeaseId, Level, Name};
+use kage::pool::{Lease, LeaseId, Level, Name};
 
 /// When everything happens.
 pub(crate) fn now() -> Zoned {

@@ -8,10 +8,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::input::{dir, is_plain, lease, now};
-use crate::ledger::{Answer, Attempt, By, Ledger, Query, Tally};
-use crate::pool::{Lease, LeaseId, Level, Pool, PromptLength, Slice, State, TokenCount, Usage};
-use crate::prices::Prices;
-use crate::report::{self, Around, Charts, Terminal};
+use kage::ledger::{Answer, Attempt, By, Ledger, Query, Tally};
+use kage::pool::{Lease, Pool, PromptLength, Slice, State, TokenCount, Usage};
+use kage::prices::Prices;
+use kage::report::{self, Around, Charts, Terminal};
 
 const BY: [By; 8] =
     [By::Subscription, By::Agent, By::Model, By::Namespace, By::Project, By::Verdict, By::Day, By::Hour];
@@ -80,7 +80,7 @@ fn shown(ledger: &Ledger) {
             subscriptions: BTreeMap::new(),
             routes: BTreeMap::new(),
             namespaces: BTreeMap::new(),
-            strategy: crate::pool::Strategy::default(),
+            strategy: kage::pool::Strategy::default(),
             rate_limit_window: SignedDuration::from_mins(1),
             rate_limit_cooldown: SignedDuration::from_mins(5),
             near_limit: 0.9,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Zoned};
 
-use crate::agent::{Agent, Agents, Case, Evidence, Exit, Kind, Marker, RawMarker};
+use kage::agent::{Agent, Agents, Case, Evidence, Exit, Marker, RawMarker};
 use crate::input::{is_plain, now, parts};
-use crate::pool::{Outcome, Verdict};
+use kage::pool::{Outcome, Verdict};
 
 const LONGEST_LINE: usize = 400;
 /// A year, and an hour for what the clock does meanwhile.
@@ -79,6 +79,6 @@ pub(crate) fn sane(outcome: &Outcome, now: &Zoned) {
         _ => {}
     }
     if let Some(text) = &outcome.evidence {
-        assert_eq!(crate::alone::agent::redacted(text), *text, "a secret is left");
+        assert_eq!(kage::agent::redact::redacted(text), *text, "a secret is left");
     }
 }

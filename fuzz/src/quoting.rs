@@ -6,10 +6,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use crate::error::is_harmless;
-use crate::pool::Request;
-use crate::report::{command, quoted};
-use crate::shell::{Function, Shell, shim, tmux, tmux_line};
+use kage::error::is_harmless;
+use kage::pool::Request;
+use kage::report::{command, quoted};
+use kage::shell::{Function, Shell, shim, tmux, tmux_line};
 
 /// Words, with NULs between them, as arguments cannot hold any.
 pub(crate) fn check(data: &[u8]) {

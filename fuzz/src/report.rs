@@ -2,10 +2,10 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::alone::agent::redacted;
-use crate::alone::report::{clipped, end_of, start_of, width};
-use crate::error::one_line;
-use crate::report::quoted;
+use kage::agent::redact::redacted;
+use kage::report::width::{clipped, end_of, start_of, width};
+use kage::error::one_line;
+use kage::report::quoted;
 
 /// A number of columns, and a text.
 pub(crate) fn check(data: &[u8]) {

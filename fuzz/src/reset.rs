@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
-use crate::alone::agent::reset::parse;
+use kage::agent::reset::parse;
 
 const ZONES: [&str; 8] = [
     "UTC",

@@ -7,13 +7,13 @@ use std::path::Path;
 use jiff::{SignedDuration, Zoned};
 
 use crate::input::{dir, is_plain, lease, now};
-use crate::pool::{
-    self, Budgets, Cost, Credential, Delivery, Lease, LeaseId, Level, Limits, Moment, Outcome, Pool, Reading,
-    Request, Route, Scope, Selector, Source, Standing, State, Strategy, Subscription, SubscriptionState,
+use kage::pool::{
+    self, Budgets, Cost, Credential, Delivery, Limits, Moment, Outcome, Pool, Reading,
+    Request, Route, Scope, Selector, Source, Standing, State, Strategy, Subscription,
     Usage, Verdict, Window,
 };
-use crate::report::{Overview, details, running, tmux, why};
-use crate::store::Store;
+use kage::report::{Overview, details, running, tmux, why};
+use kage::store::Store;
 
 pub(crate) fn check(data: &[u8]) {
     let now = now();

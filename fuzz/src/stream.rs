@@ -1,7 +1,7 @@
 //! JSON lines on their way through the relay: which of them flow and which are withheld.
 
-use super::hold::{Hold, Lines};
-use crate::agent::{Agents, Captured, Line};
+use kage::run::relay::hold::{Hold, Lines};
+use kage::agent::{Agents, Captured, Line};
 use crate::input::parts;
 
 type Classify = fn(&[u8]) -> Line;

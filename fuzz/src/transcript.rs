@@ -1,17 +1,16 @@
 //! Rows of the agents' records, and whatever else somebody saved: what they tell, and what that does to a pool.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use jiff::{Timestamp, Zoned};
 
-use crate::agent::{Agent, Agents, Captured, Case, Evidence, Exit, LaunchPlan, Others, Saved, Watch, Work};
+use kage::agent::{Agent, Agents, Captured, Case, Evidence, Exit, LaunchPlan, Others, Saved, Watch, Work};
 use crate::input::{dir, is_plain, now};
-use crate::of_markers::sane;
-use crate::of_state::settles;
-use crate::pool::{Usage, Verdict};
-use crate::report::{detected, detected_json};
+use crate::markers::sane;
+use crate::state::settles;
+use kage::pool::{Usage, Verdict};
+use kage::report::{detected, detected_json};
 
 const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
 const EXITS: [Exit; 4] = [Exit::Code(0), Exit::Code(1), Exit::Code(130), Exit::Signal(15)];

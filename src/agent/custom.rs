@@ -14,7 +14,7 @@ const LAST_LINES: usize = 5;
 
 /// What the config says of an agent.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Definition {
+pub struct Definition {
     /// The program's file name, where it is not the agent's name.
     pub program: Option<String>,
     /// The variable that carries the credential.

@@ -7,7 +7,7 @@ use crate::pool::Outcome;
 
 /// An output that somebody saved.
 #[derive(Clone, Copy)]
-pub(crate) struct Saved<'a> {
+pub struct Saved<'a> {
     pub text: &'a [u8],
     pub exit: Exit,
     /// When it was printed.
@@ -15,7 +15,7 @@ pub(crate) struct Saved<'a> {
 }
 
 /// What it means.
-pub(crate) struct Detected {
+pub struct Detected {
     /// Whose it is, where that shows.
     pub agent: Option<&'static dyn Agent>,
     pub outcome: Outcome,
@@ -31,7 +31,7 @@ impl Detected {
 impl Agents {
     /// Tries one agent, or each: first the records of all, then, where none of them knows the text for a
     /// record of its own, their words.
-    pub(crate) fn detect(&self, named: Option<&'static dyn Agent>, saved: Saved<'_>) -> Detected {
+    pub fn detect(&self, named: Option<&'static dyn Agent>, saved: Saved<'_>) -> Detected {
         let asked = self.all().filter(|agent| named.is_none_or(|named| named.name() == agent.name()));
         let examined: Vec<_> = asked.map(|agent| (agent, agent.examine(saved.text, saved.at))).collect();
         let judge = |agent: &'static dyn Agent, evidence: &Evidence| {

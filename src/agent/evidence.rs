@@ -10,14 +10,14 @@ use crate::pool::{Reading, Scope, Usage, Window};
 
 /// How the agent ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     Code(i32),
     Signal(i32),
 }
 
 /// What a line of an agent's JSON lines is to whoever reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub enum Line {
     /// Opens the stream. A run has one, however many attempts it takes.
     Opening,
     /// The conversation has moved on: the attempt was good for something.
@@ -32,7 +32,7 @@ pub(crate) enum Line {
 
 /// What kage saw of an attempt's output while it passed it on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Captured {
+pub struct Captured {
     /// All of standard output, where it comes in one piece and is not too long; `None` where it was longer,
     /// or not looked at.
     pub whole: Option<Vec<u8>>,
@@ -46,7 +46,7 @@ pub(crate) struct Captured {
 
 /// What an attempt left behind, as the agent's module reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Evidence {
+pub struct Evidence {
     pub usage: Usage,
     pub work: Work,
     /// The conversation, where its records exist.
@@ -68,7 +68,7 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// The same with those errors only that the conversation stands at: neither has the provider answered since,
     /// nor has the user gone on.
-    pub(crate) fn standing(mut self) -> Self {
+    pub fn standing(mut self) -> Self {
         self.errors.retain(|error| !error.answered_since && !error.overtaken);
         self
     }
@@ -76,7 +76,7 @@ impl Evidence {
 
 /// Whether an attempt did anything that must not be done twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     /// Nothing but the error came back.
     #[default]
     None,
@@ -87,7 +87,7 @@ pub(crate) enum Work {
 
 /// An error that ended a request, or the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProviderError {
+pub struct ProviderError {
     pub kind: Kind,
     /// What a usage limit covers.
     pub scope: Scope,
@@ -108,7 +108,7 @@ pub(crate) struct ProviderError {
 
 impl ProviderError {
     /// One of which no more is known.
-    pub(crate) fn new(kind: Kind, text: impl Into<String>, rule: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(kind: Kind, text: impl Into<String>, rule: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             scope: Scope::All,
@@ -127,7 +127,7 @@ impl ProviderError {
 /// What an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The account's own limit.
     UsageLimit,
     /// Too many requests at once.

@@ -17,7 +17,7 @@ const LONGEST_HOURS: SignedDuration = SignedDuration::from_hours(24);
 
 /// A text that means something.
 #[derive(Debug, Clone)]
-pub(crate) struct Marker {
+pub struct Marker {
     name: String,
     kind: Kind,
     pattern: Regex,
@@ -41,7 +41,7 @@ enum Resets {
 /// A marker as it is written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RawMarker {
+pub struct RawMarker {
     /// By what `kage detect` names it.
     name: Option<String>,
     kind: Kind,
@@ -63,12 +63,12 @@ pub(crate) struct RawMarker {
 
 impl RawMarker {
     /// Its name, or its number in its list.
-    pub(crate) fn label(&self, number: usize) -> String {
+    pub fn label(&self, number: usize) -> String {
         self.name.as_ref().map_or_else(|| format!("marker {number}"), |name| format!("marker `{name}`"))
     }
 
     /// A marker that works, or why its patterns do not.
-    pub(crate) fn compile(
+    pub fn compile(
         self,
         fallback_name: &str,
         windows: &BTreeMap<String, String>,

@@ -9,7 +9,7 @@ const LONG: usize = 32;
 const ENCODED: usize = 20;
 
 /// The text without the words that may be secrets.
-pub(super) fn redacted(text: &str) -> String {
+pub fn redacted(text: &str) -> String {
     let mut rest = text;
     let mut clean = String::with_capacity(text.len());
     while let Some(begins) = rest.find(is_of_word) {

@@ -11,7 +11,7 @@ const BUILT_IN: [&dyn Agent; 3] = [&claude::Claude, &codex::Codex, &gemini::Gemi
 
 /// Every agent, with the user's own markers for it.
 #[derive(Clone)]
-pub(crate) struct Agents(Vec<Known>);
+pub struct Agents(Vec<Known>);
 
 #[derive(Clone)]
 struct Known {
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Agents {
 
 impl Agents {
     /// kage's own agents and the user's. A definition under a known name only adds markers to it.
-    pub(crate) fn with(definitions: BTreeMap<String, Definition>) -> Self {
+    pub fn with(definitions: BTreeMap<String, Definition>) -> Self {
         let mut agents = Self::default();
         for (name, definition) in definitions {
             let (markers, custom) = Custom::new(name, definition);
@@ -47,28 +47,28 @@ impl Agents {
     }
 
     /// The agent of a name.
-    pub(crate) fn find(&self, name: &str) -> Option<&'static dyn Agent> {
+    pub fn find(&self, name: &str) -> Option<&'static dyn Agent> {
         self.all().find(|agent| agent.name() == name)
     }
 
     /// The agent whose program this is, by its file name.
-    pub(crate) fn of_program(&self, program: &OsStr) -> Option<&'static dyn Agent> {
+    pub fn of_program(&self, program: &OsStr) -> Option<&'static dyn Agent> {
         let program = Path::new(program).file_name()?.to_str()?;
         self.all().find(|agent| agent.program() == program)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &'static dyn Agent> {
+    pub fn all(&self) -> impl Iterator<Item = &'static dyn Agent> {
         self.0.iter().map(|known| known.agent)
     }
 
     /// The user's own markers for an agent.
-    pub(crate) fn markers(&self, agent: &dyn Agent) -> &[Marker] {
+    pub fn markers(&self, agent: &dyn Agent) -> &[Marker] {
         let known = self.0.iter().find(|known| known.agent.name() == agent.name());
         known.map_or(&[], |known| &known.markers)
     }
 
     /// The names of all agents, for a person.
-    pub(crate) fn names(&self) -> String {
+    pub fn names(&self) -> String {
         self.all().map(Agent::name).collect::<Vec<_>>().join(", ")
     }
 }

@@ -23,7 +23,7 @@ const LEADING_WORDS: [&str; 15] = [
 /// When a limit ends, from what an agent's message says of it. Times without a zone are local (the zone of
 /// `now`). `now` is when the message was written, which for an old record is not the present. A limit that is
 /// over already may be an answer.
-pub(crate) fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
+pub fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
     if text.chars().nth(LONGEST_TEXT).is_some() {
         return None;
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// How the program of an agent is had.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Release {
+pub struct Release {
     pub install: &'static str,
     pub update: &'static str,
     /// The oldest version that serves, and what is wrong with those before it.
@@ -14,7 +14,7 @@ pub(crate) struct Release {
 
 /// A key in a settings file of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Setting {
+pub struct Setting {
     pub file: PathBuf,
     pub key: String,
     pub effect: Effect,
@@ -22,7 +22,7 @@ pub(crate) struct Setting {
 
 /// What a setting does to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// It would win over the credential; kage switches it off for the run.
     SwitchedOff,
     /// It wins over the credential, and kage cannot switch it off.

@@ -11,7 +11,7 @@ use crate::pool::{Lease, Record, Visit};
 
 /// Which records belong to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Watch {
+pub struct Watch {
     /// The agent's directory of records.
     pub records: PathBuf,
     /// The conversation, where kage knows it before the start.
@@ -31,7 +31,7 @@ pub(crate) struct Watch {
 
 /// What is known of other attempts by the same agent in the same directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Others {
+pub struct Others {
     /// The conversations that are told to be theirs.
     pub sessions: Vec<String>,
     /// When those began that began after the attempt and still run, so that their conversation is not known.
@@ -40,7 +40,7 @@ pub(crate) struct Others {
 
 impl Watch {
     /// What the next kage is to know of the attempt, where all of it is text.
-    pub(crate) fn record(&self) -> Option<Record> {
+    pub fn record(&self) -> Option<Record> {
         let text = |path: &Path| path.to_str().map(str::to_owned);
         Some(Record { dir: text(&self.records)?, session: self.session.clone(), cwd: text(&self.cwd)? })
     }
@@ -53,7 +53,7 @@ impl Watch {
 
 impl LaunchPlan {
     /// One that was carried out by a kage that is gone, as far as its records go.
-    pub(crate) fn carried_out(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
+    pub fn carried_out(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
         let watch = Watch {
             records: PathBuf::from(&record.dir),
             session: record.session.clone(),

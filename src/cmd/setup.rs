@@ -212,7 +212,7 @@ fn does(words: &[&str]) -> Result<i32> {
     let shown = words.iter().map(|word| report::quoted(word)).collect::<Vec<_>>().join(" ");
     say(format_args!("$ kage {shown}"));
     let command = Cli::try_parse_from(["kage"].iter().chain(words));
-    super::run(command.map_err(|refused| Failure::usage(refused.to_string()))?)
+    super::dispatch(command.map_err(|refused| Failure::usage(refused.to_string()))?)
 }
 
 fn parsed(name: &str) -> Result<Name> {

@@ -13,18 +13,18 @@ use crate::paths::Paths;
 use crate::pool::{Credential, Delivery, Name, Route, Selector, Source};
 
 /// An edit under way: the config is locked until it is written or dropped.
-pub(crate) struct Edit<'a> {
-    pub(crate) draft: Draft,
+pub struct Edit<'a> {
+    pub draft: Draft,
     paths: &'a Paths,
     text: String,
     _lock: Lock,
 }
 
 /// The config's text, being edited.
-pub(crate) struct Draft(DocumentMut);
+pub struct Draft(DocumentMut);
 
 impl<'a> Edit<'a> {
-    pub(crate) fn begin(paths: &'a Paths) -> Result<Self> {
+    pub fn begin(paths: &'a Paths) -> Result<Self> {
         let lock = Lock::acquire(&paths.state.join("config.lock"), LOCK_PATIENCE)?;
         let text = read(&paths.config)?;
         Config::parse(&text, &paths.config, &paths.home)?;
@@ -33,12 +33,12 @@ impl<'a> Edit<'a> {
     }
 
     /// Whether the result is a valid config; what belongs to the edit is done between this and `write`.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         Config::parse(&self.draft.0.to_string(), &self.paths.config, &self.paths.home).map(|_| ())
     }
 
     /// Replaces the config, if the edit has changed it.
-    pub(crate) fn write(self) -> Result<()> {
+    pub fn write(self) -> Result<()> {
         self.check()?;
         let edited = self.draft.0.to_string();
         if edited == self.text {
@@ -64,7 +64,7 @@ fn linked(path: &Path) -> PathBuf {
 
 /// Edits the config and nothing else. Nothing is written where `change` fails, or where the result is no
 /// valid config.
-pub(crate) fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+pub fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
     let mut edit = Edit::begin(paths)?;
     let answer = change(&mut edit.draft)?;
     edit.write()?;
@@ -73,7 +73,7 @@ pub(crate) fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T
 
 impl Draft {
     /// Adds an empty subscription; its fields are set afterwards.
-    pub(crate) fn add(&mut self, name: &Name) -> Result<()> {
+    pub fn add(&mut self, name: &Name) -> Result<()> {
         let pool = self.table(&["subscriptions", "pool"])?;
         if pool.contains_key(name.as_str()) {
             let message = format!("there is a subscription `{name}` already");
@@ -88,14 +88,14 @@ impl Draft {
     }
 
     /// Sets a field of a subscription, or takes it away.
-    pub(crate) fn set(&mut self, name: &Name, key: &str, value: Option<Value>) -> Result<()> {
+    pub fn set(&mut self, name: &Name, key: &str, value: Option<Value>) -> Result<()> {
         put(self.subscription(name)?, key, value);
         self.keep(name);
         Ok(())
     }
 
     /// Sets a variable of a subscription, or takes it away where the value is empty.
-    pub(crate) fn set_variable(&mut self, name: &Name, variable: &str, value: &str) -> Result<()> {
+    pub fn set_variable(&mut self, name: &Name, variable: &str, value: &str) -> Result<()> {
         let entry = self.subscription(name)?;
         if !value.is_empty() {
             let env = entry.entry("env").or_insert_with(|| Value::InlineTable(InlineTable::new()).into());
@@ -124,7 +124,7 @@ impl Draft {
     }
 
     /// Gives a subscription another name, with its comments, in the pool and in the routes.
-    pub(crate) fn rename(&mut self, old: &Name, new: &Name) -> Result<()> {
+    pub fn rename(&mut self, old: &Name, new: &Name) -> Result<()> {
         let is_there = |pool: &mut dyn TableLike| pool.contains_key(old.as_str());
         if !self.known_table(&["subscriptions", "pool"]).is_some_and(is_there) {
             return Err(gone(old).into());
@@ -139,7 +139,7 @@ impl Draft {
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, name: &Name) {
+    pub fn remove(&mut self, name: &Name) {
         if let Some(pool) = self.known_table(&["subscriptions", "pool"]) {
             pool.remove(name.as_str());
         }
@@ -147,11 +147,11 @@ impl Draft {
 
     /// Takes a subscription out of all routes that name it. A route that is empty then stays: without it
     /// the namespace would reach the whole pool.
-    pub(crate) fn take_out_of_routes(&mut self, name: &Name) {
+    pub fn take_out_of_routes(&mut self, name: &Name) {
         self.each_selector(|selector| (selector.as_str() == Some(name.as_str())).then_some(None));
     }
 
-    pub(crate) fn set_route(&mut self, key: &str, route: &Route) -> Result<()> {
+    pub fn set_route(&mut self, key: &str, route: &Route) -> Result<()> {
         let list = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect::<Array>();
         let value: Value = if route.fallback.is_empty() {
             list(&route.primary).into()
@@ -166,7 +166,7 @@ impl Draft {
     }
 
     /// Whether there was such a route.
-    pub(crate) fn remove_route(&mut self, key: &str) -> bool {
+    pub fn remove_route(&mut self, key: &str) -> bool {
         let routing = self.known_table(&["subscriptions", "routing"]);
         routing.is_some_and(|routing| routing.remove(key).is_some())
     }
@@ -249,7 +249,7 @@ fn change_all(list: &mut Array, change: impl Fn(&Value) -> Option<Option<String>
 }
 
 /// `credential = ...` as it stands in the config.
-pub(crate) fn credential(credential: &Credential) -> Value {
+pub fn credential(credential: &Credential) -> Value {
     let mut table = InlineTable::new();
     let (key, value) = match &credential.source {
         Source::Keychain | Source::File => ("from", credential.source.word().to_owned()),

@@ -25,7 +25,7 @@ struct Project {
 
 /// The namespace and level of a run, and the directory it starts in.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub struct Standing {
     pub namespace: Option<Name>,
     pub level: Level,
     pub cwd: PathBuf,
@@ -33,7 +33,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// The command line wins over the environment, that over the project, that over `[namespaces.*].repos`.
-    pub(crate) fn find(config: &Config, namespace: Option<Name>, level: Option<Level>) -> Result<Self> {
+    pub fn find(config: &Config, namespace: Option<Name>, level: Option<Level>) -> Result<Self> {
         // A directory that was removed under the shell still lets a run start.
         let cwd = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let namespace = namespace.map_or_else(|| from_variable("KAGE_NAMESPACE"), |name| Ok(Some(name)))?;

@@ -13,16 +13,16 @@ use crate::error::{Failure, Status};
 
 /// How long a lock is waited for. Its holders keep it for milliseconds; a longer wait means that one of
 /// them is stopped.
-pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// An exclusive lock between kage processes, held until dropped or until the process ends.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
     /// Locks `path` for this process alone. The file is made at first use and never removed: the lock is on it, so
     /// replacing it would let two holders in.
-    pub(crate) fn acquire(path: &Path, patience: Duration) -> Result<Self> {
+    pub fn acquire(path: &Path, patience: Duration) -> Result<Self> {
         if let Some(parent) = path.parent() {
             make_private_dir(parent)?;
         }

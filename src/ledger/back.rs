@@ -14,7 +14,7 @@ const LOOK_BACK: u64 = 64 * 1024 * 1024;
 
 /// What is written of a run whose kage was killed, and of its conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Trace {
+pub struct Trace {
     /// Attempts of the run.
     pub attempts: u32,
     /// Whether the lease's own attempt is among them.
@@ -25,7 +25,7 @@ pub(crate) struct Trace {
 
 /// A conversation, and the attempt that was in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Conversation {
+pub struct Conversation {
     pub session: String,
     pub run: String,
     pub began: Timestamp,
@@ -33,12 +33,12 @@ pub(crate) struct Conversation {
 
 impl Ledger {
     /// The subscription that ran a session last.
-    pub(crate) fn last_of_session(&self, session: &str) -> Option<Name> {
+    pub fn last_of_session(&self, session: &str) -> Option<Name> {
         self.last(session, |row| row.session.as_deref() == Some(session))
     }
 
     /// The subscription that ran the last conversation in a directory.
-    pub(crate) fn last_in(&self, cwd: &Path) -> Option<Name> {
+    pub fn last_in(&self, cwd: &Path) -> Option<Name> {
         self.last("\"session\"", |row| row.session.is_some() && Path::new(row.cwd.as_ref()) == cwd)
     }
 
@@ -54,7 +54,7 @@ impl Ledger {
     }
 
     /// The conversations of an agent's latest attempts.
-    pub(crate) fn conversations(&self, agent: &str) -> Vec<Conversation> {
+    pub fn conversations(&self, agent: &str) -> Vec<Conversation> {
         let word = format!("\"agent\":\"{agent}\"");
         let word = Finder::new(&word);
         let mut conversations = Vec::new();
@@ -76,7 +76,7 @@ impl Ledger {
     }
 
     /// What is written of a lost lease.
-    pub(crate) fn trace(&self, lost: &Lease) -> Trace {
+    pub fn trace(&self, lost: &Lease) -> Trace {
         let sessions = lost.sessions();
         let words: Vec<_> = sessions.iter().copied().chain([lost.id.0.as_str()]).map(Finder::new).collect();
         let mut trace = Trace::default();

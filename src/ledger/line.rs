@@ -21,7 +21,7 @@ const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
 /// One attempt, as it is to be written.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempt<'a> {
+pub struct Attempt<'a> {
     /// Whose it was; its run and its beginning name the attempt.
     pub lease: &'a Lease,
     /// Counted from 1 within the run.

@@ -11,7 +11,7 @@ use crate::pool::{Cost, Name, TokenCount};
 
 /// Which attempts, and by what they are told apart.
 #[derive(Debug, Clone)]
-pub(crate) struct Query {
+pub struct Query {
     /// Days are days of this zone.
     pub zone: TimeZone,
     /// The first day; `None` for the beginning.
@@ -27,19 +27,19 @@ pub(crate) struct Query {
 
 impl Query {
     /// Everything there is, in one sum.
-    pub(crate) fn all(zone: TimeZone) -> Self {
+    pub fn all(zone: TimeZone) -> Self {
         Self { zone, since: None, until: None, subscription: None, namespace: None, model: None, by: vec![] }
     }
 
     /// The same, told apart by something else.
-    pub(crate) fn by(&self, by: &[By]) -> Self {
+    pub fn by(&self, by: &[By]) -> Self {
         Self { by: by.to_vec(), ..self.clone() }
     }
 }
 
 /// What rows are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum By {
+pub enum By {
     Subscription,
     Agent,
     Model,
@@ -52,11 +52,11 @@ pub(crate) enum By {
 }
 
 /// The keys of a row, in the order of `Query::by`.
-pub(crate) type Keys = Vec<Key>;
+pub type Keys = Vec<Key>;
 
 /// One key of a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
+pub enum Key {
     Day(Date),
     /// The beginning of the hour.
     Hour(Timestamp),
@@ -66,7 +66,7 @@ pub(crate) enum Key {
 
 /// The sums of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Calls of `kage exec` that began here.
     pub runs: u64,
     /// Starts of an agent; several where a run was continued on another subscription. By model: those that
@@ -96,7 +96,7 @@ impl AddAssign for Tally {
 
 /// The answer to a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// By their keys, in order.
     pub rows: BTreeMap<Keys, Tally>,
     pub total: Tally,

@@ -8,7 +8,7 @@ use super::{Cost, Lease, Moment, Name, Pool, State};
 /// What may be used in a local day and in a month of the calendar; `None` is without end. Tokens are input and
 /// output; a cost is API-equivalent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Budgets {
+pub struct Budgets {
     pub tokens_per_day: Option<u64>,
     pub cost_per_day: Option<Cost>,
     pub cost_per_month: Option<Cost>,
@@ -16,7 +16,7 @@ pub(crate) struct Budgets {
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Budget {
+pub enum Budget {
     TokensPerDay,
     CostPerDay,
     CostPerMonth,
@@ -24,7 +24,7 @@ pub(crate) enum Budget {
 
 impl Budget {
     /// The key in the config.
-    pub(crate) fn key(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             Self::TokensPerDay => "tokens_per_day",
             Self::CostPerDay => "cost_per_day",
@@ -35,14 +35,14 @@ impl Budget {
 
 /// Whose budget it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub enum Owner {
     Subscription(Name),
     Namespace(Name),
 }
 
 /// How far one budget is used up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Gauge {
+pub struct Gauge {
     pub owner: Owner,
     pub budget: Budget,
     /// Tokens, or picodollars.
@@ -55,12 +55,12 @@ pub(crate) struct Gauge {
 
 impl Gauge {
     /// 80 %: a subscription is then taken last.
-    pub(crate) fn is_near(&self) -> bool {
+    pub fn is_near(&self) -> bool {
         self.used.saturating_mul(5) >= self.most.saturating_mul(4)
     }
 
     /// 100 %.
-    pub(crate) fn is_reached(&self) -> bool {
+    pub fn is_reached(&self) -> bool {
         self.used >= self.most
     }
 
@@ -112,7 +112,7 @@ impl Pool {
 
     /// Books something on a lease; the answer is also which budgets that brings to 80 % or to their end. One
     /// that was there before is not told again.
-    pub(crate) fn crossings<T>(
+    pub fn crossings<T>(
         &self,
         state: &mut State,
         lease: &Lease,

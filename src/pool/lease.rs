@@ -8,11 +8,11 @@ use super::{Level, Name, State, Verdict};
 /// Names one run of kage, and the leases it holds: one, and while it changes over, a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct LeaseId(pub String);
+pub struct LeaseId(pub String);
 
 /// "This process runs an agent on this subscription now."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lease {
+pub struct Lease {
     pub id: LeaseId,
     pub pid: u32,
     /// When the process started, in the kernel's clock ticks since boot; tells a reused pid apart.
@@ -45,7 +45,7 @@ pub(crate) struct Lease {
 
 /// By what the next kage counts a run whose own was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     /// The agent's directory of records.
     pub dir: String,
     /// The conversation, where it is known before the start.
@@ -57,7 +57,7 @@ pub(crate) struct Record {
 
 /// A conversation, and from when to when an agent was in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Visit {
+pub struct Visit {
     pub session: String,
     pub since: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -66,7 +66,7 @@ pub(crate) struct Visit {
 
 /// A refusal that was settled while the agent ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refused {
+pub struct Refused {
     pub at: Timestamp,
     /// The word of the verdict.
     pub verdict: String,
@@ -74,12 +74,12 @@ pub(crate) struct Refused {
 
 impl Lease {
     /// The conversation that the agent is in now, as far as its hooks told.
-    pub(crate) fn session(&self) -> Option<&str> {
+    pub fn session(&self) -> Option<&str> {
         self.visits.last().filter(|visit| visit.until.is_none()).map(|visit| visit.session.as_str())
     }
 
     /// The conversations that its agent is or was in, as far as they are known.
-    pub(crate) fn sessions(&self) -> Vec<&str> {
+    pub fn sessions(&self) -> Vec<&str> {
         let expected = self.record.iter().filter_map(|record| record.session.as_deref());
         self.visits.iter().map(|visit| visit.session.as_str()).chain(expected).collect()
     }
@@ -97,7 +97,7 @@ impl Lease {
 
 impl State {
     /// The lease of a run on a subscription; of another name, where it was renamed meanwhile.
-    pub(crate) fn held(&self, run: &LeaseId, subscription: &Name) -> Option<&Lease> {
+    pub fn held(&self, run: &LeaseId, subscription: &Name) -> Option<&Lease> {
         let of_run = || self.leases.iter().filter(|lease| lease.id == *run);
         of_run().find(|lease| lease.subscription == *subscription).or_else(|| of_run().next())
     }
@@ -108,26 +108,26 @@ impl State {
     }
 
     /// What is to be known of the run should its kage be killed.
-    pub(crate) fn note_record(&mut self, lease: &Lease, record: Record) {
+    pub fn note_record(&mut self, lease: &Lease, record: Record) {
         if let Some(held) = self.found(lease) {
             held.record = Some(record);
         }
     }
 
     /// Takes note that a run whose kage was killed has been counted.
-    pub(crate) fn found_again(&mut self, lost: &Lease) {
+    pub fn found_again(&mut self, lost: &Lease) {
         self.lost.retain(|lease| !lease.is(lost));
     }
 
     /// This process tells of the agent from now on.
-    pub(crate) fn hear(&mut self, lease: &Lease, speaker: Option<u32>) {
+    pub fn hear(&mut self, lease: &Lease, speaker: Option<u32>) {
         if let Some(held) = self.found(lease) {
             held.speaker = speaker.or(held.speaker);
         }
     }
 
     /// The agent is in this conversation from now on.
-    pub(crate) fn enter(&mut self, lease: &Lease, session: &str, now: Timestamp) {
+    pub fn enter(&mut self, lease: &Lease, session: &str, now: Timestamp) {
         let Some(held) = self.found(lease) else { return };
         if held.session() == Some(session) {
             return;
@@ -138,7 +138,7 @@ impl State {
     }
 
     /// It has left this conversation.
-    pub(crate) fn leave(&mut self, lease: &Lease, session: &str, now: Timestamp) {
+    pub fn leave(&mut self, lease: &Lease, session: &str, now: Timestamp) {
         let held = self.found(lease).filter(|held| held.session() == Some(session));
         if let Some(held) = held {
             close(held, now);
@@ -146,7 +146,7 @@ impl State {
     }
 
     /// The conversation goes on: it stands at no refusal any more.
-    pub(crate) fn prompted(&mut self, lease: &Lease) {
+    pub fn prompted(&mut self, lease: &Lease) {
         if let Some(held) = self.found(lease) {
             held.refused = None;
         }
@@ -165,15 +165,14 @@ fn close(lease: &mut Lease, now: Timestamp) {
     }
 }
 
-#[cfg(test)]
 impl Lease {
-    /// Some lease on a subscription.
-    pub(crate) fn on(subscription: &str) -> Self {
+    /// Some lease on a subscription. For tests and benches.
+    pub fn on(subscription: &str) -> Self {
         Self {
             id: LeaseId(format!("lease-{subscription}")),
             pid: 1,
             started: 1,
-            subscription: subscription.parse().unwrap(),
+            subscription: subscription.parse().expect("a test names it well"),
             agent: super::DEFAULT_AGENT.into(),
             namespace: None,
             level: Level::Normal,

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// Reads a map. What kage wrote comes in order, of which a map is made at once.
-pub(crate) fn in_order<'de, D, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+pub fn in_order<'de, D, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord,

@@ -5,7 +5,7 @@ use jiff::{Timestamp, Zoned};
 
 /// An instant, with the local day and month that budgets and "today" count by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub struct Moment {
     pub now: Timestamp,
     pub today: Date,
     /// When the local day began, which is not midnight where clocks were set forward then.

@@ -12,15 +12,15 @@ const LONGEST: usize = 64;
 /// The name of a subscription or a namespace: 1-64 letters, digits, `.`, `_` or `-`, no `-` in front.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Name(String);
+pub struct Name(String);
 
 impl Name {
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether it is the word of a level, which no namespace may have: the two share the keys of routes.
-    pub(crate) fn is_level(&self) -> bool {
+    pub fn is_level(&self) -> bool {
         self.0.parse::<Level>().is_ok()
     }
 }
@@ -77,7 +77,7 @@ impl fmt::Display for Name {
 /// How important a run is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Level {
+pub enum Level {
     High,
     #[default]
     Normal,
@@ -85,9 +85,9 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    pub(crate) const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
+    pub const ALL: [Level; 3] = [Level::High, Level::Normal, Level::Batch];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::High => "high",
             Self::Normal => "normal",

@@ -15,7 +15,7 @@ const STALE: SignedDuration = SignedDuration::from_secs(60);
 
 impl SubscriptionState {
     /// The windows that are known and have not reset since, with what an agent tells where that is newer.
-    pub(crate) fn windows(
+    pub fn windows(
         &self,
         told: &BTreeMap<String, Reading>,
         now: Timestamp,
@@ -28,7 +28,7 @@ impl SubscriptionState {
     }
 
     /// Of what an agent tells, what changes anything by a whole percent, or confirms what is old.
-    pub(crate) fn news(&self, told: &BTreeMap<String, Reading>, now: Timestamp) -> BTreeMap<String, Reading> {
+    pub fn news(&self, told: &BTreeMap<String, Reading>, now: Timestamp) -> BTreeMap<String, Reading> {
         let is_news = |window: &str, told: &Reading| {
             let confirmed = self
                 .utilization

@@ -11,7 +11,7 @@ use super::Usage;
 
 /// What the evidence of one attempt means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Succeeded,
     /// The agent ended with a failure that is not the account's fault.
     AgentFailed,
@@ -43,7 +43,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// Whether it is about the account, so that another one helps.
-    pub(crate) fn is_of_the_account(&self) -> bool {
+    pub fn is_of_the_account(&self) -> bool {
         match self {
             Self::UsageLimit { .. }
             | Self::Throttled { .. }
@@ -61,7 +61,7 @@ impl Verdict {
     }
 
     /// The word for it in the ledger.
-    pub(crate) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::AgentFailed => "agent_failed",
@@ -81,7 +81,7 @@ impl Verdict {
 
 /// The period over which a provider counts a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Window {
+pub struct Window {
     /// The provider's own word: `five_hour`, `seven_day`.
     pub name: String,
     /// Whether it spans days, or is a quota; a shorter one is hours.
@@ -123,7 +123,7 @@ impl fmt::Display for Scope {
 
 /// How much of a provider's window is gone, as an attempt saw it in passing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Reading {
+pub struct Reading {
     /// 0.0-1.0.
     pub value: f64,
     pub resets_at: Option<Timestamp>,
@@ -131,7 +131,7 @@ pub(crate) struct Reading {
 
 /// A verdict with what it rests on.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     pub verdict: Verdict,
     pub usage: Usage,
     /// By the provider's word for the window.

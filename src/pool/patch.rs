@@ -14,7 +14,7 @@ use super::{Lease, Name, State, SubscriptionState};
 /// The difference between two states, the older of which is known.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Patch {
+pub struct Patch {
     /// Those that differ in more than their credit; `None` for one that is gone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     subscriptions: BTreeMap<Name, Option<SubscriptionState>>,
@@ -50,7 +50,7 @@ struct Splice {
 
 impl Patch {
     /// What makes `after` of `before`; `None` where they are the same.
-    pub(crate) fn between(mut before: State, after: &State) -> Option<Self> {
+    pub fn between(mut before: State, after: &State) -> Option<Self> {
         let mut credits_differ = false;
         for (_, known, now) in beside(&mut before.subscriptions, &after.subscriptions) {
             let Some(now) = now else { continue };
@@ -71,7 +71,7 @@ impl Patch {
     }
 
     /// Makes the change; `None` where it cannot have been made to this state.
-    pub(crate) fn apply(self, state: &mut State) -> Option<()> {
+    pub fn apply(self, state: &mut State) -> Option<()> {
         state.looked_at = self.looked_at.unwrap_or(state.looked_at);
         put(self.subscriptions, &mut state.subscriptions);
         put(self.namespaces, &mut state.namespaces);

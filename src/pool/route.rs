@@ -7,7 +7,7 @@ use super::{Name, Pool, Request, Subscription};
 
 /// One entry of a route: a subscription, or all that bear a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Selector {
+pub enum Selector {
     Name(Name),
     Tag(String),
 }
@@ -44,7 +44,7 @@ impl fmt::Display for Selector {
 
 /// The set that a namespace's or a level's runs may use, and what may stand in when none of it is ready.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Route {
+pub struct Route {
     pub primary: Vec<Selector>,
     pub fallback: Vec<Selector>,
 }

@@ -16,7 +16,7 @@ use super::{Moment, Name, Pool, Request, State, Subscription};
 
 /// The rule that keeps a subscription from a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
+pub enum Rule {
     Agent,
     Route,
     Tag,
@@ -30,7 +30,7 @@ pub(crate) enum Rule {
 
 impl Rule {
     /// The word in `kage why --json`.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Agent => "agent",
             Self::Route => "route",
@@ -67,7 +67,7 @@ impl Request {
 
 /// Why a subscription is not eligible, and until when if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Exclusion {
+pub struct Exclusion {
     pub rule: Rule,
     pub until: Option<Timestamp>,
     /// A clause for a person: `2 of 2 agents are running`.
@@ -89,7 +89,7 @@ impl Exclusion {
 
 /// Where a subscription stands with regard to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// Eligible; rank 1 is chosen.
     Ranked {
         rank: usize,
@@ -103,14 +103,14 @@ pub(crate) enum Standing {
 
 /// A subscription and its standing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
+pub struct Candidate {
     pub name: Name,
     pub standing: Standing,
 }
 
 /// What was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Selection {
+pub struct Selection {
     pub name: Name,
     /// What would have excluded it, had it not been insisted on.
     pub overruled: Option<Exclusion>,
@@ -118,7 +118,7 @@ pub(crate) struct Selection {
 
 /// Nothing can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotReady {
+pub enum NotReady {
     EmptyPool,
     /// The routes named allow nothing that is in the pool.
     EmptyRoute(Vec<String>),
@@ -128,7 +128,7 @@ pub(crate) enum NotReady {
 
 impl NotReady {
     /// When the first of what was meant for the request is ready again, where that is known.
-    pub(crate) fn earliest(&self) -> Option<Timestamp> {
+    pub fn earliest(&self) -> Option<Timestamp> {
         let Self::Excluded(candidates) = self else { return None };
         let mut earliest: Option<Timestamp> = None;
         for candidate in candidates {
@@ -145,7 +145,7 @@ impl NotReady {
     }
 
     /// Whether waiting can help: not against an empty pool, a route or a mistyped tag.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         let Self::Excluded(candidates) = self else { return false };
         candidates.iter().any(|candidate| match &candidate.standing {
             Standing::Excluded(exclusion) => exclusion.rule.passes(),
@@ -155,7 +155,7 @@ impl NotReady {
 }
 
 /// Every subscription with its standing: the eligible by rank, then the excluded by name.
-pub(crate) fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Vec<Candidate> {
+pub fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Vec<Candidate> {
     let (mut eligible, excluded) = judge_all(pool, state, request, moment);
     let order = Order::of(pool.strategy, &mut eligible);
     eligible.sort_by_cached_key(|one| order.key(one));
@@ -172,7 +172,7 @@ pub(crate) fn explain(pool: &Pool, state: &State, request: &Request, moment: &Mo
 }
 
 /// Chooses for a request and takes the turn. The caller records the lease in the same transaction.
-pub(crate) fn select(
+pub fn select(
     pool: &Pool,
     state: &mut State,
     request: &Request,

@@ -23,7 +23,7 @@ const FAILURES_TOLERATED: u32 = 3;
 
 /// The settings that settling needs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// How long a limit of hours lasts that came without a reset time.
     pub cooldown: SignedDuration,
     /// Over which `requests_per_window` counts.
@@ -39,7 +39,7 @@ impl From<&Pool> for Limits {
 impl State {
     /// Releases a lease and books its outcome. The outcome counts also where the lease is gone: a kage that
     /// does not see this one's process (in another container) takes it for dead.
-    pub(crate) fn settle(
+    pub fn settle(
         &mut self,
         lease: &Lease,
         outcome: &Outcome,
@@ -65,7 +65,7 @@ impl State {
 
     /// Books a refusal at once, while its agent still runs: every other run avoids the subscription from now
     /// on. Whatever else an outcome holds is booked at the end.
-    pub(crate) fn refuse(
+    pub fn refuse(
         &mut self,
         lease: &Lease,
         outcome: &Outcome,
@@ -85,12 +85,12 @@ impl State {
     }
 
     /// How full the windows of a subscription are, as its agent showed while it ran.
-    pub(crate) fn read_windows(&mut self, name: &Name, readings: &BTreeMap<String, Reading>, now: Timestamp) {
+    pub fn read_windows(&mut self, name: &Name, readings: &BTreeMap<String, Reading>, now: Timestamp) {
         self.subscriptions.entry(name.clone()).or_default().read_windows(readings, now);
     }
 
     /// Takes a lease back whose agent never started: that was no run.
-    pub(crate) fn give_back(&mut self, lease: &Lease) {
+    pub fn give_back(&mut self, lease: &Lease) {
         self.leases.retain(|held| !held.is(lease));
         let known = self.subscriptions.get_mut(&lease.subscription).and_then(|known| known.today.as_mut());
         let namespace = lease.namespace.as_ref().and_then(|name| self.namespaces.get_mut(name));
@@ -101,13 +101,13 @@ impl State {
     }
 
     /// Releases all that a run holds, whatever has become of it.
-    pub(crate) fn release(&mut self, id: &LeaseId) {
+    pub fn release(&mut self, id: &LeaseId) {
         self.leases.retain(|lease| lease.id != *id);
     }
 
     /// The account could not be used at all (its secret could not be had): three times in a row are a
     /// sickness of 1 minute, growing to 30.
-    pub(crate) fn account_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
+    pub fn account_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
         let known = self.subscriptions.entry(name.clone()).or_default();
         known.failures = known.failures.saturating_add(1);
         if known.failures >= FAILURES_TOLERATED {
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// Forgets limits, health and turns of a subscription; its totals stay.
-    pub(crate) fn reset(&mut self, name: &Name, rule: &str, now: Timestamp) {
+    pub fn reset(&mut self, name: &Name, rule: &str, now: Timestamp) {
         if let Some(known) = self.subscriptions.get_mut(name) {
             let had_any = known.sickness.is_some() || !known.limits.is_empty();
             known.limits.clear();

@@ -18,7 +18,7 @@ const CHANGES_KEPT: usize = 5;
 /// The whole shared state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct State {
+pub struct State {
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "maps::in_order")]
     pub subscriptions: BTreeMap<Name, SubscriptionState>,
     /// What runs of each namespace used.
@@ -37,25 +37,25 @@ pub(crate) struct State {
 
 impl State {
     /// The state of a subscription that may never have run.
-    pub(crate) fn of(&self, name: &Name) -> SubscriptionState {
+    pub fn of(&self, name: &Name) -> SubscriptionState {
         self.subscriptions.get(name).cloned().unwrap_or_default()
     }
 
     /// How many agents run on a subscription now.
-    pub(crate) fn running(&self, name: &Name) -> u32 {
+    pub fn running(&self, name: &Name) -> u32 {
         u32::try_from(self.leases.iter().filter(|lease| lease.subscription == *name).count())
             .unwrap_or(u32::MAX)
     }
 
     /// Drops the leases whose process is gone: their kage or their machine died before it could settle. Those
     /// with records are kept apart.
-    pub(crate) fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
+    pub fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
         let dead = self.leases.extract_if(.., |lease| !is_alive(lease));
         self.lost.extend(dead.filter(|lease| lease.record.is_some()));
     }
 
     /// Forgets limits that have passed; the answer is which subscriptions that makes active again.
-    pub(crate) fn pass_deadlines(&mut self, now: Timestamp) -> Vec<Name> {
+    pub fn pass_deadlines(&mut self, now: Timestamp) -> Vec<Name> {
         let passed = self
             .subscriptions
             .iter_mut()
@@ -64,13 +64,13 @@ impl State {
     }
 
     /// A subscription is new; another one may have had its name before.
-    pub(crate) fn begin(&mut self, name: &Name, minted: Option<Timestamp>) {
+    pub fn begin(&mut self, name: &Name, minted: Option<Timestamp>) {
         self.subscriptions.remove(name);
         self.note_minted(name, minted);
     }
 
     /// A subscription has another secret, made at a time that may not be known.
-    pub(crate) fn note_minted(&mut self, name: &Name, minted: Option<Timestamp>) {
+    pub fn note_minted(&mut self, name: &Name, minted: Option<Timestamp>) {
         match self.subscriptions.get_mut(name) {
             Some(known) => known.minted = minted,
             None if minted.is_none() => {}
@@ -82,7 +82,7 @@ impl State {
     }
 
     /// A subscription has another name; its limits, totals and running agents go with it.
-    pub(crate) fn rename(&mut self, old: &Name, new: &Name) {
+    pub fn rename(&mut self, old: &Name, new: &Name) {
         if let Some(state) = self.subscriptions.remove(old) {
             self.subscriptions.insert(new.clone(), state);
         }
@@ -96,7 +96,7 @@ impl State {
 /// What is known of one subscription.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct SubscriptionState {
+pub struct SubscriptionState {
     /// Smooth weighted round-robin: how much this one is owed.
     #[serde(skip_serializing_if = "is_zero")]
     pub credit: i64,
@@ -143,12 +143,12 @@ fn is_none_yet(count: &u32) -> bool {
 
 impl SubscriptionState {
     /// Today's totals; yesterday's are not today's.
-    pub(crate) fn today(&self, moment: &Moment) -> Today {
+    pub fn today(&self, moment: &Moment) -> Today {
         Today::at(self.today.as_ref(), moment)
     }
 
     /// This month's totals.
-    pub(crate) fn month(&self, moment: &Moment) -> Month {
+    pub fn month(&self, moment: &Moment) -> Month {
         Month::at(self.month.as_ref(), moment)
     }
 
@@ -160,23 +160,23 @@ impl SubscriptionState {
     }
 
     /// The limits that have not passed.
-    pub(crate) fn active_limits(&self, now: Timestamp) -> impl Iterator<Item = &Limit> {
+    pub fn active_limits(&self, now: Timestamp) -> impl Iterator<Item = &Limit> {
         self.limits.iter().filter(move |limit| limit.until > now)
     }
 
     /// The highest utilisation (0.0-1.0) of the windows that are known and have not reset since.
-    pub(crate) fn highest_utilization(&self, now: Timestamp) -> Option<f64> {
+    pub fn highest_utilization(&self, now: Timestamp) -> Option<f64> {
         let known = self.utilization.values().filter(|reading| reading.resets_at.is_none_or(|at| at > now));
         known.map(|reading| reading.value).max_by(f64::total_cmp)
     }
 
     /// Tokens in the hours that `least-used` looks at.
-    pub(crate) fn recent_tokens(&self, now: Timestamp) -> u64 {
+    pub fn recent_tokens(&self, now: Timestamp) -> u64 {
         self.tokens.total(USAGE_WINDOW, now)
     }
 
     /// What the pool thinks of the subscription now.
-    pub(crate) fn status(&self, subscription: &Subscription, now: Timestamp) -> Status {
+    pub fn status(&self, subscription: &Subscription, now: Timestamp) -> Status {
         if !subscription.enabled {
             return Status::Disabled;
         }
@@ -196,7 +196,7 @@ impl SubscriptionState {
     }
 
     /// Why the status is what it is, where there is something to say.
-    pub(crate) fn reason(&self, now: Timestamp) -> Option<&str> {
+    pub fn reason(&self, now: Timestamp) -> Option<&str> {
         let sick = self.sickness.as_ref().filter(|sickness| sickness.until > now);
         sick.map(|sickness| sickness.reason.as_str()).or_else(|| {
             self.active_limits(now).max_by_key(|limit| limit.until).map(|limit| limit.window.as_str())
@@ -224,7 +224,7 @@ impl SubscriptionState {
 
 /// What the pool thinks of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
+pub enum Status {
     Active,
     RateLimited { until: Timestamp },
     Exhausted { until: Timestamp },
@@ -234,7 +234,7 @@ pub(crate) enum Status {
 
 impl Status {
     /// The word in tables, `--status` and JSON.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::RateLimited { .. } => "rate_limited",
@@ -244,7 +244,7 @@ impl Status {
         }
     }
 
-    pub(crate) fn until(self) -> Option<Timestamp> {
+    pub fn until(self) -> Option<Timestamp> {
         match self {
             Self::RateLimited { until } | Self::Exhausted { until } | Self::Unhealthy { until } => {
                 Some(until)
@@ -257,14 +257,14 @@ impl Status {
 /// Whether a limit lasts hours or days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum LimitKind {
+pub enum LimitKind {
     RateLimited,
     Exhausted,
 }
 
 /// A limit of the provider that holds until a deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Limit {
+pub struct Limit {
     pub scope: Scope,
     pub kind: LimitKind,
     /// The provider's word for the window, or `throttled`.
@@ -275,7 +275,7 @@ pub(crate) struct Limit {
 
 /// The account itself is refused, or keeps failing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Sickness {
+pub struct Sickness {
     pub reason: String,
     pub since: Timestamp,
     /// After this one run may try again, alone.
@@ -284,7 +284,7 @@ pub(crate) struct Sickness {
 
 /// How much of a provider's window is gone, as last read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Utilization {
+pub struct Utilization {
     /// 0.0-1.0.
     pub value: f64,
     pub resets_at: Option<Timestamp>,
@@ -293,7 +293,7 @@ pub(crate) struct Utilization {
 
 /// A change of status: when, by which rule, on what evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Change {
+pub struct Change {
     pub at: Timestamp,
     pub to: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{Cost, Moment, Slice, TokenCount, Usage};
 
 /// What slices of a usage would have cost at the provider's public prices; those without a price are not there.
-pub(crate) type Costs = BTreeMap<Slice, Cost>;
+pub type Costs = BTreeMap<Slice, Cost>;
 
 /// Totals of one local day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Today {
+pub struct Today {
     pub date: Date,
     pub runs: u64,
     #[serde(default, skip_serializing_if = "TokenCount::is_none", serialize_with = "without_zeros")]
@@ -26,7 +26,7 @@ pub(crate) struct Today {
 
 /// Totals of one month of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Month {
+pub struct Month {
     /// Its first day.
     pub first: Date,
     pub cost: Cost,
@@ -35,7 +35,7 @@ pub(crate) struct Month {
 /// The totals of the day and the month in which something ran last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Totals {
+pub struct Totals {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub today: Option<Today>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,12 +111,12 @@ impl Month {
 
 impl Totals {
     /// Today's totals.
-    pub(crate) fn today(&self, moment: &Moment) -> Today {
+    pub fn today(&self, moment: &Moment) -> Today {
         Today::at(self.today.as_ref(), moment)
     }
 
     /// This month's totals.
-    pub(crate) fn month(&self, moment: &Moment) -> Month {
+    pub fn month(&self, moment: &Moment) -> Month {
         Month::at(self.month.as_ref(), moment)
     }
 

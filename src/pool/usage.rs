@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Tokens of one model, by the kinds that are priced apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct TokenCount {
+pub struct TokenCount {
     /// Without what was read from the cache or written to it.
     pub input_tokens: u64,
     /// With what the model said to itself.
@@ -24,17 +24,17 @@ pub(crate) struct TokenCount {
 }
 
 impl TokenCount {
-    pub(crate) fn is_none(&self) -> bool {
+    pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
     /// Input + output: what tables and budgets call "tokens".
-    pub(crate) fn tokens(&self) -> u64 {
+    pub fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
     /// Tokens of every kind.
-    pub(crate) fn all(&self) -> u64 {
+    pub fn all(&self) -> u64 {
         self.prompt().saturating_add(self.output_tokens)
     }
 
@@ -67,12 +67,12 @@ impl Sum for TokenCount {
 }
 
 /// From how many tokens on some price list calls a prompt long.
-pub(crate) const LONG_PROMPTS: [u64; 4] = [100_000, 128_000, 200_000, 272_000];
+pub const LONG_PROMPTS: [u64; 4] = [100_000, 128_000, 200_000, 272_000];
 
 /// How long the prompt of a request was, as finely as price lists ask: how many of `LONG_PROMPTS` it is above.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct PromptLength(pub u8);
+pub struct PromptLength(pub u8);
 
 impl PromptLength {
     fn of(request: &TokenCount) -> Self {
@@ -82,17 +82,17 @@ impl PromptLength {
     }
 
     /// Whether it is above a bound, which must be one of `LONG_PROMPTS`.
-    pub(crate) fn is_above(self, bound: u64) -> bool {
+    pub fn is_above(self, bound: u64) -> bool {
         LONG_PROMPTS.into_iter().take(self.0.into()).any(|known| known == bound)
     }
 }
 
 /// A model that the records do not name.
-pub(crate) const UNKNOWN_MODEL: &str = "unknown";
+pub const UNKNOWN_MODEL: &str = "unknown";
 
 /// What tokens are kept apart by: the day they count to and what they cost follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Slice {
+pub struct Slice {
     /// The start of the hour, of the user's time zone, in which the answer came.
     pub hour: Timestamp,
     pub model: String,
@@ -101,7 +101,7 @@ pub(crate) struct Slice {
 
 /// What an attempt used, as far as the agent's own records tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Answers of the provider; 0 where nothing is known.
     pub requests: u64,
     pub slices: BTreeMap<Slice, TokenCount>,
@@ -109,13 +109,13 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// One answer of the provider.
-    pub(crate) fn answered(&mut self, at: &Zoned, model: &str, count: TokenCount) {
+    pub fn answered(&mut self, at: &Zoned, model: &str, count: TokenCount) {
         self.requests = self.requests.saturating_add(1);
         self.add(at, model, PromptLength::of(&count), count);
     }
 
     /// The sum of several answers, of which no more is known than when the last of them came.
-    pub(crate) fn summed(&mut self, at: &Zoned, model: &str, count: TokenCount) {
+    pub fn summed(&mut self, at: &Zoned, model: &str, count: TokenCount) {
         self.add(at, model, PromptLength::default(), count);
     }
 
@@ -128,7 +128,7 @@ impl Usage {
     }
 
     /// By model.
-    pub(crate) fn models(&self) -> BTreeMap<&str, TokenCount> {
+    pub fn models(&self) -> BTreeMap<&str, TokenCount> {
         let mut models = BTreeMap::<_, TokenCount>::new();
         for (slice, &count) in &self.slices {
             *models.entry(slice.model.as_str()).or_default() += count;
@@ -136,7 +136,7 @@ impl Usage {
         models
     }
 
-    pub(crate) fn total(&self) -> TokenCount {
+    pub fn total(&self) -> TokenCount {
         self.slices.values().copied().sum()
     }
 }
@@ -151,17 +151,17 @@ fn hour(at: &Zoned) -> Timestamp {
 /// prices per million tokens are whole numbers of it per token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Cost(pub u128);
+pub struct Cost(pub u128);
 
 impl Cost {
-    pub(crate) fn is_none(&self) -> bool {
+    pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
     /// An amount of US dollars that is more than nothing, and no typing mistake.
     // It is not negative, and at most 10^21, where the steps of f64 are far below a cent.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub(crate) fn from_dollars(dollars: f64) -> Option<Self> {
+    pub fn from_dollars(dollars: f64) -> Option<Self> {
         let fits = (1e-6..=1e9).contains(&dollars);
         fits.then(|| Self((dollars * 1e12).round() as u128))
     }
@@ -169,7 +169,7 @@ impl Cost {
     /// US dollars, for showing.
     // What is lost is far below a cent.
     #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn dollars(self) -> f64 {
+    pub fn dollars(self) -> f64 {
         self.0 as f64 / 1e12
     }
 }

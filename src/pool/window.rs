@@ -9,15 +9,15 @@ const SLOTS: i64 = 12;
 /// Amounts by the slot they fell into, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Sliding(Vec<(i64, u64)>);
+pub struct Sliding(Vec<(i64, u64)>);
 
 impl Sliding {
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds an amount now and forgets what has left the window.
-    pub(crate) fn add(&mut self, amount: u64, width: SignedDuration, now: Timestamp) {
+    pub fn add(&mut self, amount: u64, width: SignedDuration, now: Timestamp) {
         let slot = slot(width, now);
         self.0.retain(|&(then, _)| then > slot - SLOTS && then <= slot);
         match self.0.last_mut() {
@@ -27,14 +27,14 @@ impl Sliding {
     }
 
     /// What fell into the window that ends now.
-    pub(crate) fn total(&self, width: SignedDuration, now: Timestamp) -> u64 {
+    pub fn total(&self, width: SignedDuration, now: Timestamp) -> u64 {
         let slot = slot(width, now);
         let inside = self.0.iter().filter(|(then, _)| *then > slot - SLOTS && *then <= slot);
         inside.fold(0, |total, (_, count)| total.saturating_add(*count))
     }
 
     /// When the window will hold fewer than `limit`, if nothing more is added.
-    pub(crate) fn below(&self, limit: u64, width: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    pub fn below(&self, limit: u64, width: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let mut left = self.total(width, now);
         let current = slot(width, now);
         for &(then, count) in self.0.iter().filter(|(then, _)| *then > current - SLOTS && *then <= current) {

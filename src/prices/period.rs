@@ -13,7 +13,7 @@ const HIGHEST: f64 = 1e6;
 /// What a model costs from one day to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Entry")]
-pub(crate) struct Period {
+pub struct Period {
     /// The first day; the beginning of time where it is not said.
     from: Date,
     /// The last day.
@@ -66,7 +66,7 @@ impl Period {
 }
 
 /// Whether there is a day on which a model would have two prices.
-pub(crate) fn overlap(periods: &[Period]) -> bool {
+pub fn overlap(periods: &[Period]) -> bool {
     let mut rest = periods.iter();
     while let Some(period) = rest.next() {
         if rest.clone().any(|other| period.overlaps(other)) {

@@ -10,7 +10,7 @@ use crate::error::one_line;
 use crate::pool::Verdict;
 
 /// The answer for a person.
-pub(crate) fn detected(detected: &Detected, at: &Zoned) -> String {
+pub fn detected(detected: &Detected, at: &Zoned) -> String {
     let outcome = &detected.outcome;
     let nothing = match outcome.verdict {
         Verdict::Succeeded => Some("the run succeeded, and no record says otherwise"),
@@ -56,7 +56,7 @@ fn words(verdict: &Verdict) -> &'static str {
 }
 
 /// The answer for a program.
-pub(crate) fn detected_json(detected: &Detected) -> Value {
+pub fn detected_json(detected: &Detected) -> Value {
     let outcome = &detected.outcome;
     let mut answer = json!({
         "schema": SCHEMA, "verdict": word(&outcome.verdict), "class": outcome.verdict.word(),

@@ -8,7 +8,7 @@ use crate::error::one_line;
 
 /// How bad a finding is; the worst one is the exit status of `kage doctor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
+pub enum Severity {
     Ok,
     /// It works, or will until something happens.
     Warning,
@@ -36,7 +36,7 @@ impl Severity {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub struct Finding {
     /// For programs: words with hyphens, which stay the same.
     pub code: &'static str,
     pub severity: Severity,
@@ -46,21 +46,21 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn ok(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn ok(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, severity: Severity::Ok, message: message.into(), fix: None }
     }
 
-    pub(crate) fn warning(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub fn warning(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { code, severity: Severity::Warning, message: message.into(), fix: Some(fix.into()) }
     }
 
-    pub(crate) fn error(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub fn error(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { code, severity: Severity::Error, message: message.into(), fix: Some(fix.into()) }
     }
 }
 
 /// The findings in their order, and a line that sums them up.
-pub(crate) fn findings(findings: &[Finding]) -> String {
+pub fn findings(findings: &[Finding]) -> String {
     let mut text: String = findings.iter().map(lines).collect();
     text.push_str(&summary(findings));
     text
@@ -91,7 +91,7 @@ fn summary(findings: &[Finding]) -> String {
 }
 
 /// `kage doctor --json`.
-pub(crate) fn findings_json(findings: &[Finding]) -> Value {
+pub fn findings_json(findings: &[Finding]) -> Value {
     let rows = findings.iter().map(|Finding { code, severity, message, fix }| {
         json!({ "code": code, "severity": severity.word(), "message": one_line(message), "fix": fix })
     });

@@ -13,7 +13,7 @@ use crate::ledger::{Answer, Key, Keys};
 use crate::pool::{Pool, State, Status, SubscriptionState, TokenCount};
 
 /// What the metrics are made of.
-pub(crate) struct Metrics<'a> {
+pub struct Metrics<'a> {
     /// Of all time, by subscription, agent and verdict.
     pub attempts: &'a Answer,
     /// Of all time, by subscription and model.
@@ -68,7 +68,7 @@ fn escaped(value: &str) -> String {
 }
 
 /// The whole text.
-pub(crate) fn metrics(metrics: &Metrics<'_>) -> String {
+pub fn metrics(metrics: &Metrics<'_>) -> String {
     let families =
         attempts(metrics.attempts).into_iter().chain(tokens(metrics.models)).chain(gauges(metrics));
     families.map(|family| family.text()).chain(["# EOF\n".to_owned()]).collect()

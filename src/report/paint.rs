@@ -36,12 +36,12 @@ pub(super) fn status(word: &str) -> String {
 }
 
 /// What has gone wrong, in one line.
-pub(crate) fn trouble(text: &str) -> String {
+pub fn trouble(text: &str) -> String {
     painted(&crate::error::one_line(text), Colour::Red)
 }
 
 /// The lines as the terminal at standard output is to show them, for who writes to it past `print`.
-pub(crate) fn for_terminal(lines: Vec<String>) -> Vec<String> {
+pub fn for_terminal(lines: Vec<String>) -> Vec<String> {
     let lines: Vec<_> = lines.iter().map(|line| plain::of(line).into_owned()).collect();
     if AutoStream::choice(&io::stdout()) != ColorChoice::Never {
         return lines;

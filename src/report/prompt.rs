@@ -7,7 +7,7 @@ use crate::pool::{Level, Name};
 
 /// Whether a run could begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readiness {
+pub enum Readiness {
     Ready,
     /// When the first subscription is ready again.
     From(Timestamp),
@@ -16,7 +16,7 @@ pub(crate) enum Readiness {
 
 /// `backend`, `backend batch`, `backend (ready 13:00)`. Nothing in it means anything to a shell's prompt: the
 /// names are letters, digits, `.`, `_` and `-`.
-pub(crate) fn prompt(namespace: &Name, level: Level, readiness: Readiness, now: &Zoned) -> String {
+pub fn prompt(namespace: &Name, level: Level, readiness: Readiness, now: &Zoned) -> String {
     let level = if level == Level::Normal { String::new() } else { format!(" {}", level.as_str()) };
     let mark = match readiness {
         Readiness::Ready => String::new(),

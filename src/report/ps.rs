@@ -20,7 +20,7 @@ const DISPENSABLE: [&str; 4] = ["Agent", "Namespace", "Since", "Pane"];
 const NARROWEST: usize = 12;
 
 /// What `kage ps` shows. `columns` is the width of the terminal, where there is one.
-pub(crate) fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zoned) -> String {
+pub fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zoned) -> String {
     if leases.is_empty() {
         return "No agent is running. Start one: kage exec -- claude\n".into();
     }
@@ -81,7 +81,7 @@ fn row(lease: &Lease, home: &Path, now: &Zoned) -> Vec<String> {
 }
 
 /// `~/x` for a directory below the home directory.
-pub(crate) fn below_home(cwd: &str, home: &Path) -> String {
+pub fn below_home(cwd: &str, home: &Path) -> String {
     match Path::new(cwd).strip_prefix(home) {
         Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
         Ok(rest) => format!("~/{}", rest.display()),
@@ -90,7 +90,7 @@ pub(crate) fn below_home(cwd: &str, home: &Path) -> String {
 }
 
 /// `kage ps --json`.
-pub(crate) fn running_json(leases: &[Lease]) -> Value {
+pub fn running_json(leases: &[Lease]) -> Value {
     let rows = oldest_first(leases).into_iter().map(|lease| {
         json!({
             "id": lease.id,

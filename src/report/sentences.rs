@@ -16,7 +16,7 @@ use crate::pool::{
 const MOST_REASONS: usize = 4;
 
 /// `work-a is rate_limited until 13:00 (1h 12m)`.
-pub(crate) fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
+pub fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
     let clause = &exclusion.detail;
     let detail = match clause.strip_prefix("it is ") {
         _ if exclusion.of_namespace => clause.clone(),
@@ -30,7 +30,7 @@ pub(crate) fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String
 }
 
 /// Why nothing can run, and when something can.
-pub(crate) fn not_ready(why: &NotReady, request: &Request, now: &Zoned) -> Failure {
+pub fn not_ready(why: &NotReady, request: &Request, now: &Zoned) -> Failure {
     let failure = |message: String| Failure::new(Status::NotReady, message);
     match why {
         NotReady::EmptyPool => failure("the pool has no subscription".into())
@@ -95,7 +95,7 @@ fn flags(request: &Request) -> String {
 }
 
 /// A change of status, at the end of the attempt that brought it.
-pub(crate) fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> String {
+pub fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> String {
     let Some(what) = what_happened(name, &outcome.verdict) else {
         return format!("{name} is {} again", change.to);
     };
@@ -106,7 +106,7 @@ pub(crate) fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zon
 }
 
 /// Why an attempt does not stand: `work-premium hit its 5-hour limit (until 13:00)`.
-pub(crate) fn refused(name: &Name, outcome: &Outcome, now: &Zoned) -> String {
+pub fn refused(name: &Name, outcome: &Outcome, now: &Zoned) -> String {
     let what = what_happened(name, &outcome.verdict).unwrap_or_else(|| format!("{name} did not answer"));
     match &outcome.verdict {
         Verdict::UsageLimit { resets_at: Some(at), .. } => format!("{what} (until {})", clock(*at, now)),
@@ -131,7 +131,7 @@ fn what_happened(name: &Name, verdict: &Verdict) -> Option<String> {
 }
 
 /// That there is nothing to go on with: `no subscription is ready before 13:00 (1h 12m)`.
-pub(crate) fn no_other(why: &NotReady, request: &Request, now: &Zoned) -> String {
+pub fn no_other(why: &NotReady, request: &Request, now: &Zoned) -> String {
     match (why.earliest(), &request.only) {
         (Some(at), _) => format!("{} before {}", nobody(request), until(at, now)),
         (None, Some(only)) => format!("`{only}` is not ready"),
@@ -157,7 +157,7 @@ pub(super) fn window_word(window: &str) -> String {
 }
 
 /// What a run would do. The secret itself is not fetched.
-pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, credential: &str) -> String {
+pub fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, credential: &str) -> String {
     let args = plan.args.iter().map(|arg| quoted(&arg.to_string_lossy())).collect::<Vec<_>>().join(" ");
     let mut lines = vec![
         format!("subscription  {name}"),
@@ -173,7 +173,7 @@ pub(crate) fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan,
 }
 
 /// The command that goes on with a conversation on a subscription.
-pub(crate) fn command(
+pub fn command(
     to: &Name,
     request: &Request,
     keep: &[String],

@@ -16,8 +16,8 @@ use super::width::{aligned, clipped, widest};
 use crate::error::one_line;
 use crate::pool::{Cost, Moment, Pool, State, Status, Subscription, SubscriptionState};
 
-pub(crate) use details::details;
-pub(crate) use json::{details_json, pool_json};
+pub use details::details;
+pub use json::{details_json, pool_json};
 
 const TITLE: &str = "Subscription Pool Status";
 
@@ -93,7 +93,7 @@ impl Total {
 }
 
 /// What `kage status` goes by.
-pub(crate) struct Overview<'a> {
+pub struct Overview<'a> {
     pub pool: &'a Pool,
     pub state: &'a State,
     pub home: &'a Path,
@@ -102,12 +102,12 @@ pub(crate) struct Overview<'a> {
 
 impl Overview<'_> {
     /// All there is to tell. `columns` is the width of the terminal, where there is one.
-    pub(crate) fn text(&self, columns: Option<usize>) -> String {
+    pub fn text(&self, columns: Option<usize>) -> String {
         self.lines(&self.rows(), columns).join("\n") + "\n"
     }
 
     /// The same for a screen: in another form where there is not the height for it, and never larger.
-    pub(crate) fn frame(&self, columns: usize, height: usize) -> Vec<String> {
+    pub fn frame(&self, columns: usize, height: usize) -> Vec<String> {
         let rows = self.rows();
         let whole = self.lines(&rows, Some(columns));
         let mut lines = if whole.len() <= height { whole } else { self.dense(&rows, columns) };
@@ -247,7 +247,7 @@ fn drawn(rows: &[Row<'_>], form: Narrow, now: &Zoned) -> String {
 }
 
 /// What `kage subscription list` shows; `only` is a status.
-pub(crate) fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> String {
+pub fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> String {
     let mut rows = rows(pool, state, now);
     rows.retain(|row| only.is_none_or(|word| row.status.word() == word));
     let cells = rows.iter().map(|row| {

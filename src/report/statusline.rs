@@ -9,7 +9,7 @@ use crate::error::one_line;
 use crate::pool::{Name, Reading, Status};
 
 /// What the line tells of the subscription that an agent runs on.
-pub(crate) struct Segment<'a> {
+pub struct Segment<'a> {
     pub subscription: &'a Name,
     pub windows: &'a BTreeMap<String, Reading>,
     pub status: Status,
@@ -21,7 +21,7 @@ pub(crate) struct Segment<'a> {
 impl Segment<'_> {
     /// `work · 5h 42% (1h 12m) · 7d 17% (3d)`. Agents draw their line with more than ASCII whatever the locale
     /// says, and so does this.
-    pub(crate) fn line(&self, now: &Zoned) -> String {
+    pub fn line(&self, now: &Zoned) -> String {
         let mut windows: Vec<_> = self.windows.iter().collect();
         windows.sort_by_key(|(window, _)| order(window));
         let mut parts = vec![self.subscription.to_string()];

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::{paint, shows_unicode};
 
 /// A table with a line under its head.
-pub(crate) fn plain_table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+pub fn plain_table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     aligned_table(head, rows, &[], shows_unicode())
 }
 

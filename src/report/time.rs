@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// `13:00 (1h 12m)`, or with the day where it is not today.
-pub(crate) fn until(at: Timestamp, now: &Zoned) -> String {
+pub fn until(at: Timestamp, now: &Zoned) -> String {
     format!("{} ({})", clock(at, now), distance(at, now.timestamp()))
 }
 
@@ -24,7 +24,7 @@ pub(super) fn age(since: Timestamp, now: &Zoned) -> String {
 }
 
 /// `20s`, `1h 12m`.
-pub(crate) fn short(duration: SignedDuration) -> String {
+pub fn short(duration: SignedDuration) -> String {
     apart(duration)
 }
 
@@ -69,7 +69,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1 run`, `2 runs`.
-pub(crate) fn counted(number: u64, thing: &str) -> String {
+pub fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", grouped(number))
 }

@@ -12,7 +12,7 @@ const WARNING: &str = "fg=black,bg=yellow";
 const ALARM: &str = "fg=white,bg=red";
 
 /// `2/3 42%`, or with a subscription in front, `work 17% 2/3`; empty, as an empty pool.
-pub(crate) fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: &Zoned) -> String {
+pub fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: &Zoned) -> String {
     if pool.subscriptions.is_empty() {
         return String::new();
     }
@@ -30,7 +30,7 @@ pub(crate) fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: 
 }
 
 /// That something cannot be read.
-pub(crate) fn tmux_trouble() -> String {
+pub fn tmux_trouble() -> String {
     format!("{}\n", styled("kage: !", ALARM))
 }
 

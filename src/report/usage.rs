@@ -20,12 +20,12 @@ use crate::error::one_line;
 use crate::ledger::{Answer, By, Key, Keys, Query, Tally};
 
 pub(super) use amount::Worth;
-pub(crate) use page::{Charts, page};
-pub(crate) use period::{is_of_one_day, nothing};
-pub(crate) use table::{Around, Terminal, table};
+pub use page::{Charts, page};
+pub use period::{is_of_one_day, nothing};
+pub use table::{Around, Terminal, table};
 
 /// A question to the ledger, and its answer.
-pub(crate) struct Usage<'a> {
+pub struct Usage<'a> {
     pub query: &'a Query,
     pub answer: &'a Answer,
     /// Which table of prices the costs are from.

@@ -10,7 +10,7 @@ use crate::error::one_line;
 use crate::pool::{Candidate, Pool, Request, Standing, Strategy};
 
 /// The answer for a person: the asked, the ranking, the winner.
-pub(crate) fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned) -> String {
+pub fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned) -> String {
     let strategy = match pool.strategy {
         Strategy::RoundRobin => "round-robin",
         Strategy::Priority => "priority",
@@ -52,7 +52,7 @@ fn chosen(candidates: &[Candidate]) -> Option<&str> {
 }
 
 /// The answer for a program.
-pub(crate) fn why_json(candidates: &[Candidate]) -> Value {
+pub fn why_json(candidates: &[Candidate]) -> Value {
     let rows = candidates.iter().map(|candidate| match &candidate.standing {
         Standing::Ranked { rank, near_limit, fallback, detail } => json!({
             "name": candidate.name, "rank": rank, "excluded": null,

@@ -5,21 +5,21 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::shows_unicode;
 
 /// The columns of a text. Escapes that paint take none.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     anstream::adapter::strip_str(text).to_string().width()
 }
 
-pub(super) fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+pub fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     texts.map(width).max().unwrap_or(0)
 }
 
 /// The text with blanks behind it.
-pub(super) fn padded(text: &str, columns: usize) -> String {
+pub fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// Rows of cells below each other, two blanks between them; a column that is empty throughout is left out.
-pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(String::as_str);
     let widths: Vec<_> = (0..count).map(|at| widest(cells(at))).collect();
@@ -32,7 +32,7 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// The last columns of a text, behind a mark where something was left out.
-pub(super) fn end_of(text: &str, columns: usize) -> String {
+pub fn end_of(text: &str, columns: usize) -> String {
     let cut = |room: usize| {
         let kept: Vec<_> = fitting(text.chars().rev(), room.saturating_sub(mark().width())).collect();
         format!("{}{}", mark(), kept.into_iter().rev().collect::<String>())
@@ -41,7 +41,7 @@ pub(super) fn end_of(text: &str, columns: usize) -> String {
 }
 
 /// The first columns of a text, in front of a mark where something was left out.
-pub(super) fn start_of(text: &str, columns: usize) -> String {
+pub fn start_of(text: &str, columns: usize) -> String {
     let cut = |room: usize| {
         fitting(text.chars(), room.saturating_sub(mark().width())).chain(mark().chars()).collect()
     };
@@ -74,7 +74,7 @@ fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> impl Iterator
 }
 
 /// A line of a screen, cut where the screen ends. Its escapes stay, so that no colour runs on.
-pub(super) fn clipped(line: &str, columns: usize) -> String {
+pub fn clipped(line: &str, columns: usize) -> String {
     narrowed(line, columns, |room| cut_to(line, room))
 }
 

@@ -10,7 +10,7 @@ use super::signals::{Signals, Unblocked};
 
 /// Asks, and gives the line that was answered; `None` where there is no terminal, or its input has ended. The
 /// error is a signal that ends kage. What was typed before the question was not meant for it.
-pub(crate) fn ask(question: &str) -> Result<Option<String>, i32> {
+pub fn ask(question: &str) -> Result<Option<String>, i32> {
     let (Ok(mut terminal), Ok(mut signals)) =
         (File::options().read(true).write(true).open("/dev/tty"), Signals::catch())
     else {

@@ -21,7 +21,7 @@ const LONGEST_SHIM: u64 = 4096;
 
 /// A program with the path it was found at.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Program {
+pub struct Program {
     /// As the user wrote it: what the program sees as its name.
     pub name: OsString,
     /// Absolute, also where an entry of `PATH` is not: nothing is looked up a second time.
@@ -32,7 +32,7 @@ impl Program {
     /// Looks a program up on `PATH`, or takes a path as it is. kage itself and the shims by which it is
     /// called under an agent's name are never the answer: that would be kage running kage. Where a path leads
     /// to one of them, the name is looked up on `PATH` instead.
-    pub(crate) fn find(name: &OsStr, shims: &Path) -> Result<Self, Failure> {
+    pub fn find(name: &OsStr, shims: &Path) -> Result<Self, Failure> {
         let shown = Path::new(name).display();
         let myself = Myself::here(shims);
         let mut passed = false;
@@ -66,7 +66,7 @@ impl Program {
 
     /// The same as whoever stands on `PATH` itself looks: behind kage's own place there, or behind the wrapper of
     /// another tool, which kage has started and which, looking for the next of its name, has found kage again.
-    pub(crate) fn find_behind(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
+    pub fn find_behind(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
         let myself = Myself::here(shims);
         let known = |path: PathBuf| (myself.is(&path), path);
         let all: Vec<_> = which::which_all(name).into_iter().flatten().map(known).collect();
@@ -82,7 +82,7 @@ impl Program {
 
     /// Becomes the program, so that nothing stands between it and whoever called kage. It returns only where
     /// that cannot be.
-    pub(crate) fn replace(
+    pub fn replace(
         &self,
         args: &[OsString],
         environment: impl FnOnce(&mut Command),
@@ -91,7 +91,7 @@ impl Program {
     }
 
     /// Starts the program, and waits for its end.
-    pub(crate) fn wait(
+    pub fn wait(
         &self,
         args: &[OsString],
         environment: impl FnOnce(&mut Command),
@@ -135,14 +135,14 @@ fn identity(file: &Metadata) -> (u64, u64) {
 }
 
 /// Whether a path leads to this kage.
-pub(crate) fn is_kage(path: &Path) -> bool {
+pub fn is_kage(path: &Path) -> bool {
     let file = |path: PathBuf| fs::metadata(path).ok().map(|file| identity(&file));
     let myself = env::current_exe().ok().and_then(file);
     myself.is_some() && file(path.to_owned()) == myself
 }
 
 /// Whether a file is a shim of kage's; one that cannot be read is none, for no shell could run it.
-pub(crate) fn is_shim(path: &Path) -> bool {
+pub fn is_shim(path: &Path) -> bool {
     let mut beginning = [0; shim::ENOUGH];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
     read.is_ok() && shim::is_shim(&beginning)

@@ -4,7 +4,7 @@
 //! One thread copies the output, one the errors, one the input, each with blocking writes: a slow reader
 //! slows the agent, as it would without kage, and never the thread that waits for signals.
 
-mod hold;
+pub mod hold;
 mod pump;
 mod spool;
 mod stdin;
@@ -31,7 +31,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(3);
 pub(super) type Stream = Arc<dyn AsFd + Send + Sync>;
 
 /// How the agent writes what it has to say.
-pub(crate) enum Output {
+pub enum Output {
     /// One piece at the end: text, a JSON object.
     Whole,
     /// JSON lines as they happen, each with what it is. The line comes without its end.
@@ -39,7 +39,7 @@ pub(crate) enum Output {
 }
 
 /// The streams of a run, through all its attempts.
-pub(crate) struct Relay {
+pub struct Relay {
     /// While an attempt runs its thread has it. One that is stuck in a write at kage's end keeps it.
     rules: Option<Box<dyn Hold>>,
     hold: bool,
@@ -66,7 +66,7 @@ pub(super) struct Running {
 impl Relay {
     /// `relay_stderr` says to relay standard error also when it is a terminal, which an agent may otherwise
     /// use as one.
-    pub(crate) fn new(output: Output, relay_stderr: bool) -> Self {
+    pub fn new(output: Output, relay_stderr: bool) -> Self {
         let streams: [Stream; 3] = [Arc::new(io::stdin()), Arc::new(io::stdout()), Arc::new(io::stderr())];
         Self::between(streams, output, relay_stderr)
     }
@@ -92,24 +92,24 @@ impl Relay {
 
     /// Whether what the next attempt says may be taken back later. Without, everything passes at once (and
     /// is looked at all the same), and no input is kept for an attempt after it.
-    pub(crate) fn hold(&mut self, hold: bool) {
+    pub fn hold(&mut self, hold: bool) {
         self.hold = hold;
     }
 
     /// Whether bytes of the present attempt have gone out that another attempt would contradict: output in
     /// one piece that grew beyond 1 MiB, more withheld lines than 1 MiB, or anything without hold. Lines of
     /// progress are the conversation's, which another attempt may go on with.
-    pub(crate) fn is_committed(&self) -> bool {
+    pub fn is_committed(&self) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.is_committed())
     }
 
     /// Whether an attempt with `Input::FromStart` would get all that the attempts before it got.
-    pub(crate) fn can_replay(&self) -> bool {
+    pub fn can_replay(&self) -> bool {
         self.input.can_replay()
     }
 
     /// Whether nobody reads the output any more, so that another attempt would be for nobody.
-    pub(crate) fn reader_is_gone(&self) -> bool {
+    pub fn reader_is_gone(&self) -> bool {
         self.reader_is_gone
     }
 
@@ -152,7 +152,7 @@ impl Relay {
     }
 
     /// Another attempt follows: what was withheld is forgotten when that one has started.
-    pub(crate) fn discard(&mut self) {
+    pub fn discard(&mut self) {
         if let Some(rules) = &mut self.rules {
             self.last = Some(rules.withheld());
             rules.discard();

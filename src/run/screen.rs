@@ -44,19 +44,19 @@ const END: &str = "\x1b[?2026l";
 
 /// How much fits on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) columns: usize,
-    pub(crate) rows: usize,
+pub struct Size {
+    pub columns: usize,
+    pub rows: usize,
 }
 
 /// Whether standard output is a terminal that can move its cursor.
-pub(crate) fn can_draw() -> bool {
+pub fn can_draw() -> bool {
     io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Draws the lines that it is given for a size, each second and whenever something happens, until the user
 /// ends it, or a signal, which is the answer.
-pub(crate) fn draw_each_second(mut lines: impl FnMut(Size) -> Vec<String>) -> io::Result<Option<i32>> {
+pub fn draw_each_second(mut lines: impl FnMut(Size) -> Vec<String>) -> io::Result<Option<i32>> {
     let mut signals = catch()?;
     let _unblocked = Unblocked::all();
     let mut screen = Screen::enter()?;

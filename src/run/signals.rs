@@ -23,7 +23,7 @@ use crate::process::group_of;
 const WATCHED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGURG];
 
 /// By this a hook of the agent's wakes its kage. To a process that does not expect it, it means nothing.
-pub(crate) const WAKE: Signal = Signal::URG;
+pub const WAKE: Signal = Signal::URG;
 
 /// Those by which somebody ends a run. SIGUSR1 and SIGUSR2 end a program only where it does not know them:
 /// they are words to the agent.
@@ -177,7 +177,7 @@ pub(super) fn is_ignored(signal: i32) -> bool {
 /// known. An agent gets the default as well: it waits for children of its own, and through `exec` kage's
 /// handler would become the default anyway.
 #[allow(unsafe_code)]
-pub(crate) fn expect_children() {
+pub fn expect_children() {
     // SAFETY: the default action runs no handler.
     unsafe { libc::signal(SIGCHLD, libc::SIG_DFL) };
 }
@@ -217,7 +217,7 @@ impl Drop for Unblocked {
 
 /// Ends kage as the agent ended: by the same signal where a shell acts on it, so that a ^C also ends the
 /// loop that kage was called from. The others would only write a second core file.
-pub(crate) fn die_of(signal: i32) -> i32 {
+pub fn die_of(signal: i32) -> i32 {
     if [SIGHUP, SIGINT, SIGTERM, SIGPIPE].contains(&signal) {
         let _ = low_level::emulate_default_handler(signal);
     }

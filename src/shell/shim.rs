@@ -9,22 +9,22 @@ use super::Shell;
 const BEGINNING: &[u8] = b"#!/bin/sh\n# kage shim";
 
 /// The script for an agent's program, and a kage at this path.
-pub(crate) fn text(kage: &str, program: &str) -> String {
+pub fn text(kage: &str, program: &str) -> String {
     // Bash quotes as every POSIX shell does.
     let kage = Shell::Bash.quoted(kage);
     include_str!("../../shell/shim.sh").replace("@agent@", program).replace("@kage@", &kage)
 }
 
 /// Whether a file that begins like this is a shim, of whichever kage.
-pub(crate) fn is_shim(beginning: &[u8]) -> bool {
+pub fn is_shim(beginning: &[u8]) -> bool {
     beginning.starts_with(BEGINNING)
 }
 
 /// How much of a file `is_shim` wants to see.
-pub(crate) const ENOUGH: usize = BEGINNING.len();
+pub const ENOUGH: usize = BEGINNING.len();
 
 /// The kage that a shim calls.
-pub(crate) fn kage_of(text: &str) -> Option<String> {
+pub fn kage_of(text: &str) -> Option<String> {
     let quoted = text.lines().find_map(|line| line.strip_prefix("kage='"))?.strip_suffix('\'')?;
     Some(quoted.replace(r"'\''", "'"))
 }

@@ -54,7 +54,7 @@ fn exists(lease: &Lease) -> bool {
 
 /// When a process started, in clock ticks since boot; 0 where the system does not tell. Of kage itself it is asked
 /// once.
-pub(crate) fn started(pid: u32) -> u64 {
+pub fn started(pid: u32) -> u64 {
     static OWN: OnceLock<u64> = OnceLock::new();
     let ask = || Stat::of(pid).map_or(0, |stat| stat.started);
     if pid == process::id() { *OWN.get_or_init(ask) } else { ask() }

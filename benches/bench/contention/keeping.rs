@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::files::Durability;
-use crate::pool::{Name, State, SubscriptionState};
-use crate::store::Store;
+use kage::files::Durability;
+use kage::pool::{Name, State, SubscriptionState};
+use kage::store::Store;
 
 use super::SUBSCRIPTIONS;
 

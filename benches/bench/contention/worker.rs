@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::pool::{
+use kage::pool::{
     Costs, Lease, LeaseId, Limits, Moment, Outcome, Pool, Request, TokenCount, Usage, Verdict, select,
 };
-use crate::store;
+use kage::store;
 
 use super::SUBSCRIPTIONS;
 use super::keeping::{Keeping, name};
@@ -72,7 +72,7 @@ impl Worker {
     }
 
     /// As `kage exec` does it, in one transaction.
-    fn select(&self, state: &mut crate::pool::State, turn: usize) -> Lease {
+    fn select(&self, state: &mut kage::pool::State, turn: usize) -> Lease {
         state.pass_deadlines(self.moment.now);
         let selection = select(&self.pool, state, &self.request, &self.moment).expect("none is ever limited");
         let lease = Lease {
@@ -87,7 +87,7 @@ impl Worker {
         lease
     }
 
-    fn settle(&self, state: &mut crate::pool::State, lease: &Lease) {
+    fn settle(&self, state: &mut kage::pool::State, lease: &Lease) {
         let limits = Limits::from(&self.pool);
         state.settle(lease, &self.outcome, &Costs::new(), limits, &self.moment);
     }

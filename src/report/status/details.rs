@@ -11,7 +11,7 @@ use crate::report::time::{counted, grouped};
 const LABEL: usize = 16;
 
 /// `subscription show`. `stored` says where the secret is, and `columns` is the width of the terminal.
-pub(crate) fn details(
+pub fn details(
     subscription: &Subscription,
     state: &State,
     stored: &str,

@@ -9,7 +9,7 @@ use crate::prices::Prices;
 use crate::report::SCHEMA;
 
 /// `status --json` and `subscription list --json`. The sums are of the subscriptions that are shown.
-pub(crate) fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> Value {
+pub fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> Value {
     let mut rows = rows(pool, state, now);
     rows.retain(|row| only.is_none_or(|word| row.status.word() == word));
     let total = total(&rows);
@@ -24,7 +24,7 @@ pub(crate) fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zo
 }
 
 /// `subscription show --json`.
-pub(crate) fn details_json(
+pub fn details_json(
     subscription: &Subscription,
     state: &State,
     prices: &Prices,

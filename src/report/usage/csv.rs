@@ -24,7 +24,7 @@ const NUMBERS: [&str; 13] = [
 
 impl Usage<'_> {
     /// A line for each row, below a head. There is no line of totals: a spreadsheet would sum it up again.
-    pub(crate) fn csv(&self) -> String {
+    pub fn csv(&self) -> String {
         let head = self.query.by.iter().map(|&by| word(by)).chain(NUMBERS);
         let mut lines = head.collect::<Vec<_>>().join(",") + "\r\n";
         for (keys, tally) in self.rows() {

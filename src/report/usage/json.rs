@@ -9,7 +9,7 @@ use crate::report::SCHEMA;
 
 impl Usage<'_> {
     /// The answer for a program.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let row = |(keys, tally): (&Vec<Key>, &Tally)| {
             let named = self.query.by.iter().zip(keys).map(|(&by, key)| (word(by).to_owned(), value(key)));
             named.chain(numbers(tally)).collect::<Map<_, _>>()

@@ -18,7 +18,7 @@ use crate::pool::{Pool, State};
 use crate::report::time::{counted, grouped, short as length};
 
 /// What the charts show beside the rows.
-pub(crate) struct Charts<'a> {
+pub struct Charts<'a> {
     /// By day and subscription.
     pub over_time: &'a Answer,
     /// By model.
@@ -34,7 +34,7 @@ const TOKENS_HEIGHT: f64 = 200.0;
 const LIMITS_HEIGHT: f64 = 150.0;
 
 /// The whole page.
-pub(crate) fn page(usage: &Usage<'_>, charts: &Charts<'_>) -> String {
+pub fn page(usage: &Usage<'_>, charts: &Charts<'_>) -> String {
     let over_time = OverTime::new(usage.query, &charts.over_time.rows, usage.today());
     let title = title(usage, &over_time);
     let main = if charts.over_time.rows.is_empty() {

@@ -6,12 +6,12 @@ use crate::error::one_line;
 use crate::ledger::Query;
 
 /// Whether it asks for one day, which is shown by hours.
-pub(crate) fn is_of_one_day(query: &Query, today: Date) -> bool {
+pub fn is_of_one_day(query: &Query, today: Date) -> bool {
     query.since.is_some_and(|since| since == query.until.unwrap_or(today))
 }
 
 /// That there is nothing to show: `Nothing ran today.`
-pub(crate) fn nothing(query: &Query, today: Date) -> String {
+pub fn nothing(query: &Query, today: Date) -> String {
     match (query.since, query.until) {
         (None, None) => format!("Nothing has run yet{}.\n", filters(query)),
         _ => format!("Nothing ran {}{}.\n", words(query, today), filters(query)),

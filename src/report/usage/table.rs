@@ -13,7 +13,7 @@ use crate::report::width::widest;
 use crate::report::{columns, shows_unicode};
 
 /// Where a table is shown.
-pub(crate) struct Terminal {
+pub struct Terminal {
     /// How wide it is, where there is one.
     pub columns: Option<usize>,
     pub unicode: bool,
@@ -21,13 +21,13 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// What standard output is.
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         Self { columns: columns(), unicode: shows_unicode() }
     }
 }
 
 /// What stands around the rows.
-pub(crate) struct Around<'a> {
+pub struct Around<'a> {
     /// The same by day; by hour, where it is one day.
     pub over_time: &'a Answer,
     /// Models without a price.
@@ -38,7 +38,7 @@ pub(crate) struct Around<'a> {
 const USUAL: usize = 80;
 
 /// What `kage usage` shows.
-pub(crate) fn table(usage: &Usage<'_>, around: &Around<'_>, terminal: &Terminal) -> String {
+pub fn table(usage: &Usage<'_>, around: &Around<'_>, terminal: &Terminal) -> String {
     let today = usage.today();
     let mut text = format!("Usage {}{}\n\n", period::words(usage.query, today), period::filters(usage.query));
     text = wrapped(&text, terminal) + &fitted(usage, terminal);

@@ -8,17 +8,17 @@ use std::io;
 
 use crate::agent::Captured;
 
-pub(super) use lines::Lines;
-pub(super) use whole::Whole;
+pub use lines::Lines;
+pub use whole::Whole;
 
 /// The most that is withheld, and the longest line that is looked at, in bytes.
-pub(super) const MOST: usize = 1 << 20;
+pub const MOST: usize = 1 << 20;
 
 /// Where bytes go that are to be written now.
-pub(super) type Out<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
+pub type Out<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
 /// The rules for one form of output, over all attempts of a run. An error is always one of `out`.
-pub(super) trait Hold: Send {
+pub trait Hold: Send {
     /// A new attempt begins. What it withholds may be taken back later; without `hold` all passes at once.
     fn begin(&mut self, hold: bool);
 

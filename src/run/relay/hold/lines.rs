@@ -22,7 +22,7 @@ struct Limits {
     queue: usize,
 }
 
-pub(in crate::run::relay) struct Lines {
+pub struct Lines {
     classify: fn(&[u8]) -> Line,
     limits: Limits,
     hold: bool,
@@ -68,7 +68,7 @@ enum Fate {
 }
 
 impl Lines {
-    pub(in crate::run::relay) fn new(classify: fn(&[u8]) -> Line) -> Self {
+    pub fn new(classify: fn(&[u8]) -> Line) -> Self {
         Self {
             classify,
             limits: Limits { line: MOST, queue: MOST },

@@ -5,7 +5,7 @@ use std::{io, mem};
 use super::{Hold, MOST, Out};
 use crate::agent::Captured;
 
-pub(in crate::run::relay) struct Whole {
+pub struct Whole {
     most: usize,
     hold: bool,
     /// All that has come, while it is not too much.
@@ -16,7 +16,8 @@ pub(in crate::run::relay) struct Whole {
 }
 
 impl Whole {
-    pub(in crate::run::relay) fn new() -> Self {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
         Self { most: MOST, hold: true, kept: Vec::new(), written: 0, overflowed: false }
     }
 

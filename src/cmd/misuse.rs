@@ -1,0 +1,120 @@
+//! What is said where a command line cannot be read: one line, and what to type instead.
+
+use std::env;
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::welcome;
+use crate::cli::Cli;
+use crate::config::closest;
+use crate::error::{self, Failure, Status};
+use crate::pool::Level;
+
+/// Help and version are answers; anything else that clap says becomes one line and a hint.
+pub fn refuse(refused: &clap::Error) -> u8 {
+    match refused.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = refused.print(); // a closed pipe is no failure
+            0
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // A config that cannot be read is for the verbs to tell.
+            if env::args_os().len() <= 1 && welcome::run().unwrap_or(false) {
+                return 0;
+            }
+            let _ = refused.print();
+            Status::Usage as u8
+        }
+        _ => {
+            let text = refused.render().to_string();
+            let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
+            error::show(&Failure::usage(message).hint(hint(refused, &text)).into());
+            Status::Usage as u8
+        }
+    }
+}
+
+/// What to type instead: clap's own tip where it has one, else the help of the verb.
+fn hint(refused: &clap::Error, text: &str) -> String {
+    let verbs = verbs(env::args_os().skip(1));
+    if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
+        return format!("put `--` in front of the program: kage exec -- {program}");
+    }
+    if let Some(meant) = mistyped_value(refused).map(str::to_owned).or_else(|| mistyped_verb(refused)) {
+        return format!("did you mean `{meant}`?");
+    }
+    if refused.kind() == ErrorKind::InvalidSubcommand {
+        return format!("{verbs} --help");
+    }
+    let tip = text.split("\n\n").find_map(|part| part.trim().strip_prefix("tip: "));
+    tip.and_then(|tip| tip.lines().next()).map_or_else(|| format!("{verbs} --help"), str::to_owned)
+}
+
+/// What a value may have been meant for, where there are only some.
+fn mistyped_value(refused: &clap::Error) -> Option<&str> {
+    let ContextValue::String(value) = refused.get(ContextKind::InvalidValue)? else { return None };
+    if let Some(ContextValue::Strings(values)) = refused.get(ContextKind::ValidValue) {
+        return closest(value, values.iter().map(String::as_str));
+    }
+    // Levels are read by the pool, which clap cannot ask for them.
+    match refused.get(ContextKind::InvalidArg)? {
+        ContextValue::String(arg) if arg.contains("<LEVEL>") => {
+            closest(value, Level::ALL.into_iter().map(Level::as_str))
+        }
+        _ => None,
+    }
+}
+
+/// The verb that was meant, of those that are for the user.
+fn mistyped_verb(refused: &clap::Error) -> Option<String> {
+    let ContextValue::String(typed) = refused.get(ContextKind::InvalidSubcommand)? else { return None };
+    let root = Cli::command();
+    let mut command = &root;
+    for word in env::args_os().skip(1) {
+        command = command.find_subcommand(word).unwrap_or(command);
+    }
+    let shown = || command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    // What other wrappers call it.
+    let known = (typed == "run" && command.get_name() == "kage").then_some("exec");
+    let near = known.or_else(|| closest(typed, shown()));
+    near.or_else(|| shown().find(|verb| verb.starts_with(typed.as_str()))).map(str::to_owned)
+}
+
+/// The word, not a flag, for which there was no place.
+fn stray_word(refused: &clap::Error) -> Option<&str> {
+    match refused.get(ContextKind::InvalidArg)? {
+        ContextValue::String(word) if refused.kind() == ErrorKind::UnknownArgument => {
+            Some(word.as_str()).filter(|word| !word.starts_with('-'))
+        }
+        _ => None,
+    }
+}
+
+/// `kage subscription set`, by the words that were typed: clap names no verb when it refuses a value.
+fn verbs(typed: impl Iterator<Item = OsString>) -> String {
+    let root = Cli::command();
+    let mut path = root.get_name().to_owned();
+    let mut command = &root;
+    for word in typed {
+        let Some(verb) = command.find_subcommand(&word) else { break };
+        path = format!("{path} {}", verb.get_name());
+        command = verb;
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verb_is_found_behind_its_alias() {
+        let path = |line: &str| verbs(line.split_whitespace().map(OsString::from));
+        assert_eq!(path("sub set work --priority 256"), "kage subscription set");
+        assert_eq!(path("exec -- exec"), "kage exec");
+        assert_eq!(path("--frob status"), "kage");
+    }
+}

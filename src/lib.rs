@@ -1,0 +1,25 @@
+//! kage as a library: everything but `main`. For the program, the fuzz targets, the benches and the tests; it is not
+//! published, and its interface may change with any commit.
+//!
+//! Who may import whom is a table in `tests/layout.rs`.
+
+pub mod agent;
+pub mod cli;
+mod clock;
+pub mod cmd;
+pub mod complete;
+pub mod config;
+mod credentials;
+pub mod error;
+pub mod files;
+pub mod ledger;
+mod man;
+pub mod paths;
+pub mod pool;
+pub mod prices;
+mod process;
+pub mod report;
+pub mod run;
+pub mod secret;
+pub mod shell;
+pub mod store;
