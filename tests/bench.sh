@@ -8,7 +8,7 @@
 # the machine and the hour they were taken in; only ratios of one run compare, and --beside measures another build in
 # the same rounds. Those of the README are kept so:
 #
-#   cp target/bench/bench.json benches/figures.json && UPDATE=1 cargo test --test figures
+#   cp target/bench/bench.json benches/figures.json && UPDATE=1 cargo test --test project figures
 #
 # As root it installs what it can of the others that are measured; what is missing is named in the table.
 set -euo pipefail

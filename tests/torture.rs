@@ -10,7 +10,6 @@ mod dice;
 #[path = "support/pty.rs"]
 mod pty;
 #[path = "support/secret_service.rs"]
-#[allow(unreachable_pub, dead_code)]
 mod secret_service;
 mod support;
 

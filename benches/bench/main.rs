@@ -23,7 +23,6 @@ mod table;
 mod support;
 
 #[path = "../../tests/support/secret_service.rs"]
-#[allow(dead_code, unreachable_pub)]
 mod secret_service;
 
 use std::env;

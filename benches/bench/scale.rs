@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 
 use crate::figures::{Scale, rounded};
-use kage::files::Durability;
 use crate::overhead::{env_true, kage};
-use kage::pool::Name;
 use crate::rounds::{Contender, alternate};
-use kage::store::Store;
 use crate::support::Sandbox;
+use kage::files::Durability;
+use kage::pool::Name;
+use kage::store::Store;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 

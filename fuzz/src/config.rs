@@ -5,10 +5,10 @@ use std::path::Path;
 
 use toml_edit::Value;
 
+use crate::input::{dir, parts};
 use kage::config::Config;
 use kage::config::edit::{Draft, edit};
 use kage::error::Failure;
-use crate::input::{dir, parts};
 use kage::paths::Paths;
 use kage::pool::{Name, Pool, Route, Selector};
 

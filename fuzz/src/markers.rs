@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Zoned};
 
-use kage::agent::{Agent, Agents, Case, Evidence, Exit, Marker, RawMarker};
 use crate::input::{is_plain, now, parts};
+use kage::agent::{Agent, Agents, Case, Evidence, Exit, Marker, RawMarker};
 use kage::pool::{Outcome, Verdict};
 
 const LONGEST_LINE: usize = 400;

@@ -8,9 +8,8 @@ use jiff::{SignedDuration, Zoned};
 
 use crate::input::{dir, is_plain, lease, now};
 use kage::pool::{
-    self, Budgets, Cost, Credential, Delivery, Limits, Moment, Outcome, Pool, Reading,
-    Request, Route, Scope, Selector, Source, Standing, State, Strategy, Subscription,
-    Usage, Verdict, Window,
+    self, Budgets, Cost, Credential, Delivery, Limits, Moment, Outcome, Pool, Reading, Request, Route, Scope,
+    Selector, Source, Standing, State, Strategy, Subscription, Usage, Verdict, Window,
 };
 use kage::report::{Overview, details, running, tmux, why};
 use kage::store::Store;

@@ -1,8 +1,8 @@
 //! JSON lines on their way through the relay: which of them flow and which are withheld.
 
-use kage::run::relay::hold::{Hold, Lines};
-use kage::agent::{Agents, Captured, Line};
 use crate::input::parts;
+use kage::agent::{Agents, Captured, Line};
+use kage::run::relay::hold::{Hold, Lines};
 
 type Classify = fn(&[u8]) -> Line;
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use jiff::{Timestamp, Zoned};
 
-use kage::agent::{Agent, Agents, Captured, Case, Evidence, Exit, LaunchPlan, Others, Saved, Watch, Work};
 use crate::input::{dir, is_plain, now};
 use crate::markers::sane;
 use crate::state::settles;
+use kage::agent::{Agent, Agents, Captured, Case, Evidence, Exit, LaunchPlan, Others, Saved, Watch, Work};
 use kage::pool::{Usage, Verdict};
 use kage::report::{detected, detected_json};
 

@@ -68,11 +68,7 @@ impl RawMarker {
     }
 
     /// A marker that works, or why its patterns do not.
-    pub fn compile(
-        self,
-        fallback_name: &str,
-        windows: &BTreeMap<String, String>,
-    ) -> Result<Marker, String> {
+    pub fn compile(self, fallback_name: &str, windows: &BTreeMap<String, String>) -> Result<Marker, String> {
         let resets = match self.reset.as_deref().map(|text| (text, duration(text))) {
             None => Resets::Inside,
             Some((_, Some(duration))) => Resets::After(duration),

@@ -15,11 +15,7 @@ const STALE: SignedDuration = SignedDuration::from_secs(60);
 
 impl SubscriptionState {
     /// The windows that are known and have not reset since, with what an agent tells where that is newer.
-    pub fn windows(
-        &self,
-        told: &BTreeMap<String, Reading>,
-        now: Timestamp,
-    ) -> BTreeMap<String, Reading> {
+    pub fn windows(&self, told: &BTreeMap<String, Reading>, now: Timestamp) -> BTreeMap<String, Reading> {
         let known = self.utilization.iter().map(|(window, known)| (window, reading(known)));
         let told = told.iter().filter(|(window, told)| self.is_newer(window, told));
         let all = known.chain(told.map(|(window, told)| (window, *told)));

@@ -173,13 +173,7 @@ pub fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, creden
 }
 
 /// The command that goes on with a conversation on a subscription.
-pub fn command(
-    to: &Name,
-    request: &Request,
-    keep: &[String],
-    program: &OsStr,
-    args: &[OsString],
-) -> String {
+pub fn command(to: &Name, request: &Request, keep: &[String], program: &OsStr, args: &[OsString]) -> String {
     let words = std::iter::once(program).chain(args.iter().map(OsString::as_os_str));
     let words = words.map(pasted).collect::<Vec<_>>().join(" ");
     let kept: String = keep.iter().flat_map(|name| [" --keep-env ", name]).collect();

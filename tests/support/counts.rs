@@ -1,7 +1,7 @@
 //! Tokens by subscription, as the ledger has them.
 
 // A failed unwrap is a failed test.
-#![allow(unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Chance that can be repeated.
 
 // A failed unwrap is a failed test.
-#![allow(unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::thread;
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,8 @@
 //! A socket that is taken for a message bus and answers as a test likes.
 
+// Each suite uses its part.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;

@@ -2,7 +2,7 @@
 //! chooses the answer, so one service serves a whole pool. It knows HTTP and the API, nothing of kage.
 
 // Each suite uses its part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -3,7 +3,7 @@
 //! that behave differently. It knows HTTP and the API, nothing of kage.
 
 // Each suite uses its part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 // Named, as the suites include this file under its own path.
 #[path = "provider/answer.rs"]

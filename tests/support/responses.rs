@@ -2,7 +2,7 @@
 //! provider, the credential alone chooses the answer. It knows HTTP and the API, nothing of kage.
 
 // Each suite uses its part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

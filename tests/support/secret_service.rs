@@ -1,5 +1,8 @@
 //! A session bus with a real gnome-keyring-daemon on it, apart from the user's own.
 
+// Each suite uses its part.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;

@@ -24,12 +24,7 @@ pub fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) ->
 }
 
 /// `subscription show --json`.
-pub fn details_json(
-    subscription: &Subscription,
-    state: &State,
-    prices: &Prices,
-    now: &Zoned,
-) -> Value {
+pub fn details_json(subscription: &Subscription, state: &State, prices: &Prices, now: &Zoned) -> Value {
     let row = row(subscription, state, now);
     let mut value = row.json();
     value["schema"] = json!(SCHEMA);

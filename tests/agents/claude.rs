@@ -1,0 +1,15 @@
+//! The real Claude Code under `kage exec`, against a provider on the loopback of a network namespace.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod counting;
+mod credential;
+mod failover;
+mod killed;
+mod limits;
+mod live;
+mod scene;
+mod session;
+mod settings;
+mod shim;

@@ -1,0 +1,11 @@
+//! The real Codex under `kage exec`, against a provider on the loopback of a network namespace.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod counting;
+mod credential;
+mod failover;
+mod limits;
+mod live;
+mod scene;

@@ -1,0 +1,68 @@
+//! Another subscription goes on where one is out of quota, and the caller sees one clean result.
+
+use serde_json::Value;
+
+use crate::gemini::scene::{ONE_ANSWER, Scene, answer, key};
+use crate::support::Ran;
+
+/// A pool whose first choice is the one that will be refused.
+fn pool(scene: &Scene, behaviour: &str) {
+    scene.add("spent", &format!("spent--{behaviour}")).add("spare", "spare--ok");
+    scene.sandbox.kage(["subscription", "set", "spent", "--priority", "200"]).run().success();
+}
+
+fn lines(ran: &Ran) -> Vec<Value> {
+    ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn text_comes_from_the_one_that_answered() {
+    let Some(scene) = Scene::of(text_comes_from_the_one_that_answered) else { return };
+    pool(&scene, "day");
+    scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok"));
+    assert_eq!(scene.ran_on(), ["spent", "spare"]);
+    assert_eq!(scene.keys(), [key("spent--day"), key("spare--ok")]);
+    assert_eq!(scene.sandbox.status_of("spent")["status"], "exhausted");
+    assert_eq!((scene.tokens_of("spent"), scene.tokens_of("spare")), (0.into(), ONE_ANSWER.into()));
+}
+
+#[test]
+fn the_object_comes_from_the_one_that_answered() {
+    let Some(scene) = Scene::of(the_object_comes_from_the_one_that_answered) else { return };
+    pool(&scene, "day");
+    let ran = scene.exec(&["-o", "json", "-p", "hi"]).run().success();
+    let object: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    assert_eq!(object["response"], answer("ok").trim_end());
+    assert_eq!(scene.ran_on(), ["spent", "spare"]);
+}
+
+#[test]
+fn the_stream_opens_once_and_ends_well() {
+    let Some(scene) = Scene::of(the_stream_opens_once_and_ends_well) else { return };
+    pool(&scene, "day");
+    let ran = scene.exec(&["-o", "stream-json", "-p", "hi"]).run().success();
+    let lines = lines(&ran);
+    let count = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((count("init"), count("result")), (1, 1), "{}", ran.stdout());
+    assert_eq!(lines.iter().filter(|line| line["role"] == "user").count(), 1, "{}", ran.stdout());
+    assert_eq!(lines.last().unwrap()["status"], "success");
+    assert_eq!(scene.ran_on(), ["spent", "spare"]);
+}
+
+#[test]
+fn work_that_was_done_is_gone_on_with_and_not_done_again() {
+    let test = work_that_was_done_is_gone_on_with_and_not_done_again;
+    let Some(scene) = Scene::with_tool("echo once >> ran", test) else { return };
+    pool(&scene, "tool+day");
+    scene.exec(&["--yolo", "-p", "run it"]).run().success().prints(&answer("ok"));
+    assert_eq!(scene.sandbox.read("work/ran"), "once\n");
+    assert_eq!(scene.ran_on(), ["spent", "spare"]);
+    let asked = scene.service.asked();
+    let conversation = asked.last().unwrap().conversation();
+    for part in ["run it", "I will run it.", "functionCall", "functionResponse"] {
+        assert!(conversation.contains(part), "`{part}` is not in {conversation}");
+    }
+    let sessions: Vec<_> = scene.sandbox.ledger().iter().map(|attempt| attempt["session"].clone()).collect();
+    assert_eq!(sessions[0], sessions[1]);
+    assert_eq!(scene.tokens_of("spent"), ONE_ANSWER);
+}

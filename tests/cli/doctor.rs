@@ -1,0 +1,16 @@
+//! `kage doctor`: each planted fault is found, with the mend that mends it.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod agents;
+mod clinic;
+mod config;
+mod credentials;
+mod environment;
+mod health;
+#[cfg(target_os = "linux")]
+mod keychain;
+mod shell;
+mod state;
+mod tools;

@@ -1,0 +1,167 @@
+//! Budgets end to end: what runs cost is kept, tells when it grows near, and keeps further runs away.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+use crate::support::{CONFIG, Ran, Sandbox, wait_until};
+use serde_json::{Value, json};
+
+/// One run of the stand-in, which takes 1,240 tokens in and 386 out, costs 1.24 USD.
+const PRICES: &str = "
+[prices.claude-sonnet-5-5]
+input = 1000
+output = 0
+cache_read = 0
+cache_write_1h = 0
+";
+
+/// A pool whose `a` is tried first, with more in its config.
+fn pool(more: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "[subscriptions]\nstrategy = \"priority\"\n{PRICES}\n{more}\n[events]\ncommand = \"cat >>$HOME/events\"\n"
+    ));
+    sandbox.stand_in_claude();
+    sandbox.add("a", &["--priority", "200"]).add("b", &["--priority", "100"]);
+    sandbox
+}
+
+fn exec(sandbox: &Sandbox, flags: &[&str]) -> Ran {
+    let words = [&["exec"], flags, &["--", "claude", "-p", "hi"]].concat();
+    sandbox.kage(words).run()
+}
+
+/// Who ran, in order.
+fn ran(sandbox: &Sandbox) -> Vec<String> {
+    let rows = sandbox.ledger();
+    rows.iter().map(|row| row["subscription"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The events about budgets, once there are so many.
+fn events(sandbox: &Sandbox, count: usize) -> Vec<Value> {
+    let told = || {
+        let text = sandbox.read("home/events");
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.filter(|row| row["event"].as_str().unwrap().starts_with("budget")).collect::<Vec<_>>()
+    };
+    wait_until("the events", || told().len() >= count);
+    told()
+}
+
+fn show(sandbox: &Sandbox, name: &str) -> Value {
+    let shown = sandbox.kage(["sub", "show", name, "--json"]).run().success().stdout();
+    serde_json::from_str(&shown).unwrap()
+}
+
+#[test]
+fn a_subscription_whose_budget_is_used_up_is_passed_over() {
+    let sandbox = pool("");
+    sandbox.kage(["sub", "set", "a", "--cost-per-day", "3"]).run().success();
+    exec(&sandbox, &[]).success().says("");
+    exec(&sandbox, &[]).success().says("");
+    let warned = events(&sandbox, 1);
+    let [warning] = &warned[..] else { panic!("{warned:?}") };
+    assert_eq!((&warning["event"], &warning["subscription"]), (&json!("budget_warning"), &json!("a")));
+    assert_eq!((&warning["budget"], &warning["used"]), (&json!("cost_per_day"), &json!(2.48)));
+    assert_eq!(warning["most"], 3.0);
+    assert!(warning["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{warning}");
+    exec(&sandbox, &[]).success();
+    assert_eq!(ran(&sandbox), ["a", "a", "b"], "near its budget it comes last");
+    exec(&sandbox, &["-s", "a"]).success().says("");
+    let told = events(&sandbox, 2);
+    assert_eq!((told.len(), &told[1]["event"]), (2, &json!("budget_reached")));
+    let why = sandbox.kage(["why"]).run().success().stdout();
+    assert!(
+        why.contains("a  -  budget: its 3.00 USD (API-equivalent) for today are used up until "),
+        "{why}"
+    );
+    let insisted = exec(&sandbox, &["-s", "a"]).success();
+    insisted.mentions("kage: warning: `a`: its 3.00 USD (API-equivalent) for today are used up until ");
+    exec(&sandbox, &[]).success();
+    assert_eq!(ran(&sandbox)[4..], ["a", "b"]);
+    assert_eq!(events(&sandbox, 2).len(), 2, "what is reached is not told again");
+    let shown = show(&sandbox, "a");
+    assert_eq!((&shown["cost_today_usd"], &shown["cost_this_month_usd"]), (&json!(4.96), &json!(4.96)));
+    assert!(shown["prices"].as_str().unwrap().ends_with("+own"), "{shown}");
+}
+
+#[test]
+fn a_namespace_has_budgets_of_its_own() {
+    let sandbox = pool("[namespaces.backend]\ncost_per_day = 1\n");
+    exec(&sandbox, &["-n", "backend"]).success().says("");
+    let told = events(&sandbox, 1);
+    assert_eq!((&told[0]["event"], &told[0]["namespace"]), (&json!("budget_reached"), &json!("backend")));
+    let clause = "the 1.00 USD (API-equivalent) of the namespace `backend` for today are used up until ";
+    let refused = exec(&sandbox, &["-n", "backend"]).status(75).is_one_line_and_a_hint();
+    let refused = refused.mentions("no subscription is ready for `backend` before ").mentions(clause);
+    assert_eq!(refused.stderr().matches(clause).count(), 1, "once, and not for each subscription");
+    assert!(refused.stderr().ends_with("hint: kage why -n backend\n"), "{}", refused.stderr());
+    let why = sandbox.kage(["why", "-n", "backend"]).run().success().stdout();
+    assert_eq!(why.matches(clause).count(), 2, "{why}");
+    let why = sandbox.kage(["why", "-n", "backend", "--json"]).run().success().stdout();
+    let why: Value = serde_json::from_str(&why).unwrap();
+    assert_eq!(why["candidates"][0]["excluded"]["rule"], "budget");
+    assert!(why["candidates"][0]["excluded"]["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{why}");
+    // Other work goes on, and this one where that is wanted.
+    exec(&sandbox, &["-n", "other"]).success();
+    exec(&sandbox, &[]).success();
+    let over = ["-n", "backend", "--over-budget"];
+    exec(&sandbox, &over)
+        .success()
+        .mentions(&format!("kage: warning: {clause}"))
+        .mentions("; running all the same (--over-budget)\n");
+    let why = sandbox.kage([&["why"], &over[..]].concat()).run().success().stdout();
+    assert!(why.contains("over budget") && why.ends_with("next: a\n"), "{why}");
+    assert_eq!(ran(&sandbox).len(), 4);
+    let known = &sandbox.state()["namespaces"]["backend"]["today"];
+    assert_eq!((&known["runs"], &known["cost"]), (&json!(2), &json!(2_480_000_000_000_u64)));
+}
+
+#[test]
+fn a_budget_of_tokens_and_one_of_a_month_are_kept_as_well() {
+    for (flag, most, amount, until) in [
+        ("--tokens-per-day", "1600", "1600 tokens for today", "T00:00:00Z"),
+        ("--cost-per-month", "1.24", "1.24 USD (API-equivalent) for this month", "-01T00:00:00Z"),
+    ] {
+        let sandbox = pool("");
+        sandbox.kage(["sub", "set", "a", flag, most]).run().success();
+        exec(&sandbox, &[]).success();
+        exec(&sandbox, &[]).success();
+        assert_eq!(ran(&sandbox), ["a", "b"], "{flag}");
+        let why = sandbox.kage(["why"]).run().success().stdout();
+        assert!(why.contains(&format!("its {amount} are used up")), "{why}");
+        let told = events(&sandbox, 1);
+        assert!(told[0]["until"].as_str().unwrap().ends_with(until), "{told:?}");
+    }
+}
+
+#[test]
+fn tokens_without_a_price_are_shown_and_count_against_no_cost() {
+    let sandbox = pool("");
+    let text = sandbox.read(CONFIG).replace("input = 1000", "until = 2020-01-01\ninput = 1000");
+    sandbox.config(&text);
+    sandbox.kage(["sub", "set", "a", "--cost-per-day", "0.01"]).run().success();
+    exec(&sandbox, &[]).success();
+    exec(&sandbox, &[]).success();
+    assert_eq!(ran(&sandbox), ["a", "a"]);
+    let shown = show(&sandbox, "a");
+    assert_eq!((&shown["cost_today_usd"], &shown["unpriced_tokens_today"]), (&json!(null), &json!(84_652)));
+    let shown = sandbox.kage(["sub", "show", "a"]).run().success().stdout();
+    assert!(shown.contains("\nCost today      unpriced (84,652 tokens of every kind)\n"), "{shown}");
+}
+
+#[test]
+fn budgets_are_set_shown_and_taken_away() {
+    let sandbox = Sandbox::new();
+    sandbox.add("a", &["--cost-per-day", "5", "--cost-per-month", "99.50"]);
+    assert!(sandbox.read(CONFIG).contains("cost_per_day = 5.0\ncost_per_month = 99.5\n"));
+    let shown = sandbox.kage(["sub", "show", "a"]).run().success().stdout();
+    assert!(shown.contains("\nCost/day        5.00 USD\nCost/month      99.50 USD\n"), "{shown}");
+    assert_eq!(show(&sandbox, "a")["cost_per_month"], 99.5);
+    sandbox.kage(["sub", "set", "a", "--cost-per-day", "none"]).run().success();
+    assert_eq!(show(&sandbox, "a")["cost_per_day"], Value::Null);
+    for odd in ["0", "-1", "five", "inf"] {
+        let flag = format!("--cost-per-day={odd}");
+        sandbox.kage(["sub", "set", "a", &flag]).run().status(2).mentions("an amount of US dollars");
+    }
+}

@@ -1,0 +1,11 @@
+//! Shims: kage under an agent's name, for scripts, cron and editors.
+
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod acting;
+mod endless;
+mod place;
+mod recipes;
+mod scene;
+mod verbs;

@@ -1,0 +1,253 @@
+//! The recipes of the README, as they stand there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::shims::scene::{ANSWER, install, set_up, shim, shimmed};
+use crate::support::{Call, Sandbox, has_all, missing_is_failure, wait_until};
+
+/// A snippet of the section about shims, by its language and a part of it. The sandbox's home stands in the
+/// place of the reader's.
+fn snippet(sandbox: &Sandbox, language: &str, part: &str) -> String {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("\n## ").find(|section| section.starts_with("Shims: ")).unwrap();
+    let opening = format!("\n```{language}\n");
+    let mut blocks = section.split(&opening).skip(1);
+    let block =
+        blocks.find_map(|rest| rest.split_once("```").map(|(block, _)| block).filter(|it| it.contains(part)));
+    let block = block.unwrap_or_else(|| panic!("no snippet with `{part}`"));
+    block.replace("/home/you", sandbox.path("home").to_str().unwrap())
+}
+
+/// The agent is where its installer puts it.
+fn at_home() -> Sandbox {
+    let sandbox = shimmed();
+    let local = sandbox.path("home/.local/bin");
+    fs::create_dir_all(&local).unwrap();
+    fs::rename(sandbox.path("bin/claude"), local.join("claude")).unwrap();
+    fs::create_dir_all(sandbox.path("home/code/api")).unwrap();
+    sandbox
+}
+
+/// What a service gives to what it starts: these variables and no others, and nothing to read.
+fn bare(mut call: Call, variables: &[(&str, &str)]) -> Call {
+    call.command.env_clear().envs(variables.iter().copied());
+    call
+}
+
+/// The one attempt that was booked.
+fn booked(sandbox: &Sandbox) -> Value {
+    let ledger = sandbox.ledger();
+    assert_eq!(ledger.len(), 1, "{ledger:#?}");
+    ledger[0].clone()
+}
+
+#[test]
+fn an_editor_calls_the_shim_with_the_real_path() {
+    let sandbox = shimmed();
+    let real = sandbox.write("home/.vscode/extensions/agent/claude", &sandbox.read("bin/claude"));
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(sandbox.path("bin/claude")).unwrap();
+    let settings: Value =
+        serde_json::from_str(&format!("{{{}}}", snippet(&sandbox, "json", "claudeProcessWrapper"))).unwrap();
+    let wrapper = settings["claudeCode.claudeProcessWrapper"].as_str().unwrap();
+    assert_eq!(Path::new(wrapper), shim(&sandbox));
+    // An editor that was started by the desktop has not read the shell's start-up file.
+    let home = sandbox.path("home");
+    let variables = [("HOME", home.to_str().unwrap()), ("PATH", "/usr/bin:/bin")];
+    let call = sandbox.call(Path::new(wrapper), [real.to_str().unwrap(), "-p", "hi"]);
+    bare(call, &variables).run().success().prints(ANSWER).says("");
+    assert_eq!(booked(&sandbox)["subscription"], "work");
+}
+
+#[test]
+fn a_line_of_a_crontab_runs_as_cron_runs_it() {
+    let sandbox = at_home();
+    let crontab = snippet(&sandbox, "crontab", "claude");
+    let home = sandbox.path("home");
+    let home = home.to_str().unwrap();
+    // Source: crontab(5): these are set, HOME and LOGNAME from the list of users.
+    let mut variables = vec![("HOME", home), ("LOGNAME", "you"), ("SHELL", "/bin/sh")];
+    let (job, settings) =
+        crontab.lines().collect::<Vec<_>>().split_last().map(|(a, b)| (*a, b.to_vec())).unwrap();
+    variables.extend(settings.iter().map(|line| line.split_once('=').unwrap()));
+    let command = job.splitn(6, ' ').last().unwrap();
+    let call = sandbox.call(Path::new("/bin/sh"), ["-c", command]).cwd(home);
+    bare(call, &variables).run().success().prints("").says("");
+    assert_eq!(sandbox.read("home/changes.txt"), ANSWER);
+    assert_eq!(booked(&sandbox)["namespace"], "nightly");
+}
+
+/// cron has its crontabs and its lock in fixed places; in a mount namespace of its own they are nobody else's.
+const CRON: &str = r#"set -e
+mount -t tmpfs none /run
+mount -t tmpfs none /etc/cron.d
+mount --bind /dev/null /etc/crontab
+mount -t tmpfs none /var/spool/cron
+mkdir -m 1730 /var/spool/cron/crontabs
+install -m 600 "$1" /var/spool/cron/crontabs/"$(id -un)"
+exec /usr/sbin/cron -f
+"#;
+
+/// Ends with the test.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_crontab_runs_under_cron_itself() {
+    if !has_all(&["/usr/sbin/cron", "unshare"]) {
+        return;
+    }
+    let allowed = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/run"]).output();
+    if !allowed.is_ok_and(|ran| ran.status.success()) {
+        return missing_is_failure("cron needs root and a mount namespace");
+    }
+    let sandbox = at_home();
+    // At once instead of in the morning, and in this home.
+    let crontab = snippet(&sandbox, "crontab", "claude").replace("30 6 * * 1-5", "@reboot");
+    assert!(crontab.contains("@reboot"), "{crontab}");
+    let home = sandbox.path("home");
+    let file = sandbox.write("crontab", &format!("HOME={}\n{crontab}", home.display()));
+    let mut cron = Command::new("unshare");
+    cron.args(["-m", "sh", "-c", CRON, "sh", file.to_str().unwrap()]).stdin(Stdio::null());
+    let _cron = Daemon(cron.spawn().unwrap());
+    wait_until("cron has run the line", || sandbox.read("home/changes.txt") == ANSWER);
+    assert_eq!(booked(&sandbox)["namespace"], "nightly");
+}
+
+#[test]
+fn xargs_shares_its_work_among_the_subscriptions() {
+    const FILES: usize = 24;
+    let sandbox = Sandbox::new();
+    for name in ["one", "two", "three", "four"] {
+        sandbox.add(name, &[]);
+    }
+    sandbox.stand_in_claude();
+    install(&sandbox);
+    for at in 0..FILES {
+        sandbox.write(&format!("work/src/file {at}.rs"), "");
+    }
+    let call = sandbox.call(Path::new("/bin/sh"), ["-c", &snippet(&sandbox, "sh", "xargs")]);
+    call.env("PATH", set_up(&sandbox)).run().success().prints("").says("");
+    for at in 0..FILES {
+        assert_eq!(sandbox.read(&format!("work/src/file {at}.rs.review")), ANSWER);
+    }
+    let mut shares = BTreeMap::<String, usize>::new();
+    for attempt in sandbox.ledger() {
+        assert_eq!(attempt["verdict"], "succeeded", "{attempt}");
+        *shares.entry(attempt["subscription"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    assert_eq!(shares.values().sum::<usize>(), FILES, "no run was tried twice");
+    // Whichever runs fewest gets the next, so that none does all the work and none idles.
+    assert!(shares.len() == 4 && shares.values().all(|&share| (3..=9).contains(&share)), "{shares:?}");
+    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease stayed");
+}
+
+#[test]
+fn a_makefile_runs_its_targets_at_once() {
+    if !has_all(&["make"]) {
+        return;
+    }
+    let sandbox = shimmed();
+    sandbox.write("work/Makefile", &snippet(&sandbox, "make", "claude"));
+    for name in ["a", "b", "c", "d", "e"] {
+        sandbox.write(&format!("work/{name}.md"), "text");
+    }
+    let make = || sandbox.call(Path::new("make"), ["-s", "-j", "4"]).env("PATH", set_up(&sandbox));
+    make().run().success().prints("").says("");
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(sandbox.read(&format!("work/{name}.summary")), ANSWER);
+    }
+    assert!(sandbox.ledger().iter().all(|attempt| attempt["namespace"] == "docs"));
+    make().run().success();
+    assert_eq!(sandbox.ledger().len(), 5, "what is there is not made again");
+    // One that fails leaves no half-made target behind.
+    fs::remove_file(sandbox.path("work/a.summary")).unwrap();
+    sandbox.kage(["subscription", "disable", "work"]).run().success();
+    make().run().status(2);
+    assert!(!sandbox.path("work/a.summary").exists());
+}
+
+#[test]
+fn a_git_hook_writes_the_message_of_a_commit() {
+    if !has_all(&["git"]) {
+        return;
+    }
+    let sandbox = shimmed();
+    let git = |args: &[&str]| {
+        let mut call = sandbox.call(Path::new("git"), args).env("PATH", set_up(&sandbox));
+        for name in ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"] {
+            call = call.env(name, "you@example.org");
+        }
+        call.env("GIT_EDITOR", "true").run()
+    };
+    git(&["init", "-q"]).success();
+    let hook = sandbox.write("work/.git/hooks/prepare-commit-msg", &snippet(&sandbox, "sh", "git diff"));
+    fs::set_permissions(hook, fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.write("work/file", "text");
+    git(&["add", "file"]).success();
+    git(&["commit", "-q"]).success().prints("").says("");
+    git(&["log", "-1", "--format=%B"]).success().prints(&format!("{ANSWER}\n"));
+    assert_eq!(booked(&sandbox)["namespace"], "commits");
+    // A message of one's own is left alone.
+    git(&["commit", "-q", "--allow-empty", "-m", "mine"]).success();
+    git(&["log", "-1", "--format=%s"]).success().prints("mine\n");
+    assert_eq!(sandbox.ledger().len(), 1);
+}
+
+/// The values of a key in a unit.
+fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+}
+
+#[test]
+fn a_unit_of_systemd_is_valid_and_its_command_runs() {
+    let sandbox = at_home();
+    let unit = snippet(&sandbox, "ini", "ExecStart");
+    let home = sandbox.path("home");
+    let home = home.to_str().unwrap();
+    if has_all(&["systemd-analyze"]) {
+        let file = sandbox.write("home/.config/systemd/user/review.service", &unit);
+        let call = || {
+            let args = ["verify", "--user", "--man=no", file.to_str().unwrap()];
+            // Where it looks for sockets; nothing is there.
+            sandbox.call(Path::new("systemd-analyze"), args).env("XDG_RUNTIME_DIR", sandbox.path("work"))
+        };
+        call().run().success().prints("").says("");
+        fs::rename(shim(&sandbox), sandbox.path("shim")).unwrap();
+        call().run().status(1).mentions("is not executable");
+        fs::rename(sandbox.path("shim"), shim(&sandbox)).unwrap();
+    }
+    // systemd itself needs to be the first process; what it does for such a service is little.
+    let unit = unit.replace("%h", home);
+    let output = values(&unit, "StandardOutput")[0].strip_prefix("append:").unwrap();
+    let environment = values(&unit, "Environment").join(" ");
+    let mut variables = vec![("HOME", home), ("LOGNAME", "you"), ("USER", "you"), ("SHELL", "/bin/bash")];
+    variables.extend(environment.split(' ').map(|word| word.split_once('=').unwrap()));
+    let start = format!("exec {} >>'{output}'", values(&unit, "ExecStart")[0]);
+    let call = sandbox.call(Path::new("/bin/sh"), ["-c", &start]);
+    let call = call.cwd(values(&unit, "WorkingDirectory")[0]);
+    bare(call, &variables).run().success().prints("").says("");
+    assert_eq!(sandbox.read("home/review.txt"), ANSWER);
+    let attempt = booked(&sandbox);
+    assert_eq!((&attempt["namespace"], &attempt["level"]), (&"nightly".into(), &"batch".into()));
+}
+
+#[test]
+fn a_shim_needs_no_standard_input_at_all() {
+    let sandbox = shimmed();
+    // As some daemons leave it to what they start.
+    let call = sandbox.call(Path::new("/bin/sh"), ["-c", "exec claude -p hi <&-"]);
+    call.env("PATH", set_up(&sandbox)).run().success().prints(ANSWER).says("");
+}

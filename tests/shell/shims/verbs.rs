@@ -1,0 +1,163 @@
+//! `kage shim install`, `remove` and `list`.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::shims::scene::{SHIMS, install, set_up, shim, shimmed};
+use crate::support::{Sandbox, has_all, kage};
+
+fn names(sandbox: &Sandbox) -> Vec<String> {
+    let entries = fs::read_dir(sandbox.path(SHIMS)).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn each_agent_with_a_subscription_gets_a_shim() {
+    let sandbox = Sandbox::new();
+    sandbox.add("work", &[]);
+    sandbox
+        .kage(["subscription", "add", "plus", "--agent", "codex", "--credential", "file"])
+        .stdin("sk-x")
+        .run();
+    let ran = sandbox.kage(["shim", "install"]).env("PATH", set_up(&sandbox)).run().success();
+    let (dir, kage) = (sandbox.path(SHIMS), kage());
+    let said = ["claude", "codex"]
+        .map(|name| format!("kage: {} calls {}\n", dir.join(name).display(), kage.display()));
+    ran.prints("").says(&said.concat());
+    assert_eq!(names(&sandbox), ["claude", "codex"]);
+    assert_eq!((mode(&dir), mode(&dir.join("claude"))), (0o700, 0o755));
+}
+
+#[test]
+fn without_a_subscription_an_agent_must_be_named() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.kage(["shim", "install"]).run().status(2).is_one_line_and_a_hint();
+    ran.mentions("hint: kage shim install claude");
+    sandbox.kage(["shim", "install", "cluade"]).run().status(2).is_one_line_and_a_hint();
+    assert_eq!(names(&sandbox), [] as [&str; 0]);
+    sandbox.kage(["shim", "install", "gemini"]).run().success();
+    assert_eq!(names(&sandbox), ["gemini"]);
+}
+
+#[test]
+fn what_is_written_passes_shellcheck_and_shfmt() {
+    if !has_all(&["shellcheck", "shfmt"]) {
+        return;
+    }
+    let sandbox = shimmed();
+    let shim = shim(&sandbox);
+    let shim = shim.to_str().unwrap();
+    sandbox.call(Path::new("shellcheck"), [shim]).run().success().prints("");
+    sandbox
+        .call(Path::new("shfmt"), ["-i", "2", "-ci", "-ln", "posix", "-d", shim])
+        .run()
+        .success()
+        .prints("");
+}
+
+#[test]
+fn a_shim_is_written_anew_and_a_link_to_kage_becomes_one() {
+    let sandbox = shimmed();
+    let shim = shim(&sandbox);
+    let text = fs::read_to_string(&shim).unwrap();
+    fs::write(&shim, text.replace(kage().to_str().unwrap(), "/gone/kage")).unwrap();
+    install(&sandbox);
+    assert_eq!(fs::read_to_string(&shim).unwrap(), text);
+    fs::remove_file(&shim).unwrap();
+    symlink(kage(), &shim).unwrap();
+    install(&sandbox);
+    assert!(!shim.is_symlink() && fs::read_to_string(&shim).unwrap() == text);
+}
+
+#[test]
+fn a_file_that_is_no_shim_is_left_alone() {
+    let sandbox = shimmed();
+    let shim = shim(&sandbox);
+    let foreign = "#!/bin/sh\necho an agent that has updated itself into this place\n";
+    fs::write(&shim, foreign).unwrap();
+    for verb in ["install", "remove"] {
+        let ran = sandbox.kage(["shim", verb, "claude"]).run().status(1).is_one_line_and_a_hint();
+        ran.mentions("is no shim, and stays as it is");
+    }
+    // None of several is written where one cannot be.
+    let ran = sandbox.kage(["shim", "install", "codex", "claude"]).run().status(1);
+    ran.mentions("hint: to replace it: kage shim install --force claude");
+    assert_eq!(
+        (names(&sandbox), fs::read_to_string(&shim).unwrap()),
+        (vec!["claude".into()], foreign.into())
+    );
+    sandbox.kage(["shim", "remove"]).run().success().mentions("there is no shim in ");
+    assert!(shim.exists());
+    let dangling = sandbox.path(SHIMS).join("codex");
+    symlink("/no/such/file", &dangling).unwrap();
+    sandbox.kage(["shim", "install", "codex"]).run().status(1);
+    sandbox.kage(["shim", "install", "--force", "claude", "codex"]).run().success();
+    assert!(fs::read_to_string(&shim).unwrap().contains("# kage shim") && !dangling.is_symlink());
+    fs::remove_file(&shim).unwrap();
+    fs::create_dir(&shim).unwrap();
+    sandbox.kage(["shim", "install", "--force", "claude"]).run().status(1).is_one_line_and_a_hint();
+}
+
+#[test]
+fn shims_are_taken_away_one_by_one_or_all_at_once() {
+    let sandbox = shimmed();
+    let shim = shim(&sandbox);
+    sandbox.kage(["shim", "install", "codex", "gemini"]).run().success();
+    let said = format!("kage: removed {}\n", shim.display());
+    sandbox.kage(["shim", "remove", "claude"]).run().success().prints("").says(&said);
+    let said = format!("kage: there is no {}\n", shim.display());
+    sandbox.kage(["shim", "remove", "claude"]).run().success().says(&said);
+    assert_eq!(names(&sandbox), ["codex", "gemini"]);
+    sandbox.kage(["shim", "remove"]).run().success();
+    assert!(!sandbox.path(SHIMS).exists(), "nothing of it stays");
+    sandbox.kage(["shim", "remove"]).run().success().mentions("there is no shim in ");
+    sandbox.kage(["shim", "remove", "../../x"]).run().status(2).is_one_line_and_a_hint();
+}
+
+#[test]
+fn the_list_tells_what_each_calls_and_what_is_behind_it() {
+    let sandbox = shimmed();
+    let listed = |path: &str| -> Value {
+        let ran = sandbox.kage(["shim", "list", "--json"]).env("PATH", path).run().success().says("");
+        serde_json::from_str(&ran.stdout()).unwrap()
+    };
+    let expected = serde_json::json!({
+        "schema": 1,
+        "dir": sandbox.path(SHIMS),
+        "shims": [{
+            "agent": "claude",
+            "path": shim(&sandbox),
+            "kage": kage(),
+            "kage_is_there": true,
+            "program": sandbox.path("bin/claude"),
+            "is_first": true,
+        }],
+    });
+    assert_eq!(listed(&set_up(&sandbox)), expected);
+    let alone = listed("/usr/bin:/bin");
+    assert_eq!(
+        (&alone["shims"][0]["program"], &alone["shims"][0]["is_first"]),
+        (&Value::Null, &false.into())
+    );
+    let text = fs::read_to_string(shim(&sandbox)).unwrap();
+    fs::write(shim(&sandbox), text.replace(kage().to_str().unwrap(), "/gone/kage")).unwrap();
+    assert_eq!(listed(&set_up(&sandbox))["shims"][0]["kage_is_there"], false);
+    let shown = sandbox.kage(["shim", "list"]).env("PATH", set_up(&sandbox)).run().success().stdout();
+    assert!(shown.contains("/gone/kage (gone)") && shown.contains("First on PATH"), "{shown}");
+    sandbox.kage(["shim", "remove"]).run().success();
+    sandbox
+        .kage(["shim", "list"])
+        .run()
+        .success()
+        .prints("There is no shim. Make one: kage shim install claude\n");
+    assert_eq!(listed("/bin")["shims"], serde_json::json!([]));
+}
