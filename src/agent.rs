@@ -396,8 +396,3 @@ impl LaunchPlan {
         self
     }
 }
-
-/// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
-}

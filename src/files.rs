@@ -143,7 +143,7 @@ fn warn_of_others(dir: &Path, known: &fs::Metadata) {
     let is_open = known.mode() & 0o002 != 0 && !(is_own && known.mode() & 0o1000 != 0);
     let is_foreign = !is_own && known.uid() != 0 && !user.is_root();
     if (is_open || is_foreign) && !WARNED.swap(true, Ordering::Relaxed) {
-        let word = error::quoted_path(dir);
+        let word = crate::text::quoted_path(dir);
         let dir = dir.display();
         error::warn(format_args!(
             "others can write to {dir}, where kage keeps what it goes by; see: ls -ld {word}"

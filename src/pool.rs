@@ -33,7 +33,7 @@ pub use name::{Level, Name};
 pub use outcome::{Outcome, Reading, Scope, Verdict, Window};
 pub use patch::Patch;
 pub use route::{Route, Selector};
-pub use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, select};
+pub use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, peek, take};
 pub use settle::Limits;
 pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
 pub use totals::Costs;

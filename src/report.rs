@@ -4,7 +4,6 @@ mod detect;
 mod doctor;
 mod metrics;
 mod paint;
-mod plain;
 mod prompt;
 mod ps;
 mod sentences;
@@ -22,7 +21,8 @@ use std::io::{self, ErrorKind, Write as _};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-pub use crate::error::quoted;
+use crate::text;
+
 pub use detect::{detected, detected_json};
 pub use doctor::{Finding, Severity, findings, findings_json};
 pub use metrics::{Metrics, metrics};
@@ -43,9 +43,9 @@ pub const SCHEMA: u32 = 1;
 
 /// Prints an answer. Colour goes where a terminal shows it; a reader that has gone away is no failure.
 pub fn print(text: &str) -> Result<()> {
-    let text = plain::of(text);
+    let shown = text::terminal(text);
     let mut out = anstream::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
     match written {
         Err(gone) if gone.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("could not write to standard output"),
@@ -54,12 +54,12 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Prints one JSON object.
 pub fn print_json(value: &Value) -> Result<()> {
-    print(&format!("{}\n", plain::json(format!("{value:#}"))))
+    print(&format!("{}\n", text::json(format!("{value:#}"))))
 }
 
 /// One JSON object as a line, for a command.
 pub fn json_line(value: &Value) -> String {
-    plain::json(value.to_string()) + "\n"
+    text::json(value.to_string()) + "\n"
 }
 
 /// Whether the user's locale shows more than ASCII. Source: locale(7), the order of the variables.

@@ -31,9 +31,10 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 
 use crate::agent::{Captured, Exit, LaunchPlan, SecretKind};
-use crate::error::{Failure, Status, quoted_path};
+use crate::error::{Failure, Status};
 use crate::pool::Delivery;
 use crate::secret::Secret;
+use crate::text::quoted_path;
 
 pub use ask::ask;
 pub use program::{Program, is_kage, is_shim};

@@ -6,6 +6,8 @@ pub mod shim;
 
 use std::fmt;
 
+use crate::text::{for_fish, in_single_quotes, is_plain};
+
 /// A shell that kage has functions for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shell {
@@ -103,10 +105,8 @@ impl Shell {
     /// A text as one word, which stands for nothing but itself.
     pub fn quoted(self, text: &str) -> String {
         match self {
-            Self::Bash | Self::Zsh => format!("'{}'", text.replace('\'', r"'\''")),
-            // As fish_indent has it: quotes only where they are needed.
-            Self::Fish if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
-            Self::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
+            Self::Bash | Self::Zsh => in_single_quotes(text),
+            Self::Fish => for_fish(text),
         }
     }
 
@@ -165,10 +165,6 @@ pub const MARK: &str = "# added by kage";
 pub fn can_be_function(program: &str) -> bool {
     program.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && program.chars().all(|letter| is_plain(letter) && letter != '/')
-}
-
-fn is_plain(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '+' | '/')
 }
 
 #[cfg(test)]

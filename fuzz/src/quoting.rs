@@ -6,9 +6,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use kage::error::is_harmless;
+use kage::text::is_harmless;
 use kage::pool::Request;
-use kage::report::{command, quoted};
+use kage::report::command;
+use kage::text::quoted;
 use kage::shell::{Function, Shell, shim, tmux, tmux_line};
 
 /// Words, with NULs between them, as arguments cannot hold any.

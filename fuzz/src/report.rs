@@ -3,8 +3,8 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use kage::agent::redact::redacted;
-use kage::error::one_line;
-use kage::report::quoted;
+use kage::text::one_line;
+use kage::text::quoted;
 use kage::report::width::{clipped, end_of, start_of, width};
 
 /// A number of columns, and a text.

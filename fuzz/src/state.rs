@@ -124,7 +124,7 @@ fn runs_go_on(state: &State, now: &Zoned) {
             assert_eq!(ranked.len(), pool.subscriptions.len());
             assert!(is_plain(&why(&pool, &ranked, &request, now)));
             let first = ranked.first().filter(|one| matches!(one.standing, Standing::Ranked { rank: 1, .. }));
-            let chosen = pool::select(&pool, &mut state, &request, &moment).ok().map(|chosen| chosen.name);
+            let chosen = pool::take(&pool, &mut state, &request, &moment).ok().map(|chosen| chosen.name);
             assert_eq!(chosen.as_ref(), first.map(|one| &one.name));
             let lease =
                 lease(chosen.as_ref().unwrap_or(&"b".parse().expect("it is a name")), now.timestamp());

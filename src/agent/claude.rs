@@ -19,9 +19,10 @@ use jiff::{Timestamp, Zoned};
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Glance, Grant, Heard, Intent, Job, Kind, LaunchPlan, Line, Marker,
-    Opening, ProviderError, Release, Resumed, SecretKind, Setting, Work, markers, quoted, said,
+    Opening, ProviderError, Release, Resumed, SecretKind, Setting, Work, markers, said,
 };
 use crate::secret::Secret;
+use crate::text::in_single_quotes;
 
 pub(super) struct Claude;
 
@@ -118,7 +119,7 @@ impl Agent for Claude {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        Some(format!("CLAUDE_CONFIG_DIR={} claude /login", quoted(home)))
+        Some(format!("CLAUDE_CONFIG_DIR={} claude /login", in_single_quotes(&home.display().to_string())))
     }
 
     fn is_logged_in(&self, home: &Path) -> Option<bool> {

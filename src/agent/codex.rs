@@ -18,9 +18,10 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
-    SecretKind, Setting, Work, markers, quoted, records,
+    SecretKind, Setting, Work, markers, records,
 };
 use crate::secret::Secret;
+use crate::text::in_single_quotes;
 
 pub(super) struct Codex;
 
@@ -109,7 +110,7 @@ impl Agent for Codex {
 
     fn login_hint(&self, home: &Path) -> Option<String> {
         // The agent does not make the directory.
-        let home = quoted(home);
+        let home = in_single_quotes(&home.display().to_string());
         Some(format!("mkdir -p {home} && CODEX_HOME={home} codex login"))
     }
 

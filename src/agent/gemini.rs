@@ -15,10 +15,11 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
-    SecretKind, Setting, Work, markers, quoted, records, verdict,
+    SecretKind, Setting, Work, markers, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
+use crate::text::in_single_quotes;
 
 pub(super) struct Gemini;
 
@@ -102,7 +103,7 @@ impl Agent for Gemini {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        Some(format!("GEMINI_CLI_HOME={} gemini", quoted(home)))
+        Some(format!("GEMINI_CLI_HOME={} gemini", in_single_quotes(&home.display().to_string())))
     }
 
     fn is_logged_in(&self, home: &Path) -> Option<bool> {

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::agent::Agents;
 use crate::cmd::withheld;
-use crate::error::one_line;
+use crate::text::one_line;
 
 /// For a program that only says its version.
 const PATIENCE: Duration = Duration::from_secs(5);

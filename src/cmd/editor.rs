@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use crate::report;
+use crate::text::quoted;
 
 /// Editors that know no `+LINE`, and what they take instead.
 const OTHERS: [(&str, &str); 7] = [
@@ -27,8 +27,8 @@ fn command(editor: &str, file: &Path, line: usize) -> String {
     let program = editor.split_whitespace().next().and_then(|word| word.rsplit('/').next());
     let file = file.display();
     match OTHERS.iter().find(|(other, _)| Some(*other) == program) {
-        Some((_, flag)) => format!("{editor} {flag}{}", report::quoted(&format!("{file}:{line}"))),
-        None => format!("{editor} +{line} {}", report::quoted(&file.to_string())),
+        Some((_, flag)) => format!("{editor} {flag}{}", quoted(&format!("{file}:{line}"))),
+        None => format!("{editor} +{line} {}", quoted(&file.to_string())),
     }
 }
 

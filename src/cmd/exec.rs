@@ -33,7 +33,7 @@ use crate::config::{Config, closest};
 use crate::error::{self, Failure, Status};
 use crate::files::Durability;
 use crate::ledger::Ledger;
-use crate::pool::{DEFAULT_AGENT, Lease, LeaseId, NotReady, Request, Selection, Source, select};
+use crate::pool::{DEFAULT_AGENT, Lease, LeaseId, NotReady, Request, Selection, Source, peek, take};
 use crate::report;
 use crate::run::{self, Output, Program, Relay, die_of};
 use crate::store;
@@ -279,7 +279,7 @@ impl<'a> Errand<'a> {
                 return None;
             }
             let recovered = state.pass_deadlines(now.timestamp());
-            let chosen = select(&desk.config.pool, state, request, &(&now).into()).map(|selection| {
+            let chosen = take(&desk.config.pool, state, request, &(&now).into()).map(|selection| {
                 let lease = Lease {
                     id: self.id.clone(),
                     pid,
@@ -315,8 +315,8 @@ impl<'a> Errand<'a> {
     /// What would run, without choosing for real and without touching a secret.
     fn dry_run(&self) -> Result<()> {
         let desk = self.desk;
-        let mut state = desk.store.read()?;
-        let chosen = select(&desk.config.pool, &mut state, &self.request, &desk.moment());
+        let state = desk.store.read()?;
+        let chosen = peek(&desk.config.pool, &state, &self.request, &desk.moment());
         let selection =
             chosen.map_err(|not_ready| report::not_ready(&not_ready, &self.request, &desk.now))?;
         let subscription = &desk.config.pool.subscriptions[&selection.name];

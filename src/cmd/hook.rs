@@ -16,13 +16,13 @@ use rustix::process::{Pid, kill_process};
 use super::Desk;
 use super::events::Events;
 use crate::agent::{Agent, Exit, Heard};
-use crate::error::one_line;
 use crate::files::{self, Durability};
 use crate::paths::Paths;
 use crate::pool::{Lease, LeaseId, Name, Outcome, State};
 use crate::process::Stat;
 use crate::run::WAKE;
 use crate::store::Store;
+use crate::text::one_line;
 
 /// The agent waits for its hooks, for a fifth of a second with the start of the process.
 const PATIENCE: Duration = Duration::from_millis(160);

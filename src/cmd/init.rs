@@ -17,6 +17,7 @@ use crate::error::{self, Failure};
 use crate::paths::{Paths, program};
 use crate::report;
 use crate::shell::{self, Function, Shell, can_be_function};
+use crate::text::quoted;
 
 pub(super) fn run(args: &Init) -> Result<()> {
     let paths = Paths::from_environment()?;
@@ -93,7 +94,7 @@ fn tmux(args: &Init, paths: &Paths) -> Result<()> {
         place.remove(args.yes)
     } else if args.install {
         if place.add(&shell::tmux_line(&kage), args.yes)? {
-            let file = report::quoted(&place.file.display().to_string());
+            let file = quoted(&place.file.display().to_string());
             error::say(format_args!("it takes effect in new servers; in this one: tmux source-file {file}"));
         }
         Ok(())

@@ -12,7 +12,8 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use crate::error::{Failure, Status, harmless};
+use crate::error::{Failure, Status};
+use crate::text::harmless;
 
 /// Asks for a secret.
 pub(super) fn hidden(question: &str) -> Result<Vec<u8>> {

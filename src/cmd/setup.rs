@@ -17,6 +17,7 @@ use crate::pool::{DEFAULT_AGENT, Name, Source};
 use crate::report;
 use crate::run::Program;
 use crate::shell::Shell;
+use crate::text::quoted;
 
 const USUAL_NAME: &str = "work";
 
@@ -209,7 +210,7 @@ fn missing(agent: &dyn Agent) -> Failure {
 
 /// Runs one of kage's own commands, and shows it first: it is what does this step alone.
 fn does(words: &[&str]) -> Result<i32> {
-    let shown = words.iter().map(|word| report::quoted(word)).collect::<Vec<_>>().join(" ");
+    let shown = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     say(format_args!("$ kage {shown}"));
     let command = Cli::try_parse_from(["kage"].iter().chain(words));
     super::dispatch(command.map_err(|refused| Failure::usage(refused.to_string()))?)

@@ -20,6 +20,7 @@ use crate::paths::{Paths, program};
 use crate::report::{self, SCHEMA};
 use crate::run::{Program, is_kage, is_shim};
 use crate::shell::{can_be_function, shim};
+use crate::text::quoted;
 
 pub(super) fn run(verb: &Shim) -> Result<()> {
     let paths = Paths::from_environment()?;
@@ -81,7 +82,7 @@ fn refuse_foreign(path: &Path, agent: &str, force: bool) -> Result<(), Failure> 
     let shown = path.display();
     match fs::symlink_metadata(path) {
         Ok(file) if file.is_dir() => Err(Failure::new(Status::Failed, format!("{shown} is a directory"))
-            .hint(format!("rmdir {}", report::quoted(&shown.to_string())))),
+            .hint(format!("rmdir {}", quoted(&shown.to_string())))),
         Ok(_) if !force && !is_shim(path) && !is_kage(path) => {
             Err(Failure::new(Status::Failed, format!("{shown} is no shim, and stays as it is"))
                 .hint(format!("to replace it: kage shim install --force {agent}")))
@@ -104,7 +105,7 @@ fn remove(args: &RemoveShims, paths: &Paths) -> Result<()> {
         }
         if !is_shim(&path) && !is_kage(&path) {
             let message = format!("{shown} is no shim, and stays as it is");
-            let hint = format!("ls -l {}", report::quoted(&shown.to_string()));
+            let hint = format!("ls -l {}", quoted(&shown.to_string()));
             return Err(Failure::new(Status::Failed, message).hint(hint).into());
         }
         fs::remove_file(&path).with_context(|| format!("could not remove {shown}"))?;
@@ -180,7 +181,7 @@ impl Shown {
             self.behind.as_ref().map_or_else(|| "not found".to_owned(), |path| path.display().to_string());
         let first = if self.is_first { "yes" } else { "no" };
         [self.agent.clone(), self.path.display().to_string(), kage, behind, first.to_owned()]
-            .map(|cell| error::one_line(&cell))
+            .map(|cell| crate::text::one_line(&cell))
             .to_vec()
     }
 }

@@ -12,12 +12,13 @@ use super::Desk;
 use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
-use crate::error::{self, Failure, Status, quoted_path};
+use crate::error::{self, Failure, Status};
 use crate::files;
 use crate::ledger::{Answer, By, Key, Ledger, Query};
 use crate::pool::{Name, State};
 use crate::prices::Prices;
 use crate::report::{self, Around, Charts, Terminal, Usage};
+use crate::text::quoted_path;
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
     let desk = Desk::open()?;

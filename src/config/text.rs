@@ -5,7 +5,8 @@ use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
 use super::locate;
-use crate::error::{Failure, quoted_path};
+use crate::error::Failure;
+use crate::text::quoted_path;
 
 /// The text of the config; a missing file is an empty one.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {

@@ -14,7 +14,7 @@ use self::model::Model;
 use self::plan::{Step, Wish, pools, steps, verdict};
 use super::{
     Candidate, Lease, LeaseId, Limits, Moment, Name, Outcome, Pool, Request, Standing, State, TokenCount,
-    Usage, Verdict, explain, select,
+    Usage, Verdict, explain, take,
 };
 
 /// A Sunday, so that days, weeks and the month turn within a plan.
@@ -96,7 +96,7 @@ impl Machine {
         names.sort();
         prop_assert_eq!(&names, &eligible.iter().map(|one| one.0.clone()).collect::<Vec<_>>());
         let before = self.state.clone();
-        let Ok(chosen) = select(&self.pool, &mut self.state, &request, &moment) else {
+        let Ok(chosen) = take(&self.pool, &mut self.state, &request, &moment) else {
             prop_assert!(ranked.is_empty());
             prop_assert_eq!(&self.state, &before);
             return Ok(());
@@ -262,7 +262,7 @@ proptest! {
             for _ in 0..count.min(state.leases.len()) {
                 state.leases.remove(end.index(state.leases.len()));
             }
-            let chosen = select(&pool, &mut state, &request, &moment(Timestamp::UNIX_EPOCH)).unwrap().name;
+            let chosen = take(&pool, &mut state, &request, &moment(Timestamp::UNIX_EPOCH)).unwrap().name;
             state.leases.push(Lease::on(chosen.as_str()));
             for (name, one) in &pool.subscriptions {
                 let waits = waited.entry(name.clone()).or_default();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use self::order::{Class, Eligible, Order};
+use self::order::{Class, Eligible, Order, Turn};
 use self::rules::Case;
 use super::maps::beside;
 use super::route::{self, Tier};
@@ -171,27 +171,20 @@ pub fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -
     ranked.chain(excluded).collect()
 }
 
+/// What would be chosen for a request now. Changes nothing.
+pub fn peek(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Result<Selection, NotReady> {
+    choose(pool, state, request, moment).map(|(selection, _)| selection)
+}
+
 /// Chooses for a request and takes the turn. The caller records the lease in the same transaction.
-pub fn select(
+pub fn take(
     pool: &Pool,
     state: &mut State,
     request: &Request,
     moment: &Moment,
 ) -> Result<Selection, NotReady> {
-    if pool.subscriptions.is_empty() {
-        return Err(NotReady::EmptyPool);
-    }
-    let routes = route::applying(pool, request);
-    let reachable = |subscription: &Subscription| route::tier(&routes, subscription).is_some();
-    if request.only.is_none() && !pool.subscriptions.values().any(reachable) {
-        return Err(NotReady::EmptyRoute(routes.iter().map(|(key, _)| (*key).to_owned()).collect()));
-    }
-    let (mut eligible, excluded) = judge_all(pool, state, request, moment);
-    let order = Order::of(pool.strategy, &mut eligible);
-    let first = eligible.iter().min_by_key(|one| order.key(one));
-    let Some(first) = first else { return Err(NotReady::Excluded(excluded)) };
-    let selection = Selection { name: first.subscription.name.clone(), overruled: first.overruled.clone() };
-    order::take_turn(first, &eligible, state);
+    let (selection, turn) = choose(pool, state, request, moment)?;
+    turn.take(state);
     let chosen = state.subscriptions.entry(selection.name.clone()).or_default();
     let mut today = chosen.today(moment);
     today.runs = today.runs.saturating_add(1);
@@ -202,6 +195,28 @@ pub fn select(
         state.namespaces.entry(namespace.clone()).or_default().count_run(moment);
     }
     Ok(selection)
+}
+
+fn choose<'a>(
+    pool: &'a Pool,
+    state: &State,
+    request: &Request,
+    moment: &Moment,
+) -> Result<(Selection, Turn<'a>), NotReady> {
+    if pool.subscriptions.is_empty() {
+        return Err(NotReady::EmptyPool);
+    }
+    let routes = route::applying(pool, request);
+    let reachable = |subscription: &Subscription| route::tier(&routes, subscription).is_some();
+    if request.only.is_none() && !pool.subscriptions.values().any(reachable) {
+        return Err(NotReady::EmptyRoute(routes.iter().map(|(key, _)| (*key).to_owned()).collect()));
+    }
+    let (mut eligible, excluded) = judge_all(pool, state, request, moment);
+    let order = Order::of(pool.strategy, &mut eligible);
+    let first = eligible.iter().enumerate().min_by_key(|(_, one)| order.key(one));
+    let Some((chosen, first)) = first else { return Err(NotReady::Excluded(excluded)) };
+    let selection = Selection { name: first.subscription.name.clone(), overruled: first.overruled.clone() };
+    Ok((selection, Turn { chosen, eligible }))
 }
 
 /// The eligible and the excluded, both in the order of their names.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::SCHEMA;
 use super::time::dated;
 use crate::agent::{Agent, Detected};
-use crate::error::one_line;
 use crate::pool::Verdict;
+use crate::text::one_line;
 
 /// The answer for a person.
 pub fn detected(detected: &Detected, at: &Zoned) -> String {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::paint::{Colour, painted};
 use super::{SCHEMA, time::counted};
-use crate::error::one_line;
+use crate::text::one_line;
 
 /// How bad a finding is; the worst one is the exit status of `kage doctor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::usage::Worth;
-use crate::error::is_harmless;
 use crate::ledger::{Answer, Key, Keys};
 use crate::pool::{Pool, State, Status, SubscriptionState, TokenCount};
+use crate::text::is_harmless;
 
 /// What the metrics are made of.
 pub struct Metrics<'a> {

@@ -4,7 +4,7 @@ use std::io;
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::plain;
+use crate::text;
 
 #[derive(Clone, Copy)]
 pub(super) enum Colour {
@@ -37,12 +37,12 @@ pub(super) fn status(word: &str) -> String {
 
 /// What has gone wrong, in one line.
 pub fn trouble(text: &str) -> String {
-    painted(&crate::error::one_line(text), Colour::Red)
+    painted(&crate::text::one_line(text), Colour::Red)
 }
 
 /// The lines as the terminal at standard output is to show them, for who writes to it past `print`.
 pub fn for_terminal(lines: Vec<String>) -> Vec<String> {
-    let lines: Vec<_> = lines.iter().map(|line| plain::of(line).into_owned()).collect();
+    let lines: Vec<_> = lines.iter().map(|line| text::terminal(line).into_owned()).collect();
     if AutoStream::choice(&io::stdout()) != ColorChoice::Never {
         return lines;
     }

@@ -9,8 +9,8 @@ use super::SCHEMA;
 use super::table::plain_table;
 use super::time::age;
 use super::width::{end_of, widest};
-use crate::error::one_line;
 use crate::pool::Lease;
+use crate::text::one_line;
 
 const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", DIRECTORY];
 const DIRECTORY: &str = "Directory";

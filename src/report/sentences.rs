@@ -1,16 +1,16 @@
 //! The single lines that kage says on stderr, and what `--dry-run` prints.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
 
 use jiff::Zoned;
 
 use super::time::{clock, until};
 use crate::agent::LaunchPlan;
-use crate::error::{Failure, Status, in_quotes, is_harmless, one_line, quoted};
+use crate::error::{Failure, Status};
 use crate::pool::{
     Candidate, Change, DEFAULT_AGENT, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict,
 };
+use crate::text::{one_line, pasted, quoted};
 
 /// How many reasons fit into one line.
 const MOST_REASONS: usize = 4;
@@ -180,45 +180,9 @@ pub fn command(to: &Name, request: &Request, keep: &[String], program: &OsStr, a
     format!("kage exec -s {to}{}{kept} -- {words}", flags(request))
 }
 
-/// A word as bash and zsh need it on one line, whatever is in it.
-fn pasted(word: &OsStr) -> String {
-    if let Some(text) = word.to_str().filter(|text| text.chars().all(is_harmless)) {
-        return in_quotes(text, text);
-    }
-    let bytes = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
-    let letter = |letter: char| match letter {
-        '\n' => "\\n".to_owned(),
-        '\'' | '\\' => format!("\\{letter}"),
-        _ if !is_harmless(letter) => bytes(letter.to_string().as_bytes()),
-        _ => letter.to_string(),
-    };
-    let chunks = word.as_bytes().utf8_chunks();
-    let text =
-        chunks.map(|chunk| chunk.valid().chars().map(letter).collect::<String>() + &bytes(chunk.invalid()));
-    format!("$'{}'", text.collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shell_reads_the_words_of_a_command_as_they_were() {
-        let words: [&[u8]; 7] = [
-            b"--model",
-            b"",
-            b" two\xc2\xa0 ",
-            b"it's \"odd\" $x",
-            b"a\n'b' \\1",
-            b"\x1b[2Ja\xff0",
-            "é\u{9b}".as_bytes(),
-        ];
-        let line = words.map(|word| pasted(OsStr::from_bytes(word))).join(" ");
-        assert!(!line.contains(char::is_control), "{line:?}");
-        let ran = std::process::Command::new("bash").args(["-c", &format!("printf '%s\\0' {line}")]).output();
-        let printed = ran.unwrap().stdout;
-        assert_eq!(printed.strip_suffix(b"\0").unwrap().split(|byte| *byte == 0).collect::<Vec<_>>(), words);
-    }
 
     #[test]
     fn a_dry_run_shows_no_value_and_no_escape() {

@@ -13,8 +13,8 @@ use super::paint;
 use super::table::painted_table;
 use super::time::{clock, counted, grouped, until};
 use super::width::{aligned, clipped, widest};
-use crate::error::one_line;
 use crate::pool::{Cost, Moment, Pool, State, Status, Subscription, SubscriptionState};
+use crate::text::one_line;
 
 pub use details::details;
 pub use json::{details_json, pool_json};

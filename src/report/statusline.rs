@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, Zoned};
 
 use super::time::{clock, short};
-use crate::error::one_line;
 use crate::pool::{Name, Reading, Status};
+use crate::text::one_line;
 
 /// What the line tells of the subscription that an agent runs on.
 pub struct Segment<'a> {

@@ -16,8 +16,8 @@ use jiff::Zoned;
 use jiff::civil::Date;
 
 use super::ps::below_home;
-use crate::error::one_line;
 use crate::ledger::{Answer, By, Key, Keys, Query, Tally};
+use crate::text::one_line;
 
 pub(super) use amount::Worth;
 pub use page::{Charts, page};

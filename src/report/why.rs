@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::SCHEMA;
 use super::time::until;
-use crate::error::one_line;
 use crate::pool::{Candidate, Pool, Request, Standing, Strategy};
+use crate::text::one_line;
 
 /// The answer for a person: the asked, the ranking, the winner.
 pub fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned) -> String {

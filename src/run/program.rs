@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::not_started;
-use crate::error::{Failure, Status, quoted_path};
+use crate::error::{Failure, Status};
 use crate::shell::shim;
+use crate::text::quoted_path;
 
 /// A shim is never as long as this, and most programs are longer: those need not be read.
 const LONGEST_SHIM: u64 = 4096;

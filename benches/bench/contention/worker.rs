@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use kage::pool::{
-    Costs, Lease, LeaseId, Limits, Moment, Outcome, Pool, Request, TokenCount, Usage, Verdict, select,
+    Costs, Lease, LeaseId, Limits, Moment, Outcome, Pool, Request, TokenCount, Usage, Verdict, take,
 };
 use kage::store;
 
@@ -74,7 +74,7 @@ impl Worker {
     /// As `kage exec` does it, in one transaction.
     fn select(&self, state: &mut kage::pool::State, turn: usize) -> Lease {
         state.pass_deadlines(self.moment.now);
-        let selection = select(&self.pool, state, &self.request, &self.moment).expect("none is ever limited");
+        let selection = take(&self.pool, state, &self.request, &self.moment).expect("none is ever limited");
         let lease = Lease {
             id: LeaseId(format!("{}-{turn}", self.pid)),
             pid: self.pid,

@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::Scene;
-use crate::report;
 use crate::shell::Shell;
+use crate::text::quoted;
 
 /// A path as one word of a command.
 pub(super) fn word(path: &Path) -> String {
-    report::quoted(&path.display().to_string())
+    quoted(&path.display().to_string())
 }
 
 /// The command by which a file of kage's can be opened again: nothing else makes directories in their places.

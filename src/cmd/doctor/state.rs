@@ -13,11 +13,12 @@ use rustix::fs::{Access, access};
 use super::filesystem::network;
 use super::mend::{is_own, refusing, take_back};
 use super::{Finding, Scene, reopen, unset, word};
-use crate::error::{Failure, one_line};
+use crate::error::Failure;
 use crate::files::{self, Lock};
 use crate::process;
 use crate::report::counted;
 use crate::store::Store;
+use crate::text::one_line;
 
 /// Its holders keep a lock for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use super::step::{How, Place, Situation, Step, step};
 use crate::agent::{LaunchPlan, Opening, SecretKind, Work};
 use crate::error;
 use crate::files::Durability;
-use crate::pool::{Lease, Name, NotReady, Request, Rule, Scope, Verdict, select};
+use crate::pool::{Lease, Name, NotReady, Request, Rule, Scope, Verdict, peek};
 use crate::report;
 use crate::run::{self, Handover, Relay};
 
@@ -245,8 +245,8 @@ impl Errand<'_> {
         // Whichever comes back first, also one that this run has tried.
         let request = self.request(journey, &journey.unusable);
         let now = self.desk.later();
-        let mut state = self.desk.store.read()?;
-        let chosen = select(&self.desk.config.pool, &mut state, &request, &(&now).into());
+        let state = self.desk.store.read()?;
+        let chosen = peek(&self.desk.config.pool, &state, &request, &(&now).into());
         let not_ready = chosen.err().unwrap_or(not_ready);
         if request.only.is_none() {
             self.events.all_limited(&not_ready);
@@ -325,9 +325,9 @@ impl Errand<'_> {
         if journey.number >= self.retries() || journey.paused {
             return Ok(false);
         }
-        let mut state = self.desk.store.read()?;
+        let state = self.desk.store.read()?;
         let tried = journey.tried.iter().chain([&lease.subscription]).cloned().collect();
         let request = Request { tried, ..self.request(journey, &[]) };
-        Ok(select(&self.desk.config.pool, &mut state, &request, &self.desk.moment()).is_ok())
+        Ok(peek(&self.desk.config.pool, &state, &request, &self.desk.moment()).is_ok())
     }
 }

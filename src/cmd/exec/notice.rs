@@ -9,7 +9,7 @@ use std::{iter, mem};
 use rustix::termios::tcgetwinsize;
 
 use super::pane::Pane;
-use crate::error::one_line;
+use crate::text::one_line;
 
 /// So many lines at most: below them the screen is the agent's.
 const MOST_ROWS: usize = 3;

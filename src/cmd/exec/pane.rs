@@ -14,8 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::one_line;
 use crate::pool::Name;
+use crate::text::one_line;
 
 const SUBSCRIPTION: &str = "@kage_subscription";
 const NAMESPACE: &str = "@kage_namespace";

@@ -11,7 +11,7 @@ use super::step::How;
 use crate::agent::Exit;
 use crate::config::Interactive;
 use crate::error;
-use crate::pool::{Name, NotReady, Outcome, Request, Scope, Verdict, select};
+use crate::pool::{Name, NotReady, Outcome, Request, Scope, Verdict, peek};
 use crate::report;
 use crate::run;
 
@@ -149,9 +149,9 @@ impl Errand<'_> {
         if let Some(name) = lacking {
             return Ok(Nowhere::WithoutTheConversation(name));
         }
-        let mut state = self.desk.store.read()?;
+        let state = self.desk.store.read()?;
         let moment = (&self.desk.later()).into();
-        let chosen = select(&self.desk.config.pool, &mut state, &self.request_after(outcome, &[]), &moment);
+        let chosen = peek(&self.desk.config.pool, &state, &self.request_after(outcome, &[]), &moment);
         Ok(Nowhere::NotReady(chosen.err().unwrap_or(without)))
     }
 
@@ -163,13 +163,13 @@ impl Errand<'_> {
         outcome: &Outcome,
     ) -> Result<Result<Name, Nowhere>> {
         let pool = &self.desk.config.pool;
-        let mut state = self.desk.store.read()?;
+        let state = self.desk.store.read()?;
         let moment = (&self.desk.later()).into();
         let mut tried = vec![journey.lease.subscription.clone()];
         let mut lacking = None;
         loop {
             let request = self.request_after(outcome, &tried);
-            let name = match select(pool, &mut state, &request, &moment) {
+            let name = match peek(pool, &state, &request, &moment) {
                 Ok(selection) => selection.name,
                 Err(not_ready) => return Ok(Err(self.nowhere(outcome, lacking, not_ready)?)),
             };

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::Errand;
 use crate::cli::Patience;
-use crate::pool::{Lease, NotReady, Request, Selection, select};
+use crate::pool::{Lease, NotReady, Request, Selection, peek};
 use crate::report;
 use crate::run::{self, die_of};
 
@@ -47,7 +47,7 @@ impl Errand<'_> {
         let bar = Bar::new(self.args.quiet);
         loop {
             let now = self.desk.later();
-            match select(&self.desk.config.pool, &mut self.desk.store.read()?, request, &(&now).into()) {
+            match peek(&self.desk.config.pool, &self.desk.store.read()?, request, &(&now).into()) {
                 Ok(_) => {
                     if let Ok(chosen) = self.reserve(request)? {
                         return Ok(Ok(chosen));

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::line::{ask, target};
 use crate::error::{self, Failure, Status};
 use crate::files;
-use crate::report;
+use crate::text::quoted;
 
 /// Where it belongs, and by what it is known.
 pub(super) struct OwnFile {
@@ -66,7 +66,7 @@ impl OwnFile {
         match String::from_utf8(bytes) {
             Ok(text) if text.starts_with(self.begins) => Ok(Some(text)),
             _ => {
-                let path = report::quoted(&shown.to_string());
+                let path = quoted(&shown.to_string());
                 let message = format!("{shown} was not written by kage, and stays");
                 Err(Failure::new(Status::Failed, message).hint(format!("mv {path} {path}.mine")).into())
             }

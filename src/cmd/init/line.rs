@@ -16,6 +16,7 @@ use crate::error::{self, Failure, Status};
 use crate::files;
 use crate::report;
 use crate::shell::MARK;
+use crate::text::quoted;
 
 /// Where a line belongs.
 pub(super) struct Place {
@@ -113,8 +114,7 @@ pub(super) fn target(file: &Path) -> Result<PathBuf, Failure> {
     let leads_nowhere = || {
         let link = fs::read_link(file).unwrap_or_default();
         let message = format!("{} is a link to {}, which is not there", file.display(), link.display());
-        Failure::new(Status::Failed, message)
-            .hint(format!("ls -l {}", report::quoted(&file.display().to_string())))
+        Failure::new(Status::Failed, message).hint(format!("ls -l {}", quoted(&file.display().to_string())))
     };
     match fs::canonicalize(file) {
         Ok(file) => Ok(file),

@@ -109,22 +109,32 @@ fn thousandths(utilization: f64) -> u64 {
     (utilization.max(0.0) * 1000.0).round() as u64
 }
 
-/// Smooth weighted round-robin among the class of the chosen: each is owed its weight, and the chosen pays
-/// for all. What is owed stays within a few runs, so that nobody who was away for long gets a burst of them.
-pub(super) fn take_turn(chosen: &Eligible<'_>, eligible: &[Eligible<'_>], state: &mut State) {
-    let peers = || eligible.iter().filter(|one| one.class == chosen.class);
-    let round: i64 = peers().map(Eligible::weight).sum();
-    for one in peers() {
-        let name = &one.subscription.name;
-        let paid = if *name == chosen.subscription.name { round } else { 0 };
-        let pay = |known: &mut SubscriptionState| {
-            // A damaged state may say anything.
-            let owed = known.credit.saturating_add(one.weight() - paid);
-            known.credit = owed.clamp(-MOST_OWED * round, MOST_OWED * round);
-        };
-        match state.subscriptions.get_mut(name) {
-            Some(known) => pay(known),
-            None => pay(state.subscriptions.entry(name.clone()).or_default()),
+/// Whose turn it is among the eligible.
+pub(super) struct Turn<'a> {
+    /// Which of the eligible it is.
+    pub(super) chosen: usize,
+    pub(super) eligible: Vec<Eligible<'a>>,
+}
+
+impl Turn<'_> {
+    /// Smooth weighted round-robin among the class of the chosen: each is owed its weight, and the chosen pays
+    /// for all. What is owed stays within a few runs, so that nobody who was away for long gets a burst of them.
+    pub(super) fn take(&self, state: &mut State) {
+        let chosen = &self.eligible[self.chosen];
+        let peers = || self.eligible.iter().filter(|one| one.class == chosen.class);
+        let round: i64 = peers().map(Eligible::weight).sum();
+        for one in peers() {
+            let name = &one.subscription.name;
+            let paid = if *name == chosen.subscription.name { round } else { 0 };
+            let pay = |known: &mut SubscriptionState| {
+                // A damaged state may say anything.
+                let owed = known.credit.saturating_add(one.weight() - paid);
+                known.credit = owed.clamp(-MOST_OWED * round, MOST_OWED * round);
+            };
+            match state.subscriptions.get_mut(name) {
+                Some(known) => pay(known),
+                None => pay(state.subscriptions.entry(name.clone()).or_default()),
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ fn know(state: &mut State, text: &str, known: SubscriptionState) {
 }
 
 fn choose(pool: &Pool, state: &mut State, request: &Request) -> Result<String, NotReady> {
-    select(pool, state, request, &moment()).map(|selection| selection.name.to_string())
+    take(pool, state, request, &moment()).map(|selection| selection.name.to_string())
 }
 
 fn route(primary: &[&str], fallback: &[&str]) -> Route {
@@ -244,7 +244,7 @@ fn a_limited_subscription_is_skipped_until_reset() {
     let Standing::Excluded(why) = &candidates[0].standing else { panic!("{candidates:?}") };
     assert_eq!((why.rule, why.until), (Rule::Limited, Some(in_minutes(1))));
     let later = Moment { now: in_minutes(1), ..moment() };
-    assert!(select(&pool, &mut state, &request(), &later).is_ok());
+    assert!(take(&pool, &mut state, &request(), &later).is_ok());
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn insisting_overrules_limits_and_routes_but_not_the_users_own_settings() {
     let mut state = State::default();
     know(&mut state, "a", limited(Scope::All, in_minutes(1)));
     let insist = Request { only: Some(name("a")), ..request() };
-    let selection = select(&pool, &mut state, &insist, &moment()).unwrap();
+    let selection = take(&pool, &mut state, &insist, &moment()).unwrap();
     assert_eq!(selection.overruled.map(|why| why.rule), Some(Rule::Limited));
     pool.subscriptions.get_mut("a").unwrap().max_parallel = Some(1);
     state.leases = vec![Lease::on("a")];

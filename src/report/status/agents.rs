@@ -4,11 +4,11 @@ use std::path::Path;
 
 use jiff::Zoned;
 
-use crate::error::one_line;
 use crate::pool::Lease;
 use crate::report::ps::{below_home, oldest_first};
 use crate::report::time::age;
 use crate::report::width::{aligned, end_of, widest};
+use crate::text::one_line;
 
 /// A directory is not cut to fewer columns, however narrow the terminal is.
 const NARROWEST: usize = 12;

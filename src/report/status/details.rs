@@ -3,9 +3,9 @@
 use jiff::Zoned;
 
 use super::{CostToday, Narrow, Row, row, windows};
-use crate::error::one_line;
 use crate::pool::{Cost, State, Subscription};
 use crate::report::time::{counted, grouped};
+use crate::text::one_line;
 
 /// The columns of a label.
 const LABEL: usize = 16;

@@ -2,13 +2,13 @@
 
 use jiff::{Timestamp, Zoned};
 
-use crate::error::one_line;
 use crate::pool::{SubscriptionState, Utilization};
 use crate::report::paint::{self, Colour};
 use crate::report::shows_unicode;
 use crate::report::statusline::{order, word};
 use crate::report::time::{age, clock, short};
 use crate::report::width::{aligned, padded, start_of, widest};
+use crate::text::one_line;
 
 /// A bar where there is room for it, and where there is not.
 const WIDEST_BAR: usize = 10;

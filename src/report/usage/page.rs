@@ -176,7 +176,7 @@ fn models(answer: &Answer) -> Element {
         return card.child(Element::of("p", "none").text("No model is known."));
     }
     card.child(Element::of("ul", "bars").children(models.iter().map(|(model, tally)| {
-        let model = crate::error::one_line(model);
+        let model = crate::text::one_line(model);
         let part = share(tally.tokens.tokens(), total);
         let cost = match Worth::of(tally) {
             Worth::NoTokens => String::new(),

@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 
-use crate::error::one_line;
 use crate::ledger::Query;
+use crate::text::one_line;
 
 /// Whether it asks for one day, which is shown by hours.
 pub fn is_of_one_day(query: &Query, today: Date) -> bool {

@@ -6,11 +6,11 @@ use super::amount::{Worth, short};
 use super::bars::{bar, sparkline};
 use super::series::Series;
 use super::{Usage, heading, period};
-use crate::error::one_line;
 use crate::ledger::{Answer, By, Key, Tally};
 use crate::report::table::{aligned_table, line_before_last};
 use crate::report::width::widest;
 use crate::report::{columns, shows_unicode};
+use crate::text::one_line;
 
 /// Where a table is shown.
 pub struct Terminal {

@@ -77,7 +77,7 @@ fn the_budget_of_a_namespace_is_for_its_own_runs_on_any_subscription() {
     }
     // A limit that ends before midnight is not what the run would wait for.
     know(&mut state, "a", limited(Scope::All, in_minutes(5)));
-    let not_ready = select(&pool, &mut state, &backend, &moment()).unwrap_err();
+    let not_ready = take(&pool, &mut state, &backend, &moment()).unwrap_err();
     assert_eq!(not_ready.earliest(), Some(moment().midnight));
 }
 
@@ -89,7 +89,7 @@ fn over_budget_overrules_budgets_and_nothing_else() {
     know(&mut state, "a", used(0, 500, 500));
     know(&mut state, "b", limited(Scope::All, in_minutes(1)));
     let over = Request { over_budget: true, waits: true, ..request() };
-    let selection = select(&pool, &mut state, &over, &moment()).unwrap();
+    let selection = take(&pool, &mut state, &over, &moment()).unwrap();
     assert_eq!((selection.name.as_str(), selection.overruled.unwrap().rule), ("a", Rule::Budget));
     let known = state.subscriptions.get_mut("a").unwrap();
     known.limits = limited(Scope::All, in_minutes(1)).limits;

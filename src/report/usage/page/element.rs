@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::is_harmless;
+use crate::text::is_harmless;
 
 /// An element with all that is in it.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@ use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday};
 
 use super::chart::{COLOURS, Step};
-use crate::error::one_line;
 use crate::ledger::{Keys, Query, Tally};
 use crate::report::usage::series::{day_of, days_shown, each_day, text_of};
+use crate::text::one_line;
 
 /// More columns than this are too thin to be told apart.
 const MOST_STEPS: usize = 120;

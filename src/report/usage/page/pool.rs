@@ -6,11 +6,11 @@ use super::chart::{colour, meter};
 use super::element::Element;
 use super::over_time::OverTime;
 use super::{Charts, card};
-use crate::error::one_line;
 use crate::pool::{Subscription, Utilization};
 use crate::report::sentences::window_word;
 use crate::report::time::{clock, until};
 use crate::report::usage::Usage;
+use crate::text::one_line;
 
 /// All that were asked for, with each window that is known.
 pub(super) fn subscriptions(usage: &Usage<'_>, charts: &Charts<'_>, over_time: &OverTime<'_>) -> Element {

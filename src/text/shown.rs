@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::error::is_harmless;
+use super::is_harmless;
 
 /// What stands in place of a letter that may not be shown.
 const MARK: char = '\u{fffd}';
 
 /// An answer whose only escapes are colours, and its only controls those of lines and columns.
-pub(super) fn of(text: &str) -> Cow<'_, str> {
+pub fn terminal(text: &str) -> Cow<'_, str> {
     if text.chars().all(|letter| letter == '\n' || is_harmless(letter)) {
         return Cow::Borrowed(text);
     }
@@ -47,7 +47,7 @@ fn colour(text: &str) -> usize {
 
 /// JSON in which such letters are escaped, which changes nothing for who reads it as JSON. The library leaves all
 /// as they are but C0; outside of texts there are none.
-pub(super) fn json(text: String) -> String {
+pub fn json(text: String) -> String {
     if text.chars().all(|letter| letter == '\n' || is_harmless(letter)) {
         return text;
     }
@@ -78,7 +78,7 @@ mod tests {
             ("a\rb\u{8}\u{9b}2Jé", "a\u{fffd}b\u{fffd}\u{fffd}2Jé"),
             ("\u{202e}gpj.exe", "\u{fffd}gpj.exe"),
         ] {
-            assert_eq!(of(text), shown, "{text:?}");
+            assert_eq!(terminal(text), shown, "{text:?}");
         }
     }
 
