@@ -39,6 +39,9 @@ pub use registry::Agents;
 pub use upkeep::{Effect, Release, Setting};
 pub use watch::{Others, Watch};
 
+/// The agent a subscription belongs to when none is named.
+pub const DEFAULT_AGENT: &str = "claude";
+
 /// A coding agent.
 pub trait Agent: Sync {
     /// The word in `agent = "..."`.
@@ -143,7 +146,7 @@ pub trait Agent: Sync {
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence;
 
     /// What it hands to its status line, where it has one that runs a command.
-    fn glance(&self, _input: &[u8]) -> Option<Glance> {
+    fn read_statusline(&self, _input: &[u8]) -> Option<StatuslineReading> {
         None
     }
 
@@ -151,17 +154,17 @@ pub trait Agent: Sync {
     fn markers(&self) -> &'static [Marker];
 
     /// The variable in which the agent tells its hooks its process id.
-    fn speaker(&self) -> Option<&'static str> {
+    fn hooked_pid_variable(&self) -> Option<&'static str> {
         None
     }
 
     /// What one of the hooks tells that kage had put into its settings; `None` where it is nothing to kage.
-    fn hear(&self, _told: &[u8]) -> Option<Heard> {
+    fn parse_hook(&self, _told: &[u8]) -> Option<HookEvent> {
         None
     }
 
     /// What the conversation stands at since a moment, from the end of its record, while the agent runs.
-    fn stands_at(&self, _record: &Path, _since: Timestamp, _now: &Zoned) -> Evidence {
+    fn evidence_at_end(&self, _record: &Path, _since: Timestamp, _now: &Zoned) -> Evidence {
         Evidence::default()
     }
 
@@ -173,7 +176,7 @@ pub trait Agent: Sync {
 
 /// What an agent tells while it runs.
 #[derive(Debug, PartialEq)]
-pub struct Glance {
+pub struct StatuslineReading {
     /// The conversation that it is in.
     pub session: String,
     /// By the provider's word for the window.
@@ -317,7 +320,7 @@ pub struct Hook<'a> {
 
 /// What a running agent tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum HookEvent {
     /// It is in this conversation now.
     Began { session: String },
     /// The user goes on with the conversation.
@@ -380,7 +383,7 @@ impl LaunchPlan {
     }
 
     /// The same with what the agent's hooks have told since.
-    pub fn after(&self, visits: &[Visit]) -> Self {
+    pub fn with_visits(&self, visits: &[Visit]) -> Self {
         let mut plan = self.clone();
         if let Some(watch) = &mut plan.watch {
             watch.visits = visits.to_vec();
@@ -389,7 +392,7 @@ impl LaunchPlan {
     }
 
     /// The same with what is known of others.
-    pub fn beside(mut self, others: Others) -> Self {
+    pub fn with_others(mut self, others: Others) -> Self {
         if let Some(watch) = &mut self.watch {
             watch.others = others;
         }

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+/// The user's time zone.
+pub(crate) fn zone() -> TimeZone {
+    file_of_zone(env::var("TZ")).and_then(|file| read(&file)).unwrap_or_else(TimeZone::system)
+}
+
 /// Now, in the user's time zone.
 pub(crate) fn now() -> Zoned {
-    let zone = file_of_zone(env::var("TZ")).and_then(|file| read(&file)).unwrap_or_else(TimeZone::system);
-    Timestamp::now().to_zoned(zone)
+    Timestamp::now().to_zoned(zone())
 }
 
 /// Where the zone is described, in the two cases of every day: no `TZ`, and one that is a plain name. Its

@@ -5,19 +5,15 @@ mod demo;
 mod detect;
 mod doctor;
 mod editor;
-mod events;
 mod exec;
 mod generate;
-mod hook;
 mod init;
 mod metrics;
 mod misuse;
-mod others;
 mod places;
 mod prompt;
 mod ps;
 mod question;
-mod recover;
 mod run_as;
 mod setup;
 mod shim;
@@ -28,41 +24,18 @@ mod usage;
 mod welcome;
 mod why;
 
-use std::env;
 use std::ffi::OsString;
 
 use anyhow::Result;
-use jiff::{Timestamp, Zoned};
 
-use self::events::Events;
-use crate::agent::{Agent, Agents, Case, Evidence, Exit};
-use crate::cli::{Ask, Cli, Verb};
-use crate::clock;
-use crate::config::project::Standing;
-use crate::config::{Config, closest};
+use crate::cli::{self, Cli, Verb};
 use crate::credentials::fetch_from_keychain;
-use crate::error::{self, Failure, Status};
-use crate::files::Durability;
-use crate::paths::{Paths, config_is_named};
-use crate::pool::{
-    Change, Costs, Lease, Limits, Moment, Name, Outcome, Request, Slice, State, TokenCount, Usage,
-};
-use crate::secret::PASSPHRASE;
-use crate::store::Store;
+use crate::engine::{self, Ask, Context, Voice};
+use crate::error::{Failure, Status};
+use crate::paths::Paths;
+use crate::report;
 
 pub use misuse::refuse;
-
-/// The variables of this process that the programs which help kage are not given: kage's own secret, and what
-/// carries a credential of an agent, which they find here where kage is called by a running agent.
-fn withheld(agents: &Agents) -> Vec<OsString> {
-    let competes =
-        |name: &OsString| name.to_str().is_some_and(|name| agents.all().any(|agent| agent.competes(name)));
-    let names = env::vars_os().map(|(name, _)| name);
-    names.filter(|name| name == PASSPHRASE || competes(name)).collect()
-}
-
-/// Why a subscription is unhealthy whose credential never reached the agent.
-const NOT_HAD: &str = "its credential cannot be had";
 
 /// What was typed. Called by an agent's name, kage is to run it.
 pub fn read(words: Vec<OsString>) -> Result<Cli, clap::Error> {
@@ -73,7 +46,7 @@ pub fn read(words: Vec<OsString>) -> Result<Cli, clap::Error> {
 pub fn run(cli: Cli) -> u8 {
     let before_start = matches!(cli.verb, Verb::Exec(_) | Verb::RunAs(_));
     let status = dispatch(cli).unwrap_or_else(|failed| {
-        error::show(&failed);
+        report::failed(&failed);
         let status = failed.downcast_ref::<Failure>().map_or(Status::Failed, |failure| failure.status);
         // Whatever goes wrong in `exec` outside the agent went wrong before the agent started.
         let status = if before_start && status == Status::Failed { Status::BeforeStart } else { status };
@@ -102,7 +75,7 @@ fn dispatch(cli: Cli) -> Result<i32> {
             Ok(fetch_from_keychain(&name, patience, &Paths::from_environment()?.state))
         }
         Verb::Generate { dir } => generate::run(&dir).map(|()| 0),
-        Verb::Hook => Ok(hook::run()),
+        Verb::Hook => Ok(engine::handle_hook()),
         Verb::Setup(args) => setup::run(args).map(|()| 0),
         Verb::Init(args) => init::run(&args).map(|()| 0),
         Verb::Shim(verb) => shim::run(&verb).map(|()| 0),
@@ -114,146 +87,16 @@ fn dispatch(cli: Cli) -> Result<i32> {
 }
 
 /// What nearly every verb begins with.
-struct Desk {
-    paths: Paths,
-    config: Config,
-    store: Store,
-    now: Zoned,
+fn open() -> Result<Context> {
+    Context::open(Voice::terminal(report::sentence))
 }
 
-impl Desk {
-    /// A mistyped path in `KAGE_CONFIG` would look like an empty pool, so this says it.
-    fn open() -> Result<Self> {
-        Self::open_with(Config::load)
-    }
-
-    /// The same for a run, which must cost nothing.
-    fn open_to_run() -> Result<Self> {
-        Self::open_with(Config::load_and_keep)
-    }
-
-    fn open_with(load: impl FnOnce(&Paths) -> Result<Config>) -> Result<Self> {
-        let desk = Self::begin_with(load)?;
-        let file = &desk.paths.config;
-        if config_is_named() && !file.exists() {
-            error::warn(format_args!("KAGE_CONFIG names {}, which does not exist", file.display()));
-        }
-        Ok(desk)
-    }
-
-    /// For the verbs that write what they need into a new config.
-    fn open_or_begin() -> Result<Self> {
-        Self::begin_with(Config::load)
-    }
-
-    fn begin_with(load: impl FnOnce(&Paths) -> Result<Config>) -> Result<Self> {
-        let paths = Paths::from_environment()?;
-        let config = load(&paths)?;
-        let store = Store::new(&paths.state);
-        Ok(Self { paths, config, store, now: clock::now() })
-    }
-
-    /// Now, later than the desk was opened.
-    fn later(&self) -> Zoned {
-        Timestamp::now().to_zoned(self.now.time_zone().clone())
-    }
-
-    fn moment(&self) -> Moment {
-        Moment::from(&self.now)
-    }
-
-    /// What an agent's evidence means, by its own markers and those of the config.
-    fn judge(&self, agent: &dyn Agent, exit: Exit, evidence: &Evidence, now: &Zoned) -> Outcome {
-        agent.judge(&Case { exit, evidence, more: self.config.agents.markers(agent), now })
-    }
-
-    /// What tokens would have cost on their day, as far as their prices are known. Where nothing was used no
-    /// price is looked up.
-    fn costs(&self, usage: &Usage) -> Costs {
-        let zone = self.now.time_zone();
-        let cost = |(slice, count): (&Slice, &TokenCount)| {
-            let day = slice.hour.to_zoned(zone.clone()).date();
-            let cost = self.config.prices.of(&slice.model).cost(day, slice.prompt, count)?;
-            Some((slice.clone(), cost))
-        };
-        usage.slices.iter().filter_map(cost).collect()
-    }
-
-    /// Writes the outcome of an attempt into the state, gives its lease back, and tells what that changes about
-    /// the subscription and the budgets.
-    fn book(
-        &self,
-        lease: &Lease,
-        outcome: &Outcome,
-        now: &Zoned,
-        events: &Events<'_>,
-    ) -> Result<Option<Change>> {
-        let (pool, moment) = (&self.config.pool, Moment::from(now));
-        let costs = self.costs(&outcome.usage);
-        let settle = |state: &mut State| state.settle(lease, outcome, &costs, Limits::from(pool), &moment);
-        let book = |state: &mut State| pool.crossings(state, lease, &moment, settle);
-        // The ledger is on the disk. What a power cut could take from the state is there too, but for limits.
-        let of_the_account = outcome.verdict.is_of_the_account();
-        let durability = if of_the_account { Durability::Machine } else { Durability::Process };
-        let (change, crossed) = self.store.update(durability, book)?;
-        if let Some(change) = &change {
-            events.changed(&lease.subscription, change);
-        }
-        for gauge in &crossed {
-            events.budget(gauge);
-        }
-        Ok(change)
-    }
-
-    /// Books a refusal while its agent runs, unless that has been done.
-    fn refuse(&self, lease: &Lease, outcome: &Outcome, now: &Zoned, events: &Events<'_>) -> Result<()> {
-        let limits = Limits::from(&self.config.pool);
-        let book = |state: &mut State| state.refuse(lease, outcome, limits, &now.into());
-        if let Some(change) = self.store.update(Durability::Process, book)? {
-            events.changed(&lease.subscription, &change);
-        }
-        Ok(())
-    }
-}
-
-/// What a run asks of the pool, from what was typed and where it stands.
-fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Standing)> {
-    let standing = Standing::find(config, ask.namespace.clone(), ask.priority)?;
-    config.agent(agent)?;
-    let request = Request {
-        agent: agent.to_owned(),
-        namespace: standing.namespace.clone(),
-        level: standing.level,
+/// What was asked of the pool.
+fn ask(ask: &cli::Ask) -> Ask {
+    Ask {
+        namespace: ask.namespace.clone(),
+        level: ask.priority,
         tags: ask.tags.clone(),
         over_budget: ask.over_budget,
-        ..Request::default()
-    };
-    Ok((request, standing))
-}
-
-/// What was probably mistyped, in the words of a warning.
-fn strangers(standing: &Standing, tags: &[String], config: &Config) -> Vec<String> {
-    let tags = tags.iter().filter_map(|tag| strange_tag(tag, config));
-    strange_namespace(standing, config).into_iter().chain(tags).collect()
-}
-
-/// A tag that no subscription has keeps the run from all of them.
-fn strange_tag(tag: &str, config: &Config) -> Option<String> {
-    let known = || config.pool.subscriptions.values().flat_map(|subscription| &subscription.tags);
-    if known().any(|known| known == tag) {
-        return None;
     }
-    let near = closest(tag, known().map(String::as_str))?;
-    Some(format!("no subscription has the tag `{tag}`; did you mean `{near}`?"))
-}
-
-/// A namespace that nothing knows has no route and so reaches the whole pool: a mistyped one must be seen.
-fn strange_namespace(standing: &Standing, config: &Config) -> Option<String> {
-    let name = standing.namespace.as_ref()?;
-    let known = || config.pool.routes.keys().chain(config.namespaces.keys());
-    if known().any(|key| key == name) {
-        return None;
-    }
-    let near = closest(name.as_str(), known().map(Name::as_str))?;
-    Some(format!("the namespace `{name}` has no route; did you mean `{near}`?"))
 }

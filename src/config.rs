@@ -22,12 +22,12 @@ use serde::Deserialize;
 use self::cache::Cache;
 use self::fields::Table;
 use self::text::read;
-use crate::agent::{Agent, Agents};
+use crate::agent::{Agent, Agents, DEFAULT_AGENT};
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{
-    Budgets, Cost, Credential, DEFAULT_AGENT, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector,
-    Source, Strategy, Subscription, maps,
+    Budgets, Cost, Credential, DEFAULT_PRIORITY, Delivery, Name, Pool, Route, Selector, Source, Strategy,
+    Subscription, maps,
 };
 use crate::prices::Prices;
 
@@ -187,6 +187,19 @@ impl Mistake {
 }
 
 impl Config {
+    /// The subscription of a name, or an error that says what may have been meant.
+    pub fn known(&self, name: &Name) -> Result<&Subscription, Failure> {
+        let subscriptions = &self.pool.subscriptions;
+        subscriptions.get(name).ok_or_else(|| {
+            let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str));
+            let hint = near.map_or_else(
+                || "kage subscription list".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            Failure::usage(format!("there is no subscription `{name}`")).hint(hint)
+        })
+    }
+
     /// The config as its file has it, and no other file is opened.
     pub fn read(paths: &Paths) -> Result<Self> {
         Self::parse(&read(&paths.config)?, &paths.config, &paths.home)

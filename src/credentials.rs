@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Notice, Status};
 use crate::paths::Paths;
 use crate::pool::{Name, Source};
 use crate::secret::{Secret, close_process};
@@ -33,6 +33,10 @@ pub(crate) trait Backend {
     fn has(&self, name: &Name) -> Result<bool>;
     /// The names it holds secrets for.
     fn list(&self) -> Result<Vec<Name>>;
+    /// What happened since the last call that the user should know.
+    fn take_notices(&self) -> Vec<Notice> {
+        Vec::new()
+    }
 }
 
 /// The backend of a source. From here on the process may have a secret.

@@ -1,10 +1,6 @@
-//! Errors on which code decides, with their exit status, and the one way kage speaks on stderr.
+//! Errors on which code decides, with their exit status, and notices. Nothing here prints.
 
 use std::fmt;
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use crate::text::one_line;
 
 /// kage's own exit statuses; every other one is the agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,34 +51,29 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Says something on stderr: one line, `kage: ` in front. A closed stderr is not kage's concern.
-pub fn say(message: impl fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "kage: {}", one_line(&message.to_string()));
+/// Something that kept no call from its work, and that the user should know: one line, and what to type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub message: String,
+    pub hint: Option<String>,
+    /// Whether something is wrong, so that it is also said with `--quiet`.
+    pub is_warning: bool,
 }
 
-/// Whether warnings are left out, since what they warn of is in the answer.
-static HUSHED: AtomicBool = AtomicBool::new(false);
-
-/// From now on nobody is warned on stderr.
-pub fn hush_warnings() {
-    HUSHED.store(true, Ordering::Relaxed);
-}
-
-/// Warns on stderr.
-pub fn warn(message: impl fmt::Display) {
-    if HUSHED.load(Ordering::Relaxed) {
-        return;
+impl Notice {
+    /// A warning.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, is_warning: true }
     }
-    say(format_args!("warning: {message}"));
-}
 
-/// What to type where nothing fits better: it looks at everything that kage needs.
-const LAST_RESORT: &str = "kage doctor";
+    /// News: nothing is wrong.
+    pub fn news(message: impl Into<String>) -> Self {
+        Self { is_warning: false, ..Self::new(message) }
+    }
 
-/// Shows the error that ends kage: one line, then a hint.
-pub fn show(error: &anyhow::Error) {
-    say(format_args!("{error:#}"));
-    let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref());
-    let hint = hint.filter(|hint| !hint.is_empty()).unwrap_or(LAST_RESORT);
-    let _ = writeln!(std::io::stderr(), "hint: {}", one_line(hint));
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
 }

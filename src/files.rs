@@ -8,14 +8,14 @@ use std::io::{self, ErrorKind, Write as _};
 use std::iter;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::error;
+use crate::error::Notice;
+use crate::text::quoted_path;
 
 pub use lock::{LOCK_PATIENCE, Lock};
 
@@ -121,8 +121,7 @@ pub fn sibling(path: &Path, behind: &str) -> PathBuf {
 
 /// Makes a directory and its missing parents, readable by the user alone.
 pub fn make_private_dir(path: &Path) -> Result<()> {
-    if let Some(known) = fs::metadata(path).ok().filter(fs::Metadata::is_dir) {
-        warn_of_others(path, &known);
+    if path.is_dir() {
         return Ok(());
     }
     fs::DirBuilder::new()
@@ -132,23 +131,20 @@ pub fn make_private_dir(path: &Path) -> Result<()> {
         .with_context(|| format!("could not make {}", path.display()))
 }
 
-/// Once is enough: a run comes here several times.
-static WARNED: AtomicBool = AtomicBool::new(false);
-
-/// A directory that the user named may be anybody's. Who can write to it can put a file of theirs in the place of
-/// one of kage's, unless its owner keeps them from that (sticky). To root everything is foreign in a container.
-fn warn_of_others(dir: &Path, known: &fs::Metadata) {
+/// That others can write to a directory. One that the user named may be anybody's. Whoever can write to it can put a
+/// file of theirs in the place of one of kage's, unless its owner keeps them from that (sticky). To root everything
+/// is foreign in a container.
+pub fn notice_of_others(dir: &Path) -> Option<Notice> {
+    let known = fs::metadata(dir).ok()?;
     let user = geteuid();
     let is_own = known.uid() == user.as_raw();
     let is_open = known.mode() & 0o002 != 0 && !(is_own && known.mode() & 0o1000 != 0);
     let is_foreign = !is_own && known.uid() != 0 && !user.is_root();
-    if (is_open || is_foreign) && !WARNED.swap(true, Ordering::Relaxed) {
-        let word = crate::text::quoted_path(dir);
-        let dir = dir.display();
-        error::warn(format_args!(
-            "others can write to {dir}, where kage keeps what it goes by; see: ls -ld {word}"
-        ));
-    }
+    let message = || {
+        let word = quoted_path(dir);
+        format!("others can write to {}, where kage keeps what it goes by; see: ls -ld {word}", dir.display())
+    };
+    (is_open || is_foreign).then(|| Notice::new(message()))
 }
 
 /// How to open a file that only the user may read. A link in its place is not followed.

@@ -10,6 +10,7 @@ pub mod maps;
 mod moment;
 mod name;
 mod news;
+mod operation;
 mod outcome;
 mod patch;
 mod route;
@@ -30,19 +31,20 @@ pub use budget::{Budget, Budgets, Gauge, Owner};
 pub use lease::{Lease, LeaseId, Record, Refused, Visit};
 pub use moment::Moment;
 pub use name::{Level, Name};
+pub use operation::{
+    Administer, Holder, Observation, Observe, Release, Reserve, Reserved, SessionEvent, Settle, Settled,
+};
 pub use outcome::{Outcome, Reading, Scope, Verdict, Window};
 pub use patch::Patch;
 pub use route::{Route, Selector};
 pub use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, peek, take};
-pub use settle::Limits;
+pub use settle::Cooldowns;
 pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
 pub use totals::Costs;
 #[cfg(test)]
 pub use totals::Today;
 pub use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
-/// The agent a subscription belongs to when none is named.
-pub const DEFAULT_AGENT: &str = "claude";
 /// The priority of a subscription that declares none.
 pub const DEFAULT_PRIORITY: u8 = 100;
 
@@ -160,6 +162,9 @@ pub struct Request {
     pub waits: bool,
 }
 
+/// The agent of the subscriptions and leases that tests make.
+pub const TEST_AGENT: &str = "claude";
+
 impl Pool {
     /// Subscriptions of these names, and otherwise what a config without settings means. For tests and benches.
     pub fn of(names: &[&str]) -> Self {
@@ -167,7 +172,7 @@ impl Pool {
             let name: Name = text.parse().expect("a test names it well");
             let subscription = Subscription {
                 name: name.clone(),
-                agent: DEFAULT_AGENT.into(),
+                agent: TEST_AGENT.into(),
                 priority: DEFAULT_PRIORITY,
                 tags: Vec::new(),
                 description: None,

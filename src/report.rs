@@ -6,6 +6,7 @@ mod metrics;
 mod paint;
 mod prompt;
 mod ps;
+mod said;
 mod sentences;
 mod status;
 mod statusline;
@@ -16,11 +17,15 @@ mod usage;
 mod why;
 pub mod width;
 
+use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::engine::{print_hint, print_line};
+use crate::error::{Failure, Notice};
+use crate::terminal;
 use crate::text;
 
 pub use detect::{detected, detected_json};
@@ -29,6 +34,7 @@ pub use metrics::{Metrics, metrics};
 pub use paint::{for_terminal, trouble};
 pub use prompt::{Readiness, prompt};
 pub use ps::{below_home, running, running_json};
+pub(crate) use said::sentence;
 pub use sentences::{because, changed, command, dry_run, no_other, not_ready, refused};
 pub use status::{Overview, details, details_json, list, pool_json};
 pub use statusline::Segment;
@@ -39,7 +45,7 @@ pub use usage::{Around, Charts, Terminal, Usage, is_of_one_day, nothing, page, t
 pub use why::{why, why_json};
 
 /// The number in every JSON answer; keys are only ever added under it.
-pub const SCHEMA: u32 = 1;
+pub(crate) use crate::engine::SCHEMA;
 
 /// Prints an answer. Colour goes where a terminal shows it; a reader that has gone away is no failure.
 pub fn print(text: &str) -> Result<()> {
@@ -71,8 +77,51 @@ fn shows_unicode() -> bool {
 
 /// How wide the terminal is that shows an answer, where one does.
 pub fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    Some(size.ws_col.into()).filter(|&columns| columns > 0)
+    terminal::size(io::stdout()).map(|size| size.columns)
+}
+
+/// Says something on stderr: one line, `kage: ` in front.
+pub(crate) fn say(message: impl fmt::Display) {
+    print_line(message);
+}
+
+/// Warns on stderr.
+pub(crate) fn warn(message: impl fmt::Display) {
+    print_line(format_args!("warning: {message}"));
+}
+
+/// Says what a lower module has to report.
+pub(crate) fn notices(notices: impl IntoIterator<Item = Notice>) {
+    for notice in notices {
+        if notice.is_warning {
+            warn(&notice.message);
+        } else {
+            say(&notice.message);
+        }
+        if let Some(hint) = &notice.hint {
+            print_hint(hint);
+        }
+    }
+}
+
+/// What to type where nothing fits better: it looks at everything that kage needs.
+const LAST_RESORT: &str = "kage doctor";
+
+/// Shows the error that ends kage: one line, then a hint.
+pub(crate) fn failed(error: &anyhow::Error) {
+    say(format_args!("{error:#}"));
+    let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref());
+    print_hint(hint.filter(|hint| !hint.is_empty()).unwrap_or(LAST_RESORT));
+}
+
+/// Prints text on stderr as it is, but for what could steer the terminal: a question, or its end.
+pub(crate) fn ask(question: &str) {
+    let _ = write!(io::stderr(), "{}", text::harmless(question));
+}
+
+/// Ends the line of a question.
+pub(crate) fn end_question() {
+    let _ = writeln!(io::stderr());
 }
 
 /// Whether a person can be asked something: standard input and standard error are a terminal.

@@ -9,7 +9,7 @@
 //! - The terminal's modes are what they were before an agent that a signal ended.
 //! - The agent's end is kage's: the same status, or the same signal.
 //! - What a running agent tells (through its hooks, as SIGURG, which would mean nothing to a process that does
-//!   not expect it) wakes whoever goes `Beside` it; kage never looks by itself.
+//!   not expect it) wakes its `SessionObserver`; kage never looks by itself.
 //! - Where an attempt may be followed by another, its output goes through kage (`relay`): threads copy, and
 //!   this one waits for the agent and its signals as before.
 
@@ -36,11 +36,11 @@ use crate::pool::Delivery;
 use crate::secret::Secret;
 use crate::text::quoted_path;
 
-pub use ask::ask;
+pub use ask::{Answer, ask};
 pub use program::{Program, is_kage, is_shim};
 pub use relay::Output;
 pub use relay::Relay;
-pub use screen::{Size, can_draw, draw_each_second};
+pub use screen::{can_draw, draw_each_second};
 pub use signals::{WAKE, die_of, expect_children};
 
 use signals::{Signals, Unblocked};
@@ -55,31 +55,31 @@ pub struct Handover {
 /// Where the agent's streams lead.
 pub enum Streams<'a> {
     /// They are kage's own, with nothing in between.
-    Inherited(Option<&'a mut dyn Beside>),
+    Inherited(Option<&'a mut dyn SessionObserver>),
     /// Output goes through the relay.
     Relayed(&'a mut Relay, Input),
 }
 
-/// Who is told what a running agent tells, and may end it.
-pub trait Beside {
+/// Is told what a running agent reports, and may end it.
+pub trait SessionObserver {
     /// The agent has been started.
     fn started(&mut self);
 
-    /// kage was woken by whatever it was: also a process that was started beside the agent may have ended.
-    fn tend(&mut self);
+    /// kage was woken, whatever for: a process that was started beside the agent may have ended too.
+    fn reap(&mut self);
 
     /// One of its hooks has woken kage, or it is the moment that was asked for.
-    fn look(&mut self) -> Next;
+    fn look(&mut self) -> Rest;
 }
 
 /// Until when kage sleeps beside its agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum Rest {
     /// Until something happens.
     Sleep,
-    SleepUntil(Instant),
+    Until(Instant),
     /// The agent is told to end, by a SIGTERM; and until it has, or until the moment where it takes its time.
-    End(Instant),
+    Terminate(Instant),
 }
 
 /// What the agent reads on standard input.
@@ -91,37 +91,44 @@ pub enum Input {
     Nothing,
 }
 
-/// How an attempt ended.
+/// What became of a start.
 #[derive(Debug)]
-pub struct Ended {
+pub enum Launched {
+    Ended(ChildExit),
+    /// This signal came before the agent could be started.
+    Signal(i32),
+}
+
+/// How the agent's process ended.
+#[derive(Debug)]
+pub struct ChildExit {
     pub exit: Exit,
     /// A HUP, INT, QUIT or TERM came to kage while the agent ran, or while its last output was on its way.
     pub interrupted: bool,
     pub captured: Captured,
 }
 
-/// Runs a program as planned and waits for its end. The inner error is a signal that came before it could be
-/// started, the outer one why it could not.
+/// Runs a program as planned and waits for its end. The error is why it could not be started.
 pub fn run(
     program: &Program,
     plan: &LaunchPlan,
     handover: Option<Handover>,
     marks: &[(&str, OsString)],
     streams: Streams<'_>,
-) -> Result<Result<Ended, i32>, Failure> {
+) -> Result<Launched, Failure> {
     let mut signals = Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
     let before = terminal::Before::save();
     match streams {
-        Streams::Inherited(beside) => {
+        Streams::Inherited(observer) => {
             let start = || child::spawn(program, plan, handover, marks, None);
-            let ended = inherited(beside, before, &mut signals, start);
+            let ended = inherited(observer, before, &mut signals, start);
             signals.keep();
             ended.map_err(|why| not_started(program, &why))
         }
         Streams::Relayed(relay, input) => {
             let start = |wires| child::spawn(program, plan, handover, marks, Some(wires));
             let ended = relayed(relay, input, &mut signals, start);
-            if let Ok(Ok(ended)) = &ended {
+            if let Ok(Launched::Ended(ended)) = &ended {
                 before.restore_after(ended.exit, ended.interrupted);
             }
             signals.keep();
@@ -150,23 +157,23 @@ enum NotRun {
 }
 
 fn inherited(
-    mut beside: Option<&mut dyn Beside>,
+    mut observer: Option<&mut dyn SessionObserver>,
     before: terminal::Before,
     signals: &mut Signals,
     start: impl FnOnce() -> io::Result<child::Child>,
-) -> io::Result<Result<Ended, i32>> {
+) -> io::Result<Launched> {
     // A ^C typed until now has reached no agent: it is for kage.
     if let Err(signal) = signals.rest(None, Some(Instant::now())) {
-        return Ok(Err(signal));
+        return Ok(Launched::Signal(signal));
     }
     let child = start()?;
     let _unblocked = Unblocked::all();
-    if let Some(beside) = &mut beside {
-        beside.started();
+    if let Some(observer) = &mut observer {
+        observer.started();
     }
-    let exit = child.wait(signals, beside);
+    let exit = child.wait(signals, observer);
     before.restore_after(exit, signals.interrupted());
-    Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
+    Ok(Launched::Ended(ChildExit { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
 }
 
 fn relayed(
@@ -174,10 +181,10 @@ fn relayed(
     input: Input,
     signals: &mut Signals,
     start: impl FnOnce(child::Wires) -> io::Result<child::Child>,
-) -> Result<Result<Ended, i32>, NotRun> {
+) -> Result<Launched, NotRun> {
     // One that came after the last attempt is for kage: a ^C typed then has reached no agent.
     if let Err(signal) = signals.rest(None, Some(Instant::now())) {
-        return Ok(Err(signal));
+        return Ok(Launched::Signal(signal));
     }
     // The threads come first: were they refused, an agent would run already, and must not be killed.
     let (wires, running) = relay.start(input).map_err(NotRun::Pipes)?;
@@ -193,7 +200,7 @@ fn relayed(
     let exit = exit.map_err(NotRun::Program)?;
     // A signal that ends the delivery would, without kage, have ended the agent in its last write.
     let exit = delivered.err().map_or(exit, Exit::Signal);
-    Ok(Ok(Ended { exit, interrupted: signals.interrupted(), captured }))
+    Ok(Launched::Ended(ChildExit { exit, interrupted: signals.interrupted(), captured }))
 }
 
 /// Sleeps, unless a signal comes that is meant to end the run: then its number is the error. For the time
@@ -210,10 +217,19 @@ pub fn pause(duration: Duration) -> Result<(), i32> {
     rested.map(|_| ())
 }
 
-/// The attempt stands: what was withheld goes out, and a signal can end that, whatever its reader does. The
-/// error inside is why it could not be written.
-pub fn release(relay: &mut Relay) -> Result<io::Result<()>, i32> {
-    let Ok(mut signals) = Signals::catch() else { return Ok(Err(io::ErrorKind::Other.into())) };
+/// What became of withheld output.
+#[derive(Debug)]
+pub enum Released {
+    Written,
+    /// It could not be written.
+    Lost(io::Error),
+    /// This signal ended it, whatever its reader does.
+    Signal(i32),
+}
+
+/// The attempt is final: what was withheld goes out.
+pub fn release(relay: &mut Relay) -> Released {
+    let Ok(mut signals) = Signals::catch() else { return Released::Lost(io::ErrorKind::Other.into()) };
     let _unblocked = Unblocked::all();
     let released = relay.release(&mut signals);
     signals.keep();

@@ -9,7 +9,7 @@ use crate::rounds::{Contender, alternate};
 use crate::support::Sandbox;
 use kage::files::Durability;
 use kage::pool::Name;
-use kage::store::Store;
+use kage::store::FileStore;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 
@@ -35,7 +35,7 @@ fn warm(subscriptions: usize) -> Sandbox {
     // One real run, by whose state those of the others are made.
     sandbox.stand_in_claude().add(&name(0), &[]);
     sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().success();
-    let seen = Store::new(&sandbox.path("home/.local/state/kage")).update(Durability::Process, |state| {
+    let seen = FileStore::new(&sandbox.path("home/.local/state/kage")).update(Durability::Process, |state| {
         let one = state.of(&key(0));
         state.subscriptions = (0..subscriptions).map(|at| (key(at), one.clone())).collect();
         one.today.map(|today| today.runs)

@@ -22,7 +22,7 @@ pub(crate) fn lease(on: &Name, since: Timestamp) -> Lease {
         agent: "claude".into(),
         namespace: "n".parse().ok(),
         level: Level::Normal,
-        speaker: None,
+        hooked_pid: None,
         visits: Vec::new(),
         refused: None,
         record: None,

@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Zoned};
 
 use crate::input::{dir, is_plain, lease, now};
 use kage::pool::{
-    self, Budgets, Cost, Credential, Delivery, Limits, Moment, Outcome, Pool, Reading, Request, Route, Scope,
+    self, Budgets, Cost, Credential, Delivery, Cooldowns, Moment, Outcome, Pool, Reading, Request, Route, Scope,
     Selector, Source, Standing, State, Strategy, Subscription, Usage, Verdict, Window,
 };
 use kage::report::{Overview, details, running, tmux, why};
-use kage::store::Store;
+use kage::store::FileStore;
 
 pub(crate) fn check(data: &[u8]) {
     let now = now();
@@ -20,7 +20,7 @@ pub(crate) fn check(data: &[u8]) {
     fs::create_dir_all(&dir).expect("a directory");
     let file = dir.join("state.json");
     fs::write(&file, data).expect("it can be written");
-    let look = Store::new(&dir).look();
+    let look = FileStore::new(&dir).look();
     assert_eq!(fs::read(&file).expect("it is there"), data, "looking changes nothing");
     match &look {
         Ok(state) => written_again(state),
@@ -108,7 +108,7 @@ pub(crate) fn settles(outcome: &Outcome, now: &Zoned) {
 fn books(pool: &Pool, state: &mut State, outcome: &Outcome, now: &Zoned) {
     let moment = Moment::from(now);
     let lease = lease(&"a".parse().expect("it is a name"), now.timestamp());
-    state.settle(&lease, outcome, &BTreeMap::new(), Limits::from(pool), &moment);
+    state.settle(&lease, outcome, &BTreeMap::new(), Cooldowns::from(pool), &moment);
 }
 
 /// Choosing and settling on it; what is explained is what is chosen.
@@ -144,7 +144,7 @@ fn runs_go_on(state: &State, now: &Zoned) {
                     rule: "rule".into(),
                     evidence: None,
                 };
-                state.settle(&lease, &outcome, &BTreeMap::new(), Limits::from(&pool), &moment);
+                state.settle(&lease, &outcome, &BTreeMap::new(), Cooldowns::from(&pool), &moment);
                 state.account_failed(&lease.subscription, "reason", moment.now);
             }
             assert!(!state.leases.contains(&lease));

@@ -18,8 +18,8 @@ use jiff::{Timestamp, Zoned};
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Glance, Grant, Heard, Intent, Job, Kind, LaunchPlan, Line, Marker,
-    Opening, ProviderError, Release, Resumed, SecretKind, Setting, Work, markers, said,
+    Agent, Captured, Evidence, Form, Grant, HookEvent, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
+    ProviderError, Release, Resumed, SecretKind, Setting, StatuslineReading, Work, markers, said,
 };
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
@@ -242,7 +242,7 @@ impl Agent for Claude {
         saved::examine(text, now)
     }
 
-    fn glance(&self, input: &[u8]) -> Option<Glance> {
+    fn read_statusline(&self, input: &[u8]) -> Option<StatuslineReading> {
         statusline::read(input)
     }
 
@@ -250,15 +250,15 @@ impl Agent for Claude {
         &MARKERS
     }
 
-    fn speaker(&self) -> Option<&'static str> {
+    fn hooked_pid_variable(&self) -> Option<&'static str> {
         Some("CLAUDE_PID")
     }
 
-    fn hear(&self, told: &[u8]) -> Option<Heard> {
-        hook::hear(told)
+    fn parse_hook(&self, told: &[u8]) -> Option<HookEvent> {
+        hook::parse(told)
     }
 
-    fn stands_at(&self, record: &Path, since: Timestamp, now: &Zoned) -> Evidence {
+    fn evidence_at_end(&self, record: &Path, since: Timestamp, now: &Zoned) -> Evidence {
         transcript::read_end(record, since, now.time_zone())
     }
 }

@@ -68,7 +68,7 @@ pub struct Evidence {
 impl Evidence {
     /// The same with those errors only that the conversation stands at: neither has the provider answered since,
     /// nor has the user gone on.
-    pub fn standing(mut self) -> Self {
+    pub fn final_errors(mut self) -> Self {
         self.errors.retain(|error| !error.answered_since && !error.overtaken);
         self
     }

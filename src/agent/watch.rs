@@ -53,7 +53,7 @@ impl Watch {
 
 impl LaunchPlan {
     /// One that was carried out by a kage that is gone, as far as its records go.
-    pub fn carried_out(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
+    pub fn from_lost_lease(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
         let watch = Watch {
             records: PathBuf::from(&record.dir),
             session: record.session.clone(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::agent::Agents;
-use crate::cmd::withheld;
+use crate::engine::withheld;
 use crate::text::one_line;
 
 /// For a program that only says its version.

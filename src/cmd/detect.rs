@@ -10,7 +10,7 @@ use crate::agent::{Exit, Saved};
 use crate::cli;
 use crate::clock;
 use crate::config::Config;
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::paths::Paths;
 use crate::pool::Verdict;
 use crate::report;
@@ -58,14 +58,14 @@ fn text(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     };
     let (text, is_cut) = read.map_err(|refused| unreadable(&name, &refused))?;
     if is_cut {
-        error::warn(format_args!("{name} is long; only its last {} MiB were looked at", LONGEST >> 20));
+        report::warn(format_args!("{name} is long; only its last {} MiB were looked at", LONGEST >> 20));
     }
     Ok(text)
 }
 
 fn end_of_stdin() -> io::Result<(Vec<u8>, bool)> {
     if io::stdin().is_terminal() {
-        error::say("reading what you paste; end it with Ctrl-D");
+        report::say("reading what you paste; end it with Ctrl-D");
     }
     end(io::stdin().lock())
 }

@@ -27,20 +27,17 @@ use jiff::{Timestamp, Zoned};
 
 use self::mend::{reopen, unset, word};
 use super::editor::open_at as edit;
-use crate::agent::{Agent, Grant, Job, Opening};
+use crate::agent::{Agent, DEFAULT_AGENT, Grant, Job, Opening};
 use crate::cli;
 use crate::clock;
 use crate::config::Config;
-use crate::error;
 use crate::paths::Paths;
-use crate::pool::{DEFAULT_AGENT, Source, State, Subscription};
+use crate::pool::{Source, State, Subscription};
 use crate::report::{self, Finding, Severity};
 use crate::shell::Shell;
 
 /// The answer is the exit status: 0 all is well, 1 warnings, 2 errors.
 pub(super) fn run(args: &cli::Doctor) -> Result<i32> {
-    // What a verb would warn of is a finding here.
-    error::hush_warnings();
     let found = examine();
     if args.form.json {
         report::print_json(&report::findings_json(&found))?;

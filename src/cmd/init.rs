@@ -13,7 +13,7 @@ use super::places::{READ_BASHRC, direnv_file, login_file_past_bashrc, start_up_f
 use crate::agent::{Agent, Agents};
 use crate::cli::{Init, Target};
 use crate::config::Config;
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::paths::{Paths, program};
 use crate::report;
 use crate::shell::{self, Function, Shell, can_be_function};
@@ -50,10 +50,12 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
         agents(paths, &args.alias)?;
         let added = place.add(&shell.line(&kage, &args.alias), args.yes)?;
         if added {
-            error::say(format_args!("it takes effect in new shells; in this one: exec {shell}"));
+            report::say(format_args!("it takes effect in new shells; in this one: exec {shell}"));
             if let Some(file) = login_file_past_bashrc(paths).filter(|_| shell == Shell::Bash) {
                 let file = file.display();
-                error::say(format_args!("login shells, as in tmux, need this line in {file}: {READ_BASHRC}"));
+                report::say(format_args!(
+                    "login shells, as in tmux, need this line in {file}: {READ_BASHRC}"
+                ));
             }
         }
         return Ok(());
@@ -95,7 +97,7 @@ fn tmux(args: &Init, paths: &Paths) -> Result<()> {
     } else if args.install {
         if place.add(&shell::tmux_line(&kage), args.yes)? {
             let file = quoted(&place.file.display().to_string());
-            error::say(format_args!("it takes effect in new servers; in this one: tmux source-file {file}"));
+            report::say(format_args!("it takes effect in new servers; in this one: tmux source-file {file}"));
         }
         Ok(())
     } else if args.print_rc {

@@ -3,25 +3,23 @@
 use anyhow::Result;
 use jiff::tz::TimeZone;
 
-use super::Desk;
 use super::usage::warn_of_damage;
-use crate::ledger::{By, Ledger, Query};
+use crate::engine::{By, Query};
 use crate::report::{self, Metrics, metrics};
 
 pub(super) fn run() -> Result<()> {
-    let desk = Desk::open()?;
-    let ledger = Ledger::new(&desk.paths.state);
-    let state = desk.state()?; // first, so that what killed runs have used is in the ledger
-    let prices = &desk.config.prices;
+    let context = crate::cmd::open()?;
+    let state = context.state()?; // first, so that what killed runs have used is in the ledger
+    let books = context.books();
     let all = Query::all(TimeZone::UTC);
-    let attempts = ledger.usage(&all.by(&[By::Subscription, By::Agent, By::Verdict]), prices)?;
-    let models = ledger.usage(&all.by(&[By::Subscription, By::Model]), prices)?;
+    let attempts = books.ask(&all.by(&[By::Subscription, By::Agent, By::Verdict]))?;
+    let models = books.ask(&all.by(&[By::Subscription, By::Model]))?;
     warn_of_damage(&models);
     report::print(&metrics(&Metrics {
         attempts: &attempts,
         models: &models,
-        pool: &desk.config.pool,
+        pool: &context.config.pool,
         state: &state,
-        now: desk.now.timestamp(),
+        now: context.now().timestamp(),
     }))
 }

@@ -9,8 +9,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::welcome;
 use crate::cli::Cli;
 use crate::config::closest;
-use crate::error::{self, Failure, Status};
+use crate::error::{Failure, Status};
 use crate::pool::Level;
+use crate::report;
 
 /// Help and version are answers; anything else that clap says becomes one line and a hint.
 pub fn refuse(refused: &clap::Error) -> u8 {
@@ -31,7 +32,7 @@ pub fn refuse(refused: &clap::Error) -> u8 {
             let text = refused.render().to_string();
             let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
-            error::show(&Failure::usage(message).hint(hint(refused, &text)).into());
+            report::failed(&Failure::usage(message).hint(hint(refused, &text)).into());
             Status::Usage as u8
         }
     }

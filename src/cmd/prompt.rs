@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use crate::clock;
 use crate::config::Config;
-use crate::config::project::Standing;
+use crate::config::project::Location;
+use crate::engine::undamaged_state;
 use crate::paths::Paths;
 use crate::pool::{self, Candidate, Moment, NotReady, Pool, Request, State, explain};
 use crate::report::{self, Readiness};
-use crate::store::Store;
 
 pub(super) fn run() -> Result<()> {
     text().map_or(Ok(()), |text| report::print(&format!("{text}\n")))
@@ -21,17 +21,17 @@ fn text() -> Option<String> {
     let paths = Paths::from_environment().ok()?;
     let loaded = Config::load(&paths).ok();
     let is_loaded = loaded.is_some();
-    // Without a config the environment and the project still say where one stands.
+    // Without a config the environment and the project still say the namespace.
     let config = loaded.or_else(|| Config::parse("", &paths.config, &paths.home).ok())?;
-    let standing = Standing::find(&config, None, None).ok()?;
-    let namespace = standing.namespace?;
+    let location = Location::find(&config, None, None).ok()?;
+    let namespace = location.namespace?;
     let now = clock::now();
-    let request = Request { namespace: Some(namespace), level: standing.level, ..Request::default() };
-    let readiness = match Store::new(&paths.state).look() {
+    let request = Request { namespace: Some(namespace), level: location.level, ..Request::default() };
+    let readiness = match undamaged_state(&paths) {
         Ok(state) if is_loaded => readiness(&config.pool, &state, &request, &Moment::from(&now)),
         _ => Readiness::Ready,
     };
-    request.namespace.map(|namespace| report::prompt(&namespace, standing.level, readiness, &now))
+    request.namespace.map(|namespace| report::prompt(&namespace, location.level, readiness, &now))
 }
 
 /// Whether a run of any agent could begin. A pool without subscriptions is told by the first run.

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use crate::error::{Failure, Status};
-use crate::text::harmless;
+use crate::report;
 
 /// Asks for a secret.
 pub(super) fn hidden(question: &str) -> Result<Vec<u8>> {
@@ -111,11 +111,11 @@ pub(super) fn agrees(question: &str) -> Result<bool> {
 
 /// The line that is typed, without the white space around it; `None` at the end of input.
 fn line(question: &str) -> Result<Option<String>> {
-    eprint!("{}", harmless(question));
+    report::ask(question);
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer).context("could not read the answer")?;
     if read == 0 {
-        eprintln!();
+        report::end_question();
     }
     Ok((read > 0).then(|| answer.trim().to_owned()))
 }

@@ -20,6 +20,7 @@ use super::places::can_be_run;
 use crate::agent::{Agent, Agents};
 use crate::cli::{Cli, Exec, RunAs, Verb};
 use crate::config::Config;
+use crate::engine::{self, DEEPEST, DEPTH, started_mark, too_deep, wrapper_that_execed_us};
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::process::{self, ancestors};
@@ -54,7 +55,7 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
     let mut call = Call::read(agent, args);
     let around = env::var_os("KAGE_RUN").is_some_and(|run| !run.is_empty());
     let depth = depth(&call.program)?;
-    let wrapper = exec::becomes_this();
+    let wrapper = wrapper_that_execed_us();
     let shims = Paths::from_environment()?.shims;
     let program = Program::find_behind(&call.program, &shims, wrapper.as_deref())?;
     if !around && !call.is_upkeep(agent) {
@@ -65,12 +66,12 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
     }
     let environment = |command: &mut Command| {
         // Also without a run of its own: a script that calls the shim in its turn must come to an end.
-        command.env(exec::DEPTH, (depth + 1).to_string()).envs([exec::started(&program.path)]);
+        command.env(DEPTH, (depth + 1).to_string()).envs([started_mark(&program.path)]);
         if !around {
             command.env_remove(PASSPHRASE);
         }
     };
-    if goes_round() {
+    if is_exec_loop() {
         let ended = program.wait(&call.args, environment)?;
         return Ok(ended.code().unwrap_or_else(|| die_of(ended.signal().unwrap_or_default())));
     }
@@ -80,23 +81,23 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
 /// Whether this process may have been kage before. A script that clears the environment, calls the shim and
 /// becomes it would go round for ever in one process, whose ancestors tell nothing; but such a process has used
 /// more time than any beginning takes. Its next program is started beside it, so that there are ancestors.
-fn goes_round() -> bool {
+fn is_exec_loop() -> bool {
     let used = clock_gettime(ClockId::ProcessCPUTime);
-    env::var_os(exec::DEPTH).is_none() && used.tv_sec >= 1
+    env::var_os(DEPTH).is_none() && used.tv_sec >= 1
 }
 
 /// How deep kage runs inside kage. Where a script between them has cleared the environment, the processes
 /// above still tell: without end there would be more and more of them.
 fn depth(program: &OsStr) -> Result<u32, Failure> {
-    if env::var_os(exec::DEPTH).is_some() {
-        return exec::depth();
+    if env::var_os(DEPTH).is_some() {
+        return engine::depth();
     }
     let is_kage = |pid: &u32| {
         let exe = PathBuf::from(format!("/proc/{pid}/exe"));
         is_kage(&exe) || is_closed(&exe) && is_called(*pid, program)
     };
-    match ancestors().filter(is_kage).zip(1..=exec::DEEPEST).last() {
-        Some((_, depth)) if depth >= exec::DEEPEST => Err(exec::too_deep(depth)),
+    match ancestors().filter(is_kage).zip(1..=DEEPEST).last() {
+        Some((_, depth)) if depth >= DEEPEST => Err(too_deep(depth)),
         _ => Ok(0),
     }
 }

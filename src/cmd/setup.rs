@@ -7,13 +7,13 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use super::{init, question};
-use crate::agent::Agent;
+use crate::agent::{Agent, DEFAULT_AGENT};
 use crate::cli::{Cli, SecretInput, Setup, ShellChoice};
 use crate::config::Config;
 use crate::credentials;
-use crate::error::{Failure, Status, say};
+use crate::error::{Failure, Status};
 use crate::paths::Paths;
-use crate::pool::{DEFAULT_AGENT, Name, Source};
+use crate::pool::{Name, Source};
 use crate::report;
 use crate::run::Program;
 use crate::shell::Shell;
@@ -32,7 +32,7 @@ pub(super) fn run(args: Setup) -> Result<()> {
     let name = guide.subscription()?;
     guide.shell()?;
     let agent = guide.test_run(&name)?;
-    say(format_args!(
+    report::say(format_args!(
         "that is all: `kage exec -- {}` runs it, `kage status` shows the pool, `kage doctor` looks after it",
         agent.program(),
     ));
@@ -50,12 +50,12 @@ impl Guide {
         let config = Config::load(&self.paths)?;
         let known = &config.pool.subscriptions;
         if let Some(name) = self.args.name.as_ref().filter(|&name| known.contains_key(name)) {
-            say(format_args!("there is a subscription `{name}` already"));
+            report::say(format_args!("there is a subscription `{name}` already"));
             return Ok(name.clone());
         }
         if let (Some(first), None) = (known.keys().next(), &self.args.name) {
             let names = known.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-            say(format_args!("the pool has {names}"));
+            report::say(format_args!("the pool has {names}"));
             if self.args.yes || !question::decides("Add another subscription?", false)? {
                 return Ok(first.clone());
             }
@@ -127,7 +127,7 @@ impl Guide {
         }
         let keychain = credentials::backend(&Source::Keychain, &self.paths).has(&parsed(USUAL_NAME)?);
         if let Err(why) = &keychain {
-            say(format_args!("no keychain answers here ({why:#})"));
+            report::say(format_args!("no keychain answers here ({why:#})"));
         }
         if self.args.yes {
             return Ok(if keychain.is_ok() { "keychain" } else { "file" }.to_owned());
@@ -167,7 +167,7 @@ impl Guide {
             None => match init::users_shell() {
                 Some(shell) => shell,
                 None => {
-                    say("kage has no functions for your SHELL; `kage shim install` serves any");
+                    report::say("kage has no functions for your SHELL; `kage shim install` serves any");
                     return Ok(());
                 }
             },
@@ -211,7 +211,7 @@ fn missing(agent: &dyn Agent) -> Failure {
 /// Runs one of kage's own commands, and shows it first: it is what does this step alone.
 fn does(words: &[&str]) -> Result<i32> {
     let shown = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    say(format_args!("$ kage {shown}"));
+    report::say(format_args!("$ kage {shown}"));
     let command = Cli::try_parse_from(["kage"].iter().chain(words));
     super::dispatch(command.map_err(|refused| Failure::usage(refused.to_string()))?)
 }

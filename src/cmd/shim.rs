@@ -14,7 +14,7 @@ use super::places::can_be_run;
 use crate::agent::Agent;
 use crate::cli::{Install, ListShims, RemoveShims, Shim};
 use crate::config::Config;
-use crate::error::{self, Failure, Status};
+use crate::error::{Failure, Status};
 use crate::files;
 use crate::paths::{Paths, program};
 use crate::report::{self, SCHEMA};
@@ -44,10 +44,10 @@ fn install(args: &Install, paths: &Paths) -> Result<()> {
         let path = paths.shims.join(agent.program());
         files::replace_program(&path, shim::text(&kage, agent.program()).as_bytes())
             .with_context(|| format!("could not write {}", path.display()))?;
-        error::say(format_args!("{} calls {kage}", path.display()));
+        report::say(format_args!("{} calls {kage}", path.display()));
     }
     if agents.iter().any(|agent| !is_first(agent.program(), &paths.shims)) {
-        error::say("it is not first on PATH; this line in your shell's start-up file puts it there:");
+        report::say("it is not first on PATH; this line in your shell's start-up file puts it there:");
         report::print(&format!("{}\n", line_for_start_up_file(paths)))?;
     }
     Ok(())
@@ -94,13 +94,13 @@ fn refuse_foreign(path: &Path, agent: &str, force: bool) -> Result<(), Failure> 
 fn remove(args: &RemoveShims, paths: &Paths) -> Result<()> {
     let names = if args.agents.is_empty() { shims(&paths.shims)? } else { programs(&args.agents, paths)? };
     if names.is_empty() {
-        error::say(format_args!("there is no shim in {}", paths.shims.display()));
+        report::say(format_args!("there is no shim in {}", paths.shims.display()));
     }
     for name in names {
         let path = paths.shims.join(&name);
         let shown = path.display();
         if fs::symlink_metadata(&path).is_err() {
-            error::say(format_args!("there is no {shown}"));
+            report::say(format_args!("there is no {shown}"));
             continue;
         }
         if !is_shim(&path) && !is_kage(&path) {
@@ -109,7 +109,7 @@ fn remove(args: &RemoveShims, paths: &Paths) -> Result<()> {
             return Err(Failure::new(Status::Failed, message).hint(hint).into());
         }
         fs::remove_file(&path).with_context(|| format!("could not remove {shown}"))?;
-        error::say(format_args!("removed {shown}"));
+        report::say(format_args!("removed {shown}"));
     }
     // Where something is left in it, it stays.
     let _ = fs::remove_dir(&paths.shims);

@@ -5,17 +5,16 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use jiff::Zoned;
 
-use super::Desk;
 use crate::cli::{self, Form};
-use crate::clock;
 use crate::config::Config;
+use crate::engine::{Context, Voice};
 use crate::error::Failure;
-use crate::paths::Paths;
 use crate::pool::State;
 use crate::report::{self, Overview};
-use crate::run::{self, Size};
-use crate::store::Store;
+use crate::run;
+use crate::terminal::Size;
 
 pub(super) fn run(args: &cli::Status) -> Result<i32> {
     if args.watch {
@@ -28,12 +27,12 @@ pub(super) fn run(args: &cli::Status) -> Result<i32> {
         let hint = "kage subscription show NAME";
         return Err(Failure::usage("-s is for --format tmux").hint(hint).into());
     }
-    let desk = Desk::open()?;
-    let state = desk.state()?;
+    let context = crate::cmd::open()?;
+    let (state, now) = (context.state()?, context.now());
     if args.form.json || args.format == Form::Json {
-        report::print_json(&report::pool_json(&desk.config.pool, &state, None, &desk.now))?;
+        report::print_json(&report::pool_json(&context.config.pool, &state, None, &now))?;
     } else {
-        report::print(&desk.overview(&state).text(report::columns()))?;
+        report::print(&overview(&context, &state, &now).text(report::columns()))?;
     }
     Ok(0)
 }
@@ -45,16 +44,13 @@ fn segment(subscription: Option<&str>) -> Result<()> {
 }
 
 fn drawn(subscription: Option<&str>) -> Result<String> {
-    let paths = Paths::from_environment()?;
-    let config = Config::load(&paths)?;
-    let state = Store::new(&paths.state).look()?;
-    Ok(report::tmux(&config.pool, &state, subscription, &clock::now()))
+    let context = Context::open(Voice::silent())?;
+    let state = context.undamaged_view()?;
+    Ok(report::tmux(&context.config.pool, &state, subscription, &context.now()))
 }
 
-impl Desk {
-    fn overview<'a>(&'a self, state: &'a State) -> Overview<'a> {
-        Overview { pool: &self.config.pool, state, home: &self.paths.home, now: &self.now }
-    }
+fn overview<'a>(context: &'a Context, state: &'a State, now: &'a Zoned) -> Overview<'a> {
+    Overview { pool: &context.config.pool, state, home: &context.paths.home, now }
 }
 
 fn watch() -> Result<i32> {
@@ -69,34 +65,34 @@ fn watch() -> Result<i32> {
 
 /// What is shown, as it was last read.
 struct Watched {
-    desk: Desk,
+    context: Context,
     state: State,
     config: Stamp,
 }
 
 impl Watched {
     fn open() -> Result<Self> {
-        let desk = Desk::open()?;
-        let config = stamp(&desk.paths.config);
-        Ok(Self { desk, state: State::default(), config })
+        let context = crate::cmd::open()?;
+        let config = stamp(&context.paths.config);
+        Ok(Self { context, state: State::default(), config })
     }
 
     /// What cannot be read now may be readable in a second; until then what was read before stays, below
     /// the reason.
     fn frame(&mut self, size: Size) -> Vec<String> {
-        self.desk.now = self.desk.later();
-        let read = self.read_config().and(self.desk.store.look().map(|state| self.state = state));
+        let read = self.read_config().and(self.context.undamaged_view().map(|state| self.state = state));
         let mut lines: Vec<_> =
             read.err().map(|why| report::trouble(&format!("{why:#}"))).into_iter().collect();
         let height = size.rows.saturating_sub(lines.len());
-        lines.extend(self.desk.overview(&self.state).frame(size.columns, height));
+        let now = self.context.now();
+        lines.extend(overview(&self.context, &self.state, &now).frame(size.columns, height));
         report::for_terminal(lines)
     }
 
     fn read_config(&mut self) -> Result<()> {
-        let stamp = stamp(&self.desk.paths.config);
+        let stamp = stamp(&self.context.paths.config);
         if stamp != self.config {
-            self.desk.config = Config::load(&self.desk.paths)?;
+            self.context.config = Config::load(&self.context.paths)?;
             self.config = stamp;
         }
         Ok(())

@@ -7,15 +7,13 @@ mod route;
 mod settings;
 
 use anyhow::Result;
-use jiff::Timestamp;
 
-use super::{Desk, status, usage};
+use super::{status, usage};
 use crate::cli;
 use crate::config::edit::{self, Edit};
-use crate::config::{Config, closest};
-use crate::credentials;
-use crate::error::{self, Failure};
-use crate::files::Durability;
+use crate::credentials::{self, Backend};
+use crate::engine::Context;
+use crate::paths::Paths;
 use crate::pool::{Name, Source, Subscription};
 use crate::report;
 use crate::secret::Secret;
@@ -39,49 +37,43 @@ pub(super) fn run(verb: cli::Subscription) -> Result<i32> {
     done.map(|()| 0)
 }
 
-/// The subscription of a name, or an error that knows what may have been meant.
-pub(super) fn known<'a>(config: &'a Config, name: &Name) -> Result<&'a Subscription, Failure> {
-    let subscriptions = &config.pool.subscriptions;
-    subscriptions.get(name).ok_or_else(|| {
-        let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str));
-        let hint = near
-            .map_or_else(|| "kage subscription list".to_owned(), |near| format!("did you mean `{near}`?"));
-        Failure::usage(format!("there is no subscription `{name}`")).hint(hint)
-    })
-}
-
 fn list(args: &cli::List) -> Result<()> {
-    let desk = Desk::open()?;
-    let state = desk.store.read()?;
+    let context = crate::cmd::open()?;
+    let state = context.view()?;
     let only = args.status.as_deref();
     if args.form.json {
-        report::print_json(&report::pool_json(&desk.config.pool, &state, only, &desk.now))
+        report::print_json(&report::pool_json(&context.config.pool, &state, only, &context.now()))
     } else {
-        report::print(&report::list(&desk.config.pool, &state, only, &desk.now))
+        report::print(&report::list(&context.config.pool, &state, only, &context.now()))
     }
 }
 
 fn show(name: &Name, form: &cli::Json) -> Result<()> {
-    let desk = Desk::open()?;
-    let subscription = known(&desk.config, name)?;
-    let state = desk.store.read()?;
+    let context = crate::cmd::open()?;
+    let subscription = context.config.known(name)?;
+    let state = context.view()?;
     if form.json {
-        report::print_json(&report::details_json(subscription, &state, &desk.config.prices, &desk.now))
+        report::print_json(&report::details_json(
+            subscription,
+            &state,
+            &context.config.prices,
+            &context.now(),
+        ))
     } else {
-        let stored = stored(subscription, &desk);
-        report::print(&report::details(subscription, &state, &stored, report::columns(), &desk.now))
+        let stored = stored(subscription, &context);
+        report::print(&report::details(subscription, &state, &stored, report::columns(), &context.now()))
     }
 }
 
 /// Where the secret is, and whether it is there. A command is not run just to look.
-fn stored(subscription: &Subscription, desk: &Desk) -> String {
+fn stored(subscription: &Subscription, context: &Context) -> String {
     let source = &subscription.credential.source;
     let place = match source {
         Source::Command(line) => return format!("command: {line}"),
         Source::Home(dir) => format!("home: {}", dir.display()),
         Source::Keychain | Source::File => source.word().to_owned(),
     };
-    match credentials::backend(source, &desk.paths).has(&subscription.name) {
+    match with_backend(source, &context.paths, |backend| backend.has(&subscription.name)) {
         Ok(true) => place,
         Ok(false) if *source == Source::Keychain => format!("{place} (missing, or never unlocked)"),
         Ok(false) => format!("{place} (missing)"),
@@ -91,57 +83,66 @@ fn stored(subscription: &Subscription, desk: &Desk) -> String {
 
 /// The secret goes first to its new name, and leaves the old one only when all else has followed.
 fn rename(old: &Name, new: &Name) -> Result<()> {
-    let desk = Desk::open()?;
-    let source = known(&desk.config, old)?.credential.source.clone();
-    let backend = credentials::backend(&source, &desk.paths);
+    let context = crate::cmd::open()?;
+    let source = context.config.known(old)?.credential.source.clone();
     // A keychain that was never unlocked looks empty: there the secret must be had, or it would stay behind
     // under a name that nothing uses.
-    let moves = source == Source::Keychain || (source == Source::File && backend.has(old)?);
-    let secret = if moves { Some(backend.get(old)?) } else { None };
-    edit_with_secret(&desk, new, &source, secret.as_ref(), |draft| draft.rename(old, new))?;
-    desk.store.update(Durability::Machine, |state| state.rename(old, new))?;
-    error::say(format_args!("`{old}` is now `{new}`"));
-    if moves {
-        credential::leave(&source, old, &desk.paths);
+    let secret = with_backend(&source, &context.paths, |backend| {
+        let moves = source == Source::Keychain || (source == Source::File && backend.has(old)?);
+        moves.then(|| backend.get(old)).transpose()
+    })?;
+    edit_with_secret(&context, new, &source, secret.as_ref(), |draft| draft.rename(old, new))?;
+    context.rename_subscription(old, new)?;
+    report::say(format_args!("`{old}` is now `{new}`"));
+    if secret.is_some() {
+        credential::leave(&source, old, &context.paths);
     }
     Ok(())
+}
+
+/// Does something with a place for secrets, and says what it has to report.
+fn with_backend<T>(source: &Source, paths: &Paths, act: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
+    let backend = credentials::backend(source, paths);
+    let done = act(backend.as_ref());
+    report::notices(backend.take_notices());
+    done
 }
 
 /// Edits the config and stores a secret, both or neither. The secret follows the edit, under the config's
 /// lock: of two kages that want one name the second is refused before it touches the secret of the first.
 fn edit_with_secret(
-    desk: &Desk,
+    context: &Context,
     name: &Name,
     source: &Source,
     secret: Option<&Secret>,
     change: impl FnOnce(&mut edit::Draft) -> Result<()>,
 ) -> Result<()> {
-    let mut edit = Edit::begin(&desk.paths)?;
+    let mut edit = Edit::begin(&context.paths)?;
     change(&mut edit.draft)?;
     edit.check()?;
     if let Some(secret) = secret {
-        credentials::backend(source, &desk.paths).set(name, secret)?;
+        with_backend(source, &context.paths, |backend| backend.set(name, secret))?;
     }
     edit.write().inspect_err(|_| {
         if secret.is_some() {
-            credential::leave(source, name, &desk.paths);
+            credential::leave(source, name, &context.paths);
         }
     })
 }
 
 fn enable(name: &Name, enabled: bool) -> Result<()> {
-    let desk = Desk::open()?;
-    known(&desk.config, name)?;
+    let context = crate::cmd::open()?;
+    context.config.known(name)?;
     // Enabled is the default and needs no line.
-    edit::edit(&desk.paths, |draft| draft.set(name, "enabled", (!enabled).then(|| false.into())))?;
-    error::say(format_args!("`{name}` is {}", if enabled { "enabled" } else { "disabled" }));
+    edit::edit(&context.paths, |draft| draft.set(name, "enabled", (!enabled).then(|| false.into())))?;
+    report::say(format_args!("`{name}` is {}", if enabled { "enabled" } else { "disabled" }));
     Ok(())
 }
 
 fn reset(name: &Name) -> Result<()> {
-    let desk = Desk::open()?;
-    known(&desk.config, name)?;
-    desk.store.update(Durability::Machine, |state| state.reset(name, "reset", Timestamp::now()))?;
-    error::say(format_args!("limits and health of `{name}` are forgotten"));
+    let context = crate::cmd::open()?;
+    context.config.known(name)?;
+    context.reset_subscription(name)?;
+    report::say(format_args!("limits and health of `{name}` are forgotten"));
     Ok(())
 }

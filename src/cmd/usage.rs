@@ -8,81 +8,67 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan as _, Zoned};
 
-use super::Desk;
 use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
-use crate::error::{self, Failure, Status};
+use crate::engine::{Answer, Books, By, Context, Key, Query};
+use crate::error::{Failure, Status};
 use crate::files;
-use crate::ledger::{Answer, By, Key, Ledger, Query};
 use crate::pool::{Name, State};
-use crate::prices::Prices;
 use crate::report::{self, Around, Charts, Terminal, Usage};
 use crate::text::quoted_path;
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
-    let desk = Desk::open()?;
+    let context = crate::cmd::open()?;
     if let Some(before) = args.prune_before {
-        return prune(&desk, before);
+        return prune(&context, before);
     }
-    let state = desk.state()?; // first, so that what killed runs have used is in the ledger
-    let books = Books { ledger: Ledger::new(&desk.paths.state), prices: &desk.config.prices };
-    let zone = if args.utc { TimeZone::UTC } else { desk.now.time_zone().clone() };
-    let now = desk.now.with_time_zone(zone);
+    let state = context.state()?; // first, so that what killed runs have used is in the ledger
+    let books = context.books();
+    let zone = if args.utc { TimeZone::UTC } else { context.zone().clone() };
+    let now = context.now().with_time_zone(zone);
     let query = query(args, &now)?;
     if let Some(name) = &args.subscription {
-        expect_known(name, &desk, &books)?;
+        expect_known(name, &context, &books)?;
     }
     if args.rebuild {
-        books.ledger.rebuild(&query.zone)?;
+        books.rebuild(&query.zone)?;
     }
     let answer = books.ask(&query)?;
     warn_of_damage(&answer);
     let name = if args.utc { Some("UTC".to_owned()) } else { clock::name_of_zone() };
-    let version = desk.config.prices.version();
+    let version = context.config.prices.version();
     let usage = Usage {
         query: &query,
         answer: &answer,
         prices: &version,
         zone: name.as_deref(),
         now: &now,
-        home: &desk.paths.home,
+        home: &context.paths.home,
     };
     if args.json {
         report::print_json(&usage.json())
     } else if args.csv {
         report::print(&usage.csv())
     } else if let Some(file) = &args.html {
-        write(file, &page(&usage, &books, &desk, &state)?)
+        write(file, &page(&usage, &books, &context, &state)?)
     } else {
         report::print(&table(&usage, &books)?)
     }
 }
 
 /// Whoever types the day means it: there is no question.
-fn prune(desk: &Desk, before: Date) -> Result<()> {
-    let pruned = Ledger::new(&desk.paths.state).prune(before, desk.now.time_zone())?;
+fn prune(context: &Context, before: Date) -> Result<()> {
+    let pruned = context.books().prune(before, context.zone())?;
     report::print(&format!("deleted {} from before {before}\n", report::counted(pruned, "attempt")))
-}
-
-/// The ledger, and what its tokens cost.
-struct Books<'a> {
-    ledger: Ledger,
-    prices: &'a Prices,
-}
-
-impl Books<'_> {
-    fn ask(&self, query: &Query) -> Result<Answer> {
-        self.ledger.usage(query, self.prices)
-    }
 }
 
 /// Says which files have lines that are not counted.
 pub(super) fn warn_of_damage(answer: &Answer) {
     for (file, lines) in &answer.damaged {
         match lines {
-            1 => error::warn(format_args!("1 line of {file} is damaged and was left out")),
-            lines => error::warn(format_args!("{lines} lines of {file} are damaged and were left out")),
+            1 => report::warn(format_args!("1 line of {file} is damaged and was left out")),
+            lines => report::warn(format_args!("{lines} lines of {file} are damaged and were left out")),
         }
     }
 }
@@ -111,10 +97,10 @@ fn unpriced(by_model: &Answer) -> Vec<String> {
     names.collect()
 }
 
-fn page(usage: &Usage<'_>, books: &Books<'_>, desk: &Desk, state: &State) -> Result<String> {
+fn page(usage: &Usage<'_>, books: &Books<'_>, context: &Context, state: &State) -> Result<String> {
     let over_time = books.ask(&usage.query.by(&[By::Day, By::Subscription]))?;
     let models = books.ask(&usage.query.by(&[By::Model]))?;
-    let pool = &desk.config.pool;
+    let pool = &context.config.pool;
     Ok(report::page(usage, &Charts { over_time: &over_time, models: &models, pool, state }))
 }
 
@@ -140,24 +126,22 @@ fn write(file: &Path, page: &str) -> Result<()> {
         let failure = Failure::new(Status::Failed, format!("could not write {}: {why:#}", file.display()));
         failure.hint(format!("ls -ld {}", quoted_path(dir)))
     })?;
-    error::say(format_args!("wrote {}", file.display()));
+    report::say(format_args!("wrote {}", file.display()));
     Ok(())
 }
 
 /// A subscription that was removed is still in the ledger.
-fn expect_known(name: &Name, desk: &Desk, books: &Books<'_>) -> Result<()> {
-    let subscriptions = &desk.config.pool.subscriptions;
+fn expect_known(name: &Name, context: &Context, books: &Books<'_>) -> Result<()> {
+    let subscriptions = &context.config.pool.subscriptions;
     if subscriptions.contains_key(name) {
         return Ok(());
     }
-    let seen = books.ask(&Query::all(TimeZone::UTC).by(&[By::Subscription]))?;
-    let seen: Vec<_> = seen.rows.into_keys().flatten().collect();
-    let seen =
-        || seen.iter().filter_map(|key| if let Key::Text(name) = key { Some(name.as_str()) } else { None });
-    if seen().any(|known| known == name.as_str()) {
+    let seen = books.subscriptions()?;
+    if seen.iter().any(|known| known == name.as_str()) {
         return Ok(());
     }
-    let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str).chain(seen()));
+    let near =
+        closest(name.as_str(), subscriptions.keys().map(Name::as_str).chain(seen.iter().map(String::as_str)));
     let hint =
         near.map_or_else(|| "kage subscription list".to_owned(), |near| format!("did you mean `{near}`?"));
     let message = format!("there is no subscription `{name}`, and nothing ran on one of that name");

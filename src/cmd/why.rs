@@ -2,22 +2,22 @@
 
 use anyhow::Result;
 
-use super::{Desk, request, strangers};
 use crate::cli;
-use crate::error;
-use crate::pool::explain;
+use crate::engine::{likely_typos, request};
+use crate::pool::{Moment, explain};
 use crate::report;
 
 pub(super) fn run(args: &cli::Why) -> Result<()> {
-    let desk = Desk::open()?;
-    let (request, standing) = request(&args.ask, &args.agent, &desk.config)?;
-    for stranger in strangers(&standing, &request.tags, &desk.config) {
-        error::warn(stranger);
+    let context = crate::cmd::open()?;
+    let (request, location) = request(&super::ask(&args.ask), &args.agent, &context.config)?;
+    for typo in likely_typos(&location, &request.tags, &context.config) {
+        report::warn(typo);
     }
-    let candidates = explain(&desk.config.pool, &desk.state()?, &request, &desk.moment());
+    let (state, now) = (context.state()?, context.now());
+    let candidates = explain(&context.config.pool, &state, &request, &Moment::from(&now));
     if args.form.json {
         report::print_json(&report::why_json(&candidates))
     } else {
-        report::print(&report::why(&desk.config.pool, &candidates, &request, &desk.now))
+        report::print(&report::why(&context.config.pool, &candidates, &request, &now))
     }
 }

@@ -1,4 +1,4 @@
-//! Where a run stands: its namespace and level, from the command line down to the directory it is in.
+//! Where a run is started: its namespace and level, from the command line down to the directory it is in.
 //!
 //! A cloned repository is not trusted: its `.kage/config.toml` may say the namespace and the level of a run,
 //! and nothing else.
@@ -25,13 +25,13 @@ struct Project {
 
 /// The namespace and level of a run, and the directory it starts in.
 #[derive(Debug)]
-pub struct Standing {
+pub struct Location {
     pub namespace: Option<Name>,
     pub level: Level,
     pub cwd: PathBuf,
 }
 
-impl Standing {
+impl Location {
     /// The command line wins over the environment, that over the project, that over `[namespaces.*].repos`.
     pub fn find(config: &Config, namespace: Option<Name>, level: Option<Level>) -> Result<Self> {
         // A directory that was removed under the shell still lets a run start.

@@ -1,5 +1,6 @@
 //! kage's own encrypted file, for machines without a keychain: SSH hosts, WSL, containers.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +12,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::Backend;
 use super::envelope::{Envelope, KeyForm};
 use super::key::{self, Key};
-use crate::error::{self, Failure, Status};
+use crate::error::{Failure, Notice, Status};
 use crate::files::{self, Durability, LOCK_PATIENCE, Lock};
 use crate::paths::Paths;
 use crate::pool::Name;
@@ -21,6 +22,8 @@ use crate::secret::Secret;
 pub(super) struct EncryptedFile {
     path: PathBuf,
     identity: PathBuf,
+    /// What the user should know, until it is taken.
+    notices: RefCell<Vec<Notice>>,
 }
 
 /// The secrets by name; wiped when dropped.
@@ -37,13 +40,17 @@ impl Drop for Secrets {
 
 impl EncryptedFile {
     pub(super) fn new(paths: &Paths) -> Self {
-        Self { path: paths.credentials.clone(), identity: paths.identity.clone() }
+        Self::at(paths.credentials.clone(), paths)
+    }
+
+    fn at(path: PathBuf, paths: &Paths) -> Self {
+        Self { path, identity: paths.identity.clone(), notices: RefCell::default() }
     }
 
     /// A file of its own beside the user's, under the key of that one.
     pub(super) fn round_trip(paths: &Paths) -> Result<()> {
         let path = files::sibling(&paths.credentials, ".trial");
-        let trial = Self { path, identity: paths.identity.clone() };
+        let trial = Self::at(path, paths);
         let name: Name = "trial".parse().map_err(|why: String| anyhow::anyhow!(why))?;
         let secret = Secret::parse(b"trial".to_vec()).map_err(|why| anyhow::anyhow!(why))?;
         // One of an earlier time, perhaps under another key, would be taken for the user's.
@@ -69,6 +76,9 @@ impl EncryptedFile {
         let damaged = || format!("{} is damaged", self.path.display());
         let envelope = Envelope::parse(&bytes).with_context(damaged)?;
         let key = key::known(&envelope.key, &self.identity, &self.path)?;
+        if envelope.key == KeyForm::Identity {
+            self.notices.borrow_mut().extend(key::readable_by_others(&self.identity));
+        }
         let plain =
             envelope.open(&key).with_context(damaged)?.ok_or_else(|| self.wrong_key(&envelope.key))?;
         let secrets = Secrets(serde_json::from_slice(&plain).with_context(damaged)?);
@@ -93,14 +103,14 @@ impl EncryptedFile {
             Some(opened) => {
                 if opened.1 == KeyForm::Identity && key::has_passphrase() {
                     let (file, key) = (self.path.display(), self.identity.display());
-                    error::warn(format_args!(
-                        "{file} is sealed with {key}; the passphrase is not used for it"
-                    ));
+                    let message = format!("{file} is sealed with {key}; the passphrase is not used for it");
+                    self.notices.borrow_mut().push(Notice::new(message));
                 }
                 opened
             }
             None => {
-                let (form, key) = key::fresh(&self.identity)?;
+                let (form, key, notice) = key::fresh(&self.identity)?;
+                self.notices.borrow_mut().extend(notice);
                 (Secrets::default(), form, key)
             }
         };
@@ -149,5 +159,11 @@ impl Backend for EncryptedFile {
 
     fn list(&self) -> Result<Vec<Name>> {
         Ok(self.open()?.map(|(secrets, ..)| secrets.0.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    fn take_notices(&self) -> Vec<Notice> {
+        let mut notices = self.notices.take();
+        notices.dedup();
+        notices
     }
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::command;
 use super::envelope::{KEY, KeyForm, random};
-use crate::error::{self, Failure, Status};
+use crate::error::{Failure, Notice, Status};
 use crate::files;
 use crate::secret::{PASSPHRASE, Secret};
 
@@ -32,19 +32,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) type Key = Zeroizing<[u8; KEY]>;
 
-/// The form and the key for a new file: a passphrase where one is given, else the identity.
-pub(super) fn fresh(identity: &Path) -> Result<(KeyForm, Key)> {
+/// The form and the key for a new file, and that the key was made: a passphrase where one is given, else the identity.
+pub(super) fn fresh(identity: &Path) -> Result<(KeyForm, Key, Option<Notice>)> {
     if let Some(passphrase) = passphrase()? {
         let salt = Base64::encode_string(&random::<16>()?);
         let form = KeyForm::Argon2id { salt, memory: MEMORY, passes: PASSES };
         let key = derive(&form, &passphrase)?;
-        return Ok((form, key));
+        return Ok((form, key, None));
     }
-    let key = match read_identity(identity)? {
-        Some(key) => key,
-        None => make_identity(identity)?,
-    };
-    Ok((KeyForm::Identity, key))
+    if let Some(key) = read_identity(identity)? {
+        return Ok((KeyForm::Identity, key, readable_by_others(identity)));
+    }
+    let key = make_identity(identity)?;
+    let made = format!(
+        "made the key {}: it protects backups and copies of the credentials file, \
+         not against programs that run as you",
+        identity.display()
+    );
+    Ok((KeyForm::Identity, key, Some(Notice::news(made))))
 }
 
 /// The key of a file of a known form.
@@ -125,9 +130,6 @@ fn read_identity(path: &Path) -> Result<Option<Key>> {
         Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(None),
         Err(other) => return Err(other).with_context(|| format!("could not read {}", path.display())),
     };
-    if fs::metadata(path).is_ok_and(|known| known.permissions().mode() & 0o077 != 0) {
-        error::warn(format_args!("others can read {0}; mend it with: chmod 600 {0}", path.display()));
-    }
     let line = text.lines().find_map(|line| line.strip_prefix(MARK));
     let mut key = Zeroizing::new([0; KEY]);
     let decoded = line.and_then(|line| Base64::decode(line.trim(), &mut *key).ok().map(<[u8]>::len));
@@ -157,10 +159,12 @@ fn make_identity(path: &Path) -> Result<Key> {
         let _ = fs::remove_file(path);
     }
     written.with_context(could_not)?;
-    error::say(format_args!(
-        "made the key {}: it protects backups and copies of the credentials file, \
-         not against programs that run as you",
-        path.display()
-    ));
     Ok(key)
+}
+
+/// That others can read an identity file.
+pub(super) fn readable_by_others(identity: &Path) -> Option<Notice> {
+    let is_open = fs::metadata(identity).is_ok_and(|known| known.permissions().mode() & 0o077 != 0);
+    let message = || format!("others can read {0}; mend it with: chmod 600 {0}", identity.display());
+    is_open.then(|| Notice::new(message()))
 }

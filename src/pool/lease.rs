@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Level, Name, State, Verdict};
 
 /// Names one run of kage, and the leases it holds: one, and while it changes over, a second.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseId(pub String);
 
@@ -23,9 +23,9 @@ pub struct Lease {
     pub namespace: Option<Name>,
     #[serde(default)]
     pub level: Level,
-    /// The process of the agent that tells of itself, where it says which it is.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub speaker: Option<u32>,
+    /// The process of the agent that runs its hooks, where it says which it is.
+    #[serde(skip_serializing_if = "Option::is_none", default, rename = "speaker")]
+    pub hooked_pid: Option<u32>,
     /// The conversations that the agent has been in, as its hooks told, the latest last.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub visits: Vec<Visit>,
@@ -85,7 +85,7 @@ impl Lease {
     }
 
     /// Whether such a refusal is settled already.
-    pub(super) fn stands_at(&self, verdict: &Verdict) -> bool {
+    pub(super) fn is_refused_by(&self, verdict: &Verdict) -> bool {
         self.refused.as_ref().is_some_and(|refused| refused.verdict == verdict.word())
     }
 
@@ -115,14 +115,14 @@ impl State {
     }
 
     /// Takes note that a run whose kage was killed has been counted.
-    pub fn found_again(&mut self, lost: &Lease) {
+    pub fn forget_lost(&mut self, lost: &Lease) {
         self.lost.retain(|lease| !lease.is(lost));
     }
 
-    /// This process tells of the agent from now on.
-    pub fn hear(&mut self, lease: &Lease, speaker: Option<u32>) {
+    /// This process of the agent runs its hooks.
+    pub(super) fn note_hooked_pid(&mut self, lease: &Lease, hooked_pid: Option<u32>) {
         if let Some(held) = self.found(lease) {
-            held.speaker = speaker.or(held.speaker);
+            held.hooked_pid = hooked_pid.or(held.hooked_pid);
         }
     }
 
@@ -173,10 +173,10 @@ impl Lease {
             pid: 1,
             started: 1,
             subscription: subscription.parse().expect("a test names it well"),
-            agent: super::DEFAULT_AGENT.into(),
+            agent: super::TEST_AGENT.into(),
             namespace: None,
             level: Level::Normal,
-            speaker: None,
+            hooked_pid: None,
             visits: Vec::new(),
             refused: None,
             record: None,

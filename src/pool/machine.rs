@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use self::model::Model;
 use self::plan::{Step, Wish, pools, steps, verdict};
 use super::{
-    Candidate, Lease, LeaseId, Limits, Moment, Name, Outcome, Pool, Request, Standing, State, TokenCount,
+    Candidate, Cooldowns, Lease, LeaseId, Moment, Name, Outcome, Pool, Request, Standing, State, TokenCount,
     Usage, Verdict, explain, take,
 };
 
@@ -145,14 +145,14 @@ impl Machine {
         let Some(lease) = self.held(at) else { return Ok(None) };
         let (outcome, moment) = (self.outcome(kind, tokens), moment(self.now));
         let before = self.state.of(&lease.subscription);
-        let limits = Limits::from(&self.pool);
+        let limits = Cooldowns::from(&self.pool);
         let change = self.state.settle(&lease, &outcome, &BTreeMap::new(), limits, &moment);
         self.model.used(&lease.subscription, lease.namespace.as_ref(), tokens, &moment);
         prop_assert!(!self.state.leases.contains(&lease));
-        if lease.stands_at(&outcome.verdict) {
+        if lease.is_refused_by(&outcome.verdict) {
             let after = self.state.of(&lease.subscription);
             prop_assert_eq!(change, None, "it was told when it happened");
-            prop_assert_eq!((after.limits, after.sickness), (before.limits, before.sickness));
+            prop_assert_eq!((after.limits, after.unhealthy), (before.limits, before.unhealthy));
         }
         Ok((outcome.verdict == Verdict::Succeeded).then_some(lease.subscription))
     }
@@ -164,10 +164,10 @@ impl Machine {
         if !outcome.verdict.is_of_the_account() {
             return Ok(());
         }
-        let limits = Limits::from(&self.pool);
-        self.state.refuse(&lease, &outcome, limits, &moment);
+        let limits = Cooldowns::from(&self.pool);
+        self.state.refuse(&lease, &outcome, limits, moment.now);
         let once = self.state.clone();
-        prop_assert_eq!(self.state.refuse(&lease, &outcome, limits, &moment), None);
+        prop_assert_eq!(self.state.refuse(&lease, &outcome, limits, moment.now), None);
         prop_assert_eq!(&self.state, &once);
         let known = self.state.held(&lease.id, &lease.subscription).and_then(|held| held.refused.clone());
         prop_assert!(known.is_some_and(|known| known.verdict == outcome.verdict.word()));
@@ -210,9 +210,9 @@ impl Machine {
                     "{name}: {limit:?} became {same:?}"
                 );
             }
-            let ill = known.sickness.as_ref().filter(|sickness| sickness.until > self.now);
+            let ill = known.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > self.now);
             if let Some(ill) = ill {
-                let until = now_known.sickness.as_ref().map(|sickness| sickness.until);
+                let until = now_known.unhealthy.as_ref().map(|unhealthy| unhealthy.until);
                 prop_assert!(
                     until.is_some_and(|until| until >= ill.until),
                     "{name}: {ill:?} until {until:?}"

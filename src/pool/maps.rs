@@ -33,7 +33,7 @@ where
 }
 
 /// Each entry of a map with what another one has under its key. Both come in the order of their keys.
-pub(super) fn beside<K: PartialOrd<L>, L, A, B>(
+pub(super) fn zip_by_key<K: PartialOrd<L>, L, A, B>(
     map: impl IntoIterator<Item = (K, A)>,
     other: impl IntoIterator<Item = (L, B)>,
 ) -> impl Iterator<Item = (K, A, Option<B>)> {
@@ -66,11 +66,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_entry_stands_beside_the_one_of_its_key(
+        fn each_entry_is_paired_with_the_one_of_its_key(
             map in btree_map(0..9u8, any::<u8>(), 0..9),
             other in btree_map(0..9u8, any::<u8>(), 0..9),
         ) {
-            let paired: Vec<_> = beside(&map, &other).collect();
+            let paired: Vec<_> = zip_by_key(&map, &other).collect();
             let looked_up: Vec<_> = map.iter().map(|(key, value)| (key, value, other.get(key))).collect();
             prop_assert_eq!(paired, looked_up);
         }

@@ -7,7 +7,7 @@ use std::collections::btree_map::Entry;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::maps::beside;
+use super::maps::zip_by_key;
 use super::totals::Totals;
 use super::{Lease, Name, State, SubscriptionState};
 
@@ -52,7 +52,7 @@ impl Patch {
     /// What makes `after` of `before`; `None` where they are the same.
     pub fn between(mut before: State, after: &State) -> Option<Self> {
         let mut credits_differ = false;
-        for (_, known, now) in beside(&mut before.subscriptions, &after.subscriptions) {
+        for (_, known, now) in zip_by_key(&mut before.subscriptions, &after.subscriptions) {
             let Some(now) = now else { continue };
             // Compared without it, which is told apart.
             credits_differ |= known.credit != now.credit;
@@ -93,8 +93,8 @@ fn differing<T: Clone + PartialEq>(
     before: &BTreeMap<Name, T>,
     after: &BTreeMap<Name, T>,
 ) -> BTreeMap<Name, Option<T>> {
-    let new = beside(after, before).filter(|(_, now, known)| Some(*now) != *known);
-    let gone = beside(before, after).filter(|(.., now)| now.is_none());
+    let new = zip_by_key(after, before).filter(|(_, now, known)| Some(*now) != *known);
+    let gone = zip_by_key(before, after).filter(|(.., now)| now.is_none());
     let new = new.map(|(name, now, _)| (name.clone(), Some(now.clone())));
     new.chain(gone.map(|(name, ..)| (name.clone(), None))).collect()
 }

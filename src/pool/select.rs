@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use self::order::{Class, Eligible, Order, Turn};
 use self::rules::Case;
-use super::maps::beside;
+use super::maps::zip_by_key;
 use super::route::{self, Tier};
 use super::state::SubscriptionState;
 use super::{Moment, Name, Pool, Request, State, Subscription};
@@ -236,7 +236,7 @@ fn judge_all<'a>(
     let mut eligible = Vec::new();
     let mut excluded = Vec::new();
     let wanted = |name: &Name| request.only.as_ref().is_none_or(|only| only == name);
-    let all = beside(&pool.subscriptions, &state.subscriptions).filter(|(name, ..)| wanted(name));
+    let all = zip_by_key(&pool.subscriptions, &state.subscriptions).filter(|(name, ..)| wanted(name));
     for (name, subscription, known) in all {
         let known = known.unwrap_or(&fresh);
         let running = running_on.get(name).copied().unwrap_or(0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::{Sickness, SubscriptionState, USAGE_WINDOW, Utilization};
+use super::state::{SubscriptionState, USAGE_WINDOW, Unhealthy, Utilization};
 use super::totals::Costs;
 use super::{
     Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Reading, Refused, Scope, State,
@@ -23,14 +23,14 @@ const FAILURES_TOLERATED: u32 = 3;
 
 /// The settings that settling needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Cooldowns {
     /// How long a limit of hours lasts that came without a reset time.
     pub cooldown: SignedDuration,
     /// Over which `requests_per_window` counts.
     pub window: SignedDuration,
 }
 
-impl From<&Pool> for Limits {
+impl From<&Pool> for Cooldowns {
     fn from(pool: &Pool) -> Self {
         Self { cooldown: pool.rate_limit_cooldown, window: pool.rate_limit_window }
     }
@@ -44,23 +44,23 @@ impl State {
         lease: &Lease,
         outcome: &Outcome,
         costs: &Costs,
-        limits: Limits,
+        cooldowns: Cooldowns,
         moment: &Moment,
     ) -> Option<Change> {
         // It may have another name by now.
         let held = self.leases.iter().find(|held| held.is(lease));
         let name = held.map_or(&lease.subscription, |held| &held.subscription).clone();
-        let settled = held.is_some_and(|held| held.stands_at(&outcome.verdict));
+        let settled = held.is_some_and(|held| held.is_refused_by(&outcome.verdict));
         self.leases.retain(|held| !held.is(lease));
-        self.found_again(lease);
+        self.forget_lost(lease);
         if let Some(namespace) = &lease.namespace {
             self.namespaces.entry(namespace.clone()).or_default().book(&outcome.usage, costs, moment);
         }
         let known = self.subscriptions.entry(name).or_default();
         known.book_usage(&outcome.usage, costs, moment);
-        known.book(outcome, limits, moment);
+        known.book(outcome, cooldowns, moment);
         // What was settled when it happened is not settled once more, hours later perhaps.
-        if settled { None } else { known.change(outcome, lease, limits, moment.now) }
+        if settled { None } else { known.change(outcome, lease, cooldowns, moment.now) }
     }
 
     /// Books a refusal at once, while its agent still runs: every other run avoids the subscription from now
@@ -69,18 +69,18 @@ impl State {
         &mut self,
         lease: &Lease,
         outcome: &Outcome,
-        limits: Limits,
-        moment: &Moment,
+        cooldowns: Cooldowns,
+        now: Timestamp,
     ) -> Option<Change> {
         let held = self.held(&lease.id, &lease.subscription).unwrap_or(lease);
-        if held.stands_at(&outcome.verdict) {
+        if held.is_refused_by(&outcome.verdict) {
             return None; // the hook and kage both saw it
         }
         let name = held.subscription.clone();
         let known = self.subscriptions.entry(name).or_default();
-        let change = known.change(outcome, lease, limits, moment.now);
+        let change = known.change(outcome, lease, cooldowns, now);
         let verdict = outcome.verdict.word().to_owned();
-        self.note_refusal(lease, Refused { at: moment.now, verdict });
+        self.note_refusal(lease, Refused { at: now, verdict });
         change
     }
 
@@ -105,13 +105,13 @@ impl State {
         self.leases.retain(|lease| lease.id != *id);
     }
 
-    /// The account could not be used at all (its secret could not be had): three times in a row are a
-    /// sickness of 1 minute, growing to 30.
+    /// The account could not be used at all (its secret could not be had): three times in a row make it
+    /// unhealthy for 1 minute, growing to 30.
     pub fn account_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
         let known = self.subscriptions.entry(name.clone()).or_default();
         known.failures = known.failures.saturating_add(1);
         if known.failures >= FAILURES_TOLERATED {
-            let change = known.fall_ill(reason, "failures", MINUTE, HOUR / 2, now);
+            let change = known.mark_unhealthy(reason, "failures", MINUTE, HOUR / 2, now);
             known.record(change);
         }
     }
@@ -119,7 +119,7 @@ impl State {
     /// Forgets limits, health and turns of a subscription; its totals stay.
     pub fn reset(&mut self, name: &Name, rule: &str, now: Timestamp) {
         if let Some(known) = self.subscriptions.get_mut(name) {
-            let had_any = known.sickness.is_some() || !known.limits.is_empty();
+            let had_any = known.unhealthy.is_some() || !known.limits.is_empty();
             known.limits.clear();
             known.utilization.clear();
             known.recover();
@@ -138,7 +138,7 @@ impl State {
 }
 
 impl SubscriptionState {
-    fn book(&mut self, outcome: &Outcome, limits: Limits, moment: &Moment) {
+    fn book(&mut self, outcome: &Outcome, cooldowns: Cooldowns, moment: &Moment) {
         let total = outcome.usage.total();
         if total.tokens() > 0 {
             self.tokens.add(total.tokens(), USAGE_WINDOW, moment.now);
@@ -147,7 +147,7 @@ impl SubscriptionState {
         // The start of the run counted as one request.
         let more = outcome.usage.requests.saturating_sub(1);
         if more > 0 {
-            self.requests.add(more, limits.window, moment.now);
+            self.requests.add(more, cooldowns.window, moment.now);
         }
     }
 
@@ -157,13 +157,25 @@ impl SubscriptionState {
         }
     }
 
-    fn change(&mut self, outcome: &Outcome, lease: &Lease, limits: Limits, now: Timestamp) -> Option<Change> {
-        let change = self.apply(outcome, lease, limits, now)?;
+    fn change(
+        &mut self,
+        outcome: &Outcome,
+        lease: &Lease,
+        cooldowns: Cooldowns,
+        now: Timestamp,
+    ) -> Option<Change> {
+        let change = self.apply(outcome, lease, cooldowns, now)?;
         self.record(change.clone());
         Some(change)
     }
 
-    fn apply(&mut self, outcome: &Outcome, lease: &Lease, limits: Limits, now: Timestamp) -> Option<Change> {
+    fn apply(
+        &mut self,
+        outcome: &Outcome,
+        lease: &Lease,
+        cooldowns: Cooldowns,
+        now: Timestamp,
+    ) -> Option<Change> {
         self.limits.retain(|limit| limit.until > now);
         let evidence = outcome.evidence.clone();
         let change = match &outcome.verdict {
@@ -175,7 +187,7 @@ impl SubscriptionState {
             | Verdict::Unreachable
             | Verdict::TimedOut => return None,
             Verdict::UsageLimit { scope, window, resets_at } => {
-                let until = resets_at.unwrap_or_else(|| now + self.next_pause(window, limits.cooldown));
+                let until = resets_at.unwrap_or_else(|| now + self.next_pause(window, cooldowns.cooldown));
                 let kind = if window.long { LimitKind::Exhausted } else { LimitKind::RateLimited };
                 self.limit(Limit {
                     scope: scope.clone(),
@@ -192,35 +204,37 @@ impl SubscriptionState {
                 self.limit(Limit { scope: Scope::All, kind, window, since: now, until: now + pause })?
             }
             Verdict::AuthRejected => {
-                self.fall_ill("the credential is rejected", &outcome.rule, HOUR, DAY, now)
+                self.mark_unhealthy("the credential is rejected", &outcome.rule, HOUR, DAY, now)
             }
             Verdict::OrganisationRefused => {
-                self.fall_ill("its organisation does not allow this use", &outcome.rule, HOUR, DAY, now)
+                self.mark_unhealthy("its organisation does not allow this use", &outcome.rule, HOUR, DAY, now)
             }
-            Verdict::BillingRejected => self.fall_ill("billing is rejected", &outcome.rule, HOUR, DAY, now),
+            Verdict::BillingRejected => {
+                self.mark_unhealthy("billing is rejected", &outcome.rule, HOUR, DAY, now)
+            }
         };
         Some(Change { rule: outcome.rule.clone().into_owned(), evidence, ..change })
     }
 
     /// A success that the provider answered proves the account. One that only the exit status tells of
-    /// (`kage exec -- true`) proves nothing, but ends a sickness whose time-out is over: it was the probe.
+    /// (`kage exec -- true`) proves nothing, but makes a subscription healthy whose time-out is over: it was the probe.
     fn succeed(&mut self, answered: bool, lease: &Lease, now: Timestamp) -> Option<Change> {
-        let was = (self.sickness.is_some(), self.limits.len());
-        if let Some(sickness) = &self.sickness {
-            if answered && lease.since >= sickness.since {
+        let was = (self.unhealthy.is_some(), self.limits.len());
+        if let Some(unhealthy) = &self.unhealthy {
+            if answered && lease.since >= unhealthy.since {
                 self.recover();
-            } else if sickness.until <= now {
-                self.sickness = None; // the strikes stay: nothing has disproved them
+            } else if unhealthy.until <= now {
+                self.unhealthy = None; // the count stays: nothing has disproved it
             }
         }
         if answered {
             (self.failures, self.repeats) = (0, 0);
-            if self.sickness.is_none() {
-                self.strikes = 0;
+            if self.unhealthy.is_none() {
+                self.consecutive_failures = 0;
             }
             self.limits.retain(|limit| lease.since < limit.since || limit.scope != Scope::All);
         }
-        let better = was != (self.sickness.is_some(), self.limits.len());
+        let better = was != (self.unhealthy.is_some(), self.limits.len());
         better.then(|| Change {
             at: now,
             to: "active".into(),
@@ -231,8 +245,8 @@ impl SubscriptionState {
     }
 
     fn recover(&mut self) {
-        self.sickness = None;
-        (self.failures, self.strikes, self.repeats) = (0, 0, 0);
+        self.unhealthy = None;
+        (self.failures, self.consecutive_failures, self.repeats) = (0, 0, 0);
     }
 
     /// Adds a limit, or moves the deadline of the one that is there; never to an earlier time.
@@ -260,7 +274,7 @@ impl SubscriptionState {
         Some(Change { at: limit.since, to, until: Some(until), rule: String::new(), evidence: None })
     }
 
-    fn fall_ill(
+    fn mark_unhealthy(
         &mut self,
         reason: &str,
         rule: &str,
@@ -268,14 +282,15 @@ impl SubscriptionState {
         most: SignedDuration,
         now: Timestamp,
     ) -> Change {
-        let known_until = self.sickness.as_ref().map_or(now, |sickness| sickness.until);
+        let known_until = self.unhealthy.as_ref().map_or(now, |unhealthy| unhealthy.until);
         // Runs that were under way together are one strike.
         if known_until <= now {
-            self.strikes = self.strikes.saturating_add(1);
+            self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         }
-        let until = (now + doubled(first, self.strikes.saturating_sub(1), most)).max(known_until);
+        let until =
+            (now + doubled(first, self.consecutive_failures.saturating_sub(1), most)).max(known_until);
         let reason = reason.to_owned();
-        self.sickness = Some(Sickness { reason: reason.clone(), since: now, until });
+        self.unhealthy = Some(Unhealthy { reason: reason.clone(), since: now, until });
         let to = Status::Unhealthy { until }.word().to_owned();
         Change { at: now, to, until: Some(until), rule: rule.to_owned(), evidence: Some(reason) }
     }

@@ -102,15 +102,15 @@ pub struct SubscriptionState {
     pub credit: i64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sickness: Option<Sickness>,
-    /// Failures of the account in a row that are not yet a sickness.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "sickness")]
+    pub unhealthy: Option<Unhealthy>,
+    /// Failures of the account in a row that are have not yet made it unhealthy.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub failures: u32,
-    /// Sicknesses in a row; each doubles the time-out.
-    #[serde(skip_serializing_if = "is_none_yet")]
-    pub strikes: u32,
-    /// Limits in a row that came without a reset time; each doubles the wait.
+    /// How often in a row it was unhealthy; each time doubles the time-out.
+    #[serde(skip_serializing_if = "is_none_yet", rename = "strikes")]
+    pub consecutive_failures: u32,
+    /// Cooldowns in a row that came without a reset time; each doubles the wait.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub repeats: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,8 +184,8 @@ impl SubscriptionState {
             let limits = self.active_limits(now).filter(|limit| limit.scope == Scope::All);
             limits.filter(|limit| limit.kind == kind).map(|limit| limit.until).max()
         };
-        if let Some(sickness) = self.sickness.as_ref().filter(|sickness| sickness.until > now) {
-            Status::Unhealthy { until: sickness.until }
+        if let Some(unhealthy) = self.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > now) {
+            Status::Unhealthy { until: unhealthy.until }
         } else if let Some(until) = whole(LimitKind::Exhausted) {
             Status::Exhausted { until }
         } else if let Some(until) = whole(LimitKind::RateLimited) {
@@ -197,8 +197,8 @@ impl SubscriptionState {
 
     /// Why the status is what it is, where there is something to say.
     pub fn reason(&self, now: Timestamp) -> Option<&str> {
-        let sick = self.sickness.as_ref().filter(|sickness| sickness.until > now);
-        sick.map(|sickness| sickness.reason.as_str()).or_else(|| {
+        let sick = self.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > now);
+        sick.map(|unhealthy| unhealthy.reason.as_str()).or_else(|| {
             self.active_limits(now).max_by_key(|limit| limit.until).map(|limit| limit.window.as_str())
         })
     }
@@ -207,7 +207,7 @@ impl SubscriptionState {
         let limits_all = |limits: &[Limit]| limits.iter().any(|limit| limit.scope == Scope::All);
         let was_limited = limits_all(&self.limits);
         self.limits.retain(|limit| limit.until > now);
-        let is_active = was_limited && !limits_all(&self.limits) && self.sickness.is_none();
+        let is_active = was_limited && !limits_all(&self.limits) && self.unhealthy.is_none();
         if is_active {
             let to = Status::Active.word().to_owned();
             self.record(Change { at: now, to, until: None, rule: "deadline".into(), evidence: None });
@@ -275,7 +275,7 @@ pub struct Limit {
 
 /// The account itself is refused, or keeps failing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sickness {
+pub struct Unhealthy {
     pub reason: String,
     pub since: Timestamp,
     /// After this one run may try again, alone.

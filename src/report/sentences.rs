@@ -5,11 +5,9 @@ use std::ffi::{OsStr, OsString};
 use jiff::Zoned;
 
 use super::time::{clock, until};
-use crate::agent::LaunchPlan;
+use crate::agent::{DEFAULT_AGENT, LaunchPlan};
 use crate::error::{Failure, Status};
-use crate::pool::{
-    Candidate, Change, DEFAULT_AGENT, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict,
-};
+use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict};
 use crate::text::{one_line, pasted, quoted};
 
 /// How many reasons fit into one line.

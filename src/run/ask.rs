@@ -8,13 +8,22 @@ use rustix::termios::{QueueSelector, tcflush};
 
 use super::signals::{Signals, Unblocked};
 
-/// Asks, and gives the line that was answered; `None` where there is no terminal, or its input has ended. The
-/// error is a signal that ends kage. What was typed before the question was not meant for it.
-pub fn ask(question: &str) -> Result<Option<String>, i32> {
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Line(String),
+    /// There is no terminal, or its input has ended.
+    Nobody,
+    /// This signal ends kage.
+    Signal(i32),
+}
+
+/// Asks a question. What was typed before it was not meant for it.
+pub fn ask(question: &str) -> Answer {
     let (Ok(mut terminal), Ok(mut signals)) =
         (File::options().read(true).write(true).open("/dev/tty"), Signals::catch())
     else {
-        return Ok(None);
+        return Answer::Nobody;
     };
     let _unblocked = Unblocked::all();
     let _ = tcflush(&terminal, QueueSelector::IFlush);
@@ -22,11 +31,11 @@ pub fn ask(question: &str) -> Result<Option<String>, i32> {
     let rested = asked.map_or(Ok(false), |()| signals.rest(Some(terminal.as_fd()), None));
     signals.keep();
     match rested {
-        Ok(true) => Ok(line(&mut terminal).ok().flatten()),
-        Ok(false) => Ok(None),
+        Ok(true) => line(&mut terminal).ok().flatten().map_or(Answer::Nobody, Answer::Line),
+        Ok(false) => Answer::Nobody,
         Err(signal) => {
             let _ = terminal.write_all(b"\n");
-            Err(signal)
+            Answer::Signal(signal)
         }
     }
 }

@@ -13,7 +13,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 
 use super::signals::{Caught, Signals, WAKE};
-use super::{Beside, Handover, Next, Program, footprint, jobs};
+use super::{Handover, Program, Rest, SessionObserver, footprint, jobs};
 use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
@@ -127,7 +127,7 @@ fn pipe_holding(text: &str) -> io::Result<PipeReader> {
 impl Child {
     /// Sleeps until a signal comes: that of a child which ended or stopped, one to pass on, or the one by
     /// which the agent's hooks wake kage.
-    pub(super) fn wait(self, signals: &mut Signals, mut beside: Option<&mut dyn Beside>) -> Exit {
+    pub(super) fn wait(self, signals: &mut Signals, mut observer: Option<&mut dyn SessionObserver>) -> Exit {
         let mut until = None;
         let mut settles = Some(Instant::now() + SETTLED);
         loop {
@@ -145,15 +145,15 @@ impl Child {
                 self.pass_on(caught);
             }
             woken |= until.is_some_and(|until| until <= Instant::now());
-            let Some(beside) = &mut beside else { continue };
-            beside.tend();
+            let Some(observer) = &mut observer else { continue };
+            observer.reap();
             if !woken {
                 continue;
             }
-            until = match beside.look() {
-                Next::Sleep => None,
-                Next::SleepUntil(until) => Some(until),
-                Next::End(until) => {
+            until = match observer.look() {
+                Rest::Sleep => None,
+                Rest::Until(until) => Some(until),
+                Rest::Terminate(until) => {
                     self.end();
                     Some(until)
                 }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Input;
 use super::child::Wires;
 use super::signals::{Signals, survive_the_file_limit};
+use super::{Input, Released};
 use crate::agent::{Captured, Line};
 use hold::{Hold, Lines, Whole};
 use pump::{End, EndTeller, Tap};
@@ -113,9 +113,9 @@ impl Relay {
         self.reader_is_gone
     }
 
-    /// The attempt stands: what was withheld goes out. The inner error is the first of the run's writes that
-    /// failed, unless it was that nobody reads any more; the outer one the signal that ended it.
-    pub(super) fn release(&mut self, signals: &mut Signals) -> Result<io::Result<()>, i32> {
+    /// The attempt is final: what was withheld goes out. Lost is the first of the run's writes that failed, unless
+    /// it failed since nobody reads any more.
+    pub(super) fn release(&mut self, signals: &mut Signals) -> Released {
         let mut bytes = Vec::new();
         match (self.last.take(), &mut self.rules) {
             (Some(last), _) => bytes = last,
@@ -125,15 +125,18 @@ impl Relay {
             })),
             (None, None) => {}
         }
-        let written = self.deliver(bytes, signals)?;
-        self.note(written);
-        Ok(self.failed.take().map_or(Ok(()), Err))
+        match self.deliver(bytes, signals) {
+            Released::Signal(signal) => return Released::Signal(signal),
+            Released::Written => {}
+            Released::Lost(why) => self.note(Err(why)),
+        }
+        self.failed.take().map_or(Released::Written, Released::Lost)
     }
 
     /// Writes in a thread of its own, so that whoever reads slowly keeps no signal from kage.
-    fn deliver(&self, bytes: Vec<u8>, signals: &mut Signals) -> Result<io::Result<()>, i32> {
+    fn deliver(&self, bytes: Vec<u8>, signals: &mut Signals) -> Released {
         if bytes.is_empty() {
-            return Ok(Ok(()));
+            return Released::Written;
         }
         let to = Arc::clone(&self.output);
         let started = io::pipe().and_then(|(done, undone)| {
@@ -145,10 +148,13 @@ impl Relay {
         });
         let (done, writer) = match started {
             Ok(started) => started,
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Released::Lost(why),
         };
-        signals.rest(Some(done.as_fd()), None)?;
-        Ok(writer.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
+        if let Err(signal) = signals.rest(Some(done.as_fd()), None) {
+            return Released::Signal(signal);
+        }
+        let written = writer.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+        written.map_or_else(Released::Lost, |()| Released::Written)
     }
 
     /// Another attempt follows: what was withheld is forgotten when that one has started.

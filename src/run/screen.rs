@@ -18,8 +18,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize,
-    tcsetattr,
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 use signal_hook::consts::signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::backend::SignalDelivery;
@@ -29,6 +28,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::signals::{Unblocked, is_ignored};
 use super::{jobs, time_left};
 use crate::process::group_of;
+use crate::terminal::{Size, size_or_default};
 
 const SECOND: Duration = Duration::from_secs(1);
 const WATCHED: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT, SIGWINCH];
@@ -41,13 +41,6 @@ const HIDE_CURSOR: &str = "\x1b[?25l";
 /// Source: <https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036>.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
-
-/// How much fits on the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    pub columns: usize,
-    pub rows: usize,
-}
 
 /// Whether standard output is a terminal that can move its cursor.
 pub fn can_draw() -> bool {
@@ -62,7 +55,7 @@ pub fn draw_each_second(mut lines: impl FnMut(Size) -> Vec<String>) -> io::Resul
     let mut screen = Screen::enter()?;
     loop {
         let next = Instant::now() + SECOND;
-        let size = size();
+        let size = size_or_default(stdout());
         // A terminal that takes nothing any more has gone away, and the signal is only late.
         if screen.draw(size, lines(size)).is_err() {
             return Ok(Some(SIGHUP));
@@ -135,15 +128,6 @@ fn read(keys: BorrowedFd<'static>) -> Wish {
         Ok(0) | Err(Errno::IO) => Wish::End(Some(SIGHUP)),
         _ => Wish::Draw,
     }
-}
-
-/// A terminal without a size has this one.
-fn size() -> Size {
-    let known = tcgetwinsize(stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
-    known.map_or(Size { columns: 80, rows: 24 }, |size| Size {
-        columns: size.ws_col.into(),
-        rows: size.ws_row.into(),
-    })
 }
 
 /// The alternate screen, from when it was entered until it is dropped.

@@ -94,12 +94,14 @@ fn a_pause_ends_by_itself() {
     assert_eq!(alone("a_pause_ends_by_itself", "").wait().unwrap().code(), Some(42));
 }
 
-fn sh(relay: &mut Relay, input: Input, script: &str) -> Ended {
-    sh_unless_ended(relay, input, script).unwrap()
+fn sh(relay: &mut Relay, input: Input, script: &str) -> ChildExit {
+    match launch_sh(relay, input, script) {
+        Launched::Ended(child) => child,
+        Launched::Signal(signal) => panic!("signal {signal} came before"),
+    }
 }
 
-/// The error is the signal that came before.
-fn sh_unless_ended(relay: &mut Relay, input: Input, script: &str) -> Result<Ended, i32> {
+fn launch_sh(relay: &mut Relay, input: Input, script: &str) -> Launched {
     let program = Program { name: OsString::from("sh"), path: PathBuf::from("/bin/sh") };
     let plan = LaunchPlan { args: vec!["-c".into(), script.into()], ..LaunchPlan::default() };
     let ended = run(&program, &plan, None, &[], Streams::Relayed(relay, input));
@@ -113,8 +115,8 @@ fn a_signal_between_two_attempts_prevents_the_second() {
         assert_eq!(sh(&mut relay, Input::Nothing, "exit 3").exit, Exit::Code(3));
         // To this thread, so that it has come before the next line.
         signal_hook::low_level::raise(Signal::TERM.as_raw()).unwrap();
-        let ended = sh_unless_ended(&mut relay, Input::Nothing, "exit 4");
-        assert_eq!(ended.unwrap_err(), Signal::TERM.as_raw());
+        let launched = launch_sh(&mut relay, Input::Nothing, "exit 4");
+        assert!(matches!(launched, Launched::Signal(signal) if signal == Signal::TERM.as_raw()));
         exit(42);
     }
     let test = "a_signal_between_two_attempts_prevents_the_second";
@@ -131,7 +133,7 @@ fn a_reader_who_takes_nothing_keeps_no_signal_from_the_agent_nor_from_kage() {
         let script =
             "trap 'echo agent got it >&2; exit 9' TERM; yes & echo ready >&2; while :; do wait; done";
         let ended = sh(&mut relay, Input::Nothing, script);
-        crate::run::release(&mut relay).unwrap().unwrap();
+        assert!(matches!(crate::run::release(&mut relay), Released::Written));
         assert!(ended.interrupted && relay.is_committed());
         assert_eq!(ended.exit, Exit::Signal(Signal::TERM.as_raw()));
         exit(42);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kage::files::Durability;
 use kage::pool::{Name, State, SubscriptionState};
-use kage::store::Store;
+use kage::store::FileStore;
 
 use super::SUBSCRIPTIONS;
 
@@ -49,7 +49,7 @@ impl Keeping {
         };
         match self {
             Self::Kage | Self::KageSynced => {
-                Store::new(dir).update(Durability::Process, |known| *known = state).unwrap();
+                FileStore::new(dir).update(Durability::Process, |known| *known = state).unwrap();
             }
             Self::Naive => fs::write(dir.join(NAIVE), serde_json::to_vec(&state).unwrap()).unwrap(),
         }
@@ -57,8 +57,8 @@ impl Keeping {
 
     pub(super) fn update<T>(self, dir: &Path, edit: impl FnOnce(&mut State) -> T) -> T {
         match self {
-            Self::Kage => Store::new(dir).update(Durability::Process, edit).unwrap(),
-            Self::KageSynced => Store::new(dir).update(Durability::Machine, edit).unwrap(),
+            Self::Kage => FileStore::new(dir).update(Durability::Process, edit).unwrap(),
+            Self::KageSynced => FileStore::new(dir).update(Durability::Machine, edit).unwrap(),
             Self::Naive => naive(dir, edit),
         }
     }
@@ -66,7 +66,7 @@ impl Keeping {
     /// How many changes the state tells of: turns that were taken, and tokens that were booked, one for each run.
     pub(super) fn kept(self, dir: &Path) -> u64 {
         let state = match self {
-            Self::Kage | Self::KageSynced => Store::new(dir).look().unwrap(),
+            Self::Kage | Self::KageSynced => FileStore::new(dir).look().unwrap(),
             Self::Naive => serde_json::from_slice(&fs::read(dir.join(NAIVE)).unwrap()).unwrap(),
         };
         let today = state.subscriptions.values().filter_map(|known| known.today.as_ref());

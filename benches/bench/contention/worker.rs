@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use kage::pool::{
-    Costs, Lease, LeaseId, Limits, Moment, Outcome, Pool, Request, TokenCount, Usage, Verdict, take,
+    Cooldowns, Costs, Lease, LeaseId, Moment, Outcome, Pool, Request, TokenCount, Usage, Verdict, take,
 };
 use kage::store;
 
@@ -88,7 +88,7 @@ impl Worker {
     }
 
     fn settle(&self, state: &mut kage::pool::State, lease: &Lease) {
-        let limits = Limits::from(&self.pool);
+        let limits = Cooldowns::from(&self.pool);
         state.settle(lease, &self.outcome, &Costs::new(), limits, &self.moment);
     }
 }

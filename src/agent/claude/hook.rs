@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::refusal::{Said, lenient, refusal};
-use crate::agent::{Heard, Kind, ProviderError};
+use crate::agent::{HookEvent, Kind, ProviderError};
 
 /// What kage listens to.
 const EVENTS: [&str; 4] = ["SessionStart", "UserPromptSubmit", "StopFailure", "SessionEnd"];
@@ -62,17 +62,17 @@ pub(super) fn add(command: &str, settings: &mut Map<String, Value>) {
 }
 
 /// What it means to kage. A subagent's turn is not the conversation's.
-pub(super) fn hear(told: &[u8]) -> Option<Heard> {
+pub(super) fn parse(told: &[u8]) -> Option<HookEvent> {
     let input: Input = serde_json::from_slice(told).ok()?;
     if input.agent_id.is_some() {
         return None;
     }
     let session = input.session_id?;
     Some(match input.hook_event_name.as_str() {
-        "SessionStart" => Heard::Began { session },
-        "UserPromptSubmit" => Heard::Prompted { session },
-        "StopFailure" => Heard::Failed { session, record: input.transcript_path? },
-        "SessionEnd" => Heard::Ended { session },
+        "SessionStart" => HookEvent::Began { session },
+        "UserPromptSubmit" => HookEvent::Prompted { session },
+        "StopFailure" => HookEvent::Failed { session, record: input.transcript_path? },
+        "SessionEnd" => HookEvent::Ended { session },
         _ => return None,
     })
 }
@@ -87,22 +87,22 @@ fn failure(input: &Input, now: &Zoned) -> Option<ProviderError> {
 mod tests {
     use super::*;
 
-    fn heard(text: &str) -> Option<Heard> {
-        hear(text.as_bytes())
+    fn parsed(text: &str) -> Option<HookEvent> {
+        parse(text.as_bytes())
     }
 
     #[test]
     fn what_is_told_of_the_main_conversation_is_heard() {
         let session = || "s".to_owned();
         let told = r#"{"hook_event_name":"SessionStart","session_id":"s","source":"clear"}"#;
-        assert_eq!(heard(told), Some(Heard::Began { session: session() }));
+        assert_eq!(parsed(told), Some(HookEvent::Began { session: session() }));
         let told = r#"{"hook_event_name":"UserPromptSubmit","session_id":"s","prompt":"go on"}"#;
-        assert_eq!(heard(told), Some(Heard::Prompted { session: session() }));
+        assert_eq!(parsed(told), Some(HookEvent::Prompted { session: session() }));
         let told = r#"{"hook_event_name":"SessionEnd","session_id":"s","reason":"other"}"#;
-        assert_eq!(heard(told), Some(Heard::Ended { session: session() }));
+        assert_eq!(parsed(told), Some(HookEvent::Ended { session: session() }));
         let told = r#"{"hook_event_name":"StopFailure","session_id":"s","transcript_path":"/t/s.jsonl"}"#;
-        let failed = Heard::Failed { session: session(), record: "/t/s.jsonl".into() };
-        assert_eq!(heard(told), Some(failed));
+        let failed = HookEvent::Failed { session: session(), record: "/t/s.jsonl".into() };
+        assert_eq!(parsed(told), Some(failed));
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let other = r#"{"hook_event_name":"PreToolUse","session_id":"s"}"#;
         let broken = r#"{"hook_event_name":"StopFailure","session_id":"s""#;
         for told in [subagent, other, broken, "", "null", r#"{"hook_event_name":"StopFailure"}"#] {
-            assert_eq!(heard(told), None, "{told}");
+            assert_eq!(parsed(told), None, "{told}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::refusal::{instant, lenient};
-use crate::agent::Glance;
+use crate::agent::StatuslineReading;
 use crate::pool::Reading;
 
 #[derive(Deserialize)]
@@ -17,11 +17,11 @@ struct Input {
     rate_limits: BTreeMap<String, Value>,
 }
 
-pub(super) fn read(input: &[u8]) -> Option<Glance> {
+pub(super) fn read(input: &[u8]) -> Option<StatuslineReading> {
     let input: Input = serde_json::from_slice(input).ok()?;
     let windows = input.rate_limits.into_iter().filter(|(window, _)| is_word(window));
     let readings = windows.filter_map(|(window, limit)| Some((window, reading(&limit)?))).collect();
-    Some(Glance { session: input.session_id, readings })
+    Some(StatuslineReading { session: input.session_id, readings })
 }
 
 /// The name of a window is shown, and kept in the state.

@@ -203,7 +203,7 @@ fn count(usage: &Value) -> TokenCount {
     }
 }
 
-/// How full each window of the plan is. Limits of a single model come under another id.
+/// How full each window of the plan is. Cooldowns of a single model come under another id.
 fn readings(limits: &Value) -> BTreeMap<String, Reading> {
     let of_the_plan = matches!(limits.get("limit_id"), None | Some(Value::Null))
         || limits.get("limit_id").and_then(Value::as_str) == Some("codex");

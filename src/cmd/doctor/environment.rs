@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::{Finding, Scene, edit, reopen, unset};
 use crate::agent::Agent;
-use crate::cmd::strange_namespace;
-use crate::config::project::Standing;
+use crate::config::project::Location;
+use crate::engine::likely_typos;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -19,7 +19,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
         found.extend(run(scene));
     }
     found.extend(harmful(scene));
-    found.extend(standing(scene));
+    found.extend(location(scene));
     if found.is_empty() {
         found.push(Finding::ok("environment", "no variable competes with the pool"));
     }
@@ -62,11 +62,11 @@ fn run(scene: &Scene) -> Option<Finding> {
 }
 
 /// From where a run here would take its namespace and level.
-fn standing(scene: &Scene) -> Option<Finding> {
+fn location(scene: &Scene) -> Option<Finding> {
     let config = scene.config.as_ref()?;
     let given = |name| scene.variable(name).and_then(OsStr::to_str).map(str::to_owned);
-    let standing = match Standing::find(config, None, None) {
-        Ok(standing) => standing,
+    let location = match Location::find(config, None, None) {
+        Ok(location) => location,
         Err(why) => {
             let message = format!("{why:#}");
             let variable =
@@ -80,7 +80,7 @@ fn standing(scene: &Scene) -> Option<Finding> {
             });
         }
     };
-    let message = strange_namespace(&standing, config)?;
+    let message = likely_typos(&location, &[], config).pop()?;
     let fix = match given("KAGE_NAMESPACE") {
         Some(_) => unset("KAGE_NAMESPACE", scene),
         None => namespace_line(scene),

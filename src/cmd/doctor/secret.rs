@@ -7,8 +7,8 @@ use jiff::civil::Date;
 
 use super::{Finding, Scene, word};
 use crate::agent::Agent;
-use crate::cmd::NOT_HAD;
 use crate::credentials::{backend, printed_within};
+use crate::engine::NO_CREDENTIAL;
 use crate::pool::{Source, Subscription};
 use crate::secret::Secret;
 
@@ -131,7 +131,7 @@ fn login(subscription: &Subscription, agent: &dyn Agent, scene: &Scene) -> Vec<F
 /// Why it gets no run for now.
 fn sickness(subscription: &Subscription, scene: &Scene) -> Option<String> {
     let now = scene.now.timestamp();
-    let sickness = scene.state.as_ref()?.of(&subscription.name).sickness?;
+    let sickness = scene.state.as_ref()?.of(&subscription.name).unhealthy?;
     (sickness.until > now).then_some(sickness.reason)
 }
 
@@ -140,13 +140,14 @@ fn unhealthy(subscription: &Subscription, scene: &Scene, anew: &str) -> Option<F
     let reason = sickness(subscription, scene)?;
     let name = &subscription.name;
     let message = match subscription.credential.source {
-        Source::Command(_) if reason != NOT_HAD => {
+        Source::Command(_) if reason != NO_CREDENTIAL => {
             format!("`{name}` is unhealthy: {reason}; its command still prints the secret that was refused")
         }
         _ => format!("`{name}` is unhealthy: {reason}"),
     };
     // What could not be had then is there now.
-    let fix = if reason == NOT_HAD { format!("kage subscription reset {name}") } else { anew.to_owned() };
+    let fix =
+        if reason == NO_CREDENTIAL { format!("kage subscription reset {name}") } else { anew.to_owned() };
     Some(Finding::warning("subscription-unhealthy", message, fix))
 }
 

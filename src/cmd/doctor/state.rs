@@ -13,11 +13,11 @@ use rustix::fs::{Access, access};
 use super::filesystem::network;
 use super::mend::{is_own, refusing, take_back};
 use super::{Finding, Scene, reopen, unset, word};
+use crate::engine::undamaged_state;
 use crate::error::Failure;
 use crate::files::{self, Lock};
 use crate::process;
 use crate::report::counted;
-use crate::store::Store;
 use crate::text::one_line;
 
 /// Its holders keep a lock for milliseconds.
@@ -38,7 +38,7 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     let mut found: Vec<_> = on_network(&dir, scene).into_iter().chain(clock(&dir, scene)).collect();
     if dir.exists() {
         found.extend(locked("state-locked", &dir.join("state.lock"), scene));
-        match Store::new(&dir).look() {
+        match undamaged_state(&scene.paths) {
             Ok(state) => scene.state = Some(state),
             Err(why) => found.push(unusable(&dir, &why, scene)),
         }

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::line::{ask, target};
-use crate::error::{self, Failure, Status};
+use crate::error::{Failure, Status};
 use crate::files;
+use crate::report;
 use crate::text::quoted;
 
 /// Where it belongs, and by what it is known.
@@ -26,7 +27,7 @@ impl OwnFile {
         let shown = self.file.display();
         let known = self.read()?;
         if known.as_deref() == Some(text) {
-            error::say(format_args!("{shown} is there already"));
+            report::say(format_args!("{shown} is there already"));
             return Ok(());
         }
         let question = if known.is_some() { "Replace" } else { "Write" };
@@ -38,7 +39,7 @@ impl OwnFile {
             fs::create_dir_all(dir).with_context(could_not)?;
         }
         files::replace_named(&file, text.as_bytes()).with_context(could_not)?;
-        error::say(format_args!("wrote {shown}"));
+        report::say(format_args!("wrote {shown}"));
         Ok(())
     }
 
@@ -46,12 +47,12 @@ impl OwnFile {
     pub(super) fn remove(&self, yes: bool) -> Result<()> {
         let shown = self.file.display();
         if self.read()?.is_none() {
-            error::say(format_args!("{shown} is not there"));
+            report::say(format_args!("{shown} is not there"));
             return Ok(());
         }
         ask(&format!("Remove {shown}?"), &self.file, "kage init direnv --uninstall --yes", yes)?;
         fs::remove_file(&self.file).with_context(|| format!("could not remove {shown}"))?;
-        error::say(format_args!("removed {shown}"));
+        report::say(format_args!("removed {shown}"));
         Ok(())
     }
 

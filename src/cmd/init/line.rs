@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::cmd::editor::open_at;
 use crate::cmd::places::called;
 use crate::cmd::question;
-use crate::error::{self, Failure, Status};
+use crate::error::{Failure, Status};
 use crate::files;
 use crate::report;
 use crate::shell::MARK;
@@ -40,18 +40,18 @@ impl Place {
         let text = self.read()?;
         let shown = self.file.display();
         if let Found::Own(at) = find(&text, &self.names) {
-            error::say(format_args!("{shown}:{at} does that already"));
+            report::say(format_args!("{shown}:{at} does that already"));
             return Ok(false);
         }
         let wanted = with(&text, &self.names, line);
         if wanted == text {
-            error::say(format_args!("{shown} has the line already"));
+            report::say(format_args!("{shown} has the line already"));
             return Ok(false);
         }
         let question = format!("Add this line to {shown}?\n\n    {line}\n\n");
         ask(&question, &self.file, &format!("kage {} --install --yes", self.names), yes)?;
         self.write(&text, &wanted)?;
-        error::say(format_args!("added one line to {shown}"));
+        report::say(format_args!("added one line to {shown}"));
         Ok(true)
     }
 
@@ -69,7 +69,7 @@ impl Place {
             let instead = format!("kage {} --uninstall --yes", self.names);
             ask(&format!("Take kage's line out of {shown}?"), &self.file, &instead, yes)?;
             self.write(&text, &left)?;
-            error::say(format_args!("took one line out of {shown}"));
+            report::say(format_args!("took one line out of {shown}"));
         }
         match find(&left, &self.names) {
             Found::Own(at) => {
@@ -77,7 +77,7 @@ impl Place {
                 Err(Failure::new(Status::Failed, message).hint(open_at(&self.file, at)).into())
             }
             _ if left == text => {
-                error::say(format_args!("{shown} has no such line"));
+                report::say(format_args!("{shown} has no such line"));
                 Ok(())
             }
             _ => Ok(()),

@@ -2,33 +2,35 @@
 
 use anyhow::Result;
 
-use super::{Desk, credential, edit_with_secret, settings};
+use super::{credential, edit_with_secret, settings};
+use crate::agent::DEFAULT_AGENT;
 use crate::cli::Add;
 use crate::config::edit;
-use crate::error::{self, Failure};
-use crate::files::Durability;
-use crate::pool::{Credential, DEFAULT_AGENT, Delivery, Name, Source};
+use crate::engine::{Context, Voice};
+use crate::error::Failure;
+use crate::pool::{Credential, Delivery, Name, Source};
+use crate::report;
 
 /// Names that will say nothing in a table of five.
 const VAGUE: [&str; 8] = ["account", "acc", "claude", "default", "main", "sub", "subscription", "test"];
 
 pub(super) fn run(args: Add) -> Result<()> {
-    let desk = Desk::open_or_begin()?;
+    let context = Context::open_or_begin(Voice::terminal(report::sentence))?;
     let Add { name, name_option, agent: agent_name, fields, secret } = args;
     let Some(name) = name.or(name_option) else {
         return Err(Failure::usage("a subscription needs a name").hint("kage subscription add work").into());
     };
-    let agent = desk.config.agent(&agent_name)?;
-    if desk.config.pool.subscriptions.contains_key(&name) {
+    let agent = context.config.agent(&agent_name)?;
+    if context.config.pool.subscriptions.contains_key(&name) {
         let message = format!("there is a subscription `{name}` already");
         let hint = format!("kage subscription set {name}, or kage subscription credential {name}");
         return Err(Failure::usage(message).hint(hint).into());
     }
-    let source = credential::source(secret.credential.as_deref(), &desk.paths.home)?;
-    let minted = credential::minted(&source, &secret, &desk.now)?;
-    let stored = credential::obtain(&source, &name, agent, &secret, &desk.paths)?;
+    let source = credential::source(secret.credential.as_deref(), &context.paths.home)?;
+    let minted = credential::minted(&source, &secret, &context.now())?;
+    let stored = credential::obtain(&source, &name, agent, &secret, &context.paths)?;
     let place = edit::credential(&Credential { source: source.clone(), deliver: Delivery::Env });
-    edit_with_secret(&desk, &name, &source, stored.as_ref(), |draft| {
+    edit_with_secret(&context, &name, &source, stored.as_ref(), |draft| {
         draft.add(&name)?;
         if agent_name != DEFAULT_AGENT {
             draft.set(&name, "agent", Some(agent_name.as_str().into()))?;
@@ -37,23 +39,23 @@ pub(super) fn run(args: Add) -> Result<()> {
         draft.set(&name, "credential", Some(place))
     })?;
     // Another subscription may have had this name, and its limits.
-    desk.store.update(Durability::Machine, |state| state.begin(&name, minted))?;
-    announce(&name, &source, &desk);
+    context.begin_subscription(&name, minted)?;
+    announce(&name, &source, &context);
     Ok(())
 }
 
-fn announce(name: &Name, source: &Source, desk: &Desk) {
+fn announce(name: &Name, source: &Source, context: &Context) {
     let place = match source {
         Source::Keychain => "its secret is in the keychain".to_owned(),
-        Source::File => format!("its secret is in {}", desk.paths.credentials.display()),
+        Source::File => format!("its secret is in {}", context.paths.credentials.display()),
         Source::Command(line) => format!("its secret comes from `{line}`"),
         Source::Home(dir) => format!("its login is in {}", dir.display()),
     };
-    error::say(format_args!("added `{name}`; {place}"));
+    report::say(format_args!("added `{name}`; {place}"));
     let word =
         name.as_str().trim_end_matches(|letter: char| letter.is_ascii_digit() || "-_.".contains(letter));
     if word.is_empty() || VAGUE.contains(&word.to_ascii_lowercase().as_str()) {
-        error::say(format_args!(
+        report::say(format_args!(
             "a name such as `work-premium` or `client-acme` says more than `{name}`; \
              kage subscription rename {name} NEW"
         ));

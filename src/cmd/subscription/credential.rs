@@ -8,14 +8,14 @@ use jiff::{Timestamp, Zoned};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Desk, edit_with_secret, known};
+use super::{edit_with_secret, with_backend};
 use crate::agent::Agent;
 use crate::cli::{Credential as Args, SecretInput};
 use crate::cmd::question;
 use crate::config::edit;
 use crate::credentials;
-use crate::error::{self, Failure};
-use crate::files::Durability;
+use crate::engine::Context;
+use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
 use crate::pool::{Credential, Delivery, Name, Source};
 use crate::report;
@@ -26,18 +26,18 @@ const LONGEST: u64 = 64 * 1024;
 
 /// Replaces the secret where it is, or moves the subscription to another place with a new one.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let desk = Desk::open()?;
-    let Some(name) = &args.name else { return list(&desk, args.form.json) };
+    let context = crate::cmd::open()?;
+    let Some(name) = &args.name else { return list(&context, args.form.json) };
     if args.forget {
-        return forget(&desk, name);
+        return forget(&context, name);
     }
-    let subscription = known(&desk.config, name)?;
+    let subscription = context.config.known(name)?;
     let old = &subscription.credential;
     let new = match &args.secret.credential {
-        Some(place) => source(Some(place), &desk.paths.home)?,
+        Some(place) => source(Some(place), &context.paths.home)?,
         None => old.source.clone(),
     };
-    let agent = desk.config.agent(&subscription.agent)?;
+    let agent = context.config.agent(&subscription.agent)?;
     match (&new, &args.secret.credential) {
         (Source::Command(line), None) => {
             let message = format!("the secret of `{name}` comes from `{line}`");
@@ -51,38 +51,35 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         _ => {}
     }
-    let minted = minted(&new, &args.secret, &desk.now)?;
-    let secret = obtain(&new, name, agent, &args.secret, &desk.paths)?;
+    let minted = minted(&new, &args.secret, &context.now())?;
+    let secret = obtain(&new, name, agent, &args.secret, &context.paths)?;
     let moves = new != old.source;
     if moves {
         let place =
             edit::credential(&Credential { source: new.clone(), deliver: delivery(&new, old.deliver) });
-        edit_with_secret(&desk, name, &new, secret.as_ref(), |draft| {
+        edit_with_secret(&context, name, &new, secret.as_ref(), |draft| {
             draft.set(name, "credential", Some(place))
         })?;
     } else if let Some(secret) = &secret {
-        credentials::backend(&new, &desk.paths).set(name, secret)?;
+        with_backend(&new, &context.paths, |backend| backend.set(name, secret))?;
     }
-    desk.store.update(Durability::Machine, |state| {
-        state.reset(name, "credential", Timestamp::now());
-        state.note_minted(name, minted);
-    })?;
-    error::say(format_args!("`{name}` has its new credential ({})", new.word()));
+    context.note_new_credential(name, minted)?;
+    report::say(format_args!("`{name}` has its new credential ({})", new.word()));
     if moves {
-        leave(&old.source, name, &desk.paths);
+        leave(&old.source, name, &context.paths);
     }
     Ok(())
 }
 
 /// Takes away what is stored under a name where no subscription has it.
-fn forget(desk: &Desk, name: &Name) -> Result<()> {
-    let used = desk.config.pool.subscriptions.get(name).map(|known| &known.credential.source);
+fn forget(context: &Context, name: &Name) -> Result<()> {
+    let used = context.config.pool.subscriptions.get(name).map(|known| &known.credential.source);
     let unused = [Source::File, Source::Keychain].into_iter().filter(|place| used != Some(place));
     for place in unused {
         // A keychain that cannot be reached is no reason to fail over a secret that was in the file.
-        let removed = credentials::backend(&place, &desk.paths).remove(name);
+        let removed = with_backend(&place, &context.paths, |backend| backend.remove(name));
         if removed.as_ref().is_ok_and(|&there| there) {
-            error::say(format_args!("the secret `{name}` is no longer in the {}", place.word()));
+            report::say(format_args!("the secret `{name}` is no longer in the {}", place.word()));
             return Ok(());
         }
         if place == Source::File {
@@ -107,18 +104,18 @@ pub(super) fn leave(old: &Source, name: &Name, paths: &Paths) {
     if let Err(refused) = credentials::forget(old, name, paths) {
         let hint = refused.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
         let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-        error::warn(format_args!("{refused:#}{hint}"));
+        report::warn(format_args!("{refused:#}{hint}"));
     }
 }
 
 /// Every secret that kage stores, and whether a subscription uses it.
-fn list(desk: &Desk, as_json: bool) -> Result<()> {
-    let subscriptions = &desk.config.pool.subscriptions;
+fn list(context: &Context, as_json: bool) -> Result<()> {
+    let subscriptions = &context.config.pool.subscriptions;
     let uses = |source: &Source| subscriptions.values().any(|known| known.credential.source == *source);
     let places = [Source::Keychain, Source::File];
     let mut rows = Vec::new();
     for place in places.iter().filter(|place| uses(place) || **place == Source::File) {
-        for name in credentials::backend(place, &desk.paths).list()? {
+        for name in with_backend(place, &context.paths, |backend| backend.list())? {
             let used = subscriptions.get(&name).is_some_and(|known| known.credential.source == *place);
             rows.push((name.to_string(), place.word(), used));
         }
@@ -194,7 +191,7 @@ pub(super) fn obtain(
             Ok(None)
         }
         Source::Command(_) => {
-            let secret = credentials::backend(source, paths).get(name)?;
+            let secret = with_backend(source, paths, |backend| backend.get(name))?;
             check(&secret, agent, input.force)?;
             Ok(None)
         }
@@ -210,7 +207,7 @@ fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
     close_process();
     // What is typed must not be shown, wherever kage's own words go.
     let bytes = if !from_stdin && io::stdin().is_terminal() {
-        error::say(format_args!("to get a credential, {}", agent.how_to_get()));
+        report::say(format_args!("to get a credential, {}", agent.how_to_get()));
         question::hidden(&format!("Credential for {name} (not shown): "))?
     } else {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));

@@ -2,21 +2,20 @@
 
 use anyhow::Result;
 
-use super::{Desk, known};
 use crate::cli::Remove;
 use crate::cmd::question;
 use crate::config::edit;
 use crate::credentials;
-use crate::error::{self, Failure, Status};
-use crate::files::Durability;
+use crate::engine::Context;
+use crate::error::{Failure, Status};
 use crate::pool::{Name, Pool, Selector};
 use crate::report;
 
 pub(super) fn run(args: &Remove) -> Result<()> {
-    let desk = Desk::open()?;
+    let context = crate::cmd::open()?;
     let name = &args.name;
-    let source = known(&desk.config, name)?.credential.source.clone();
-    let routes = routes_naming(&desk.config.pool, name);
+    let source = context.config.known(name)?.credential.source.clone();
+    let routes = routes_naming(&context.config.pool, name);
     if !routes.is_empty() && !args.force {
         let message = format!("`{name}` is needed by the route {}", routes.join(", "));
         return Err(Failure::new(Status::Failed, message)
@@ -31,21 +30,21 @@ pub(super) fn run(args: &Remove) -> Result<()> {
                 .into());
         }
         if !question::confirms(&format!("Remove `{name}` and its secret?"))? {
-            error::say("nothing removed");
+            report::say("nothing removed");
             return Ok(());
         }
     }
     // Without its secret a definition would fail each run that draws it, so the definition goes first.
-    edit::edit(&desk.paths, |draft| {
+    edit::edit(&context.paths, |draft| {
         draft.take_out_of_routes(name);
         draft.remove(name);
         Ok(())
     })?;
-    desk.store.update(Durability::Machine, |state| state.subscriptions.remove(name))?;
-    error::say(format_args!("removed `{name}`"));
-    warn_of_empty(&desk, &routes)?;
+    context.forget_subscription(name)?;
+    report::say(format_args!("removed `{name}`"));
+    warn_of_empty(&context, &routes)?;
     // Last, since a keychain may refuse, and the rest is done all the same.
-    credentials::forget(&source, name, &desk.paths)
+    credentials::forget(&source, name, &context.paths)
 }
 
 fn routes_naming(pool: &Pool, name: &Name) -> Vec<String> {
@@ -54,11 +53,11 @@ fn routes_naming(pool: &Pool, name: &Name) -> Vec<String> {
     routes.map(|(key, _)| format!("`{key}`")).collect()
 }
 
-fn warn_of_empty(desk: &Desk, routes: &[String]) -> Result<()> {
-    let pool = crate::config::Config::load(&desk.paths)?.pool;
+fn warn_of_empty(context: &Context, routes: &[String]) -> Result<()> {
+    let pool = crate::config::Config::load(&context.paths)?.pool;
     for (key, route) in pool.routes.iter().filter(|(key, _)| routes.contains(&format!("`{key}`"))) {
         if route.primary.is_empty() && route.fallback.is_empty() {
-            error::warn(format_args!(
+            report::warn(format_args!(
                 "the route `{key}` is empty now: its runs find no subscription; \
                  kage subscription route --remove {key} opens the whole pool to them"
             ));

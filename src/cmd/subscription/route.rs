@@ -3,21 +3,21 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::{Desk, known};
 use crate::cli;
 use crate::config::{closest, edit};
-use crate::error::{self, Failure};
+use crate::engine::{Context, Voice};
+use crate::error::Failure;
 use crate::pool::{Name, Route, Selector};
 use crate::report;
 
 pub(super) fn run(args: cli::Route) -> Result<()> {
     if args.list {
-        return list(&Desk::open()?, args.form.json);
+        return list(&crate::cmd::open()?, args.form.json);
     }
     if let Some(key) = &args.remove {
-        return remove(&Desk::open()?, key);
+        return remove(&crate::cmd::open()?, key);
     }
-    let desk = Desk::open_or_begin()?;
+    let context = Context::open_or_begin(Voice::terminal(report::sentence))?;
     let key = match (&args.namespace, args.priority) {
         (Some(namespace), _) if namespace.is_level() => {
             let message = format!("`{namespace}` is a level and cannot be a namespace");
@@ -34,30 +34,30 @@ pub(super) fn run(args: cli::Route) -> Result<()> {
     let route = Route { primary: args.subscriptions.unwrap_or_default(), fallback: args.fallback };
     for selector in route.primary.iter().chain(&route.fallback) {
         if let Selector::Name(name) = selector {
-            known(&desk.config, name)?;
+            context.config.known(name)?;
         }
     }
-    edit::edit(&desk.paths, |draft| draft.set_route(key, &route))?;
-    error::say(format_args!("`{key}` may use {}", words(&route)));
+    edit::edit(&context.paths, |draft| draft.set_route(key, &route))?;
+    report::say(format_args!("`{key}` may use {}", words(&route)));
     Ok(())
 }
 
-fn remove(desk: &Desk, key: &Name) -> Result<()> {
-    if !edit::edit(&desk.paths, |draft| Ok(draft.remove_route(key.as_str())))? {
+fn remove(context: &Context, key: &Name) -> Result<()> {
+    if !edit::edit(&context.paths, |draft| Ok(draft.remove_route(key.as_str())))? {
         let message = format!("there is no route for `{key}`");
-        let near = closest(key.as_str(), desk.config.pool.routes.keys().map(Name::as_str));
+        let near = closest(key.as_str(), context.config.pool.routes.keys().map(Name::as_str));
         let hint = near.map_or_else(
             || "kage subscription route --list".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
         return Err(Failure::usage(message).hint(hint).into());
     }
-    error::say(format_args!("removed the route; runs of `{key}` may use the whole pool now"));
+    report::say(format_args!("removed the route; runs of `{key}` may use the whole pool now"));
     Ok(())
 }
 
-fn list(desk: &Desk, as_json: bool) -> Result<()> {
-    let routes = &desk.config.pool.routes;
+fn list(context: &Context, as_json: bool) -> Result<()> {
+    let routes = &context.config.pool.routes;
     let texts = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect::<Vec<_>>();
     if as_json {
         let rows = routes.iter().map(|(key, route)| {
@@ -67,7 +67,7 @@ fn list(desk: &Desk, as_json: bool) -> Result<()> {
         return report::print_json(&json!({ "schema": report::SCHEMA, "routes": routes }));
     }
     if routes.is_empty() {
-        error::say("there are no routes: every run may use the whole pool");
+        report::say("there are no routes: every run may use the whole pool");
         return Ok(());
     }
     let rows = routes.iter().map(|(key, route)| {

@@ -3,21 +3,21 @@
 use anyhow::Result;
 use toml_edit::{Array, Value};
 
-use super::{Desk, known};
 use crate::cli::{Dollars, Fields, Number, Set};
 use crate::config::edit::{self, Draft};
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::pool::Name;
+use crate::report;
 
 pub(super) fn run(args: &Set) -> Result<()> {
-    let desk = Desk::open()?;
-    known(&desk.config, &args.name)?;
+    let context = crate::cmd::open()?;
+    context.config.known(&args.name)?;
     if is_empty(&args.fields) {
         let message = format!("nothing to set for `{}`", args.name);
         return Err(Failure::usage(message).hint("kage subscription set --help").into());
     }
-    edit::edit(&desk.paths, |draft| write(draft, &args.name, &args.fields))?;
-    error::say(format_args!("`{}` is changed", args.name));
+    edit::edit(&context.paths, |draft| write(draft, &args.name, &args.fields))?;
+    report::say(format_args!("`{}` is changed", args.name));
     Ok(())
 }
 

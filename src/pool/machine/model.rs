@@ -92,7 +92,7 @@ pub(super) fn eligible(
             Scope::Model(model) => request.model.as_deref() == Some(model),
         };
         let limited = known.limits.iter().any(|limit| limit.until > moment.now && covers(&limit.scope));
-        let ill = known.sickness.as_ref().is_some_and(|ill| ill.until > moment.now || running > 0);
+        let ill = known.unhealthy.as_ref().is_some_and(|ill| ill.until > moment.now || running > 0);
         let tokens = of_today(model.subscriptions.get(&one.name), moment).tokens;
         one.enabled
             && one.agent == request.agent

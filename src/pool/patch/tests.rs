@@ -12,10 +12,10 @@ fn name() -> impl Strategy<Value = Name> {
 }
 
 fn known() -> impl Strategy<Value = SubscriptionState> {
-    (-2..3i64, 0..3u32, 0..2u32).prop_map(|(credit, failures, strikes)| SubscriptionState {
+    (-2..3i64, 0..3u32, 0..2u32).prop_map(|(credit, failures, consecutive_failures)| SubscriptionState {
         credit,
         failures,
-        strikes,
+        consecutive_failures,
         ..SubscriptionState::default()
     })
 }

@@ -85,10 +85,10 @@ impl Case<'_> {
 
     /// While its time-out runs nothing may try it; afterwards one run may, and others wait for its outcome.
     fn unhealthy(&self) -> Option<Exclusion> {
-        let sickness = self.known.sickness.as_ref()?;
-        let detail = format!("it is unhealthy ({})", sickness.reason);
-        if sickness.until > self.moment.now {
-            Some(Exclusion::new(Rule::Unhealthy, detail).until(Some(sickness.until)))
+        let unhealthy = self.known.unhealthy.as_ref()?;
+        let detail = format!("it is unhealthy ({})", unhealthy.reason);
+        if unhealthy.until > self.moment.now {
+            Some(Exclusion::new(Rule::Unhealthy, detail).until(Some(unhealthy.until)))
         } else if self.running > 0 {
             Some(Exclusion::new(Rule::Unhealthy, format!("{detail}; one run is trying it")))
         } else {

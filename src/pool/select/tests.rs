@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::{any, prop, prop_assert, proptest};
 
 use super::*;
-use crate::pool::state::{Sickness, Utilization};
+use crate::pool::state::{Unhealthy, Utilization};
 use crate::pool::{Budgets, Cost, Credential, Delivery, Lease, Level, Limit, LimitKind, Route, Source};
 use crate::pool::{Scope, Strategy};
 
@@ -207,8 +207,12 @@ fn each_rule_excludes_and_says_so() {
     let mut spent = SubscriptionState::default();
     spent.requests.add(1, pool.rate_limit_window, moment().now);
     know(&mut state, "budget", spent);
-    let sickness = Sickness { reason: "refused".into(), since: moment().now, until: in_minutes(9) };
-    know(&mut state, "sick", SubscriptionState { sickness: Some(sickness), ..SubscriptionState::default() });
+    let unhealthy = Unhealthy { reason: "refused".into(), since: moment().now, until: in_minutes(9) };
+    know(
+        &mut state,
+        "sick",
+        SubscriptionState { unhealthy: Some(unhealthy), ..SubscriptionState::default() },
+    );
     let asked = Request {
         namespace: Some(name("ns")),
         tags: vec!["t".into()],
@@ -260,8 +264,8 @@ fn a_limit_of_one_model_excludes_only_requests_for_it_and_ranks_others_last() {
 #[test]
 fn after_its_time_out_an_unhealthy_one_is_tried_by_one_run_alone() {
     let pool = pool(&[("a", 100)]);
-    let sickness = Sickness { reason: "x".into(), since: moment().now, until: moment().now };
-    let sick = SubscriptionState { sickness: Some(sickness), ..SubscriptionState::default() };
+    let unhealthy = Unhealthy { reason: "x".into(), since: moment().now, until: moment().now };
+    let sick = SubscriptionState { unhealthy: Some(unhealthy), ..SubscriptionState::default() };
     let mut state = State::default();
     know(&mut state, "a", sick.clone());
     assert_eq!(choose(&pool, &mut state, &request()), Ok("a".into()));

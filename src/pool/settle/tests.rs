@@ -14,7 +14,7 @@ fn at(minutes: i64) -> Moment {
     Moment::from(&(start + SignedDuration::from_mins(minutes)))
 }
 
-const LIMITS: Limits = Limits { cooldown: SignedDuration::from_mins(5), window: MINUTE };
+const LIMITS: Cooldowns = Cooldowns { cooldown: SignedDuration::from_mins(5), window: MINUTE };
 
 /// A run that starts at one minute and settles at another.
 fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: u64) -> Option<Change> {
@@ -143,7 +143,7 @@ fn runs_that_were_refused_together_are_one_strike() {
         settle(&mut state, 0, ends, Verdict::AuthRejected, 0);
     }
     let known = state.of(&name());
-    assert_eq!((known.strikes, known.sickness.unwrap().until), (1, at(63).now));
+    assert_eq!((known.consecutive_failures, known.unhealthy.unwrap().until), (1, at(63).now));
 }
 
 #[test]
@@ -152,10 +152,10 @@ fn success_heals_what_it_disproves_and_nothing_else() {
     settle(&mut state, 0, 5, Verdict::AuthRejected, 0);
     // This run began before the refusal: it proves nothing about the time after.
     assert_eq!(settle(&mut state, 1, 6, Verdict::Succeeded, 1), None);
-    assert!(state.of(&name()).sickness.is_some());
+    assert!(state.of(&name()).unhealthy.is_some());
     let change = settle(&mut state, 7, 8, Verdict::Succeeded, 1).unwrap();
     assert_eq!(change.to, "active");
-    assert!(state.of(&name()).sickness.is_none());
+    assert!(state.of(&name()).unhealthy.is_none());
 
     settle(&mut state, 9, 10, usage_limit("five_hour", false, Some(180)), 0);
     settle(&mut state, 11, 12, Verdict::Succeeded, 0);
@@ -179,7 +179,7 @@ fn what_is_not_the_accounts_fault_changes_nothing() {
         assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);
     }
     let known = state.of(&name());
-    assert_eq!((known.limits.len(), known.sickness, known.failures), (0, None, 0));
+    assert_eq!((known.limits.len(), known.unhealthy, known.failures), (0, None, 0));
 }
 
 #[test]
@@ -188,19 +188,19 @@ fn three_failures_of_the_account_in_a_row_are_a_sickness_that_grows() {
     let fail = |state: &mut State, minute: i64| state.account_failed(&name(), "no secret", at(minute).now);
     fail(&mut state, 0);
     fail(&mut state, 0);
-    assert!(state.of(&name()).sickness.is_none());
+    assert!(state.of(&name()).unhealthy.is_none());
     let mut now = 0;
     let mut seen = Vec::new();
     for _ in 0..7 {
         fail(&mut state, now);
-        let end = state.of(&name()).sickness.unwrap().until;
+        let end = state.of(&name()).unhealthy.unwrap().until;
         seen.push(end.duration_since(at(now).now).as_mins());
         now += seen.last().unwrap();
     }
     assert_eq!(seen, [1, 2, 4, 8, 16, 30, 30]);
     settle(&mut state, now, now + 1, Verdict::Succeeded, 1);
     let known = state.of(&name());
-    assert_eq!((known.failures, known.sickness), (0, None));
+    assert_eq!((known.failures, known.unhealthy), (0, None));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn reset_forgets_limits_and_health_and_keeps_totals() {
     settle(&mut state, 0, 1, Verdict::AuthRejected, 0);
     state.reset(&name(), "reset", at(2).now);
     let known = state.of(&name());
-    assert_eq!((known.limits.len(), known.sickness.is_none()), (0, true));
+    assert_eq!((known.limits.len(), known.unhealthy.is_none()), (0, true));
     assert_eq!(known.today(&at(2)).tokens.tokens(), 46);
     assert_eq!(known.changes.last().unwrap().rule, "reset");
 }

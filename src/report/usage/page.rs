@@ -110,7 +110,7 @@ fn tiles(usage: &Usage<'_>) -> Element {
         tile("Cache reads", &short(tokens.cache_read_tokens), &format!("{} written", short(written))),
     ];
     if usage.query.model.is_none() {
-        tiles.push(tile("Limits hit", &grouped(total.limits), "each ended an attempt"));
+        tiles.push(tile("Cooldowns hit", &grouped(total.limits), "each ended an attempt"));
         tiles.push(tile("Agent time", &length(total.duration), "of all attempts together"));
     }
     Element::of("section", "tiles").with("aria-label", "Totals").children(tiles)
@@ -144,9 +144,9 @@ fn legend(over_time: &OverTime<'_>) -> Element {
 fn limits(over_time: &OverTime<'_>) -> Element {
     let steps = over_time.steps(|tally| tally.limits, grouped);
     if steps.iter().all(|step| step.parts.iter().all(|&limits| limits == 0)) {
-        return card("Limits hit").child(Element::of("p", "none").text("No limit was hit."));
+        return card("Cooldowns hit").child(Element::of("p", "none").text("No limit was hit."));
     }
-    let heading = format!("Limits hit by {}", over_time.width.word());
+    let heading = format!("Cooldowns hit by {}", over_time.width.word());
     card(&heading).child(columns(&heading, &steps, LIMITS_HEIGHT, grouped)).child(legend(over_time))
 }
 

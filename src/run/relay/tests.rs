@@ -10,16 +10,19 @@ use rustix::io::ioctl_fionbio;
 
 use super::*;
 use crate::agent::{Exit, LaunchPlan};
-use crate::run::{Ended, Program, Streams, run};
+use crate::run::{ChildExit, Launched, Program, Released, Streams, run};
 
 const ALL_BYTES: &[u8] = b"a\0b\xff\xfe\r\n\x80 no end";
 
 /// Runs a shell script as the agent.
-fn attempt(relay: &mut Relay, input: Input, script: &str) -> Ended {
+fn attempt(relay: &mut Relay, input: Input, script: &str) -> ChildExit {
     let program = Program { name: OsString::from("sh"), path: PathBuf::from("/bin/sh") };
     let plan = LaunchPlan { args: vec!["-c".into(), script.into()], ..LaunchPlan::default() };
-    let ended = run(&program, &plan, None, &[], Streams::Relayed(relay, input)).map(|ran| ran.unwrap());
-    ended.unwrap_or_else(|failure| panic!("{failure}"))
+    match run(&program, &plan, None, &[], Streams::Relayed(relay, input)) {
+        Ok(Launched::Ended(child)) => child,
+        Ok(Launched::Signal(signal)) => panic!("signal {signal} came before"),
+        Err(failure) => panic!("{failure}"),
+    }
 }
 
 /// A relay between a caller and what it reads in the end.
@@ -75,7 +78,7 @@ fn another_attempt_reads_the_same_and_the_failed_one_is_not_seen() {
     assert!(relay.can_replay() && !relay.is_committed() && !first.interrupted);
     relay.discard();
     attempt(&mut relay, Input::FromStart, "cat; echo 2");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), [ALL_BYTES, b"2\n"].concat());
 }
 
@@ -89,7 +92,7 @@ fn input_that_no_attempt_read_to_its_end_comes_whole_to_the_last() {
         relay.discard();
     }
     attempt(&mut relay, Input::FromStart, "cat");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert!(read_by_caller(relay, reading) == input);
 }
 
@@ -104,7 +107,7 @@ fn a_hundred_megabytes_come_whole_twice() {
     relay.discard();
     attempt(&mut relay, Input::FromStart, "cat");
     assert!(relay.is_committed());
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     let read = read_by_caller(relay, reading);
     assert_eq!(read.len(), 100_000_000);
     assert!(read.chunks(block.len()).all(|chunk| chunk == block));
@@ -119,7 +122,7 @@ fn a_socket_is_read_like_a_pipe() {
     attempt(&mut relay, Input::FromStart, "cat; exit 1");
     relay.discard();
     attempt(&mut relay, Input::FromStart, "cat");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), ALL_BYTES);
 }
 
@@ -136,7 +139,7 @@ fn input_that_does_not_come_delays_nobody_and_is_not_lost() {
     writer.write_all(b"late").unwrap();
     drop(writer);
     attempt(&mut relay, Input::FromStart, "cat");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), b"late");
 }
 
@@ -148,7 +151,7 @@ fn input_comes_while_the_agent_runs() {
     // The writer's end stays open: a line is there although the end is not.
     let ended = attempt(&mut relay, Input::FromStart, "read line; echo got $line");
     assert_eq!(ended.captured.whole.as_deref(), Some(&b"got one\n"[..]));
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), b"got one\n");
 }
 
@@ -177,7 +180,7 @@ fn a_file_is_read_by_the_agent_itself_from_where_it_stood() {
     attempt(&mut relay, Input::FromStart, "cat");
     relay.discard();
     attempt(&mut relay, Input::FromStart, "cat");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), b"but this");
 }
 
@@ -199,9 +202,9 @@ fn a_device_or_nothing_readable_stays_what_it_is() {
 fn an_attempt_with_no_input_takes_none() {
     let (mut relay, reading) = relay(piped(b"for the next"), Output::Whole);
     attempt(&mut relay, Input::Nothing, "cat");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     attempt(&mut relay, Input::FromStart, "cat");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), b"for the next");
 }
 
@@ -227,7 +230,7 @@ fn lines_flow_and_the_reader_sees_one_stream() {
     assert!(!relay.is_committed(), "a conversation may be gone on with");
     relay.discard();
     attempt(&mut relay, Input::FromStart, r"printf 'o3\np3\nno end'");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
     assert_eq!(read_by_caller(relay, reading), b"o2\np\xff\0\np3\nno end");
 }
 
@@ -264,7 +267,7 @@ fn a_reader_who_leaves_is_what_the_agent_sees() {
     let ended = attempt(&mut relay, Input::FromStart, "exec yes");
     assert_eq!(ended.exit, Exit::Signal(rustix::process::Signal::PIPE.as_raw()));
     assert_eq!(head.join().unwrap(), *b"y\n");
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
 }
 
 #[test]
@@ -273,8 +276,11 @@ fn a_full_disk_ends_the_output_and_is_told() {
     let mut relay = Relay::between([null(), full, null()], lines(), true);
     let ended = attempt(&mut relay, Input::FromStart, "exec yes");
     assert_eq!(ended.exit, Exit::Signal(rustix::process::Signal::PIPE.as_raw()));
-    assert_eq!(crate::run::release(&mut relay).unwrap().unwrap_err().kind(), io::ErrorKind::StorageFull);
-    crate::run::release(&mut relay).unwrap().unwrap();
+    assert!(matches!(
+        crate::run::release(&mut relay),
+        Released::Lost(why) if why.kind() == io::ErrorKind::StorageFull
+    ));
+    assert!(matches!(crate::run::release(&mut relay), Released::Written));
 }
 
 #[test]
@@ -302,7 +308,7 @@ fn children_of_the_agent_that_keep_the_pipes_are_left_behind() {
         attempt(&mut relay, Input::FromStart, &format!("({idle_or_busy}) & printf last"));
         let took = begun.elapsed();
         assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(15), "{took:?}");
-        crate::run::release(&mut relay).unwrap().unwrap();
+        assert!(matches!(crate::run::release(&mut relay), Released::Written));
         assert!(read_by_caller(relay, reading).windows(4).any(|bytes| bytes == b"last"));
     }
 }

@@ -276,10 +276,10 @@ fn another_conversation_overtakes_an_error() {
     scene.append(&main_file(), &[limit(AFTER, "five_hour")]);
     scene.append(&format!("{OTHER}.jsonl"), &[json!({ "type": "system" })]);
     watch.visits = visits[..1].to_vec();
-    assert_eq!(evidence_of(&watch).standing().errors.len(), 1);
+    assert_eq!(evidence_of(&watch).final_errors().errors.len(), 1);
     watch.visits = visits.to_vec();
     let evidence = evidence_of(&watch);
-    assert_eq!((evidence.errors.len(), evidence.standing().errors.len()), (1, 0));
+    assert_eq!((evidence.errors.len(), evidence.final_errors().errors.len()), (1, 0));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_limit_behind_which_the_conversation_went_on_does_not_stand() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[limit(AFTER, "seven_day_opus"), answer(AFTER, "m1", 1)]);
-    assert!(evidence_of(&watch).standing().errors.is_empty());
+    assert!(evidence_of(&watch).final_errors().errors.is_empty());
     scene.append(&main_file(), &[limit(AFTER, "five_hour")]);
-    assert_eq!(evidence_of(&watch).standing().errors.len(), 1);
+    assert_eq!(evidence_of(&watch).final_errors().errors.len(), 1);
 }

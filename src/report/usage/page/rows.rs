@@ -20,7 +20,7 @@ const COLUMNS: [Column; 4] = [
     Column { heading: "Cache read", minor: true, number: |tally| tally.tokens.cache_read_tokens },
     Column { heading: "Cache written", minor: true, number: written },
 ];
-const LIMITS: Column = Column { heading: "Limits", minor: true, number: |tally| tally.limits };
+const LIMITS: Column = Column { heading: "Cooldowns", minor: true, number: |tally| tally.limits };
 const RUNS: Column = Column { heading: "Runs", minor: true, number: |tally| tally.runs };
 const ATTEMPTS: Column = Column { heading: "Attempts", minor: true, number: |tally| tally.attempts };
 

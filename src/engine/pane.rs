@@ -31,7 +31,7 @@ const MOST: usize = 8;
 const AFTER_ANOTHER: &str = r#"read -r _; exec "$0" "$@" </dev/null"#;
 
 /// A pane, and what was started for it.
-pub(super) struct Pane {
+pub(in crate::engine) struct Pane {
     tmux: PathBuf,
     /// `%5`.
     id: String,
@@ -45,7 +45,7 @@ pub(super) struct Pane {
 
 impl Pane {
     /// The pane that kage runs in; `None` outside of tmux.
-    pub(super) fn here(withheld: Vec<OsString>) -> Option<Self> {
+    pub(in crate::engine) fn here(withheld: Vec<OsString>) -> Option<Self> {
         let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let id = env::var("TMUX_PANE").ok().filter(|id| is_id(id) && is_set("TMUX"))?;
         let mut pane = Self::at(which::which("tmux").ok()?, id);
@@ -58,7 +58,7 @@ impl Pane {
     }
 
     /// Marks the pane with what runs there.
-    pub(super) fn show(&mut self, subscription: &Name, namespace: Option<&Name>, status: &str) {
+    pub(in crate::engine) fn show(&mut self, subscription: &Name, namespace: Option<&Name>, status: &str) {
         self.is_marked = true;
         let commands = [
             self.option(SUBSCRIPTION, Some(subscription.as_str())),
@@ -68,14 +68,14 @@ impl Pane {
         self.start(&commands);
     }
 
-    pub(super) fn status(&mut self, status: &str) {
+    pub(in crate::engine) fn status(&mut self, status: &str) {
         self.is_marked = true;
         let command = self.option(STATUS, Some(status));
         self.start(&[command]);
     }
 
     /// Shows a text for some seconds to whoever looks at the pane.
-    pub(super) fn message(&mut self, text: &str) {
+    pub(in crate::engine) fn message(&mut self, text: &str) {
         let words = ["display-message", "-d", SHOWN_FOR, "-t", &self.id, "--"].map(str::to_owned);
         let command = words.into_iter().chain([argument(&literal(text))]).collect();
         self.start(&[command]);
@@ -89,12 +89,12 @@ impl Pane {
     }
 
     /// Takes notice of what has ended, so that none is left in the system's table.
-    pub(super) fn tend(&mut self) {
+    pub(in crate::engine) fn reap(&mut self) {
         self.started.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
     fn start(&mut self, commands: &[Vec<String>]) {
-        self.tend();
+        self.reap();
         if self.started.len() < MOST {
             let words = commands.join(&";".to_owned());
             // tmux not being there any more is no failure of the run.
@@ -136,7 +136,7 @@ impl Drop for Pane {
         }
         let begun = Instant::now();
         loop {
-            self.tend();
+            self.reap();
             if self.started.is_empty() || begun.elapsed() >= PATIENCE {
                 return;
             }

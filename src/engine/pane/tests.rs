@@ -28,7 +28,7 @@ impl Server {
         let server = Self { dir: tempfile::tempdir().unwrap() };
         let own = env::current_exe().unwrap();
         let (dir, own) = (server.dir.path().display(), own.display());
-        let test = format!("'{own}' --exact cmd::exec::pane::tests::{test} --nocapture");
+        let test = format!("'{own}' --exact engine::pane::tests::{test} --nocapture");
         let script = format!("{ALONE}='{dir}' {test} >'{dir}/log' 2>&1; exec sleep 60");
         assert!(server.tmux(&["new-session", "-d", "-x", "200", "-y", "20", &script]).status.success());
         Some(server)

@@ -1,4 +1,4 @@
-//! `kage hook`: what a running agent tells. Called by the agent; whatever goes wrong here is no concern of its.
+//! `kage hook`: what a running agent reports. The agent calls it; what goes wrong here is no concern of the agent.
 
 use std::env;
 use std::fs;
@@ -13,15 +13,16 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, kill_process};
 
-use super::Desk;
+use super::context::Context;
 use super::events::Events;
-use crate::agent::{Agent, Exit, Heard};
-use crate::files::{self, Durability};
+use super::voice::Voice;
+use crate::agent::{Agent, Exit, HookEvent};
+use crate::files;
 use crate::paths::Paths;
-use crate::pool::{Lease, LeaseId, Name, Outcome, State};
+use crate::pool::{Lease, LeaseId, Name, Observation, Outcome, SessionEvent};
 use crate::process::Stat;
 use crate::run::WAKE;
-use crate::store::Store;
+use crate::store::{FileStore, Store as _};
 use crate::text::one_line;
 
 /// The agent waits for its hooks, for a fifth of a second with the start of the process.
@@ -38,11 +39,11 @@ const LONGEST_LOG: u64 = 256 * 1024;
 static TO_WAKE: AtomicI32 = AtomicI32::new(0);
 
 /// Never fails, and takes no longer than a moment; what went wrong is in the log.
-pub(super) fn run() -> i32 {
-    let (done, told) = mpsc::channel();
+pub(crate) fn handle_hook() -> i32 {
+    let (done, handled) = mpsc::channel();
     // The input may never end, and the state may be locked: the agent must not wait for that.
-    thread::spawn(move || done.send(hear()));
-    let problem = match told.recv_timeout(PATIENCE) {
+    thread::spawn(move || done.send(handle()));
+    let problem = match handled.recv_timeout(PATIENCE) {
         Ok(Ok(())) => return 0,
         Ok(Err(why)) => format!("{why:#}"),
         Err(_) => format!("gave up after {} ms", PATIENCE.as_millis()),
@@ -53,55 +54,55 @@ pub(super) fn run() -> i32 {
     0
 }
 
-fn hear() -> Result<()> {
-    let mut told = Vec::new();
-    io::stdin().lock().read_to_end(&mut told).context("could not read what was told")?;
+fn handle() -> Result<()> {
+    let mut input = Vec::new();
+    io::stdin().lock().read_to_end(&mut input).context("could not read what was told")?;
     // An agent that was started without kage has settings of one that was.
     let Some(run) = env::var("KAGE_RUN").ok().map(LeaseId) else { return Ok(()) };
     let subscription = env::var("KAGE_SUBSCRIPTION")?.parse::<Name>();
     let subscription = subscription.map_err(|why| anyhow!("KAGE_SUBSCRIPTION: {why}"))?;
-    let state = Store::new(&Paths::from_environment()?.state).read()?;
+    let state = FileStore::new(&Paths::from_environment()?.state).view()?;
     let Some(lease) = state.held(&run, &subscription) else { bail!("there is no run {}", run.0) };
     TO_WAKE.store(i32::try_from(lease.pid).unwrap_or(0), Ordering::SeqCst);
-    let desk = Desk::open()?;
-    let agent = desk.config.agent(&lease.agent)?;
-    let speaker = agent.speaker().and_then(|name| env::var(name).ok()?.parse().ok());
+    let context = Context::open(Voice::silent())?;
+    let agent = context.config.agent(&lease.agent)?;
+    let hooked_pid = agent.hooked_pid_variable().and_then(|name| env::var(name).ok()?.parse().ok());
     // A session that the agent started beside itself has the same hooks; while the first one lives, it is the
     // one that kage runs.
-    if lease.speaker.is_some_and(|known| Some(known) != speaker && Stat::of(known).is_some()) {
+    if lease.hooked_pid.is_some_and(|known| Some(known) != hooked_pid && Stat::of(known).is_some()) {
         return Ok(());
     }
-    match agent.hear(&told) {
-        Some(heard) => Ear { desk: &desk, agent, lease, speaker }.act(heard),
+    match agent.parse_hook(&input) {
+        Some(event) => HookHandler { context: &context, agent, lease, hooked_pid }.act(event),
         None => Ok(()),
     }
 }
 
-/// Who acts upon what was told.
-struct Ear<'a> {
-    desk: &'a Desk,
+/// Acts upon what a hook reports.
+struct HookHandler<'a> {
+    context: &'a Context,
     agent: &'static dyn Agent,
     lease: &'a Lease,
-    speaker: Option<u32>,
+    hooked_pid: Option<u32>,
 }
 
-impl Ear<'_> {
-    fn act(&self, heard: Heard) -> Result<()> {
-        let now = Timestamp::now();
-        match heard {
-            Heard::Began { session } => self.note(|state, lease| state.enter(lease, &session, now)),
-            Heard::Ended { session } => self.note(|state, lease| state.leave(lease, &session, now)),
+impl HookHandler<'_> {
+    fn act(&self, event: HookEvent) -> Result<()> {
+        match event {
+            HookEvent::Began { session } => self.note(SessionEvent::Entered(&session)),
+            HookEvent::Ended { session } => self.note(SessionEvent::Left(&session)),
             // Nearly every prompt changes nothing, and then nothing is written.
-            Heard::Prompted { session } if self.is_known(&session) && self.lease.refused.is_none() => Ok(()),
-            Heard::Prompted { session } => self.note(|state, lease| {
-                state.enter(lease, &session, now);
-                state.prompted(lease);
-            }),
-            // A helper of the agent's has a conversation of its own.
-            Heard::Failed { session, .. } if self.lease.session().is_some() && !self.is_known(&session) => {
+            HookEvent::Prompted { session } if self.is_known(&session) && self.lease.refused.is_none() => {
                 Ok(())
             }
-            Heard::Failed { record, .. } => self.failed(&record),
+            HookEvent::Prompted { session } => self.note(SessionEvent::Prompted(&session)),
+            // A helper of the agent's has a conversation of its own.
+            HookEvent::Failed { session, .. }
+                if self.lease.session().is_some() && !self.is_known(&session) =>
+            {
+                Ok(())
+            }
+            HookEvent::Failed { record, .. } => self.failed(&record),
         }
     }
 
@@ -109,12 +110,10 @@ impl Ear<'_> {
         self.lease.session() == Some(session)
     }
 
-    fn note(&self, change: impl FnOnce(&mut State, &Lease)) -> Result<()> {
-        self.desk.store.update(Durability::Process, |state| {
-            state.hear(self.lease, self.speaker);
-            change(state, self.lease);
-        })?;
-        // Only a refusal that stood can be overtaken by something.
+    fn note(&self, event: SessionEvent<'_>) -> Result<()> {
+        let hooked_pid = self.hooked_pid;
+        self.context.observe(self.lease, Observation::Session { event, hooked_pid })?;
+        // Only a refusal can be overtaken by something.
         if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
     }
 
@@ -123,10 +122,10 @@ impl Ear<'_> {
         let since = Timestamp::now() - OLDEST_ERROR;
         let deadline = Instant::now() + UNTIL_RECORDED;
         loop {
-            let now = self.desk.later();
-            let evidence = self.agent.stands_at(record, since, &now).standing();
+            let now = self.context.now();
+            let evidence = self.agent.evidence_at_end(record, since, &now).final_errors();
             if !evidence.errors.is_empty() {
-                return self.refused(&self.desk.judge(self.agent, Exit::Code(0), &evidence, &now));
+                return self.refused(&self.context.judge(self.agent, Exit::Code(0), &evidence, &now));
             }
             if Instant::now() >= deadline {
                 break;
@@ -141,7 +140,7 @@ impl Ear<'_> {
         if !outcome.verdict.is_of_the_account() {
             return Ok(());
         }
-        self.desk.refuse(self.lease, outcome, &self.desk.later(), &Events::new(self.desk))?;
+        self.context.refuse(self.lease, outcome, &Events::new(&self.context.config))?;
         self.wake()
     }
 

@@ -8,25 +8,25 @@ use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::Errand;
+use super::model::Run;
 use crate::agent::LaunchPlan;
 use crate::files::{self, Durability};
-use crate::shell::Shell;
+use crate::text::in_single_quotes;
 
-impl Errand<'_> {
+impl Run<'_> {
     /// The command by which a session tells what happens, and the file for settings that hold nothing else.
     /// Whatever becomes of kage meanwhile, the agent sees no failure.
     pub(super) fn hook(&self) -> Option<(String, PathBuf)> {
         let kage = self.myself.as_ref()?;
-        let command = format!("{} hook 2>/dev/null || :", Shell::Bash.quoted(kage.to_str()?));
+        let command = format!("{} hook 2>/dev/null || :", in_single_quotes(kage.to_str()?));
         let file = format!("{}.json", self.agent.name());
-        let file = path::absolute(self.desk.paths.state.join("hooks").join(file)).ok()?;
+        let file = path::absolute(self.context.paths.state.join("hooks").join(file)).ok()?;
         Some((command, file))
     }
 
     /// Where merged settings lie while their run lasts, by its id.
     pub(super) fn settings_dir(&self) -> PathBuf {
-        self.desk.paths.state.join("settings")
+        self.context.paths.state.join("settings")
     }
 
     /// Writes the merged settings, and removes those of runs that were killed.
@@ -41,7 +41,7 @@ impl Errand<'_> {
         // the list that belongs to a living run finds its lease there.
         let known: Vec<_> =
             fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        let state = self.desk.store.read()?;
+        let state = self.context.view()?;
         let living: BTreeSet<&str> = state.leases.iter().map(|lease| lease.id.0.as_str()).collect();
         for path in known.iter().filter(|path| run_of(path).is_none_or(|run| !living.contains(run))) {
             let _ = fs::remove_file(path);

@@ -1,14 +1,13 @@
-//! Whose records may lie among those of an attempt, where the agent did not take its conversation from kage.
+//! Whose records may be among those of an attempt, where the agent did not take its conversation from kage.
 
-use super::Desk;
 use crate::agent::{Others, Watch};
-use crate::ledger::Ledger;
+use crate::engine::context::Context;
 use crate::pool::{Lease, State};
 
-impl Desk {
+impl Context {
     /// What is known of other attempts by the same agent with the same records. The state was read before the
     /// ledger is: who has left the one is in the other.
-    pub(super) fn others(&self, own: &Lease, watch: &Watch, state: &State) -> Others {
+    pub(in crate::engine) fn others(&self, own: &Lease, watch: &Watch, state: &State) -> Others {
         let Some(place) = watch.record().filter(|_| watch.session.is_none()) else {
             return Others::default();
         };
@@ -17,7 +16,7 @@ impl Desk {
             lease.id != own.id && lease.agent == own.agent && there == Some((&place.dir, &place.cwd))
         };
         let beside: Vec<_> = state.leases.iter().chain(&state.lost).filter(is_beside).collect();
-        let booked = Ledger::new(&self.paths.state).conversations(&own.agent);
+        let booked = self.ledger().conversations(&own.agent);
         let is_booked =
             |lease: &Lease| booked.iter().any(|one| one.run == lease.id.0 && one.began == lease.since);
         let order = |lease: &Lease| (lease.since, lease.id.0.clone());

@@ -1,4 +1,4 @@
-//! What kage says while a session of the agent's fills the screen: at the top of it, and in tmux as a message.
+//! What kage shows while a session of the agent fills the screen: at the top of it, and in tmux as a message.
 //!
 //! Nothing is read from the terminal, and nothing scrolls: the cursor goes back to where the agent has it, so
 //! that its screen is whole but for those lines.
@@ -6,32 +6,32 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::{iter, mem};
 
-use rustix::termios::tcgetwinsize;
-
-use super::pane::Pane;
+use crate::engine::pane::Pane;
+use crate::terminal;
 use crate::text::one_line;
 
 /// So many lines at most: below them the screen is the agent's.
 const MOST_ROWS: usize = 3;
 
 /// The place for one text at a time.
-pub(super) struct Notice {
-    quiet: bool,
+pub(in crate::engine) struct Banner {
+    /// Whether anything is shown at all.
+    shown: bool,
     on_screen: bool,
-    /// How many lines are the notice's just now.
+    /// How many lines are the banner's just now.
     rows: usize,
 }
 
-impl Notice {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, on_screen: io::stderr().is_terminal(), rows: 0 }
+impl Banner {
+    pub(in crate::engine) fn new(shown: bool) -> Self {
+        Self { shown, on_screen: io::stderr().is_terminal(), rows: 0 }
     }
 
-    pub(super) fn show(&mut self, text: &str, pane: Option<&mut Pane>) {
-        if self.quiet {
+    pub(in crate::engine) fn show(&mut self, text: &str, pane: Option<&mut Pane>) {
+        if !self.shown {
             return;
         }
-        let columns = tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col).max(20).into();
+        let columns = terminal::size_or_default(io::stderr()).columns.max(20);
         // What the provider calls a limit is in it, as the agent's record has that.
         let text = format!("kage: {}", one_line(text));
         if let Some(pane) = pane {
@@ -46,7 +46,7 @@ impl Notice {
     }
 
     /// The lines go; what they hid comes back when the agent draws it anew.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::engine) fn clear(&mut self) {
         if self.rows > 0 {
             write(iter::repeat_n(String::new(), mem::take(&mut self.rows)));
         }

@@ -1,9 +1,9 @@
 use super::*;
 use crate::pool::{Lease, LeaseId, Name, SubscriptionState};
 
-fn store() -> (tempfile::TempDir, Store) {
+fn store() -> (tempfile::TempDir, FileStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::new(&dir.path().join("state"));
+    let store = FileStore::new(&dir.path().join("state"));
     (dir, store)
 }
 
@@ -88,11 +88,11 @@ fn a_file_of_another_version_is_refused_and_left_alone() {
     assert_eq!(fs::read_to_string(&store.file).unwrap(), newer);
 }
 
-fn credit(store: &Store) -> i64 {
+fn credit(store: &FileStore) -> i64 {
     store.read().unwrap().subscriptions["a"].credit
 }
 
-fn bytes_of(store: &Store) -> (Vec<u8>, Vec<u8>) {
+fn bytes_of(store: &FileStore) -> (Vec<u8>, Vec<u8>) {
     (fs::read(&store.file).unwrap(), fs::read(store.log.path()).unwrap())
 }
 

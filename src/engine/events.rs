@@ -10,23 +10,56 @@ use std::process::{Child, Command, Stdio};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Desk, withheld};
+use super::context::withheld;
 use crate::agent::Agents;
-use crate::error;
+use crate::config::Config;
+use crate::error::Notice;
 use crate::pool::{Budget, Change, Cost, Gauge, Name, NotReady, Outcome, Owner};
-use crate::report::{SCHEMA, json_line};
+use crate::text::json;
+
+/// The number in every line; keys are only ever added under it.
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The command, and the ones that were started.
 pub(super) struct Events<'a> {
     command: Option<&'a str>,
     agents: &'a Agents,
     started: RefCell<Vec<Child>>,
+    /// What the user should know, until it is taken.
+    notices: RefCell<Vec<Notice>>,
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(desk: &'a Desk) -> Self {
-        let config = &desk.config;
-        Self { command: config.event_command.as_deref(), agents: &config.agents, started: RefCell::default() }
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self {
+            command: config.event_command.as_deref(),
+            agents: &config.agents,
+            started: RefCell::default(),
+            notices: RefCell::default(),
+        }
+    }
+
+    /// What happened to the commands since the last call that the user should know.
+    pub(super) fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// A command that has failed by now is worth a notice; one that still runs is left alone.
+    pub(super) fn finish(&self) {
+        self.started.borrow_mut().retain_mut(|child| self.is_running(child));
+    }
+
+    fn notice(&self, message: String) {
+        self.notices.borrow_mut().push(Notice::new(message));
+    }
+
+    /// Reaps one that has ended, so that none is left in the system's table.
+    fn is_running(&self, child: &mut Child) -> bool {
+        let Ok(Some(status)) = child.try_wait() else { return true };
+        if !status.success() {
+            self.notice(format!("the event command failed: {status}"));
+        }
+        false
     }
 
     /// A run goes on with another subscription.
@@ -72,14 +105,14 @@ impl<'a> Events<'a> {
 
     fn tell(&self, event: &str, what: Value) {
         let Some(command) = self.command else { return };
-        self.started.borrow_mut().retain_mut(is_running);
+        self.finish();
         let mut line = json!({ "schema": SCHEMA, "event": event, "time": Timestamp::now() });
         if let (Value::Object(line), Value::Object(what)) = (&mut line, what) {
             line.extend(what);
         }
-        match start(command, &json_line(&line), &withheld(self.agents)) {
+        match start(command, &(json(line.to_string()) + "\n"), &withheld(self.agents)) {
             Ok(child) => self.started.borrow_mut().push(child),
-            Err(why) => error::warn(format_args!("the event command could not be started: {why}")),
+            Err(why) => self.notice(format!("the event command could not be started: {why}")),
         }
     }
 }
@@ -109,20 +142,4 @@ fn event(status: &str) -> Option<&'static str> {
         "active" => Some("recovered"),
         _ => None,
     }
-}
-
-impl Drop for Events<'_> {
-    /// A command that has failed by now is worth a line; one that still runs is left alone.
-    fn drop(&mut self) {
-        self.started.get_mut().retain_mut(is_running);
-    }
-}
-
-/// Takes notice of one that has ended, so that none is left in the system's table.
-fn is_running(child: &mut Child) -> bool {
-    let Ok(Some(status)) = child.try_wait() else { return true };
-    if !status.success() {
-        error::warn(format_args!("the event command failed: {status}"));
-    }
-    false
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Desk;
-use super::events::Events;
 use crate::agent::{Captured, Evidence, Exit, LaunchPlan};
-use crate::error;
-use crate::files::{Durability, Lock};
-use crate::ledger::{Attempt, Ledger, Trace};
-use crate::pool::{Lease, Outcome, State, Verdict};
+use crate::engine::context::Context;
+use crate::engine::events::Events;
+use crate::engine::voice::Said;
+use crate::files::Lock;
+use crate::ledger::{Attempt, Trace};
+use crate::pool::{Administer, Lease, LeaseId, Outcome, State, Verdict};
 use crate::process::{Marked, marked_with};
 
 /// Whoever would have to wait leaves it to the one that is at it.
@@ -25,56 +25,60 @@ const FRESH: SignedDuration = SignedDuration::from_secs(10);
 /// An agent that has outlived its kage is waited for. What it leaves running may never end.
 const LONGEST_LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-impl Desk {
+impl Context {
     /// The state, with what killed runs have used.
-    pub(super) fn state(&self) -> Result<State> {
-        let state = self.store.read()?;
+    pub(crate) fn state(&self) -> Result<State> {
+        let state = self.view()?;
         if state.lost.is_empty() {
             return Ok(state);
         }
-        self.recover();
-        self.store.read()
+        let events = Events::new(&self.config);
+        self.recover(&events);
+        for notice in events.take_notices() {
+            self.voice.say(notice, &self.now());
+        }
+        self.view()
     }
 
     /// Counts the runs whose kage is gone. What cannot be counted now is there for the next kage.
-    pub(super) fn recover(&self) {
-        if let Err(failed) = self.try_to_recover() {
-            error::warn(format_args!("a run whose kage was killed is not counted yet: {failed:#}"));
+    pub(in crate::engine) fn recover(&self, events: &Events<'_>) {
+        if let Err(failed) = self.try_to_recover(events) {
+            self.voice.say(Said::NotCounted(format!("{failed:#}")), &self.now());
         }
     }
 
-    fn try_to_recover(&self) -> Result<()> {
+    fn try_to_recover(&self, events: &Events<'_>) -> Result<()> {
         let Ok(_lock) = Lock::acquire(&self.paths.state.join("recover.lock"), PATIENCE) else {
             return Ok(());
         };
         // Under the lock, and written down: of a state that is only read, a run may settle its lease and end
         // before it is looked at whether it lives, and would be counted twice.
-        let state = self.store.update(Durability::Process, |state| state.clone())?;
+        let state = self.administer(&Administer::Reap)?;
         let running = marked_with("KAGE_RUN");
         let mut unused = BTreeSet::new();
-        let counted = self.count_all(&state, &running, &mut unused);
-        // In one change, for there may be thousands.
+        let counted = self.count_all(&state, &running, &mut unused, events);
+        // In one change: there may be thousands.
         if !unused.is_empty() {
-            let is_other = |lease: &Lease| !unused.contains(&(lease.id.0.as_str(), lease.since));
-            self.store.update(Durability::Process, |state| state.lost.retain(is_other))?;
+            self.administer(&Administer::ForgetLost(&unused))?;
         }
         counted
     }
 
     /// Counts one after the other, as long as there is time for it. Those of which there are no records are noted.
-    fn count_all<'a>(
+    fn count_all(
         &self,
-        state: &'a State,
+        state: &State,
         running: &[Marked],
-        unused: &mut BTreeSet<(&'a str, Timestamp)>,
+        unused: &mut BTreeSet<(LeaseId, Timestamp)>,
+        events: &Events<'_>,
     ) -> Result<()> {
         let until = Instant::now() + LONGEST;
         for lost in state.lost.iter().filter(|lost| !runs_on(lost, running)) {
             if Instant::now() > until {
                 break;
             }
-            if !self.count(lost, state)? && !may_begin(lost) {
-                unused.insert((&lost.id.0, lost.since));
+            if !self.count(lost, state, events)? && !may_begin(lost) {
+                unused.insert((lost.id.clone(), lost.since));
             }
         }
         Ok(())
@@ -82,8 +86,8 @@ impl Desk {
 
     /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once. The
     /// answer is whether there was anything to count.
-    fn count(&self, lost: &Lease, state: &State) -> Result<bool> {
-        let ledger = Ledger::new(&self.paths.state);
+    fn count(&self, lost: &Lease, state: &State, events: &Events<'_>) -> Result<bool> {
+        let ledger = self.ledger();
         let trace = ledger.trace(lost);
         let Some((evidence, outcome)) = self.examine(lost, ended(lost, &trace, state), state) else {
             return Ok(false);
@@ -99,22 +103,23 @@ impl Desk {
                 usage: &outcome.usage,
             })?;
         }
-        self.book(lost, &outcome, &self.now, &Events::new(self))?;
+        self.book(lost, &outcome, &self.moment(), events)?;
         Ok(true)
     }
 
     /// What its records say; `None` where there are none.
     fn examine(&self, lost: &Lease, ended: Option<Timestamp>, state: &State) -> Option<(Evidence, Outcome)> {
         let agent = self.config.agent(&lost.agent).ok()?;
-        let plan = LaunchPlan::carried_out(lost, lost.record.as_ref()?, ended);
+        let now = self.now();
+        let plan = LaunchPlan::from_lost_lease(lost, lost.record.as_ref()?, ended);
         let others = self.others(lost, plan.watch.as_ref()?, state);
-        let plan = plan.beside(others);
-        let evidence = agent.collect(&plan, &Captured::default(), &self.now);
+        let plan = plan.with_others(others);
+        let evidence = agent.collect(&plan, &Captured::default(), &now);
         if evidence.usage.requests == 0 && evidence.errors.is_empty() {
             return None;
         }
         // How it ended nobody saw; that it was refused stands in its records.
-        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().standing(), &self.now);
+        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), &now);
         if !outcome.verdict.is_of_the_account() {
             outcome.verdict = Verdict::Interrupted;
         }

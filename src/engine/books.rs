@@ -1,0 +1,159 @@
+//! The books: what an attempt left is read, judged, and written into the ledger and the state. Nothing else writes them.
+
+mod administration;
+mod others;
+mod recover;
+mod usage;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::context::Context;
+use super::events::Events;
+use super::model::{AttemptEnd, Run, RunState, SessionEnd};
+use super::voice::Said;
+use crate::agent::Exit;
+use crate::files::LOCK_PATIENCE;
+use crate::ledger::{Attempt, Ledger};
+use crate::pool::{
+    Change, Cooldowns, Lease, Moment, Observation, Observe, Outcome, Release, Settle, State, Usage, Verdict,
+};
+use crate::run::ChildExit;
+
+pub(crate) use crate::ledger::{Answer, By, Key, Query};
+pub(crate) use usage::Books;
+
+impl Context {
+    /// Writes the outcome of an attempt into the state, releases its lease, and tells the event command what that
+    /// changes about the subscription and the budgets.
+    pub(super) fn book(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        moment: &Moment,
+        events: &Events<'_>,
+    ) -> Result<Option<Change>> {
+        let (pool, costs) = (&self.config.pool, self.costs(&outcome.usage));
+        let settled = self.store.settle(&Settle { pool, lease, outcome, costs: &costs, moment: *moment });
+        self.tell_notices();
+        let settled = settled?;
+        if let Some(change) = &settled.change {
+            events.changed(&lease.subscription, change);
+        }
+        for gauge in &settled.crossed {
+            events.budget(gauge);
+        }
+        Ok(settled.change)
+    }
+
+    /// Books a refusal while its agent runs, unless that has been done.
+    pub(super) fn refuse(&self, lease: &Lease, outcome: &Outcome, events: &Events<'_>) -> Result<()> {
+        let cooldowns = Cooldowns::from(&self.config.pool);
+        if let Some(change) = self.observe(lease, Observation::Refusal { outcome, cooldowns })? {
+            events.changed(&lease.subscription, &change);
+        }
+        Ok(())
+    }
+
+    /// Notes something about an attempt that runs.
+    pub(super) fn observe(&self, lease: &Lease, reading: Observation<'_>) -> Result<Option<Change>> {
+        self.observe_within(LOCK_PATIENCE, lease, reading)
+    }
+
+    /// The same for a caller that would rather not than wait longer.
+    pub(super) fn observe_within(
+        &self,
+        patience: Duration,
+        lease: &Lease,
+        reading: Observation<'_>,
+    ) -> Result<Option<Change>> {
+        let observe = Observe { lease, reading, now: self.now().timestamp() };
+        let change = self.store.observe(&observe, patience);
+        self.tell_notices();
+        change
+    }
+
+    /// Releases what has nothing to book.
+    pub(super) fn release(&self, release: &Release<'_>) -> Result<()> {
+        let released = self.store.release(release);
+        self.tell_notices();
+        released
+    }
+}
+
+impl Run<'_> {
+    /// Reads what the attempt left, books it, and releases the lease. The agent has ended, so nothing here may
+    /// change how kage ends; and the state, by which the next run is chosen, does not depend on the ledger.
+    ///
+    /// The ledger comes first. Where kage is killed between the two the lease stays, and the next kage finds that its
+    /// attempt is written down; the other way round the attempt would be lost.
+    pub(super) fn settle(&self, state: &RunState, child: ChildExit, begun: Instant) -> AttemptEnd {
+        let ChildExit { exit, interrupted, captured } = child;
+        let context = self.context;
+        let now = context.now();
+        let lease = &state.lease;
+        // Without records no other kage can have booked this attempt.
+        let watched = state.plan.watch.is_some();
+        let known = if watched { context.view().unwrap_or_default() } else { State::default() };
+        let held = known.held(&lease.id, &lease.subscription);
+        let visits = held.map(|held| held.visits.as_slice()).unwrap_or_default();
+        let others = state.plan.watch.as_ref().map(|watch| context.others(lease, watch, &known));
+        let plan = state.plan.with_visits(visits).with_others(others.unwrap_or_default());
+        let evidence = self.agent.collect(&plan, &captured, &now);
+        let mut outcome = context.judge(self.agent, exit, &evidence, &now);
+        if state.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
+            outcome.verdict = Verdict::AgentFailed;
+        }
+        let ends_with_error = !evidence.clone().final_errors().errors.is_empty();
+        let ledger = context.ledger();
+        if watched && held.is_none() && ledger.trace(lease).is_booked {
+            // A kage that cannot see this process, as from another container, has counted what it saw.
+            outcome.usage = Usage::default();
+        } else if let Err(failed) = append(&ledger, state, exit, evidence.session.as_deref(), &outcome, begun)
+        {
+            self.say(Said::NotInLedger(format!("{failed:#}")));
+        }
+        let change = context.book(lease, &outcome, &Moment::from(&now), &self.events);
+        let change = change.unwrap_or_else(|failed| {
+            self.say(Said::NotInState(format!("{failed:#}")));
+            None
+        });
+        let subscription = lease.subscription.clone();
+        let session = SessionEnd::default();
+        AttemptEnd {
+            subscription,
+            exit,
+            interrupted,
+            evidence,
+            outcome,
+            ends_with_error,
+            change,
+            at: now,
+            session,
+        }
+    }
+}
+
+fn append(
+    ledger: &Ledger,
+    state: &RunState,
+    exit: Exit,
+    session: Option<&str>,
+    outcome: &Outcome,
+    begun: Instant,
+) -> Result<()> {
+    let planned = state.plan.watch.as_ref().and_then(|watch| watch.session.as_deref());
+    ledger.append(&Attempt {
+        lease: &state.lease,
+        number: state.number,
+        session: session.or(planned),
+        verdict: outcome.verdict.word(),
+        exit: Some(match exit {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        }),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        usage: &outcome.usage,
+    })
+}

@@ -1,0 +1,332 @@
+//! A run and its state as plain data.
+
+use std::cell::Cell;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use jiff::{SignedDuration, Zoned};
+
+use super::context::Context;
+use super::events::Events;
+use super::launch::Host;
+use crate::agent::{
+    Agent, DEFAULT_AGENT, Evidence, Exit, Form, Intent, LaunchPlan, Resumed, SecretKind, Work,
+};
+use crate::config::project::Location;
+use crate::config::{Config, Interactive, closest};
+use crate::error::{Failure, Status};
+use crate::pool::{Change, Lease, LeaseId, Level, Name, NotReady, Outcome, Request, Scope, Verdict};
+use crate::run::{Handover, Program};
+
+/// How long a run waits for a subscription; `None` is as long as it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience(pub Option<SignedDuration>);
+
+/// What was asked of the pool on the command line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ask {
+    pub namespace: Option<Name>,
+    pub level: Option<Level>,
+    pub tags: Vec<String>,
+    pub over_budget: bool,
+}
+
+/// What was typed after `kage exec`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arguments {
+    pub ask: Ask,
+    pub agent: Option<String>,
+    pub subscription: Option<Name>,
+    pub wait: Option<Patience>,
+    pub retries: Option<u32>,
+    pub keep_env: Vec<String>,
+    /// kage becomes the agent.
+    pub replaces: bool,
+    /// The program and its arguments; never empty.
+    pub command: Vec<OsString>,
+}
+
+/// One call of `kage exec`, with everything that was looked up for it.
+pub(crate) struct Run<'a> {
+    pub(super) args: Arguments,
+    pub(super) context: &'a Context,
+    pub(super) host: &'a dyn Host,
+    pub(super) depth: u32,
+    /// The run, under which its attempts hold their leases one after the other.
+    pub(super) id: LeaseId,
+    pub(super) agent: &'static dyn Agent,
+    /// Whether the program is the agent itself.
+    pub(super) is_agent: bool,
+    pub(super) intent: Intent,
+    pub(super) program: Program,
+    /// kage itself, for the hooks of a session, as it was found when the run began: of a program that is replaced
+    /// meanwhile, as by an upgrade, the system gives another name later.
+    pub(super) myself: Option<PathBuf>,
+    pub(super) request: Request,
+    pub(super) location: Location,
+    pub(super) events: Events<'a>,
+    /// Whether runs whose kage was killed have been looked after, as far as that can be done now.
+    pub(super) has_recovered: Cell<bool>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(args: Arguments, context: &'a Context, host: &'a dyn Host, depth: u32) -> Result<Self> {
+        let config = &context.config;
+        let known = config.agents.of_program(&args.command[0]);
+        let named = args.agent.as_deref().or(known.map(Agent::name)).unwrap_or(DEFAULT_AGENT);
+        let (mut request, location) = request(&args.ask, named, config)?;
+        let agent = config.agent(named)?;
+        let is_agent = known.is_some_and(|known| known.name() == agent.name());
+        request.only.clone_from(&args.subscription);
+        request.waits = args.wait.is_some();
+        if let Some(only) = &request.only {
+            config.known(only)?;
+        }
+        let mut intent = Intent::default();
+        if is_agent {
+            let to_terminal = std::io::stdout().is_terminal();
+            intent = agent.read(&args.command[1..], &|name| env::var_os(name), to_terminal);
+            request.model.clone_from(&intent.model);
+            let ledger = context.ledger();
+            request.prefer = intent.resumes.as_ref().and_then(|resumed| match resumed {
+                Resumed::Session(id) => ledger.last_of_session(id),
+                Resumed::Latest => ledger.last_in(&location.cwd),
+            });
+        }
+        let name = &args.command[0];
+        let program = Program::find(name, &context.paths.shims).map_err(|why| near(why, name, config))?;
+        let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
+        // Where the system gives a link, it may have an agent's name, under which kage would act as one.
+        let is_session = intent.form == Form::Interactive;
+        let myself = || env::current_exe().and_then(|exe| exe.canonicalize()).ok();
+        Ok(Self {
+            args,
+            context,
+            host,
+            depth,
+            id,
+            agent,
+            is_agent,
+            intent,
+            program,
+            myself: is_session.then(myself).flatten(),
+            request,
+            location,
+            events: Events::new(&context.config),
+            has_recovered: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The path of the program.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program.path
+    }
+
+    pub(crate) fn replaces(&self) -> bool {
+        self.args.replaces
+    }
+
+    /// What was probably mistyped, as the words of a warning.
+    pub(crate) fn likely_typos(&self) -> Vec<String> {
+        likely_typos(&self.location, &self.request.tags, &self.context.config)
+    }
+
+    /// Whether the agent talks with a person at the terminal.
+    pub(super) fn is_session(&self) -> bool {
+        self.intent.form == Form::Interactive
+    }
+
+    /// How many attempts may follow the first.
+    pub(super) fn retries(&self) -> u32 {
+        if !self.intent.form.is_print() || self.intent.converses || self.args.replaces {
+            return 0;
+        }
+        self.patience()
+    }
+
+    /// How many attempts of a session may follow one that did nothing.
+    pub(super) fn patience(&self) -> u32 {
+        self.args.retries.unwrap_or(self.context.config.failover.attempts)
+    }
+
+    /// How a session continues elsewhere.
+    pub(super) fn interactive(&self) -> Interactive {
+        if self.patience() == 0 { Interactive::Off } else { self.context.config.failover.interactive }
+    }
+}
+
+/// A program that was not found may be an agent's, mistyped.
+fn near(why: Failure, name: &OsStr, config: &Config) -> Failure {
+    let programs = config.agents.all().map(Agent::program);
+    match name.to_str().and_then(|name| closest(name, programs)) {
+        Some(meant) if why.status == Status::NotFound && meant != name => {
+            why.hint(format!("did you mean `{meant}`?"))
+        }
+        _ => why,
+    }
+}
+
+/// What a run asks of the pool, from what was typed and where it is started.
+pub(crate) fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Location)> {
+    let location = Location::find(config, ask.namespace.clone(), ask.level)?;
+    config.agent(agent)?;
+    let request = Request {
+        agent: agent.to_owned(),
+        namespace: location.namespace.clone(),
+        level: location.level,
+        tags: ask.tags.clone(),
+        over_budget: ask.over_budget,
+        ..Request::default()
+    };
+    Ok((request, location))
+}
+
+/// What was probably mistyped, as the words of a warning.
+pub(crate) fn likely_typos(location: &Location, tags: &[String], config: &Config) -> Vec<String> {
+    let tags = tags.iter().filter_map(|tag| mistyped_tag(tag, config));
+    mistyped_namespace(location, config).into_iter().chain(tags).collect()
+}
+
+/// A tag that no subscription has keeps the run from all of them.
+fn mistyped_tag(tag: &str, config: &Config) -> Option<String> {
+    let known = || config.pool.subscriptions.values().flat_map(|subscription| &subscription.tags);
+    if known().any(|known| known == tag) {
+        return None;
+    }
+    let near = closest(tag, known().map(String::as_str))?;
+    Some(format!("no subscription has the tag `{tag}`; did you mean `{near}`?"))
+}
+
+/// A namespace that nothing knows has no route and so reaches the whole pool: a mistyped one must be seen.
+fn mistyped_namespace(location: &Location, config: &Config) -> Option<String> {
+    let name = location.namespace.as_ref()?;
+    let known = || config.pool.routes.keys().chain(config.namespaces.keys());
+    if known().any(|key| key == name) {
+        return None;
+    }
+    let near = closest(name.as_str(), known().map(Name::as_str))?;
+    Some(format!("the namespace `{name}` has no route; did you mean `{near}`?"))
+}
+
+/// A place on a subscription, with the credential for it.
+pub(crate) struct Reservation {
+    pub lease: Lease,
+    /// `None` for a login directory.
+    pub handover: Option<Handover>,
+}
+
+/// Where a run is.
+pub(crate) struct RunState {
+    /// The next attempt, counted from 1.
+    pub number: u32,
+    pub lease: Lease,
+    pub handover: Option<Handover>,
+    pub plan: LaunchPlan,
+    /// Whether the next attempt reads what kage was given on standard input.
+    pub reads_input: bool,
+    /// The kind of secret that the run began with; `None` for a login directory.
+    pub first_kind: Option<&'static SecretKind>,
+    /// The model that an attempt used.
+    pub used_model: Option<String>,
+    /// Whether an attempt of this run has done anything.
+    pub work: Work,
+    pub session: Option<String>,
+    /// How many attempts in a row have done nothing.
+    pub fruitless: u32,
+    /// The model family of a limit that one of the attempts hit.
+    pub limited_model: Option<String>,
+    pub visited: Visited,
+    /// Subscriptions that it has waited for after they were throttled.
+    pub paused_on: Vec<Name>,
+    /// Whether it has waited for the provider.
+    pub paused: bool,
+}
+
+/// The subscriptions that a search passes over.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Visited {
+    /// Until the run waits for one of them to come back.
+    pub tried: Vec<Name>,
+    /// Those that are of no use to the run, however long it waits.
+    pub unusable: Vec<Name>,
+}
+
+impl RunState {
+    /// Before the first attempt.
+    pub(crate) fn new(reservation: Reservation, plan: LaunchPlan) -> Self {
+        let Reservation { lease, handover } = reservation;
+        Self {
+            number: 1,
+            lease,
+            first_kind: handover.as_ref().map(|handover| handover.kind),
+            handover,
+            plan,
+            reads_input: true,
+            used_model: None,
+            work: Work::None,
+            session: None,
+            fruitless: 0,
+            limited_model: None,
+            visited: Visited::default(),
+            paused_on: Vec::new(),
+            paused: false,
+        }
+    }
+
+    /// What an attempt did counts for all that follow it.
+    pub(super) fn remember(&mut self, end: &AttemptEnd) {
+        let evidence = &end.evidence;
+        self.used_model = evidence.model.clone().or(self.used_model.take());
+        self.session = evidence.session.clone().or(self.session.take());
+        self.fruitless = if evidence.work == Work::None { self.fruitless + 1 } else { 0 };
+        if evidence.work != Work::None && self.work != Work::Done {
+            self.work = evidence.work;
+        }
+        if let Verdict::UsageLimit { scope: Scope::Model(model), .. } = &end.outcome.verdict {
+            self.limited_model = Some(model.clone());
+        }
+    }
+}
+
+/// An attempt that has ended, and what it came to.
+pub(super) struct AttemptEnd {
+    pub subscription: Name,
+    pub exit: Exit,
+    pub interrupted: bool,
+    pub evidence: Evidence,
+    pub outcome: Outcome,
+    /// Whether the conversation ends with an error.
+    pub ends_with_error: bool,
+    /// What it changed about the subscription.
+    pub change: Option<Change>,
+    /// When it was read.
+    pub at: Zoned,
+    /// What the driver of a session left.
+    pub session: SessionEnd,
+}
+
+/// What is left of a session at the terminal.
+#[derive(Default)]
+pub(super) struct SessionEnd {
+    /// The place on another subscription for which kage ended the session.
+    pub reservation: Option<Reservation>,
+    /// Whether the user was told that kage would continue, or that it cannot.
+    pub announced: bool,
+    /// Whether the session did not end when kage told it to, and the user was asked to leave it.
+    pub told_to_leave: bool,
+}
+
+/// Why there is no other subscription to continue on.
+#[derive(Debug, Clone)]
+pub(crate) enum NoSuccessor {
+    NotReady(NotReady),
+    /// This one is ready, and has its records elsewhere.
+    LacksConversation(Name),
+}
