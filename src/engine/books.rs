@@ -35,7 +35,7 @@ impl Context {
         events: &Events<'_>,
     ) -> Result<Option<Change>> {
         let (pool, costs) = (&self.config.pool, self.costs(&outcome.usage));
-        let settled = self.store.settle(&Settle { pool, lease, outcome, costs: &costs, moment: *moment });
+        let settled = self.store.settle(&Settle { pool, lease, outcome, costs: &costs, moment });
         self.tell_notices();
         let settled = settled?;
         if let Some(change) = &settled.change {

@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::model::{NoSuccessor, Reservation, Run, RunState, Visited};
 use super::voice::Said;
 use crate::pool::{
-    Exclusion, Holder, Lease, Moment, Name, NotReady, Outcome, Release, Request, Reserve, Reserved, Scope,
-    Verdict, peek,
+    Exclusion, Holder, Lease, Name, NotReady, Outcome, Release, Request, Reserve, Reserved, Scope, Verdict,
+    peek,
 };
 use crate::store;
 
@@ -61,12 +61,13 @@ impl Run<'_> {
     pub(super) fn reserve(&self, request: &Request) -> Result<Choice> {
         let holder = self.holder();
         loop {
+            let moment = self.context.moment();
             let reserve = Reserve {
                 pool: &self.context.config.pool,
                 request,
                 holder: &holder,
                 counts_lost_first: !self.has_recovered.get(),
-                moment: Moment::from(&self.context.now()),
+                moment: &moment,
             };
             let reserved = self.context.store.reserve(&reserve)?;
             self.context.tell_notices();

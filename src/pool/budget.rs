@@ -49,7 +49,7 @@ pub struct Gauge {
     pub used: u128,
     /// The same.
     pub most: u128,
-    /// When the day or the month ends.
+    /// When the day or the month ends whose totals they are.
     pub until: Timestamp,
 }
 
@@ -86,14 +86,15 @@ impl Gauge {
 impl Budgets {
     /// Those that are set, and how far they are used up.
     pub(super) fn gauges(self, owner: &Owner, today: &Today, month: &Month, moment: &Moment) -> Vec<Gauge> {
-        let tokens = (Budget::TokensPerDay, u128::from(today.tokens.tokens()), moment.midnight);
+        let (day, last_of_month) = (today.date, month.first.last_of_month());
+        let tokens = (Budget::TokensPerDay, u128::from(today.tokens.tokens()), day);
         let all = [
             (tokens, self.tokens_per_day.map(u128::from)),
-            ((Budget::CostPerDay, today.cost.0, moment.midnight), self.cost_per_day.map(|cost| cost.0)),
-            ((Budget::CostPerMonth, month.cost.0, moment.month_ends), self.cost_per_month.map(|cost| cost.0)),
+            ((Budget::CostPerDay, today.cost.0, day), self.cost_per_day.map(|cost| cost.0)),
+            ((Budget::CostPerMonth, month.cost.0, last_of_month), self.cost_per_month.map(|cost| cost.0)),
         ];
-        let gauge = |((budget, used, until), most): (_, Option<u128>)| {
-            Some(Gauge { owner: owner.clone(), budget, used, most: most?, until })
+        let gauge = |((budget, used, last), most): (_, Option<u128>)| {
+            Some(Gauge { owner: owner.clone(), budget, used, most: most?, until: moment.end_of(last) })
         };
         all.into_iter().filter_map(gauge).collect()
     }

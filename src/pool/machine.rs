@@ -185,7 +185,8 @@ impl Machine {
         let Some(lease) = self.held(at) else { return Ok(()) };
         let before = self.state.of(&lease.subscription);
         self.state.give_back(&lease);
-        self.model.never_ran(&lease.subscription, lease.namespace.as_ref());
+        let day = moment(lease.since).today;
+        self.model.never_ran(&lease.subscription, lease.namespace.as_ref(), day);
         let after = self.state.of(&lease.subscription);
         prop_assert_eq!((after.limits, after.credit), (before.limits, before.credit));
         Ok(())

@@ -52,7 +52,7 @@ pub struct Reserve<'a> {
     pub holder: &'a Holder,
     /// Nothing is reserved while there are runs whose kage was killed: what they used may count against a budget.
     pub counts_lost_first: bool,
-    pub moment: Moment,
+    pub moment: &'a Moment,
 }
 
 /// What `Reserve` came to.
@@ -79,7 +79,7 @@ impl Reserve<'_> {
             return Reserved::LostFirst;
         }
         let recovered = state.pass_deadlines(self.moment.now);
-        match take(self.pool, state, self.request, &self.moment) {
+        match take(self.pool, state, self.request, self.moment) {
             Ok(chosen) => {
                 let lease = self.holder.lease(chosen.name, self.moment.now);
                 state.leases.push(lease.clone());
@@ -157,7 +157,7 @@ pub struct Settle<'a> {
     pub lease: &'a Lease,
     pub outcome: &'a Outcome,
     pub costs: &'a Costs,
-    pub moment: Moment,
+    pub moment: &'a Moment,
 }
 
 /// What settling changed: about the subscription, and which budgets it brought to 80 % or to their end.
@@ -170,8 +170,8 @@ pub struct Settled {
 impl Settle<'_> {
     pub fn apply(&self, state: &mut State) -> Settled {
         let Self { pool, lease, outcome, costs, moment } = *self;
-        let settle = |state: &mut State| state.settle(lease, outcome, costs, Cooldowns::from(pool), &moment);
-        let (change, crossed) = pool.crossings(state, lease, &moment, settle);
+        let settle = |state: &mut State| state.settle(lease, outcome, costs, Cooldowns::from(pool), moment);
+        let (change, crossed) = pool.crossings(state, lease, moment, settle);
         Settled { change, crossed }
     }
 }

@@ -12,6 +12,7 @@ use self::rules::Case;
 use super::maps::zip_by_key;
 use super::route::{self, Tier};
 use super::state::SubscriptionState;
+use super::totals::Today;
 use super::{Moment, Name, Pool, Request, State, Subscription};
 
 /// The rule that keeps a subscription from a request.
@@ -186,9 +187,7 @@ pub fn take(
     let (selection, turn) = choose(pool, state, request, moment)?;
     turn.take(state);
     let chosen = state.subscriptions.entry(selection.name.clone()).or_default();
-    let mut today = chosen.today(moment);
-    today.runs = today.runs.saturating_add(1);
-    chosen.today = Some(today);
+    Today::count_run(&mut chosen.today, moment);
     chosen.requests.add(1, pool.rate_limit_window, moment.now);
     if let Some(namespace) = &request.namespace {
         state.namespaces.retain(|_, totals| totals.are_current(moment));

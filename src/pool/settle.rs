@@ -96,7 +96,7 @@ impl State {
         let namespace = lease.namespace.as_ref().and_then(|name| self.namespaces.get_mut(name));
         let namespace = namespace.and_then(|known| known.today.as_mut());
         for today in [known, namespace].into_iter().flatten() {
-            today.runs = today.runs.saturating_sub(1);
+            today.take_run_back(lease.since);
         }
     }
 

@@ -142,12 +142,12 @@ fn is_none_yet(count: &u32) -> bool {
 }
 
 impl SubscriptionState {
-    /// Today's totals; yesterday's are not today's.
+    /// The totals of the day that counts now.
     pub fn today(&self, moment: &Moment) -> Today {
         Today::at(self.today.as_ref(), moment)
     }
 
-    /// This month's totals.
+    /// The totals of the month that counts now.
     pub fn month(&self, moment: &Moment) -> Month {
         Month::at(self.month.as_ref(), moment)
     }

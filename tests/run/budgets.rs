@@ -136,6 +136,23 @@ fn a_budget_of_tokens_and_one_of_a_month_are_kept_as_well() {
 }
 
 #[test]
+fn a_budget_is_not_open_again_in_a_time_zone_where_it_is_still_yesterday() {
+    let sandbox = pool("");
+    sandbox.kage(["sub", "set", "a", "--cost-per-day", "1.24"]).run().success();
+    // A day apart at any time. Source: tzset(3).
+    let (east, west) = ("XXX-14", "XXX+10");
+    for zone in [east, west, east] {
+        sandbox.kage(["exec", "--", "claude", "-p", "hi"]).env("TZ", zone).run().success();
+    }
+    assert_eq!(ran(&sandbox), ["a", "b", "b"]);
+    for zone in [east, west] {
+        let shown = sandbox.kage(["sub", "show", "a", "--json"]).env("TZ", zone).run().success().stdout();
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!((&shown["runs_today"], &shown["cost_today_usd"]), (&json!(1), &json!(1.24)), "{zone}");
+    }
+}
+
+#[test]
 fn tokens_without_a_price_are_shown_and_count_against_no_cost() {
     let sandbox = pool("");
     let text = sandbox.read(CONFIG).replace("input = 1000", "until = 2020-01-01\ninput = 1000");

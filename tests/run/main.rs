@@ -20,6 +20,7 @@ mod failover;
 mod hangup;
 mod idle;
 mod killed;
+mod midnight;
 mod modes;
 mod recovered;
 mod replaced;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::agent::{Captured, Evidence, Exit, LaunchPlan};
 use crate::engine::context::Context;
@@ -12,7 +12,7 @@ use crate::engine::events::Events;
 use crate::engine::voice::Said;
 use crate::files::Lock;
 use crate::ledger::{Attempt, Trace};
-use crate::pool::{Administer, Lease, LeaseId, Outcome, State, Verdict};
+use crate::pool::{Administer, Lease, LeaseId, Moment, Outcome, State, Verdict};
 use crate::process::{Marked, marked_with};
 
 /// Whoever would have to wait leaves it to the one that is at it.
@@ -87,9 +87,10 @@ impl Context {
     /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once. The
     /// answer is whether there was anything to count.
     fn count(&self, lost: &Lease, state: &State, events: &Events<'_>) -> Result<bool> {
+        let now = self.now();
         let ledger = self.ledger();
         let trace = ledger.trace(lost);
-        let Some((evidence, outcome)) = self.examine(lost, ended(lost, &trace, state), state) else {
+        let Some((evidence, outcome)) = self.examine(lost, ended(lost, &trace, state), state, &now) else {
             return Ok(false);
         };
         if !trace.is_booked {
@@ -103,23 +104,28 @@ impl Context {
                 usage: &outcome.usage,
             })?;
         }
-        self.book(lost, &outcome, &self.moment(), events)?;
+        self.book(lost, &outcome, &Moment::from(&now), events)?;
         Ok(true)
     }
 
     /// What its records say; `None` where there are none.
-    fn examine(&self, lost: &Lease, ended: Option<Timestamp>, state: &State) -> Option<(Evidence, Outcome)> {
+    fn examine(
+        &self,
+        lost: &Lease,
+        ended: Option<Timestamp>,
+        state: &State,
+        now: &Zoned,
+    ) -> Option<(Evidence, Outcome)> {
         let agent = self.config.agent(&lost.agent).ok()?;
-        let now = self.now();
         let plan = LaunchPlan::from_lost_lease(lost, lost.record.as_ref()?, ended);
         let others = self.others(lost, plan.watch.as_ref()?, state);
         let plan = plan.with_others(others);
-        let evidence = agent.collect(&plan, &Captured::default(), &now);
+        let evidence = agent.collect(&plan, &Captured::default(), now);
         if evidence.usage.requests == 0 && evidence.errors.is_empty() {
             return None;
         }
         // How it ended nobody saw; that it was refused stands in its records.
-        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), &now);
+        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), now);
         if !outcome.verdict.is_of_the_account() {
             outcome.verdict = Verdict::Interrupted;
         }

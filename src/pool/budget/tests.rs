@@ -50,6 +50,16 @@ fn each_mark_is_told_once_a_day() {
 }
 
 #[test]
+fn a_clock_that_is_behind_books_on_the_budget_of_the_new_day() {
+    let mut state = State::default();
+    let (evening, morning) = ("2026-11-22T23:58:00[UTC]", "2026-11-23T00:01:00[UTC]");
+    assert_eq!(book(&mut state, 90, evening), [90]);
+    assert_eq!(book(&mut state, 85, morning), [85]);
+    assert_eq!(book(&mut state, 15, evening), [100]);
+    assert_eq!(book(&mut state, 80, morning), [], "it was reached before");
+}
+
+#[test]
 fn nothing_is_told_where_there_is_no_budget() {
     let lease = Lease::on("a");
     let mut state = State::default();

@@ -21,9 +21,10 @@ pub(super) struct Model {
     namespaces: BTreeMap<Name, (Date, Sum)>,
 }
 
-/// Another day than the one that was counted begins with nothing, also where the clock was set back to it.
+/// A later day than the one that was counted begins with nothing. Where the clock was set back to an earlier one, it
+/// goes on.
 fn of_today(known: Option<&(Date, Sum)>, moment: &Moment) -> Sum {
-    known.filter(|(date, _)| *date == moment.today).map(|(_, sum)| *sum).unwrap_or_default()
+    known.filter(|(date, _)| *date >= moment.today).map(|(_, sum)| *sum).unwrap_or_default()
 }
 
 impl Model {
@@ -31,8 +32,11 @@ impl Model {
         let both = [(&mut self.subscriptions, Some(name)), (&mut self.namespaces, namespace)];
         for (sums, name) in both.into_iter().filter_map(|(sums, name)| Some((sums, name?))) {
             let mut sum = of_today(sums.get(name), moment);
-            add(&mut sum);
-            sums.insert(name.clone(), (moment.today, sum));
+            let day = sums.get(name).map_or(moment.today, |(date, _)| moment.today.max(*date));
+            if day == moment.today {
+                add(&mut sum);
+            }
+            sums.insert(name.clone(), (day, sum));
         }
     }
 
@@ -44,11 +48,11 @@ impl Model {
         self.count(name, namespace, moment, |sum| sum.tokens += tokens);
     }
 
-    /// Whatever day it was: the last one that was counted.
-    pub(super) fn never_ran(&mut self, name: &Name, namespace: Option<&Name>) {
+    /// A run that began on that day.
+    pub(super) fn never_ran(&mut self, name: &Name, namespace: Option<&Name>, day: Date) {
         let both =
             [self.subscriptions.get_mut(name), namespace.and_then(|name| self.namespaces.get_mut(name))];
-        for (_, sum) in both.into_iter().flatten() {
+        for (_, sum) in both.into_iter().flatten().filter(|(date, _)| *date == day) {
             sum.runs = sum.runs.saturating_sub(1);
         }
     }

@@ -25,6 +25,7 @@ fn totals() -> impl Strategy<Value = Totals> {
         let date = "2026-11-22".parse().expect("a day");
         let today = Today {
             date,
+            began: None,
             runs,
             tokens: TokenCount {
                 input_tokens: kinds[0],
@@ -93,6 +94,7 @@ fn a_choice_among_many_is_short() {
     let names = (0..20).map(|at| format!("subscription-{at:02}").parse().expect("a name"));
     let today = Today {
         date: "2026-11-22".parse().expect("a day"),
+        began: None,
         runs: 5,
         tokens: TokenCount::default(),
         cost: super::super::Cost::default(),

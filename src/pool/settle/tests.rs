@@ -340,7 +340,8 @@ fn what_was_used_counts_on_its_own_day_and_month() {
 #[test]
 fn a_run_that_is_given_back_was_none_for_the_namespace_either() {
     let mut state = State::default();
-    let lease = Lease { namespace: Some("backend".parse().unwrap()), ..Lease::on("a") };
+    let namespace = Some("backend".parse().unwrap());
+    let lease = Lease { namespace, since: at(0).now, ..Lease::on("a") };
     state.namespaces.entry("backend".parse().unwrap()).or_default().count_run(&at(0));
     state.give_back(&lease);
     assert_eq!(state.namespaces["backend"].today(&at(0)).runs, 0);

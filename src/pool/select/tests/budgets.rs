@@ -78,7 +78,7 @@ fn the_budget_of_a_namespace_is_for_its_own_runs_on_any_subscription() {
     // A limit that ends before midnight is not what the run would wait for.
     know(&mut state, "a", limited(Scope::All, in_minutes(5)));
     let not_ready = take(&pool, &mut state, &backend, &moment()).unwrap_err();
-    assert_eq!(not_ready.earliest(), Some(moment().midnight));
+    assert_eq!(not_ready.earliest(), Some(moment().end_of(moment().today)));
 }
 
 #[test]
