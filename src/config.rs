@@ -31,6 +31,8 @@ use crate::pool::{
 };
 use crate::prices::Prices;
 
+pub(crate) use self::text::bytes;
+
 /// Everything the config says.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -5,6 +5,15 @@ use zeroize::Zeroizing;
 /// The variable with kage's own secret: no agent needs it, and no other program that kage starts.
 pub const PASSPHRASE: &str = "KAGE_PASSPHRASE";
 
+/// Words in the name of a variable that holds a secret.
+const WORDS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
+
+/// Whether the name of a variable looks like that of a secret.
+pub(crate) fn is_name_of_one(variable: &str) -> bool {
+    let name = variable.to_uppercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
 /// Called before this process has a secret. From then on no other process of the user's can read its memory or its
 /// environment, and the system writes no core dump of it. An agent that it starts is as the user has it: `execve`
 /// sets this back. Source: `PR_SET_DUMPABLE(2const)`.

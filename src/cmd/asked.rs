@@ -1,5 +1,6 @@
 //! Programs that are asked for a word and may never give one. Called by the doctor, and where zsh looks is asked of zsh.
 
+use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -11,13 +12,35 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::agent::Agents;
+use crate::config::{self, Config};
 use crate::engine::withheld;
+use crate::paths::Paths;
+use crate::secret;
 use crate::text::one_line;
 
 /// For a program that only says its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// An agent on Node.js takes seconds on a machine that is busy.
 pub(super) const PATIENCE_FOR_AGENT: Duration = Duration::from_secs(15);
+
+/// What no program can do without.
+const NEEDED: [&str; 2] = ["HOME", "PATH"];
+
+/// The variables of this process that a program which is asked is not given: what carries a credential of an agent,
+/// also of one that only the config knows. Where the config is refused nobody knows its agents. Then any variable
+/// counts that is named in it, and any whose name looks like that of a secret.
+pub(super) fn withheld_by(paths: &Paths) -> Vec<OsString> {
+    if let Ok(config) = Config::load(paths) {
+        return withheld(&config.agents);
+    }
+    let text = config::bytes(&paths.config);
+    let text = String::from_utf8_lossy(&text);
+    let may_carry =
+        |name: &str| !NEEDED.contains(&name) && (text.contains(name) || secret::is_name_of_one(name));
+    let names = env::vars_os().map(|(name, _)| name);
+    let more = names.filter(|name| name.to_str().is_some_and(may_carry));
+    withheld(&Agents::default()).into_iter().chain(more).collect()
+}
 
 /// What a program did with its arguments.
 pub(super) enum Answer {
@@ -29,20 +52,21 @@ pub(super) enum Answer {
     Silent(Duration),
 }
 
-/// Runs a program for the first line that it prints.
-pub(super) fn ask(program: &Path, args: &[&str]) -> Answer {
-    ask_with(program, args, [], PATIENCE)
+/// Runs a program for the first line that it prints, without the variables that are withheld from it.
+pub(super) fn ask(program: &Path, args: &[&str], withheld: &[OsString]) -> Answer {
+    ask_with(program, args, withheld, [], PATIENCE)
 }
 
 /// The same with variables, and with a patience of its own.
 pub(super) fn ask_with(
     program: &Path,
     args: &[&str],
+    withheld: &[OsString],
     variables: impl IntoIterator<Item = (String, OsString)>,
     patience: Duration,
 ) -> Answer {
     let mut command = Command::new(program);
-    for name in withheld(&Agents::default()) {
+    for name in withheld {
         command.env_remove(name);
     }
     // In a group of its own, so that what it starts ends with it.
@@ -110,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_program_that_fails_is_told_from_one_that_speaks() {
-        let sh = |line: &str| ask(Path::new("/bin/sh"), &["-c", line]);
+        let sh = |line: &str| ask(Path::new("/bin/sh"), &["-c", line], &[]);
         assert!(matches!(sh("echo a; echo b"), Answer::Said(line) if line == "a"));
         assert!(matches!(sh("echo no >&2; exit 3"), Answer::Failed(why) if why.ends_with(": no")));
-        assert!(matches!(ask(Path::new("/nowhere"), &[]), Answer::Failed(_)));
+        assert!(matches!(ask(Path::new("/nowhere"), &[], &[]), Answer::Failed(_)));
     }
 }

@@ -26,6 +26,7 @@ use anyhow::Result;
 use jiff::{Timestamp, Zoned};
 
 use self::mend::{reopen, unset, word};
+use super::asked::withheld_by;
 use super::editor::open_at as edit;
 use crate::agent::{Agent, DEFAULT_AGENT, Grant, Job, Opening};
 use crate::cli;
@@ -88,6 +89,8 @@ struct Scene {
     now: Zoned,
     cwd: PathBuf,
     environment: Vec<(OsString, OsString)>,
+    /// The variables that the programs which are asked are not given.
+    withheld: Vec<OsString>,
     /// Where it could be read.
     config: Option<Config>,
     /// Where it could be read.
@@ -98,7 +101,8 @@ impl Scene {
     fn new(paths: Paths) -> Self {
         let cwd = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let environment = env::vars_os().collect();
-        Self { paths, now: clock::now(), cwd, environment, config: None, state: None }
+        let withheld = withheld_by(&paths);
+        Self { paths, now: clock::now(), cwd, environment, withheld, config: None, state: None }
     }
 
     /// A variable that is set to something.

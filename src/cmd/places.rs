@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::asked::{Answer, ask};
+use super::asked::{Answer, ask, withheld_by};
 use crate::paths::Paths;
 use crate::shell::Shell;
 
@@ -27,7 +27,8 @@ fn zsh_dir(paths: &Paths) -> PathBuf {
     let says =
         |file: &PathBuf| fs::read(file).is_ok_and(|text| text.windows(7).any(|word| word == b"ZDOTDIR"));
     if before.iter().any(says)
-        && let Answer::Said(dir) = ask(Path::new("zsh"), &["-c", "print -r -- ${ZDOTDIR:-$HOME}"])
+        && let Answer::Said(dir) =
+            ask(Path::new("zsh"), &["-c", "print -r -- ${ZDOTDIR:-$HOME}"], &withheld_by(paths))
         && Path::new(&dir).is_absolute()
     {
         return dir.into();

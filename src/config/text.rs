@@ -34,6 +34,11 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     }
 }
 
+/// The bytes of a config that may be refused; none where it cannot be read.
+pub(crate) fn bytes(file: &Path) -> Vec<u8> {
+    read_up_to(file, LONGEST).unwrap_or_default()
+}
+
 /// Ten thousand subscriptions take a tenth of it; a device in the place of the file has no end.
 const LONGEST: u64 = 16 << 20;
 

@@ -105,7 +105,7 @@ fn every_place_is_tried_once_and_the_last_refusal_is_the_answer() {
         assert_eq!(outcome.end, RunEnd::Code(1));
         assert!(matches!(
             outcome.said.last(),
-            Some(Said::NoSuccessor { waits: false, .. }) | Some(Said::Changed { .. })
+            Some(Said::NoSuccessor { waits: false, .. } | Said::Changed { .. })
         ));
         for name in names {
             let known = outcome.state.of(&name.parse().unwrap());

@@ -63,7 +63,7 @@ fn version(agent: &dyn Agent, program: &Path, scene: &Scene) -> Answer {
     };
     let plan = scene.with_grant(Grant::Home(home.path()), &BTreeMap::new(), |job| agent.prepare(job));
     let variables = plan.set.into_iter().filter(|(name, _)| !name.is_empty());
-    ask_with(program, &["--version"], variables, PATIENCE_FOR_AGENT)
+    ask_with(program, &["--version"], &scene.withheld, variables, PATIENCE_FOR_AGENT)
 }
 
 fn dotted([major, minor, patch]: [u32; 3]) -> String {

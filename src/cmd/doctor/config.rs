@@ -13,9 +13,7 @@ use crate::config::{self, Config};
 use crate::paths::config_is_named;
 use crate::pool::{Pool, Route, Selector};
 use crate::report::counted;
-
-/// Words in the name of a variable that holds a secret.
-const SECRET_WORDS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
+use crate::secret;
 
 /// Reads the config into the scene, where it can be read.
 pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
@@ -89,10 +87,8 @@ fn readers(file: &Path, config: &Config, scene: &Scene) -> Vec<Finding> {
         let message = format!("everybody can write {shown}, and so run commands as you");
         return vec![Finding::error("config-writable", message, format!("chmod o-w {}", word(file)))];
     }
-    let has_secrets = config.pool.subscriptions.values().flat_map(|known| known.env.keys()).any(|name| {
-        let name = name.to_uppercase();
-        SECRET_WORDS.iter().any(|word| name.contains(word))
-    });
+    let mut variables = config.pool.subscriptions.values().flat_map(|known| known.env.keys());
+    let has_secrets = variables.any(|name| secret::is_name_of_one(name));
     if mode & 0o077 != 0 && has_secrets {
         let message = format!("others can read {shown}, which has a secret in an `env`");
         return vec![Finding::warning("config-readable", message, format!("chmod 600 {}", word(file)))];
@@ -153,7 +149,7 @@ fn event_command(command: &str, scene: &Scene) -> Option<Finding> {
         Some(rest) => format!("command -v ~{rest}"),
         None => format!("command -v {program}"),
     };
-    match ask(Path::new("/bin/sh"), &["-c", &looked]) {
+    match ask(Path::new("/bin/sh"), &["-c", &looked], &scene.withheld) {
         Answer::Said(_) | Answer::Silent(_) => None,
         Answer::Failed(_) => {
             let message = format!("`{program}` of `[events] command` was not found");

@@ -131,7 +131,7 @@ fn others(scene: &Scene) -> (Option<Finding>, Vec<Finding>) {
         if Some(&real) == myself.as_ref() {
             continue;
         }
-        let said = match ask(&file, &["--version"]) {
+        let said = match ask(&file, &["--version"], &scene.withheld) {
             Answer::Said(line) if version_in(&line) == own => continue,
             Answer::Said(line) => line,
             Answer::Failed(why) => why,

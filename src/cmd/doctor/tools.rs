@@ -38,7 +38,7 @@ fn tmux(scene: &Scene) -> Option<Finding> {
     let file = tmux_conf(&scene.paths);
     let text = String::from_utf8_lossy(&fs::read(&file).unwrap_or_default()).into_owned();
     let tmux = found_on_path("tmux", scene)?;
-    let Answer::Said(said) = ask(&tmux, &["-V"]) else { return None };
+    let Answer::Said(said) = ask(&tmux, &["-V"], &scene.withheld) else { return None };
     let calls: Vec<_> = text
         .lines()
         .enumerate()

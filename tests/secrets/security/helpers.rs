@@ -1,5 +1,6 @@
 //! Programs that kage starts for itself get no secret that they do not need.
 
+use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Stdio};
 use std::{fs, thread};
@@ -12,16 +13,30 @@ use crate::support::{CONFIG, Call, Sandbox, has_all, token, wait_until};
 use crate::tmux::Tmux;
 
 /// What a user may have around them: kage's secret, the credentials of agents, and one of their own.
-const AROUND: [(&str, &str); 6] = [
+const AROUND: [(&str, &str); 9] = [
     ("KAGE_PASSPHRASE", "invented-passphrase"),
     ("ANTHROPIC_API_KEY", "sk-ant-api03-invented"),
     ("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-invented"),
     ("OPENAI_API_KEY", "sk-proj-invented"),
     ("ROUTER_KEY", "invented-router-key"),
+    ("ROUTER_ORG", "invented-router-org"),
+    ("HELPER_LOGIN", "invented-helper-login"),
+    ("PATHFINDER", "invented-pathfinder"),
     ("VAULT_SESSION", "invented-session"),
 ];
 
-const ROUTER: &str = "[agents.router]\ncredential_env = \"ROUTER_KEY\"\n";
+/// The variables of these agents are in the config alone. Not each of their names looks like that of a secret.
+const OWN_AGENTS: &str = r#"
+[agents.router]
+credential_env = "ROUTER_KEY"
+remove_env = ["ROUTER_ORG"]
+
+[agents.helper]
+credential_env = "HELPER_LOGIN"
+
+[agents.finder]
+credential_env = "PATHFINDER"
+"#;
 
 /// Which of these variables are in an environment that `env` printed.
 fn known(environment: &str) -> Vec<&str> {
@@ -46,7 +61,7 @@ fn told(sandbox: &Sandbox, name: &str) -> String {
 }
 
 fn configure(sandbox: &Sandbox, more: &str) {
-    sandbox.config(&format!("{}\n{ROUTER}\n{more}", sandbox.read(CONFIG)));
+    sandbox.config(&format!("{}\n{OWN_AGENTS}\n{more}", sandbox.read(CONFIG)));
 }
 
 #[test]
@@ -119,13 +134,117 @@ fn tmux_gets_no_credential() {
     fs::remove_file(sandbox.path("bin/tmux")).unwrap();
 }
 
-#[test]
-fn programs_that_the_doctor_asks_get_no_credential() {
+/// A sandbox in which the doctor, `init` and `setup` ask many programs, each of which keeps its environment.
+fn with_programs_to_ask() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    sandbox.program("claude", &format!("#!/bin/sh\n{}\necho 2.1.330\n", tells("asked")));
-    let _ = around(sandbox.kage(["doctor"])).run();
-    assert_eq!(known(&told(&sandbox, "asked")), ["ROUTER_KEY", "VAULT_SESSION"]);
+    let pool = ["router", "helper", "codex", "gemini"].map(|agent| {
+        format!(
+            "[subscriptions.pool.{agent}]\nagent = \"{agent}\"\ncredential = {{ command = \"echo x\" }}\n"
+        )
+    });
+    configure(&sandbox, &format!("{}\n[events]\ncommand = \"beep\"\n", pool.concat()));
+    for (name, says) in [
+        ("claude", "2.1.330"),
+        ("codex", "codex-cli 0.169.0"),
+        ("gemini", "0.61.0"),
+        ("router", "1.0"),
+        ("helper", "1.0"),
+        ("tmux", "tmux 3.5a"),
+        ("direnv", "Found RC allowed 0"),
+        ("zsh", "/nowhere"),
+        ("bash", "no"),
+        ("fish", "no"),
+        ("kage", "kage 0.0.1"),
+    ] {
+        let keeps = format!("env >\"$HOME/asked.{name}.$$\"");
+        sandbox.program(name, &format!("#!/bin/sh\n{keeps}\necho '{says}'\n"));
+    }
+    sandbox.write("home/.zshenv", "ZDOTDIR=/nowhere\n");
+    sandbox.write("home/.config/direnv/lib/kage.sh", "use_kage() { :; }\n");
+    sandbox.write("work/.envrc", "use kage backend\n");
+    sandbox
+}
+
+/// Which programs were asked since the last time, and which of the variables any of them was given.
+fn asked(sandbox: &Sandbox) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut programs, mut given) = (BTreeSet::new(), BTreeSet::new());
+    for file in fs::read_dir(sandbox.path("home")).unwrap().flatten().map(|entry| entry.path()) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if let Some(program) = name.strip_prefix("asked.").and_then(|rest| rest.split('.').next()) {
+            programs.insert(program.to_owned());
+            given.extend(known(&fs::read_to_string(&file).unwrap()).into_iter().map(str::to_owned));
+            fs::remove_file(&file).unwrap();
+        }
+    }
+    (programs, given)
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+fn doctor(sandbox: &Sandbox) {
+    let call = around(sandbox.kage(["doctor"])).env("SHELL", "/bin/zsh").env("DIRENV_DIR", "-/nowhere");
+    assert!(call.run().output.status.code().is_some_and(|code| code <= 2));
+}
+
+const VISIBLE: [&str; 1] = ["VAULT_SESSION"];
+
+#[test]
+fn programs_that_the_doctor_asks_get_no_credential() {
+    let sandbox = with_programs_to_ask();
+    doctor(&sandbox);
+    let (programs, given) = asked(&sandbox);
+    let all = ["claude", "codex", "direnv", "gemini", "helper", "kage", "router", "tmux", "zsh"];
+    assert_eq!((programs, given), (set(all), set(VISIBLE)));
+}
+
+#[test]
+fn programs_that_are_asked_under_a_refused_config_get_no_credential() {
+    let sandbox = with_programs_to_ask();
+    let good = sandbox.read(CONFIG);
+    for bad in ["[agents.router]\n", "[events", "[failover]\nno = 1\n", "[agents.other]\n"] {
+        sandbox.config(&format!("{good}{bad}"));
+        doctor(&sandbox);
+        assert_eq!(asked(&sandbox), (set(["direnv", "kage", "tmux", "zsh"]), set(VISIBLE)), "{bad}");
+    }
+    let place = sandbox.path(CONFIG);
+    fs::write(&place, [good.as_bytes(), b"# caf\xe9\n"].concat()).unwrap();
+    doctor(&sandbox);
+    assert_eq!(asked(&sandbox).1, set(VISIBLE));
+    // Of one that cannot be opened nothing is known but how the names of secrets look.
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    doctor(&sandbox);
+    assert_eq!(asked(&sandbox).1, set(["HELPER_LOGIN", "PATHFINDER", "ROUTER_ORG", "VAULT_SESSION"]));
+}
+
+#[test]
+fn zsh_gets_no_credential_where_its_directory_is_asked_for() {
+    let sandbox = with_programs_to_ask();
+    let good = sandbox.read(CONFIG);
+    sandbox.write("nowhere/.zshrc", "");
+    let dir = sandbox.path("nowhere");
+    let keeps = format!("#!/bin/sh\nenv >\"$HOME/asked.zsh.$$\"\necho '{}'\n", dir.display());
+    sandbox.program("zsh", &keeps);
+    let setup = ["setup", "--yes", "--no-test", "--name", "work", "--shell", "zsh"];
+    let install = ["init", "zsh", "--install", "--yes"];
+    let uninstall = ["init", "zsh", "--uninstall", "--yes"];
+    for words in [&setup[..], &install, &uninstall] {
+        around(sandbox.kage(words)).run().success();
+        assert_eq!(asked(&sandbox), (set(["zsh"]), set(VISIBLE)), "{words:?}");
+    }
+    sandbox.config(&format!("{good}[events"));
+    for words in [&install[..], &uninstall] {
+        around(sandbox.kage(words)).run().success();
+        assert_eq!(asked(&sandbox), (set(["zsh"]), set(VISIBLE)), "{words:?} with a refused config");
+    }
+    sandbox.config(&good);
+    for words in [&["init", "zsh"][..], &["shim", "install"], &["shim", "list"], &["shim", "remove"]] {
+        around(sandbox.kage(words)).run().success();
+        assert_eq!(asked(&sandbox).0, set([]), "{words:?}");
+    }
 }
 
 #[test]
