@@ -1,23 +1,23 @@
 //! Files as kage treats them: private, locked on a sibling, replaced whole or not at all.
 
 mod lock;
+mod others;
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, ErrorKind, Write as _};
 use std::iter;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
-use rustix::process::geteuid;
 
 use crate::error::Notice;
-use crate::text::quoted_path;
 
 pub use lock::{LOCK_PATIENCE, Lock};
+pub use others::{Exposed, exposed};
 
 /// Whether a replaced file must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,30 +121,18 @@ pub fn sibling(path: &Path, behind: &str) -> PathBuf {
 
 /// Makes a directory and its missing parents, readable by the user alone.
 pub fn make_private_dir(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
+    if !path.is_dir() {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("could not make {}", path.display()))?;
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("could not make {}", path.display()))
+    Ok(())
 }
 
-/// That others can write to a directory. One that the user named may be anybody's. Whoever can write to it can put a
-/// file of theirs in the place of one of kage's, unless its owner keeps them from that (sticky). To root everything
-/// is foreign in a container.
+/// That others can change what kage keeps in a directory, and what to type where this user can close it.
 pub fn notice_of_others(dir: &Path) -> Option<Notice> {
-    let known = fs::metadata(dir).ok()?;
-    let user = geteuid();
-    let is_own = known.uid() == user.as_raw();
-    let is_open = known.mode() & 0o002 != 0 && !(is_own && known.mode() & 0o1000 != 0);
-    let is_foreign = !is_own && known.uid() != 0 && !user.is_root();
-    let message = || {
-        let word = quoted_path(dir);
-        format!("others can write to {}, where kage keeps what it goes by; see: ls -ld {word}", dir.display())
-    };
-    (is_open || is_foreign).then(|| Notice::new(message()))
+    let one = exposed(dir).into_iter().next()?;
+    let notice = Notice::new(one.problem(|path| path.display().to_string()));
+    Some(if one.is_own { notice.hint(one.close()) } else { notice.hint("kage doctor") })
 }
 
 /// How to open a file that only the user may read. A link in its place is not followed.

@@ -4,6 +4,7 @@
 mod agents;
 mod config;
 mod credentials;
+mod directories;
 mod direnv;
 mod environment;
 mod filesystem;
@@ -66,6 +67,7 @@ fn examine() -> Vec<Finding> {
     let mut scene = Scene::new(paths);
     let mut found = config::examine(&mut scene);
     found.extend(state::examine(&mut scene));
+    found.extend(directories::examine(&scene, &found));
     // What starts programs or asks the keychain takes its time; all of it is done at once.
     let areas = [
         credentials::examine,

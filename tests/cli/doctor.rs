@@ -7,6 +7,7 @@ mod agents;
 mod clinic;
 mod config;
 mod credentials;
+mod directories;
 mod environment;
 mod health;
 #[cfg(target_os = "linux")]

@@ -6,8 +6,8 @@ use proptest::sample::select as one_of;
 
 use super::*;
 use crate::pool::{
-    Budgets, Lease, LeaseId, Cooldowns, Name, Outcome, Pool, Request, Rule, Standing, State, Verdict, explain,
-    take,
+    Budgets, Cooldowns, Lease, LeaseId, Name, Outcome, Pool, Request, Rule, Standing, State, Verdict,
+    explain, take,
 };
 
 /// The days that begin where the tests count from: first days of a month, days of 23 and 25 hours and the days

@@ -105,12 +105,18 @@ impl Clinic {
     }
 
     /// What `sudo chown` does.
-    fn chown(&self, inside: &str, owner: &str) {
+    pub(crate) fn chown(&self, inside: &str, owner: &str) {
         let path = self.sandbox.path(inside);
         self.sandbox
             .call("chown".as_ref(), ["-R".as_ref(), owner.as_ref(), path.as_os_str()])
             .run()
             .success();
+    }
+
+    /// The same of one directory, without what is in it.
+    pub(crate) fn chown_one(&self, inside: &str, owner: &str) {
+        let path = self.sandbox.path(inside);
+        self.sandbox.call("chown".as_ref(), [owner.as_ref(), path.as_os_str()]).run().success();
     }
 
     /// Adds lines to the config.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rexpect::session::spawn_command;
 
+use super::somebody::Somebody;
 use crate::support::{CONFIG, Call, Sandbox, kage, pool, token};
 
 const STATE: &str = "home/.local/state/kage";
@@ -133,12 +134,75 @@ fn a_file_planted_where_kage_writes_a_secret_does_not_get_it() {
 #[test]
 fn a_directory_that_others_can_write_to_is_warned_of() {
     let sandbox = pool();
-    sandbox.kage(["exec", "--", "true"]).run().success().says("");
+    let run = || sandbox.kage(["exec", "--", "true"]).run().success();
+    run().says("");
     let state = sandbox.path(STATE);
-    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
-    let ran = sandbox.kage(["exec", "--", "true"]).run().success();
-    let said = format!("kage: warning: others can write to {}, where ", state.display());
-    assert!(ran.stderr().starts_with(&said) && ran.stderr().lines().count() == 1, "{}", ran.stderr());
+    let place = state.display();
+    for (dir, problem, flags) in [
+        (STATE, format!("{place}, where kage keeps what it goes by"), "700"),
+        ("home/.local/state/kage/usage", format!("{place}/usage, where kage keeps what it goes by"), "700"),
+        ("home/.local", format!("{}, and so replace {place}", sandbox.path("home/.local").display()), "go-w"),
+    ] {
+        let dir = sandbox.path(dir);
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+        let hint = format!("chmod {flags} {}", dir.display());
+        run().says(&format!("kage: warning: others can write to {problem}\nhint: {hint}\n"));
+        sandbox.call("sh".as_ref(), ["-c", &hint]).run().success();
+        run().says("");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).unwrap();
+        run().says("");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn a_state_directory_that_is_made_where_others_can_replace_it_is_warned_of() {
+    let sandbox = pool();
+    let shared = sandbox.path("work/it's shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    let run =
+        || sandbox.kage(["exec", "--", "true"]).env("KAGE_STATE_DIR", "it's shared/new").run().success();
+    let hint = format!("chmod go-w '{}'", shared.display().to_string().replace('\'', r"'\''"));
+    let place = shared.display();
+    let said =
+        format!("kage: warning: others can write to {place}, and so replace {place}/new\nhint: {hint}\n");
+    run().says(&said);
+    run().says(&said);
+    sandbox.call("sh".as_ref(), ["-c", &hint]).run().success();
+    run().says("");
+}
+
+#[test]
+fn a_directory_that_the_user_cannot_close_leads_to_the_doctor() {
+    let Some(somebody) = Somebody::new(pool()) else { return };
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let run = || somebody.kage(["exec", "--", "true"]).run().success();
+    let state = somebody.sandbox.path(STATE);
+    let owner = |dir: &str, owner: &str| {
+        let words = [owner.into(), somebody.sandbox.path(dir).into_os_string()];
+        somebody.sandbox.call("chown".as_ref(), words).run().success();
+    };
+    let above = somebody.sandbox.path("home/.local/state");
+    let mode = |dir: &Path, mode| fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+    owner("home/.local/state", "0:0");
+    mode(&above, 0o755);
+    run().says("");
+    mode(&above, 0o777);
+    let (shown, place) = (above.display(), state.display());
+    let hint = "hint: kage doctor\n";
+    run().says(&format!("kage: warning: others can write to {shown}, and so replace {place}\n{hint}"));
+    owner("home/.local/state", "12345:12345");
+    let whose = "belongs to another user (uid 12345)";
+    run().says(&format!("kage: warning: {shown} {whose}, who can replace {place}\n{hint}"));
+    somebody.owns_all();
+    mode(&above, 0o755);
+    run().says("");
+    owner(STATE, "12345:12345");
+    mode(&state, 0o777);
+    run().says(&format!("kage: warning: {place}, where kage keeps what it goes by, {whose}\n{hint}"));
 }
 
 #[test]

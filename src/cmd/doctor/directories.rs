@@ -1,0 +1,66 @@
+//! The directories of kage's files: whether others can change what is in them.
+
+use std::path::{Path, PathBuf};
+
+use super::mend::take_back;
+use super::{Finding, Scene, unset, word};
+use crate::files::{Exposed, exposed};
+
+/// What kage makes below its state directory.
+const BELOW_STATE: [&str; 4] = ["usage", "usage/sums", "hooks", "settings"];
+
+/// Each directory once. `found` is what is known already: a mend need not be told twice.
+pub(super) fn examine(scene: &Scene, found: &[Finding]) -> Vec<Finding> {
+    let mut all: Vec<Exposed> = Vec::new();
+    let mut new: Vec<Finding> = Vec::new();
+    for (dir, variable) in directories(scene) {
+        for one in exposed(&dir) {
+            if all.iter().any(|known| known.dir == one.dir) {
+                continue;
+            }
+            let finding = finding(&one, variable, scene);
+            if found.iter().chain(&new).all(|known| known.fix != finding.fix) {
+                new.push(finding);
+            }
+            all.push(one);
+        }
+    }
+    new
+}
+
+/// Where kage keeps its files, and the variable that may name the place. Those of the state and the config count also
+/// before they are made.
+fn directories(scene: &Scene) -> Vec<(PathBuf, &'static str)> {
+    let paths = &scene.paths;
+    let above = |file: &Path| file.parent().map(Path::to_owned);
+    let there = |path: &PathBuf| path.exists();
+    let state = ("KAGE_STATE_DIR", Some(paths.state.clone()));
+    let below = BELOW_STATE.map(|name| ("KAGE_STATE_DIR", Some(paths.state.join(name)).filter(there)));
+    let others = [
+        ("KAGE_CONFIG", above(&paths.config)),
+        ("KAGE_CONFIG", paths.config.canonicalize().ok().as_deref().and_then(above)),
+        ("KAGE_IDENTITY", Some(paths.identity.clone()).filter(there).as_deref().and_then(above)),
+        ("XDG_DATA_HOME", above(&paths.credentials).filter(there)),
+        ("XDG_DATA_HOME", Some(paths.shims.clone()).filter(there)),
+    ];
+    let all = [state].into_iter().chain(below).chain(others);
+    all.filter_map(|(variable, dir)| Some((dir?, variable))).collect()
+}
+
+fn finding(one: &Exposed, variable: &str, scene: &Scene) -> Finding {
+    let code = if one.owner.is_some() { "directory-foreign" } else { "directory-writable" };
+    let take_back = || take_back(&one.dir, scene);
+    let fix = if one.is_own {
+        one.close()
+    } else if scene.variable(variable).is_some() {
+        unset(variable, scene)
+    } else if one.owner.is_none() && one.below.is_some() {
+        // Others may have to write there; what is not theirs stays.
+        format!("sudo chmod +t {}", word(&one.dir))
+    } else if one.is_open {
+        format!("{} && {}", take_back(), one.close())
+    } else {
+        take_back()
+    };
+    Finding::error(code, one.problem(|path| scene.shown(path)), fix)
+}
