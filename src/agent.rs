@@ -37,6 +37,7 @@ pub use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
 pub use markers::{Marker, RawMarker};
 pub use registry::Agents;
 pub use upkeep::{Effect, Release, Setting};
+pub use verdict::Case;
 pub use watch::{Others, Watch};
 
 /// The agent a subscription belongs to when none is named.
@@ -181,15 +182,6 @@ pub struct StatuslineReading {
     pub session: String,
     /// By the provider's word for the window.
     pub readings: BTreeMap<String, Reading>,
-}
-
-/// What a verdict goes by.
-pub struct Case<'a> {
-    pub exit: Exit,
-    pub evidence: &'a Evidence,
-    /// The user's own markers.
-    pub more: &'a [Marker],
-    pub now: &'a Zoned,
 }
 
 /// One kind of secret and the variables that carry it.

@@ -1,6 +1,7 @@
 //! The verbs, one a file. This is where the parts meet.
 
 mod asked;
+mod context;
 mod demo;
 mod detect;
 mod doctor;
@@ -28,9 +29,9 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::cli::{self, Cli, Verb};
+use crate::cli::{Cli, Verb};
 use crate::credentials::fetch_from_keychain;
-use crate::engine::{self, Ask, Context, Voice};
+use crate::engine::{self};
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::report;
@@ -76,27 +77,12 @@ fn dispatch(cli: Cli) -> Result<i32> {
         }
         Verb::Generate { dir } => generate::run(&dir).map(|()| 0),
         Verb::Hook => Ok(engine::handle_hook()),
-        Verb::Setup(args) => setup::run(args).map(|()| 0),
+        Verb::Setup(args) => setup::run(args, dispatch).map(|()| 0),
         Verb::Init(args) => init::run(&args).map(|()| 0),
         Verb::Shim(verb) => shim::run(&verb).map(|()| 0),
         Verb::RunAs(args) => run_as::run(args),
         Verb::Prompt(_) => prompt::run().map(|()| 0),
         Verb::Demo => demo::run(),
         Verb::StandInAgent { args } => demo::stand_in_agent(&args),
-    }
-}
-
-/// What nearly every verb begins with.
-fn open() -> Result<Context> {
-    Context::open(Voice::terminal(report::sentence))
-}
-
-/// What was asked of the pool.
-fn ask(ask: &cli::Ask) -> Ask {
-    Ask {
-        namespace: ask.namespace.clone(),
-        level: ask.priority,
-        tags: ask.tags.clone(),
-        over_budget: ask.over_budget,
     }
 }

@@ -93,7 +93,7 @@ fn completer(verb: &str, id: &str, value: &str) -> Option<ArgValueCompleter> {
         ("A,B", "subscriptions") | ("C,D", _) => matching(names::selectors),
         ("VARIABLE", _) => matching(names::variables),
         ("WHERE", _) => ArgValueCompleter::new(places),
-        ("COMMAND", _) => matching(|| vec![candidate("--", "the program and its arguments follow")]),
+        ("COMMAND", _) => matching(|| vec![names::candidate("--", "the program and its arguments follow")]),
         ("FILE", _) => ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(FILES)]),
         ("DIR", _) => ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(DIRECTORIES)]),
         _ => return None,
@@ -119,15 +119,11 @@ fn places(typed: &OsStr) -> Vec<CompletionCandidate> {
         return directories.into_iter().map(|directory| directory.add_prefix("home:")).collect();
     }
     let mut places = vec![
-        candidate("keychain", "the keychain of the operating system"),
-        candidate("file", "kage's encrypted file"),
-        candidate("command:", "a shell command that prints it"),
-        candidate("home:", "the agent's own login directory"),
+        names::candidate("keychain", "the keychain of the operating system"),
+        names::candidate("file", "kage's encrypted file"),
+        names::candidate("command:", "a shell command that prints it"),
+        names::candidate("home:", "the agent's own login directory"),
     ];
     places.retain(|place| place.get_value().as_encoded_bytes().starts_with(typed.as_encoded_bytes()));
     places
-}
-
-fn candidate(word: &str, help: impl Into<String>) -> CompletionCandidate {
-    CompletionCandidate::new(word).help(Some(help.into().into()))
 }

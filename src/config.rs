@@ -7,6 +7,7 @@ mod cache;
 pub mod edit;
 mod fields;
 mod locate;
+mod mistake;
 mod prices;
 pub mod project;
 mod text;
@@ -32,6 +33,8 @@ use crate::pool::{
 use crate::prices::Prices;
 
 pub(crate) use self::text::bytes;
+use mistake::Mistake;
+pub use wording::closest;
 
 /// Everything the config says.
 #[derive(Debug, Clone)]
@@ -171,20 +174,6 @@ impl RawNamespace {
     fn budgets(&self) -> Budgets {
         let Self { tokens_per_day, cost_per_day, cost_per_month, .. } = *self;
         Budgets { tokens_per_day, cost_per_day, cost_per_month }
-    }
-}
-
-/// A mistake that only shows when the parts are put together: where, what, and how to mend it.
-struct Mistake {
-    key: Vec<String>,
-    message: String,
-    hint: String,
-}
-
-impl Mistake {
-    fn new(key: &[&str], message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let key = key.iter().map(|&part| part.to_owned()).collect();
-        Self { key, message: message.into(), hint: hint.into() }
     }
 }
 
@@ -386,12 +375,6 @@ fn known_agent(agents: &Agents, name: &str) -> Result<&'static dyn Agent, Failur
         );
         Failure::usage(message).hint(hint)
     })
-}
-
-/// The known word that is nearest to a mistyped one, if any is near.
-pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
-    near.min().filter(|(distance, _)| *distance <= 2.min(word.chars().count() / 2)).map(|(_, near)| near)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Called by `exec` (get) and the subscription verbs. Nothing here knows agents or the config.
 
+mod backend;
 mod command;
 mod envelope;
 mod file;
@@ -15,29 +16,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::error::{Failure, Notice, Status};
+use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::pool::{Name, Source};
 use crate::secret::{Secret, close_process};
 
+pub(crate) use backend::Backend;
 pub(crate) use keychain::fetch as fetch_from_keychain;
-
-/// A place that holds secrets by the name of their subscription.
-pub(crate) trait Backend {
-    fn get(&self, name: &Name) -> Result<Secret>;
-    /// Stores a secret, in the place of the one that was there.
-    fn set(&self, name: &Name, secret: &Secret) -> Result<()>;
-    /// Removes a secret; one that is not there is no error. The answer is whether there was one.
-    fn remove(&self, name: &Name) -> Result<bool>;
-    /// A keychain that was never unlocked has nothing, as far as it says.
-    fn has(&self, name: &Name) -> Result<bool>;
-    /// The names it holds secrets for.
-    fn list(&self) -> Result<Vec<Name>>;
-    /// What happened since the last call that the user should know.
-    fn take_notices(&self) -> Vec<Notice> {
-        Vec::new()
-    }
-}
 
 /// The backend of a source. From here on the process may have a secret.
 pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {

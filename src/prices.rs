@@ -7,14 +7,16 @@
 mod built_in;
 mod names;
 mod period;
+mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
 use crate::pool::{Cost, PromptLength, TokenCount};
 
 pub use period::{Period, overlap};
+use table::Table;
 
 /// All prices that are known: the user's own, and behind them kage's table.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,14 +28,6 @@ pub struct Prices {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OfModel<'a> {
     periods: &'a [Period],
-}
-
-/// Prices by the names of models.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Table {
-    models: HashMap<String, Vec<Period>>,
-    /// What is in front of the `*`, the longest first.
-    families: Vec<(String, Vec<Period>)>,
 }
 
 impl Prices {

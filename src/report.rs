@@ -58,6 +58,12 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Prints part of a line as it is, for a status line. A reader that has gone away is no failure.
+pub(crate) fn print_part(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Prints one JSON object.
 pub fn print_json(value: &Value) -> Result<()> {
     print(&format!("{}\n", text::json(format!("{value:#}"))))

@@ -17,6 +17,7 @@ mod ask;
 mod child;
 mod footprint;
 mod jobs;
+mod model;
 mod program;
 pub mod relay;
 mod screen;
@@ -24,33 +25,23 @@ mod signals;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io::{self};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
-
-use crate::agent::{Captured, Exit, LaunchPlan, SecretKind};
+use crate::agent::{Captured, Exit, LaunchPlan};
 use crate::error::{Failure, Status};
-use crate::pool::Delivery;
-use crate::secret::Secret;
-use crate::text::quoted_path;
 
 pub use ask::{Answer, ask};
+use program::not_started;
 pub use program::{Program, is_kage, is_shim};
 pub use relay::Output;
 pub use relay::Relay;
 pub use screen::{can_draw, draw_each_second};
 pub use signals::{WAKE, die_of, expect_children};
 
+pub use model::{ChildExit, Handover, Input, Launched, Released, Rest, SessionObserver};
 use signals::{Signals, Unblocked};
-
-/// The secret of the run, and how it goes over.
-pub struct Handover {
-    pub secret: Secret,
-    pub kind: &'static SecretKind,
-    pub deliver: Delivery,
-}
 
 /// Where the agent's streams lead.
 pub enum Streams<'a> {
@@ -58,54 +49,6 @@ pub enum Streams<'a> {
     Inherited(Option<&'a mut dyn SessionObserver>),
     /// Output goes through the relay.
     Relayed(&'a mut Relay, Input),
-}
-
-/// Is told what a running agent reports, and may end it.
-pub trait SessionObserver {
-    /// The agent has been started.
-    fn started(&mut self);
-
-    /// kage was woken, whatever for: a process that was started beside the agent may have ended too.
-    fn reap(&mut self);
-
-    /// One of its hooks has woken kage, or it is the moment that was asked for.
-    fn look(&mut self) -> Rest;
-}
-
-/// Until when kage sleeps beside its agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// Until something happens.
-    Sleep,
-    Until(Instant),
-    /// The agent is told to end, by a SIGTERM; and until it has, or until the moment where it takes its time.
-    Terminate(Instant),
-}
-
-/// What the agent reads on standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input {
-    /// kage's own, from where it stood when the run began.
-    FromStart,
-    /// Nothing: `/dev/null`.
-    Nothing,
-}
-
-/// What became of a start.
-#[derive(Debug)]
-pub enum Launched {
-    Ended(ChildExit),
-    /// This signal came before the agent could be started.
-    Signal(i32),
-}
-
-/// How the agent's process ended.
-#[derive(Debug)]
-pub struct ChildExit {
-    pub exit: Exit,
-    /// A HUP, INT, QUIT or TERM came to kage while the agent ran, or while its last output was on its way.
-    pub interrupted: bool,
-    pub captured: Captured,
 }
 
 /// Runs a program as planned and waits for its end. The error is why it could not be started.
@@ -217,16 +160,6 @@ pub fn pause(duration: Duration) -> Result<(), i32> {
     rested.map(|_| ())
 }
 
-/// What became of withheld output.
-#[derive(Debug)]
-pub enum Released {
-    Written,
-    /// It could not be written.
-    Lost(io::Error),
-    /// This signal ended it, whatever its reader does.
-    Signal(i32),
-}
-
 /// The attempt is final: what was withheld goes out.
 pub fn release(relay: &mut Relay) -> Released {
     let Ok(mut signals) = Signals::catch() else { return Released::Lost(io::ErrorKind::Other.into()) };
@@ -236,33 +169,8 @@ pub fn release(relay: &mut Relay) -> Released {
     released
 }
 
-/// How long it is until a moment, as `poll` wants it.
-fn time_left(until: Instant) -> Timespec {
-    let left = until.saturating_duration_since(Instant::now());
-    Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })
-}
-
 fn cannot(what: &str, why: &io::Error) -> Failure {
     Failure::new(Status::BeforeStart, format!("could not {what}: {why}"))
-}
-
-fn not_started(program: &Program, why: &io::Error) -> Failure {
-    let path = program.path.display();
-    let word = quoted_path(&program.path);
-    match why.kind() {
-        // The file is there, since it was found: its interpreter is not.
-        ErrorKind::NotFound => {
-            Failure::new(Status::NotFound, format!("could not start {path}: its interpreter is missing"))
-                .hint(format!("head -n 1 {word}"))
-        }
-        ErrorKind::ArgumentListTooLong => Failure::new(
-            Status::BeforeStart,
-            format!("could not start {path}: too many or too long arguments"),
-        )
-        .hint("give a long prompt on standard input"),
-        _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}"))
-            .hint(format!("file {word}; ls -l {word}")),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ mod transcript;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use jiff::{Timestamp, Zoned};
 
@@ -23,11 +22,9 @@ use super::{
 };
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
+use refusal::MARKERS;
 
 pub(super) struct Claude;
-
-/// Read only where something went wrong.
-static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("claude.toml")));
 
 /// How often the agent asks again before it gives up, where kage goes on from there; by itself it tries for
 /// three minutes.

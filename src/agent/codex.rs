@@ -11,22 +11,19 @@ mod settings;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
-    SecretKind, Setting, Work, markers, records,
+    SecretKind, Setting, Work, records,
 };
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
+use refusal::MARKERS;
 
 pub(super) struct Codex;
-
-/// Read only where something went wrong.
-static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("codex.toml")));
 
 /// An API key. It counts in `codex exec` only, where it beats the login; logins go by their directory.
 static API_KEY: SecretKind =

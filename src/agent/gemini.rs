@@ -8,26 +8,24 @@ mod refusal;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::LazyLock;
 
 use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
-    SecretKind, Setting, Work, markers, records, verdict,
+    SecretKind, Setting, Work, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
+use refusal::MARKERS;
 
 pub(super) struct Gemini;
 
 /// The key of a project, from Google AI Studio.
 static API_KEY: SecretKind =
     SecretKind { prefix: "AIza", variable: environment::KEY, descriptor: None, model: None, lasts: None };
-
-static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| markers::built_in(include_str!("gemini.toml")));
 
 /// The agent starts itself once more, for more memory, and the first process, which is the one that kage can
 /// signal, ignores INT, HUP and TERM. With this there is only one, which ends by them.

@@ -3,9 +3,10 @@
 //! says when. What is not understood has no time: a guess could put a subscription away for a day.
 
 mod clock;
+mod formats;
 mod zone;
 
-use jiff::fmt::strtime;
+use formats::first_match;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
 
 /// A longer text says more than a time, in characters.
@@ -93,11 +94,6 @@ fn duration(words: &str) -> Option<SignedDuration> {
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     let begun = i64::from(exact.subsec_nanos() > 0);
     (!exact.is_negative()).then(|| SignedDuration::from_secs(exact.as_secs() + begun))
-}
-
-/// The first of the formats that all of the text has.
-fn first_match(formats: &[&str], text: &str) -> Option<strtime::BrokenDownTime> {
-    formats.iter().find_map(|format| strtime::parse(format, text).ok())
 }
 
 #[cfg(test)]

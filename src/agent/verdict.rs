@@ -3,13 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 
 use super::markers::{self, Marker};
 use super::redact::redacted;
 use super::reset::FARTHEST;
-use super::{Case, Exit, Kind, ProviderError};
+use super::{Evidence, Exit, Kind, ProviderError};
 use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
+
+/// What a verdict goes by.
+pub struct Case<'a> {
+    pub exit: Exit,
+    pub evidence: &'a Evidence,
+    /// The user's own markers.
+    pub more: &'a [Marker],
+    pub now: &'a Zoned,
+}
 
 /// What the evidence means. Records come before words, and words count only of a failed attempt. Most
 /// attempts need no markers, and to read them takes longer than all else that kage does.

@@ -44,7 +44,7 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
 
 fn arguments(args: cli::Exec) -> Arguments {
     Arguments {
-        ask: super::ask(&args.ask),
+        ask: super::context::ask(&args.ask),
         agent: args.agent,
         subscription: args.subscription,
         wait: args.wait.map(|cli::Patience(most)| Patience(most)),

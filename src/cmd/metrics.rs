@@ -8,7 +8,7 @@ use crate::engine::{By, Query};
 use crate::report::{self, Metrics, metrics};
 
 pub(super) fn run() -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let state = context.state()?; // first, so that what killed runs have used is in the ledger
     let books = context.books();
     let all = Query::all(TimeZone::UTC);

@@ -6,7 +6,7 @@ use crate::cli;
 use crate::report;
 
 pub(super) fn run(form: &cli::Json) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let leases = context.view()?.leases;
     if form.json {
         report::print_json(&report::running_json(&leases))

@@ -21,14 +21,14 @@ use crate::text::quoted;
 
 const USUAL_NAME: &str = "work";
 
-/// Goes through the steps.
-pub(super) fn run(args: Setup) -> Result<()> {
+/// Goes through the steps, each of which is another verb that `dispatch` runs.
+pub(super) fn run(args: Setup, dispatch: fn(Cli) -> Result<i32>) -> Result<()> {
     if !args.yes && !report::can_ask() {
         return Err(Failure::usage("setup asks, and there is nobody at the terminal")
             .hint("kage setup --yes --name work <token")
             .into());
     }
-    let guide = Guide { paths: Paths::from_environment()?, args };
+    let guide = Guide { paths: Paths::from_environment()?, args, dispatch };
     let name = guide.subscription()?;
     guide.shell()?;
     let agent = guide.test_run(&name)?;
@@ -42,6 +42,7 @@ pub(super) fn run(args: Setup) -> Result<()> {
 struct Guide {
     args: Setup,
     paths: Paths,
+    dispatch: fn(Cli) -> Result<i32>,
 }
 
 impl Guide {
@@ -73,7 +74,7 @@ impl Guide {
         );
         let minted = minted.map(|day| day.to_string());
         words.extend(minted.iter().flat_map(|day| ["--minted", day]));
-        does(&words)?;
+        self.does(&words)?;
         Ok(name)
     }
 
@@ -177,7 +178,7 @@ impl Guide {
         }
         let question = format!("Shall {shell} run your agents with kage, in each new shell?");
         if self.args.yes || question::decides(&question, true)? {
-            does(&["init", shell.name(), "--install", "--yes"])?;
+            self.does(&["init", shell.name(), "--install", "--yes"])?;
         }
         Ok(())
     }
@@ -192,12 +193,20 @@ impl Guide {
             return Ok(agent);
         }
         let words = ["exec", "-s", name.as_str(), "--", agent.program()];
-        let status = does(&[&words, trial].concat())?;
+        let status = self.does(&[&words, trial].concat())?;
         if status != 0 {
             let message = format!("the test run on `{name}` ended with exit status {status}");
             return Err(Failure::new(Status::Failed, message).hint("kage doctor").into());
         }
         Ok(agent)
+    }
+
+    /// Runs one of kage's own commands, and shows it first: it is what does this step alone.
+    fn does(&self, words: &[&str]) -> Result<i32> {
+        let shown = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        report::say(format_args!("$ kage {shown}"));
+        let command = Cli::try_parse_from(["kage"].iter().chain(words));
+        (self.dispatch)(command.map_err(|refused| Failure::usage(refused.to_string()))?)
     }
 }
 
@@ -206,14 +215,6 @@ fn missing(agent: &dyn Agent) -> Failure {
     let message = format!("`{}` was not found", agent.program());
     let hint = agent.release().map_or("install it, and try again", |release| release.install);
     Failure::new(Status::Failed, message).hint(hint)
-}
-
-/// Runs one of kage's own commands, and shows it first: it is what does this step alone.
-fn does(words: &[&str]) -> Result<i32> {
-    let shown = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    report::say(format_args!("$ kage {shown}"));
-    let command = Cli::try_parse_from(["kage"].iter().chain(words));
-    super::dispatch(command.map_err(|refused| Failure::usage(refused.to_string()))?)
 }
 
 fn parsed(name: &str) -> Result<Name> {

@@ -27,7 +27,7 @@ pub(super) fn run(args: &cli::Status) -> Result<i32> {
         let hint = "kage subscription show NAME";
         return Err(Failure::usage("-s is for --format tmux").hint(hint).into());
     }
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let (state, now) = (context.state()?, context.now());
     if args.form.json || args.format == Form::Json {
         report::print_json(&report::pool_json(&context.config.pool, &state, None, &now))?;
@@ -72,7 +72,7 @@ struct Watched {
 
 impl Watched {
     fn open() -> Result<Self> {
-        let context = crate::cmd::open()?;
+        let context = crate::cmd::context::open()?;
         let config = stamp(&context.paths.config);
         Ok(Self { context, state: State::default(), config })
     }

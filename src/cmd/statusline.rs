@@ -5,7 +5,7 @@ mod input;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,8 +34,8 @@ pub(super) fn run(args: &cli::Statusline) {
     let program = args.command.first().map(|name| Program::find(name, &shims()));
     let behind = if matches!(program, Some(Ok(_))) { BETWEEN } else { "\n" };
     if let Some(drawn) = &drawn {
-        print(&drawn.segment);
-        print(behind);
+        report::print_part(&drawn.segment);
+        report::print_part(behind);
         drawn.run.record(&drawn.context, &drawn.readings);
     }
     match program {
@@ -43,7 +43,7 @@ pub(super) fn run(args: &cli::Statusline) {
             let why = become_command(&program, &args.command, drawn.as_ref());
             report::say(format_args!("could not run `{}`: {why}", program.path.display()));
             if drawn.is_some() {
-                print("\n");
+                report::print_part("\n");
             }
         }
         Some(Err(why)) => report::say(why),
@@ -68,12 +68,6 @@ fn shims() -> PathBuf {
     Paths::from_environment().map(|paths| paths.shims).unwrap_or_default()
 }
 
-/// A reader that has gone away is no failure.
-fn print(text: &str) {
-    let mut out = io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
 /// kage's own part of the line, and what it was drawn from.
 struct Drawn {
     segment: String,
@@ -88,7 +82,7 @@ fn draw() -> Result<Option<Drawn>> {
     if !StatuslineRun::is_marked() {
         return Ok(None);
     }
-    let context = super::open()?;
+    let context = super::context::open()?;
     let Some(run) = StatuslineRun::find(&context)? else { return Ok(None) };
     let input = input::read(Instant::now() + PATIENCE);
     let readings = run.readings(&context, &input);

@@ -4,19 +4,18 @@ mod add;
 mod credential;
 mod remove;
 mod route;
+mod secret;
 mod settings;
 
 use anyhow::Result;
 
 use super::{status, usage};
 use crate::cli;
-use crate::config::edit::{self, Edit};
-use crate::credentials::{self, Backend};
+use crate::config::edit::{self};
 use crate::engine::Context;
-use crate::paths::Paths;
 use crate::pool::{Name, Source, Subscription};
 use crate::report;
-use crate::secret::Secret;
+use secret::{edit_with_secret, leave, with_backend};
 
 pub(super) fn run(verb: cli::Subscription) -> Result<i32> {
     let done = match verb {
@@ -38,7 +37,7 @@ pub(super) fn run(verb: cli::Subscription) -> Result<i32> {
 }
 
 fn list(args: &cli::List) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let state = context.view()?;
     let only = args.status.as_deref();
     if args.form.json {
@@ -49,7 +48,7 @@ fn list(args: &cli::List) -> Result<()> {
 }
 
 fn show(name: &Name, form: &cli::Json) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let subscription = context.config.known(name)?;
     let state = context.view()?;
     if form.json {
@@ -83,7 +82,7 @@ fn stored(subscription: &Subscription, context: &Context) -> String {
 
 /// The secret goes first to its new name, and leaves the old one only when all else has followed.
 fn rename(old: &Name, new: &Name) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let source = context.config.known(old)?.credential.source.clone();
     // A keychain that was never unlocked looks empty: there the secret must be had, or it would stay behind
     // under a name that nothing uses.
@@ -95,43 +94,13 @@ fn rename(old: &Name, new: &Name) -> Result<()> {
     context.rename_subscription(old, new)?;
     report::say(format_args!("`{old}` is now `{new}`"));
     if secret.is_some() {
-        credential::leave(&source, old, &context.paths);
+        leave(&source, old, &context.paths);
     }
     Ok(())
 }
 
-/// Does something with a place for secrets, and says what it has to report.
-fn with_backend<T>(source: &Source, paths: &Paths, act: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
-    let backend = credentials::backend(source, paths);
-    let done = act(backend.as_ref());
-    report::notices(backend.take_notices());
-    done
-}
-
-/// Edits the config and stores a secret, both or neither. The secret follows the edit, under the config's
-/// lock: of two kages that want one name the second is refused before it touches the secret of the first.
-fn edit_with_secret(
-    context: &Context,
-    name: &Name,
-    source: &Source,
-    secret: Option<&Secret>,
-    change: impl FnOnce(&mut edit::Draft) -> Result<()>,
-) -> Result<()> {
-    let mut edit = Edit::begin(&context.paths)?;
-    change(&mut edit.draft)?;
-    edit.check()?;
-    if let Some(secret) = secret {
-        with_backend(source, &context.paths, |backend| backend.set(name, secret))?;
-    }
-    edit.write().inspect_err(|_| {
-        if secret.is_some() {
-            credential::leave(source, name, &context.paths);
-        }
-    })
-}
-
 fn enable(name: &Name, enabled: bool) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     context.config.known(name)?;
     // Enabled is the default and needs no line.
     edit::edit(&context.paths, |draft| draft.set(name, "enabled", (!enabled).then(|| false.into())))?;
@@ -140,7 +109,7 @@ fn enable(name: &Name, enabled: bool) -> Result<()> {
 }
 
 fn reset(name: &Name) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     context.config.known(name)?;
     context.reset_subscription(name)?;
     report::say(format_args!("limits and health of `{name}` are forgotten"));

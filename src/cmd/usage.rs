@@ -19,7 +19,7 @@ use crate::report::{self, Around, Charts, Terminal, Usage};
 use crate::text::quoted_path;
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     if let Some(before) = args.prune_before {
         return prune(&context, before);
     }

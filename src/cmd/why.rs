@@ -8,8 +8,8 @@ use crate::pool::{Moment, explain};
 use crate::report;
 
 pub(super) fn run(args: &cli::Why) -> Result<()> {
-    let context = crate::cmd::open()?;
-    let (request, location) = request(&super::ask(&args.ask), &args.agent, &context.config)?;
+    let context = crate::cmd::context::open()?;
+    let (request, location) = request(&super::context::ask(&args.ask), &args.agent, &context.config)?;
     for typo in likely_typos(&location, &request.tags, &context.config) {
         report::warn(typo);
     }

@@ -7,7 +7,6 @@ use std::env;
 
 use clap_complete::engine::CompletionCandidate;
 
-use super::candidate;
 use crate::config::Config;
 use crate::paths::Paths;
 use crate::pool::{Level, Name, Route, Selector, Subscription};
@@ -98,4 +97,8 @@ pub(super) fn selectors() -> Vec<CompletionCandidate> {
 pub(super) fn variables() -> Vec<CompletionCandidate> {
     let names: BTreeSet<_> = env::vars_os().map(|(name, _)| name).collect();
     names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+pub(super) fn candidate(word: &str, help: impl Into<String>) -> CompletionCandidate {
+    CompletionCandidate::new(word).help(Some(help.into().into()))
 }

@@ -1,8 +1,6 @@
 //! The refusals of the TOML reader in the words of a config's writer, who knows lists and tables, not the
 //! types of a program.
 
-use super::closest;
-
 /// What the reader calls a kind of value, and what a person does. `struct ...` is a table as well.
 const KINDS: [(&str, &str); 6] = [
     ("a sequence", "a list"),
@@ -53,6 +51,12 @@ fn kind(word: &str) -> &str {
         return "a table";
     }
     KINDS.iter().find(|(reader, _)| *reader == word).map_or(word, |(_, person)| person)
+}
+
+/// The known word that is nearest to a mistyped one, if any is near.
+pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
+    near.min().filter(|(distance, _)| *distance <= 2.min(word.chars().count() / 2)).map(|(_, near)| near)
 }
 
 #[cfg(test)]

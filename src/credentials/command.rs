@@ -40,12 +40,20 @@ impl Printed {
     }
 }
 
+/// What came of a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    Bytes(Vec<u8>),
+    /// Why there is none, as the rest of a sentence about the command.
+    None(String),
+}
+
 /// Runs a command for the line it prints. Its standard input is closed: kage's own belongs to the agent.
 ///
 /// It stays in kage's process group. In one of its own it would be in the background, where reading the
 /// terminal stops it, so that it could ask for nothing; and a ^C would end kage alone. So when it takes too
 /// long it is ended together with what it has started, as far as the system tells that.
-pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>, String>> {
+pub(super) fn output_of(line: &str, patience: Duration) -> Result<Output> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
         .env_remove(PASSPHRASE)
@@ -71,19 +79,22 @@ pub(super) fn output_of(line: &str, patience: Duration) -> Result<Result<Vec<u8>
         for pid in iter::once(pid).chain(children.filter_map(Pid::from_raw)) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        return Ok(Err(format!("took longer than {} s", patience.as_secs())));
+        return Ok(Output::None(format!("took longer than {} s", patience.as_secs())));
     };
     let mut bytes = ended.context("could not read from the credential command")?;
     let status = child.wait().context("could not wait for the credential command")?;
     if !status.success() {
-        return Ok(Err(format!("failed ({status})")));
+        return Ok(Output::None(format!("failed ({status})")));
     }
-    Ok(Ok(std::mem::take(&mut *bytes)))
+    Ok(Output::Bytes(std::mem::take(&mut *bytes)))
 }
 
 impl Backend for Printed {
     fn get(&self, _: &Name) -> Result<Secret> {
-        let bytes = output_of(&self.line, self.patience)?.map_err(|why| self.failure(why))?;
+        let bytes = match output_of(&self.line, self.patience)? {
+            Output::Bytes(bytes) => bytes,
+            Output::None(why) => return Err(self.failure(why).into()),
+        };
         Ok(Secret::parse(bytes).map_err(|why| self.failure(format!("printed no secret: {why}")))?)
     }
 

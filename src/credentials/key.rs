@@ -12,7 +12,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64, Encoding as _};
 use zeroize::Zeroizing;
 
-use super::command;
+use super::command::{self, Output};
 use super::envelope::{KEY, KeyForm, random};
 use crate::error::{Failure, Notice, Status};
 use crate::files;
@@ -108,12 +108,13 @@ fn passphrase() -> Result<Option<Secret>> {
         (PASSPHRASE_FILE, fs::read(file).with_context(|| format!("could not read {}", file.display()))?)
     } else if let Some(line) = set(PASSPHRASE_COMMAND) {
         let line = line.to_string_lossy();
-        let printed = command::output_of(&line, PATIENCE)?;
-        let failed = |why| {
-            let message = format!("{PASSPHRASE_COMMAND} `{line}` {why}");
-            Failure::new(Status::Failed, message).hint(format!("try it: {line}"))
-        };
-        (PASSPHRASE_COMMAND, printed.map_err(failed)?)
+        match command::output_of(&line, PATIENCE)? {
+            Output::Bytes(bytes) => (PASSPHRASE_COMMAND, bytes),
+            Output::None(why) => {
+                let message = format!("{PASSPHRASE_COMMAND} `{line}` {why}");
+                return Err(Failure::new(Status::Failed, message).hint(format!("try it: {line}")).into());
+            }
+        }
     } else {
         return Ok(None);
     };

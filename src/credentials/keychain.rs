@@ -11,6 +11,7 @@
 mod fetch;
 
 use std::collections::HashMap;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -25,12 +26,10 @@ use super::plain::{self, Miss};
 use crate::error::{Failure, Status};
 use crate::files::Lock;
 use crate::pool::Name;
-use crate::secret::Secret;
+use crate::secret::{Secret, close_process};
 
-pub(crate) use fetch::fetch;
+use fetch::{PATIENCE, unusable};
 
-/// For the lock and the call together.
-const PATIENCE: Duration = Duration::from_secs(10);
 const SERVICE: &str = "kage";
 
 /// The keychain of the user.
@@ -200,11 +199,6 @@ impl Keychain {
     }
 }
 
-fn unusable(name: &Name, why: impl std::fmt::Display) -> Failure {
-    let message = format!("the keychain's secret for `{name}` is unusable: {why}");
-    Failure::new(Status::Failed, message).hint(format!("kage subscription credential {name}"))
-}
-
 impl Keychain {
     /// The secret by the short way, where that knows it.
     #[cfg(target_os = "linux")]
@@ -212,7 +206,8 @@ impl Keychain {
         let until = Instant::now() + self.patience;
         let _lock = self.alone(Some(name))?;
         match plain::secret(SERVICE, name.as_str(), until) {
-            Ok(secret) => secret.map(Some).map_err(|why| unusable(name, why).into()),
+            Ok(secret) => Ok(Some(secret)),
+            Err(Miss::Unusable(why)) => Err(unusable(name, why).into()),
             Err(Miss::Elsewhere) => Ok(None),
             Err(Miss::Late) => Err(Trouble::Silent.refusal(Some(name)).into()),
         }
@@ -258,6 +253,26 @@ impl Backend for Keychain {
             Ok(users.collect::<Vec<_>>())
         })?;
         Ok(names.unwrap_or_default().iter().filter_map(|user| user.parse().ok()).collect())
+    }
+}
+
+/// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
+/// the hint in a line of its own. It has so many milliseconds. The answer is its exit status.
+pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
+    close_process();
+    let patience = patience.map_or(PATIENCE, Duration::from_millis);
+    let told = if io::stdout().is_terminal() {
+        Err(anyhow!("a secret is not shown at a terminal"))
+    } else {
+        Keychain { patience, ..Keychain::new(state) }.fetch(name)
+    };
+    match told.and_then(|secret| Ok(io::stdout().write_all(secret.expose().as_bytes())?)) {
+        Ok(()) => 0,
+        Err(why) => {
+            let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
+            let _ = write!(io::stderr(), "{why:#}\n{}", hint.unwrap_or_default());
+            1
+        }
     }
 }
 

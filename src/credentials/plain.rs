@@ -16,12 +16,12 @@ mod call;
 
 use std::time::Instant;
 
-use rustix::io::Errno;
-
 use self::answer::{Answer, Values};
 use self::bus::Bus;
 use self::call::{Body, Call};
 use crate::secret::Secret;
+
+pub(super) use bus::Miss;
 
 const BUS: &str = "org.freedesktop.DBus";
 const SECRETS: &str = "org.freedesktop.secrets";
@@ -31,27 +31,8 @@ const OPEN_SESSION: u32 = 2;
 const SEARCH_ITEMS: u32 = 3;
 const GET_SECRET: u32 = 4;
 
-/// Why a secret did not come this way.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Miss {
-    /// Another way may have it, or can say why not.
-    Elsewhere,
-    /// The time is over: whoever did not answer would not answer another way either.
-    Late,
-}
-
-impl From<Errno> for Miss {
-    fn from(_: Errno) -> Self {
-        Self::Elsewhere
-    }
-}
-
-/// The one secret that is stored under these attributes; the inner error is a clause about what is stored.
-pub(super) fn secret(
-    service: &str,
-    name: &str,
-    until: Instant,
-) -> Result<Result<Secret, &'static str>, Miss> {
+/// The one secret that is stored under these attributes.
+pub(super) fn secret(service: &str, name: &str, until: Instant) -> Result<Secret, Miss> {
     let mut bus = Bus::connect(address::of_session(), until)?;
     // All that can be asked without an answer goes in one write.
     let hello = Call { to: BUS, path: "/org/freedesktop/DBus", interface: BUS, member: "Hello" };
@@ -81,7 +62,8 @@ pub(super) fn secret(
     bus.send(&get.bytes(GET_SECRET, &Body::new("o").text(session)))?;
     loop {
         if let Answer { to: GET_SECRET, body } = bus.answer()? {
-            return Ok(Secret::parse(value(body).ok_or(Miss::Elsewhere)?.to_vec()));
+            let value = value(body).ok_or(Miss::Elsewhere)?.to_vec();
+            return Secret::parse(value).map_err(Miss::Unusable);
         }
     }
 }

@@ -12,7 +12,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::events::Events;
 use super::model::{AttemptEnd, Run, RunState, SessionEnd};
-use super::voice::Said;
+use super::said::Said;
 use crate::agent::Exit;
 use crate::files::LOCK_PATIENCE;
 use crate::ledger::{Attempt, Ledger};

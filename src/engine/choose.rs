@@ -4,8 +4,9 @@ use std::env;
 
 use anyhow::Result;
 
-use super::model::{NoSuccessor, Reservation, Run, RunState, Visited};
-use super::voice::Said;
+use super::model::{Reservation, Run, RunState, Visited};
+use super::said::NoSuccessor;
+use super::said::Said;
 use crate::pool::{
     Exclusion, Holder, Lease, Name, NotReady, Outcome, Release, Request, Reserve, Reserved, Scope, Verdict,
     peek,

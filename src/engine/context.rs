@@ -1,14 +1,11 @@
 //! What everything begins with: the paths, the config, the store, the ledger, the clock and the voice.
 
-use std::env;
-use std::ffi::OsString;
-
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::voice::Voice;
-use crate::agent::{Agent, Agents, Case, Evidence, Exit};
+use crate::agent::{Agent, Case, Evidence, Exit};
 use crate::clock;
 use crate::config::Config;
 use crate::error::Notice;
@@ -16,7 +13,6 @@ use crate::files;
 use crate::ledger::Ledger;
 use crate::paths::{Paths, config_is_named};
 use crate::pool::{Costs, Moment, Outcome, Slice, State, TokenCount, Usage};
-use crate::secret::PASSPHRASE;
 use crate::store::{FileStore, Store};
 
 /// The surroundings of a verb. It holds no "now": time passes while kage works.
@@ -61,7 +57,10 @@ impl Context {
         let store = Box::new(FileStore::new(&paths.state));
         let zone = clock::zone();
         let context = Self { paths, config, voice, store, zone, clock: Timestamp::now };
-        if let Some(notice) = files::notice_of_others(&context.paths.state) {
+        let state = &context.paths.state;
+        let exposed =
+            files::notice_of_others(state).or_else(|| files::notice_of_others(&state.join("usage")));
+        if let Some(notice) = exposed {
             context.voice.say(notice, &context.now());
         }
         Ok(context)
@@ -134,13 +133,4 @@ impl Context {
 /// The state for a caller without a context; damage is an error.
 pub(crate) fn undamaged_state(paths: &Paths) -> Result<State> {
     FileStore::new(&paths.state).undamaged_view()
-}
-
-/// The variables of this process that the programs which help kage are not given: kage's own secret, and what
-/// carries a credential of an agent, which they find here where kage is called by a running agent.
-pub(crate) fn withheld(agents: &Agents) -> Vec<OsString> {
-    let competes =
-        |name: &OsString| name.to_str().is_some_and(|name| agents.all().any(|agent| agent.competes(name)));
-    let names = env::vars_os().map(|(name, _)| name);
-    names.filter(|name| name == PASSPHRASE || competes(name)).collect()
 }

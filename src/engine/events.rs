@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::context::withheld;
+use super::withheld::withheld;
 use crate::agent::Agents;
 use crate::config::Config;
 use crate::error::Notice;

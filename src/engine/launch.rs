@@ -5,18 +5,17 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::parent_id;
 use std::path::{self, Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
 
 use super::model::{Run, RunState};
-use super::voice::Said;
+use super::said::Said;
 use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
 use crate::credentials;
 use crate::error::{Failure, Status};
 use crate::pool::{Lease, Observation, Release, Source, Subscription};
-use crate::run::{self, Answer, Handover, Launched, Program, Streams};
+use crate::run::{self, Handover};
 use crate::secret::PASSPHRASE;
 
 /// How deep kage may run inside kage.
@@ -26,43 +25,6 @@ pub(crate) const DEPTH: &str = "KAGE_DEPTH";
 const STARTED: &str = "KAGE_STARTED";
 /// Why a subscription is unhealthy whose credential never reached the agent.
 pub(crate) const NO_CREDENTIAL: &str = "its credential cannot be had";
-
-/// One start of an agent.
-pub(crate) struct Launch<'a> {
-    pub program: &'a Program,
-    pub plan: &'a LaunchPlan,
-    pub handover: Option<Handover>,
-    pub marks: Vec<(&'static str, OsString)>,
-}
-
-/// What a run does outside of kage's own data. A test has one without processes.
-pub(crate) trait Host {
-    /// Runs an agent and waits for its end. The error is why it could not be started.
-    fn run(&self, launch: Launch<'_>, streams: Streams<'_>) -> Result<Launched, Failure>;
-
-    /// Sleeps. The error is a signal that ends kage.
-    fn pause(&self, duration: Duration) -> Result<(), i32>;
-
-    /// Asks a question at the terminal.
-    fn ask(&self, question: &str) -> Answer;
-}
-
-/// The system itself.
-pub(crate) struct System;
-
-impl Host for System {
-    fn run(&self, launch: Launch<'_>, streams: Streams<'_>) -> Result<Launched, Failure> {
-        run::run(launch.program, launch.plan, launch.handover, &launch.marks, streams)
-    }
-
-    fn pause(&self, duration: Duration) -> Result<(), i32> {
-        run::pause(duration)
-    }
-
-    fn ask(&self, question: &str) -> Answer {
-        run::ask(question)
-    }
-}
 
 impl Run<'_> {
     /// The secret, unless the subscription has a login of the agent's own. Without it the lease is given back, and

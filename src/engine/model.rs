@@ -11,14 +11,14 @@ use jiff::{SignedDuration, Zoned};
 
 use super::context::Context;
 use super::events::Events;
-use super::launch::Host;
+use super::host::Host;
 use crate::agent::{
     Agent, DEFAULT_AGENT, Evidence, Exit, Form, Intent, LaunchPlan, Resumed, SecretKind, Work,
 };
 use crate::config::project::Location;
 use crate::config::{Config, Interactive, closest};
 use crate::error::{Failure, Status};
-use crate::pool::{Change, Lease, LeaseId, Level, Name, NotReady, Outcome, Request, Scope, Verdict};
+use crate::pool::{Change, Lease, LeaseId, Level, Name, Outcome, Request, Scope, Verdict};
 use crate::run::{Handover, Program};
 
 /// How long a run waits for a subscription; `None` is as long as it takes.
@@ -321,12 +321,4 @@ pub(super) struct SessionEnd {
     pub announced: bool,
     /// Whether the session did not end when kage told it to, and the user was asked to leave it.
     pub told_to_leave: bool,
-}
-
-/// Why there is no other subscription to continue on.
-#[derive(Debug, Clone)]
-pub(crate) enum NoSuccessor {
-    NotReady(NotReady),
-    /// This one is ready, and has its records elsewhere.
-    LacksConversation(Name),
 }

@@ -8,7 +8,7 @@ use super::choose::{Successor, Wish};
 use super::model::{AttemptEnd, Reservation, Run, RunState, SessionEnd, Visited};
 use super::next::{Form, How, Next, Session, SessionExit, Situation, next};
 use super::run::Step;
-use super::voice::Said;
+use super::said::Said;
 use crate::agent::Exit;
 use crate::pool::{Name, Outcome, Release};
 use crate::run::Answer;

@@ -3,7 +3,7 @@
 mod pretend;
 
 use super::run::RunEnd;
-use super::voice::Said;
+use super::said::Said;
 use crate::agent::{Form, Work};
 use crate::config::Interactive;
 use crate::pool::{Scope, Status, Verdict, Window};
@@ -72,9 +72,8 @@ fn one_refusal(form: Form, verdict: &Verdict, expected: Expected, work: Work, pl
     let outcome = run(&scene);
     let resumes = work == Work::Done;
     let follows = match (expected, work) {
-        (Expected::Final, _) => None,
-        // Nobody knows what it did: it is not done twice.
-        (_, Work::Unknown) => None,
+        // Where nobody knows what it did, it is not done twice.
+        (Expected::Final, _) | (_, Work::Unknown) => None,
         (Expected::Here, _) => Some("a"),
         (Expected::Elsewhere, _) if places > 1 => Some("b"),
         (Expected::Elsewhere, _) => None,

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::choose::{Choice, Place};
 use super::model::{Patience, Run};
-use super::voice::Said;
+use super::said::Said;
 use crate::pool::Request;
 
 /// How often the state is looked at: another kage may have released a place, or a person.

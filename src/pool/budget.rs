@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::totals::{Month, Today};
-use super::{Cost, Lease, Moment, Name, Pool, State};
+use super::{Cost, Moment, Name};
 
 /// What may be used in a local day and in a month of the calendar; `None` is without end. Tokens are input and
 /// output; a cost is API-equivalent.
@@ -97,48 +97,6 @@ impl Budgets {
             Some(Gauge { owner: owner.clone(), budget, used, most: most?, until: moment.end_of(last) })
         };
         all.into_iter().filter_map(gauge).collect()
-    }
-}
-
-impl Pool {
-    /// The budgets of a namespace.
-    pub(super) fn namespace_gauges(&self, state: &State, name: Option<&Name>, moment: &Moment) -> Vec<Gauge> {
-        let Some((name, budgets)) = name.and_then(|name| self.namespaces.get_key_value(name)) else {
-            return Vec::new();
-        };
-        let known = state.namespaces.get(name).cloned().unwrap_or_default();
-        let owner = Owner::Namespace(name.clone());
-        budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
-    }
-
-    /// Books something on a lease; the answer is also which budgets that brings to 80 % or to their end. One
-    /// that was there before is not told again.
-    pub fn crossings<T>(
-        &self,
-        state: &mut State,
-        lease: &Lease,
-        moment: &Moment,
-        book: impl FnOnce(&mut State) -> T,
-    ) -> (T, Vec<Gauge>) {
-        let before = self.gauges(state, lease, moment);
-        let answer = book(state);
-        let after = self.gauges(state, lease, moment);
-        let both = before.into_iter().zip(after);
-        let crossed = both.filter(|(before, after)| {
-            (after.is_reached() && !before.is_reached()) || (after.is_near() && !before.is_near())
-        });
-        (answer, crossed.map(|(_, gauge)| gauge).collect())
-    }
-
-    /// The budgets that a run draws on.
-    fn gauges(&self, state: &State, lease: &Lease, moment: &Moment) -> Vec<Gauge> {
-        let budgets = self.subscriptions.get(&lease.subscription).map(|known| known.budgets);
-        let known = state.of(&lease.subscription);
-        let owner = Owner::Subscription(lease.subscription.clone());
-        let mut gauges =
-            budgets.unwrap_or_default().gauges(&owner, &known.today(moment), &known.month(moment), moment);
-        gauges.extend(self.namespace_gauges(state, lease.namespace.as_ref(), moment));
-        gauges
     }
 }
 

@@ -3,22 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Name, Pool, Request, Subscription};
+use super::Name;
 
 /// One entry of a route: a subscription, or all that bear a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     Name(Name),
     Tag(String),
-}
-
-impl Selector {
-    fn takes(&self, subscription: &Subscription) -> bool {
-        match self {
-            Self::Name(name) => *name == subscription.name,
-            Self::Tag(tag) => subscription.tags.contains(tag),
-        }
-    }
 }
 
 impl FromStr for Selector {
@@ -47,41 +38,4 @@ impl fmt::Display for Selector {
 pub struct Route {
     pub primary: Vec<Selector>,
     pub fallback: Vec<Selector>,
-}
-
-/// How far a request reaches into the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tier {
-    Primary,
-    Fallback,
-}
-
-impl Route {
-    fn tier(&self, subscription: &Subscription) -> Option<Tier> {
-        let in_set = |set: &[Selector]| set.iter().any(|selector| selector.takes(subscription));
-        if in_set(&self.primary) {
-            Some(Tier::Primary)
-        } else if in_set(&self.fallback) {
-            Some(Tier::Fallback)
-        } else {
-            None
-        }
-    }
-}
-
-/// The routes that apply to a request, by their key: its namespace's and its level's.
-pub(super) fn applying<'a>(pool: &'a Pool, request: &'a Request) -> Vec<(&'a str, &'a Route)> {
-    let keys = request.namespace.as_ref().map(Name::as_str).into_iter().chain([request.level.as_str()]);
-    keys.filter_map(|key| pool.routes.get(key).map(|route| (key, route))).collect()
-}
-
-/// The first of the routes, by its key, that does not allow the subscription.
-pub(super) fn refusing<'a>(routes: &[(&'a str, &Route)], subscription: &Subscription) -> Option<&'a str> {
-    let refuses = |route: &Route| route.tier(subscription).is_none();
-    routes.iter().find(|(_, route)| refuses(route)).map(|(key, _)| *key)
-}
-
-/// Whether every route that applies allows the subscription, and as what.
-pub(super) fn tier(routes: &[(&str, &Route)], subscription: &Subscription) -> Option<Tier> {
-    routes.iter().try_fold(Tier::Primary, |reach, (_, route)| Some(reach.max(route.tier(subscription)?)))
 }

@@ -1,6 +1,8 @@
 //! Choosing: who is eligible, in which order, and why. `kage exec` and `kage why` ask the same code.
 
 mod order;
+mod reach;
+mod rule;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -10,83 +12,11 @@ use jiff::Timestamp;
 use self::order::{Class, Eligible, Order, Turn};
 use self::rules::Case;
 use super::maps::zip_by_key;
-use super::route::{self, Tier};
 use super::state::SubscriptionState;
 use super::totals::Today;
 use super::{Moment, Name, Pool, Request, State, Subscription};
-
-/// The rule that keeps a subscription from a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    Agent,
-    Route,
-    Tag,
-    Disabled,
-    Limited,
-    Unhealthy,
-    Parallel,
-    Budget,
-    Tried,
-}
-
-impl Rule {
-    /// The word in `kage why --json`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Route => "route",
-            Self::Tag => "tag",
-            Self::Disabled => "disabled",
-            Self::Limited => "limited",
-            Self::Unhealthy => "unhealthy",
-            Self::Parallel => "parallel",
-            Self::Budget => "budget",
-            Self::Tried => "tried",
-        }
-    }
-
-    /// Whether it ends by itself.
-    fn passes(self) -> bool {
-        matches!(self, Self::Limited | Self::Unhealthy | Self::Parallel | Self::Budget)
-    }
-}
-
-impl Request {
-    /// Whether `--over-budget`, or naming the subscription with `-s`, overrules a rule.
-    fn overrules(&self, rule: Rule) -> bool {
-        if self.over_budget && rule == Rule::Budget {
-            return true;
-        }
-        self.only.is_some()
-            && match rule {
-                Rule::Route | Rule::Tag => true,
-                Rule::Limited | Rule::Unhealthy | Rule::Budget => !self.waits,
-                Rule::Agent | Rule::Disabled | Rule::Parallel | Rule::Tried => false,
-            }
-    }
-}
-
-/// Why a subscription is not eligible, and until when if that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exclusion {
-    pub rule: Rule,
-    pub until: Option<Timestamp>,
-    /// A clause for a person: `2 of 2 agents are running`.
-    pub detail: String,
-    /// Whether the clause is about the request's namespace, whatever the subscription.
-    pub of_namespace: bool,
-}
-
-impl Exclusion {
-    fn new(rule: Rule, detail: impl Into<String>) -> Self {
-        Self { rule, until: None, detail: detail.into(), of_namespace: false }
-    }
-
-    fn until(mut self, until: Option<Timestamp>) -> Self {
-        self.until = until;
-        self
-    }
-}
+use reach::{Tier, applying, tier};
+pub use rule::{Exclusion, Rule};
 
 /// Where a subscription stands with regard to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,8 +135,8 @@ fn choose<'a>(
     if pool.subscriptions.is_empty() {
         return Err(NotReady::EmptyPool);
     }
-    let routes = route::applying(pool, request);
-    let reachable = |subscription: &Subscription| route::tier(&routes, subscription).is_some();
+    let routes = applying(pool, request);
+    let reachable = |subscription: &Subscription| tier(&routes, subscription).is_some();
     if request.only.is_none() && !pool.subscriptions.values().any(reachable) {
         return Err(NotReady::EmptyRoute(routes.iter().map(|(key, _)| (*key).to_owned()).collect()));
     }
@@ -225,7 +155,7 @@ fn judge_all<'a>(
     request: &Request,
     moment: &Moment,
 ) -> (Vec<Eligible<'a>>, Vec<Candidate>) {
-    let routes = route::applying(pool, request);
+    let routes = applying(pool, request);
     let fresh = SubscriptionState::default();
     let namespace = pool.namespace_gauges(state, request.namespace.as_ref(), moment);
     let mut running_on: BTreeMap<&Name, u32> = BTreeMap::new();
@@ -239,7 +169,7 @@ fn judge_all<'a>(
     for (name, subscription, known) in all {
         let known = known.unwrap_or(&fresh);
         let running = running_on.get(name).copied().unwrap_or(0);
-        let tier = route::tier(&routes, subscription);
+        let tier = tier(&routes, subscription);
         let case = Case { pool, subscription, known, namespace: &namespace, running, request, moment };
         match case.exclusion(&routes) {
             Some(exclusion) if !request.overrules(exclusion.rule) => {

@@ -6,13 +6,12 @@ use std::convert::Infallible;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use super::not_started;
 use crate::error::{Failure, Status};
 use crate::shell::shim;
 use crate::text::quoted_path;
@@ -147,4 +146,23 @@ pub fn is_shim(path: &Path) -> bool {
     let mut beginning = [0; shim::ENOUGH];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
     read.is_ok() && shim::is_shim(&beginning)
+}
+
+pub(super) fn not_started(program: &Program, why: &io::Error) -> Failure {
+    let path = program.path.display();
+    let word = quoted_path(&program.path);
+    match why.kind() {
+        // The file is there, since it was found: its interpreter is not.
+        ErrorKind::NotFound => {
+            Failure::new(Status::NotFound, format!("could not start {path}: its interpreter is missing"))
+                .hint(format!("head -n 1 {word}"))
+        }
+        ErrorKind::ArgumentListTooLong => Failure::new(
+            Status::BeforeStart,
+            format!("could not start {path}: too many or too long arguments"),
+        )
+        .hint("give a long prompt on standard input"),
+        _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}"))
+            .hint(format!("file {word}; ls -l {word}")),
+    }
 }

@@ -24,11 +24,10 @@ use hold::{Hold, Lines, Whole};
 use pump::{End, EndTeller, Tap};
 use stdin::Source;
 
+pub(super) use pump::Stream;
+
 /// How long the delivery may take after a signal: a little more than the grace for grandchildren.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
-
-/// One of kage's own streams, or what stands for it in a test.
-pub(super) type Stream = Arc<dyn AsFd + Send + Sync>;
 
 /// How the agent writes what it has to say.
 pub enum Output {

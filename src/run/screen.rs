@@ -25,8 +25,9 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::jobs;
+use super::signals::time_left;
 use super::signals::{Unblocked, is_ignored};
-use super::{jobs, time_left};
 use crate::process::group_of;
 use crate::terminal::{Size, size_or_default};
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook::consts::signal::{
@@ -16,7 +16,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
 use signal_hook::low_level;
 
-use super::{jobs, time_left};
+use super::jobs;
 use crate::process::group_of;
 
 /// What kage would die or stop of while its agent runs, and what wakes it.
@@ -222,4 +222,10 @@ pub fn die_of(signal: i32) -> i32 {
         let _ = low_level::emulate_default_handler(signal);
     }
     128 + signal
+}
+
+/// How long it is until a moment, as `poll` wants it.
+pub(super) fn time_left(until: Instant) -> Timespec {
+    let left = until.saturating_duration_since(Instant::now());
+    Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })
 }

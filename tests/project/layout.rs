@@ -1,66 +1,195 @@
-//! Holds the table of who may import whom.
+//! Holds the structure of the source: who may import whom, no cycles between files, one place that prints, and sizes.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod printing;
+mod resolve;
+mod source;
 
-/// A module, and what of the crate it may name. `*` stands for everything but `main`.
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use self::resolve::Crate;
+use self::source::Source;
+
+/// A module, and what of the crate it may name.
 const TABLE: &[(&str, &[&str])] = &[
-    ("cli", &["pool"]),
-    ("clock", &[]),
+    // Leaves.
     ("text", &[]),
-    ("error", &["text"]),
+    ("clock", &[]),
     ("secret", &[]),
     ("process", &[]),
-    ("shell", &["text"]),
-    // The function that is the whole run.
-    ("start", &["kage"]),
-    ("pool", &[]),
+    ("terminal", &[]),
+    ("error", &[]),
     ("paths", &["error"]),
     ("files", &["error", "text"]),
+    // Pure.
+    ("pool", &[]),
+    ("cli", &["pool"]),
+    // What the engine works with.
+    ("shell", &["text"]),
     ("agent", &["pool", "secret", "text"]),
-    ("store", &["pool", "error", "files", "process"]),
     ("prices", &["pool"]),
-    ("ledger", &["pool", "files", "prices"]),
+    ("config", &["agent", "pool", "prices", "error", "files", "paths", "text"]),
     ("credentials", &["pool", "error", "files", "paths", "process", "secret"]),
-    ("config", &["pool", "agent", "prices", "error", "files", "paths", "text"]),
-    ("run", &["agent", "pool", "error", "process", "secret", "shell", "text"]),
-    ("report", &["pool", "agent", "ledger", "prices", "error", "text"]),
+    ("store", &["pool", "error", "files", "process"]),
+    ("ledger", &["pool", "prices", "files"]),
+    ("run", &["agent", "pool", "shell", "error", "process", "secret", "terminal", "text"]),
+    // What a run is.
+    (
+        "engine",
+        &[
+            "agent",
+            "pool",
+            "store",
+            "ledger",
+            "credentials",
+            "prices",
+            "config",
+            "run",
+            "error",
+            "files",
+            "paths",
+            "process",
+            "secret",
+            "clock",
+            "terminal",
+            "text",
+        ],
+    ),
+    // What is shown. Of the engine it knows what there is to say.
+    ("report", &["engine", "agent", "pool", "ledger", "prices", "error", "terminal", "text"]),
     ("man", &["cli"]),
     ("complete", &["cli", "config", "paths", "pool"]),
-    ("cmd", &["*"]),
+    // The verbs. They touch neither the store nor the ledger.
+    (
+        "cmd",
+        &[
+            "cli",
+            "engine",
+            "report",
+            "config",
+            "agent",
+            "pool",
+            "credentials",
+            "run",
+            "shell",
+            "man",
+            "error",
+            "files",
+            "paths",
+            "process",
+            "secret",
+            "clock",
+            "terminal",
+            "text",
+        ],
+    ),
 ];
 
-fn sources(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).expect("src is readable").flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+/// The most lines of a file.
+const LONGEST_FILE: usize = 400;
+/// The most lines of a function, from its signature to its closing brace.
+const LONGEST_FUNCTION: usize = 60;
+
+fn sources() -> Vec<Source> {
+    source::below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+/// The top-level module of a file; `None` for the root of the library and the program.
+fn top(source: &Source) -> Option<&str> {
+    source.module.first().map(String::as_str).filter(|top| !["main", "start"].contains(top))
 }
 
 #[test]
 fn modules_import_only_what_the_table_allows() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut seen = Vec::new();
-    for path in sources(&src) {
-        let inside = path.strip_prefix(&src).expect("it was found there");
-        let module =
-            inside.iter().next().and_then(|part| Path::new(part).file_stem()).and_then(|part| part.to_str());
-        let module = module.expect("a source file has a name").to_owned();
-        if ["main", "lib"].contains(&module.as_str()) {
-            continue;
+    let table: BTreeMap<&str, &[&str]> = TABLE.iter().copied().collect();
+    let mut seen = BTreeMap::new();
+    for source in &sources() {
+        let Some(module) = top(source) else { continue };
+        let allowed = table.get(module).unwrap_or_else(|| panic!("`{module}` is not in the table"));
+        for named in source.named_modules() {
+            let fits = named == module || allowed.contains(&named.as_str());
+            assert!(fits, "{}: `{module}` may not import `{named}`", source.path.display());
+            seen.entry(module.to_owned()).or_insert_with(Vec::new).push(named);
         }
-        let row = TABLE.iter().find(|(name, _)| *name == module);
-        let (_, allowed) = row.unwrap_or_else(|| panic!("`{module}` is not in the table"));
-        let text = fs::read_to_string(&path).expect("a source file is text");
-        for (at, line) in text.lines().enumerate() {
-            for named in line.split("crate::").skip(1) {
-                let named: String =
-                    named.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-                let fits = named == module || allowed.contains(&named.as_str()) || allowed.contains(&"*");
-                assert!(fits, "{}:{}: `{module}` may not import `{named}`", inside.display(), at + 1);
-            }
+    }
+    for (module, allowed) in TABLE {
+        let named = seen.get(*module).cloned().unwrap_or_default();
+        for one in *allowed {
+            assert!(
+                named.iter().any(|known| known == one),
+                "`{module}` imports no `{one}`: out of the table"
+            );
         }
-        seen.push(module);
     }
-    for (name, _) in TABLE {
-        assert!(seen.iter().any(|module| module == name), "`{name}` is in the table and not in src");
+}
+
+#[test]
+fn the_table_has_no_cycles() {
+    // Each row may name only rows above it.
+    for (at, (module, allowed)) in TABLE.iter().enumerate() {
+        for named in *allowed {
+            assert!(TABLE[..at].iter().any(|(above, _)| above == named), "`{module}` before `{named}`");
+        }
     }
+}
+
+#[test]
+fn there_is_no_cycle_between_files() {
+    let cycles = Crate::of(sources()).cycles();
+    let shown: Vec<_> = cycles.iter().map(|files| files.join(", ")).collect();
+    assert!(cycles.is_empty(), "files that import each other:\n{}", shown.join("\n"));
+}
+
+#[test]
+fn a_cycle_is_found_through_what_a_parent_hands_on() {
+    let file = |path: &str, text: &str| Source::parse(Path::new(path), text);
+    let parent = "mod a;\nmod b;\npub use a::A;\npub use b::B;\nstruct Own;";
+    let cyclic = [
+        file("x.rs", parent),
+        file("x/a.rs", "use super::B;\npub struct A(B);"),
+        file("x/b.rs", "use crate::x::A;\npub struct B(Box<A>);"),
+    ];
+    assert_eq!(Crate::of(cyclic.into()).cycles(), [["x/a", "x/b"]]);
+    let plain = [
+        file("x.rs", parent),
+        file("x/a.rs", "use super::B;\npub struct A(B);"),
+        file("x/b.rs", "pub struct B;"),
+    ];
+    assert!(Crate::of(plain.into()).cycles().is_empty());
+    let child =
+        [file("x.rs", "mod a;\nuse a::A;\npub struct Own(A);"), file("x/a.rs", "pub struct A(super::Own);")];
+    assert_eq!(Crate::of(child.into()).cycles(), [["x", "x/a"]]);
+}
+
+#[test]
+fn outcomes_have_names_and_are_no_nested_results() {
+    let all = sources();
+    let aliases: Vec<_> = all.iter().flat_map(Source::result_aliases).collect();
+    let nested: Vec<_> = all.iter().flat_map(|source| source.nested_results(&aliases)).collect();
+    assert!(nested.is_empty(), "a result within a result:\n{}", nested.join("\n"));
+    let found =
+        |text: &str| Source::parse(Path::new("x.rs"), text).nested_results(&["Answer".to_owned()]).len();
+    assert_eq!(found("fn f() -> Result<Result<u8, u8>, u8> { todo() }"), 1);
+    assert_eq!(found("fn f() -> io::Result<Option<Answer<u8>>> { todo() }"), 1);
+    assert_eq!(found("struct S { at: Result<Vec<u8>, u8> }"), 0);
+}
+
+#[test]
+fn only_the_voice_and_the_report_print() {
+    let found: Vec<_> = sources().iter().flat_map(printing::prints).collect();
+    assert!(found.is_empty(), "prints outside of the voice and the report:\n{}", found.join("\n"));
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut long = Vec::new();
+    for source in sources() {
+        let path = source.path.display();
+        if source.lines > LONGEST_FILE {
+            long.push(format!("{path} has {} lines", source.lines));
+        }
+        let functions = source.functions().into_iter().filter(|(_, lines)| *lines > LONGEST_FUNCTION);
+        long.extend(functions.map(|(name, lines)| format!("{path}: {name} has {lines} lines")));
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
 }

@@ -1,5 +1,7 @@
 //! What Claude Code says of an error, in its transcript, its JSON lines and its JSON result alike.
 
+use std::sync::LazyLock;
+
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, Zoned};
@@ -7,9 +9,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::MARKERS;
-use crate::agent::{Kind, ProviderError, markers};
+use crate::agent::{Kind, Marker, ProviderError, markers};
 use crate::pool::{Reading, Scope};
+
+/// Read only where something went wrong.
+pub(super) static MARKERS: LazyLock<Vec<Marker>> =
+    LazyLock::new(|| markers::built_in(include_str!("../claude.toml")));
 
 /// The longest text of an error that is kept.
 const LONGEST_TEXT: usize = 200;

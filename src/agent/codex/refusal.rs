@@ -1,13 +1,18 @@
 //! What Codex says of an error, in its records and its JSON lines alike.
 
+use std::sync::LazyLock;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 use serde_json::Value;
 
-use super::MARKERS;
-use crate::agent::{Kind, ProviderError, markers};
+use crate::agent::{Kind, Marker, ProviderError, markers};
 use crate::pool::Reading;
+
+/// Read only where something went wrong.
+pub(super) static MARKERS: LazyLock<Vec<Marker>> =
+    LazyLock::new(|| markers::built_in(include_str!("../codex.toml")));
 
 /// The longest text of an error that is kept.
 const LONGEST_TEXT: usize = 200;

@@ -8,9 +8,11 @@ use jiff::{Timestamp, ToSpan as _, Zoned};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::MARKERS;
-use crate::agent::{Case, Exit, Kind, ProviderError, markers, said};
+use crate::agent::{Case, Exit, Kind, Marker, ProviderError, markers, said};
 use crate::pool::{Outcome, Verdict};
+
+pub(super) static MARKERS: LazyLock<Vec<Marker>> =
+    LazyLock::new(|| markers::built_in(include_str!("../gemini.toml")));
 
 /// How many lines a message and the object behind its trace may have.
 const LONGEST_BLOCK: usize = 24;

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result};
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
+use crate::report;
+
 const ANSWER: &str = "The test compares a local time with UTC; freeze the clock and it passes.";
 /// In a while that is easy to read off the table.
 const RESETS_IN_MINUTES: i64 = 72;
@@ -21,7 +23,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<i32> {
     let session = value_of(&words, "--session-id").or_else(|| value_of(&words, "--resume"));
     let session = session.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let Some(token) = credential()? else {
-        println!("Not logged in · Please run /login");
+        report::print("Not logged in · Please run /login\n")?;
         return Ok(1);
     };
     let limited = token.ends_with("--429five");
@@ -30,10 +32,11 @@ pub(crate) fn run(args: &[OsString]) -> Result<i32> {
     let row = if limited { limit_row(&session, now, resets_at) } else { answer_row(&session, now) };
     append(&session, &row)?;
     if limited {
-        println!("You've hit your 5-hour limit · resets {} (UTC)", resets_at.strftime("%-I:%M%P"));
+        let clock = resets_at.strftime("%-I:%M%P");
+        report::print(&format!("You've hit your 5-hour limit · resets {clock} (UTC)\n"))?;
         return Ok(1);
     }
-    println!("{ANSWER}");
+    report::print(&format!("{ANSWER}\n"))?;
     Ok(0)
 }
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use super::install::install;
+use super::scene::found_on_path;
 use super::shell::is_of_user;
-use super::tools::{found_on_path, install};
 use super::{Finding, Scene, start_up, word};
 use crate::cmd::asked::{Answer, ask};
 use crate::cmd::places::{direnv_file, start_up_file};

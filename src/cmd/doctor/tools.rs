@@ -1,8 +1,10 @@
 //! tmux, as far as kage is set up in it, and what is known of programs on PATH.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::install::install;
+use super::scene::found_on_path;
 use super::shims::lacks;
 use super::{Finding, Scene, direnv, edit};
 use crate::cmd::asked::{Answer, ask, version_in};
@@ -11,27 +13,8 @@ use crate::shell::MARK;
 
 /// `display-popup` came with it. Source: tmux's CHANGES.
 const OLDEST_TMUX: [u32; 3] = [3, 2, 0];
-/// How packages are installed, by the program that does.
-const INSTALLERS: [(&str, &str); 5] = [
-    ("apt-get", "sudo apt-get install"),
-    ("dnf", "sudo dnf install"),
-    ("pacman", "sudo pacman -S"),
-    ("apk", "sudo apk add"),
-    ("brew", "brew install"),
-];
-
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     tmux(scene).into_iter().chain(direnv::examine(scene)).collect()
-}
-
-pub(super) fn found_on_path(program: &str, scene: &Scene) -> Option<PathBuf> {
-    scene.path_dirs().into_iter().map(|dir| dir.join(program)).find(|file| file.is_file())
-}
-
-/// The command that installs a program here.
-pub(super) fn install(program: &str, scene: &Scene) -> String {
-    let known = INSTALLERS.iter().find(|(installer, _)| found_on_path(installer, scene).is_some());
-    format!("{} {program}", known.map_or("sudo apt-get install", |(_, command)| command))
 }
 
 fn tmux(scene: &Scene) -> Option<Finding> {

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
-use super::{credential, edit_with_secret, settings};
+use super::secret::edit_with_secret;
+use super::{credential, settings};
 use crate::agent::DEFAULT_AGENT;
 use crate::cli::Add;
 use crate::config::edit;
-use crate::engine::{Context, Voice};
+use crate::engine::Context;
 use crate::error::Failure;
 use crate::pool::{Credential, Delivery, Name, Source};
 use crate::report;
@@ -15,7 +16,7 @@ use crate::report;
 const VAGUE: [&str; 8] = ["account", "acc", "claude", "default", "main", "sub", "subscription", "test"];
 
 pub(super) fn run(args: Add) -> Result<()> {
-    let context = Context::open_or_begin(Voice::terminal(report::sentence))?;
+    let context = crate::cmd::context::open_or_begin()?;
     let Add { name, name_option, agent: agent_name, fields, secret } = args;
     let Some(name) = name.or(name_option) else {
         return Err(Failure::usage("a subscription needs a name").hint("kage subscription add work").into());

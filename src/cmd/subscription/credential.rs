@@ -8,12 +8,11 @@ use jiff::{Timestamp, Zoned};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{edit_with_secret, with_backend};
+use super::secret::{edit_with_secret, leave, with_backend};
 use crate::agent::Agent;
 use crate::cli::{Credential as Args, SecretInput};
 use crate::cmd::question;
 use crate::config::edit;
-use crate::credentials;
 use crate::engine::Context;
 use crate::error::Failure;
 use crate::paths::{Paths, expand_home};
@@ -26,7 +25,7 @@ const LONGEST: u64 = 64 * 1024;
 
 /// Replaces the secret where it is, or moves the subscription to another place with a new one.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let Some(name) = &args.name else { return list(&context, args.form.json) };
     if args.forget {
         return forget(&context, name);
@@ -96,16 +95,6 @@ fn forget(context: &Context, name: &Name) -> Result<()> {
 /// A login directory has no secret to deliver.
 fn delivery(source: &Source, wanted: Delivery) -> Delivery {
     if matches!(source, Source::Home(_)) { Delivery::Env } else { wanted }
-}
-
-/// A secret is in one place only. But the old place may be a keychain that cannot be reached, and to move
-/// away is the way out of that: so this warns, and the move stands.
-pub(super) fn leave(old: &Source, name: &Name, paths: &Paths) {
-    if let Err(refused) = credentials::forget(old, name, paths) {
-        let hint = refused.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
-        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-        report::warn(format_args!("{refused:#}{hint}"));
-    }
 }
 
 /// Every secret that kage stores, and whether a subscription uses it.

@@ -12,7 +12,7 @@ use crate::pool::{Name, Pool, Selector};
 use crate::report;
 
 pub(super) fn run(args: &Remove) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     let name = &args.name;
     let source = context.config.known(name)?.credential.source.clone();
     let routes = routes_naming(&context.config.pool, name);

@@ -5,19 +5,19 @@ use serde_json::{Map, Value, json};
 
 use crate::cli;
 use crate::config::{closest, edit};
-use crate::engine::{Context, Voice};
+use crate::engine::Context;
 use crate::error::Failure;
 use crate::pool::{Name, Route, Selector};
 use crate::report;
 
 pub(super) fn run(args: cli::Route) -> Result<()> {
     if args.list {
-        return list(&crate::cmd::open()?, args.form.json);
+        return list(&crate::cmd::context::open()?, args.form.json);
     }
     if let Some(key) = &args.remove {
-        return remove(&crate::cmd::open()?, key);
+        return remove(&crate::cmd::context::open()?, key);
     }
-    let context = Context::open_or_begin(Voice::terminal(report::sentence))?;
+    let context = crate::cmd::context::open_or_begin()?;
     let key = match (&args.namespace, args.priority) {
         (Some(namespace), _) if namespace.is_level() => {
             let message = format!("`{namespace}` is a level and cannot be a namespace");

@@ -10,7 +10,7 @@ use crate::pool::Name;
 use crate::report;
 
 pub(super) fn run(args: &Set) -> Result<()> {
-    let context = crate::cmd::open()?;
+    let context = crate::cmd::context::open()?;
     context.config.known(&args.name)?;
     if is_empty(&args.fields) {
         let message = format!("nothing to set for `{}`", args.name);

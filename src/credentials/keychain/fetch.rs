@@ -2,18 +2,25 @@
 //! secret from its output. Called where the short way has no secret.
 
 use std::env;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use zeroize::Zeroizing;
 
-use super::{Keychain, PATIENCE, unusable};
 use crate::error::{Failure, Status};
 use crate::pool::Name;
-use crate::secret::{PASSPHRASE, Secret, close_process};
+use crate::secret::{PASSPHRASE, Secret};
+
+pub(super) fn unusable(name: &Name, why: impl std::fmt::Display) -> Failure {
+    let message = format!("the keychain's secret for `{name}` is unusable: {why}");
+    Failure::new(Status::Failed, message).hint(format!("kage subscription credential {name}"))
+}
+
+/// For the lock and the call together.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The words behind kage's name by which it is called for a secret.
 const VERB: &str = "fetch-from-keychain";
@@ -41,24 +48,4 @@ pub(super) fn by_process(name: &Name, patience: Duration) -> Result<Secret> {
 fn myself() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_owned()) } else { env::current_exe()?.canonicalize() }
-}
-
-/// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
-/// the hint in a line of its own. It has so many milliseconds. The answer is its exit status.
-pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
-    close_process();
-    let patience = patience.map_or(PATIENCE, Duration::from_millis);
-    let told = if io::stdout().is_terminal() {
-        Err(anyhow!("a secret is not shown at a terminal"))
-    } else {
-        Keychain { patience, ..Keychain::new(state) }.fetch(name)
-    };
-    match told.and_then(|secret| Ok(io::stdout().write_all(secret.expose().as_bytes())?)) {
-        Ok(()) => 0,
-        Err(why) => {
-            let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
-            let _ = write!(io::stderr(), "{why:#}\n{}", hint.unwrap_or_default());
-            1
-        }
-    }
 }

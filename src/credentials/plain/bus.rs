@@ -10,9 +10,25 @@ use rustix::net::{self, AddressFamily, SendFlags, SocketFlags, SocketType, socko
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
-use super::Miss;
 use super::address::Address;
 use super::answer::{self, Answer, HEAD};
+
+/// Why a secret did not come this way.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::credentials) enum Miss {
+    /// Another way may have it, or can say why not.
+    Elsewhere,
+    /// The time is over: whoever did not answer would not answer another way either.
+    Late,
+    /// What is stored is no secret: why, as a clause about it.
+    Unusable(&'static str),
+}
+
+impl From<Errno> for Miss {
+    fn from(_: Errno) -> Self {
+        Self::Elsewhere
+    }
+}
 
 /// Enough for all answers but those with a secret of many kilobytes.
 const ROOM: usize = 2048;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use crate::agent::{Captured, Evidence, Exit, LaunchPlan};
 use crate::engine::context::Context;
 use crate::engine::events::Events;
-use crate::engine::voice::Said;
+use crate::engine::said::Said;
 use crate::files::Lock;
 use crate::ledger::{Attempt, Trace};
 use crate::pool::{Administer, Lease, LeaseId, Moment, Outcome, State, Verdict};

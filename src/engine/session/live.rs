@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::agent::{Captured, Evidence, Exit, Work};
 use crate::engine::choose::Successor;
-use crate::engine::model::{NoSuccessor, Reservation, Run, RunState, SessionEnd};
+use crate::engine::model::{Reservation, Run, RunState, SessionEnd};
 use crate::engine::next::{Form, Next, Session, Situation, next};
 use crate::engine::pane::Pane;
-use crate::engine::voice::{Banner, Refusal, Said};
+use crate::engine::said::{NoSuccessor, Refusal, Said};
+use crate::engine::voice::Banner;
 use crate::pool::{Lease, Name, Outcome, Release, Verdict};
 use crate::run::{Rest, SessionObserver};
 

@@ -19,10 +19,10 @@ use crate::config::project::Location;
 use crate::config::{Config, Interactive};
 use crate::engine::context::Context;
 use crate::engine::events::Events;
-use crate::engine::launch::{Host, Launch};
+use crate::engine::host::{Host, Launch};
 use crate::engine::model::{Arguments, Run};
 use crate::engine::run::{Beginning, RunEnd};
-use crate::engine::voice::Said;
+use crate::engine::said::Said;
 use crate::error::{Failure, Notice};
 use crate::paths::Paths;
 use crate::pool::{

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::pool::Strategy;
 use crate::pool::totals::Totals;
+use crate::pool::{Lease, Pool, State};
 
 fn moment(text: &str) -> Moment {
     Moment::from(&text.parse().unwrap())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::pool::route::Tier;
+use super::reach::Tier;
 use crate::pool::{State, Strategy, Subscription, SubscriptionState};
 
 use super::{Exclusion, Rule};

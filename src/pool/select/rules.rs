@@ -1,6 +1,6 @@
 //! Eligibility: the rules that keep a subscription from a request, in the order in which they are asked.
 
-use crate::pool::route::refusing;
+use super::reach::refusing;
 use crate::pool::state::SubscriptionState;
 use crate::pool::{Budgets, Gauge, LimitKind, Moment, Owner, Pool, Request, Route, Scope, Subscription};
 

@@ -1,5 +1,6 @@
 //! `kage usage --html`: one page that needs nothing from elsewhere, no script, in light and dark.
 
+mod card;
 mod chart;
 mod element;
 mod over_time;
@@ -14,18 +15,9 @@ use self::over_time::OverTime;
 use super::amount::{Worth, short};
 use super::{Usage, period};
 use crate::ledger::{Answer, Key, Tally};
-use crate::pool::{Pool, State};
 use crate::report::time::{counted, grouped, short as length};
-
-/// What the charts show beside the rows.
-pub struct Charts<'a> {
-    /// By day and subscription.
-    pub over_time: &'a Answer,
-    /// By model.
-    pub models: &'a Answer,
-    pub pool: &'a Pool,
-    pub state: &'a State,
-}
+pub use card::Charts;
+use card::card;
 
 /// Bars of models; the others are summed up.
 const MODELS: usize = 10;
@@ -121,10 +113,6 @@ fn tile(label: &str, value: &str, more: &str) -> Element {
         .child(Element::of("p", "label").text(label))
         .child(Element::of("p", "value").text(value))
         .child(Element::of("p", "quiet").text(more))
-}
-
-fn card(heading: &str) -> Element {
-    Element::of("section", "card").child(Element::new("h2").text(heading))
 }
 
 fn tokens(over_time: &OverTime<'_>) -> Element {

@@ -2,16 +2,18 @@
 //! and writes for as long as it takes; only the end of the agent, and then the grace, stop a read.
 
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread, read, write};
 
-use super::Stream;
 use super::hold::{Hold, MOST};
-use crate::run::time_left;
+use crate::run::signals::time_left;
+
+/// One of kage's own streams, or what stands for it in a test.
+pub(in crate::run) type Stream = Arc<dyn AsFd + Send + Sync>;
 
 /// How long after the agent's end kage waits for what the agent's own children still write. They may keep
 /// the pipes open for days.

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::ledger::{By, Query};
+use crate::pool::{Pool, State};
 use crate::pool::{TokenCount, Utilization};
 
 const ODD: &str = "<script>alert(1)</script>";

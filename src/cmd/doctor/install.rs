@@ -1,0 +1,18 @@
+//! How a program is installed here.
+
+use super::scene::{Scene, found_on_path};
+
+/// How packages are installed, by the program that does.
+const INSTALLERS: [(&str, &str); 5] = [
+    ("apt-get", "sudo apt-get install"),
+    ("dnf", "sudo dnf install"),
+    ("pacman", "sudo pacman -S"),
+    ("apk", "sudo apk add"),
+    ("brew", "brew install"),
+];
+
+/// The command that installs a program here.
+pub(super) fn install(program: &str, scene: &Scene) -> String {
+    let known = INSTALLERS.iter().find(|(installer, _)| found_on_path(installer, scene).is_some());
+    format!("{} {program}", known.map_or("sudo apt-get install", |(_, command)| command))
+}

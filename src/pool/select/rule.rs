@@ -1,0 +1,78 @@
+//! The rules that keep a subscription from a request, and what is said of one.
+
+use jiff::Timestamp;
+
+use crate::pool::Request;
+
+/// The rule that keeps a subscription from a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    Agent,
+    Route,
+    Tag,
+    Disabled,
+    Limited,
+    Unhealthy,
+    Parallel,
+    Budget,
+    Tried,
+}
+
+impl Rule {
+    /// The word in `kage why --json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Route => "route",
+            Self::Tag => "tag",
+            Self::Disabled => "disabled",
+            Self::Limited => "limited",
+            Self::Unhealthy => "unhealthy",
+            Self::Parallel => "parallel",
+            Self::Budget => "budget",
+            Self::Tried => "tried",
+        }
+    }
+
+    /// Whether it ends by itself.
+    pub(super) fn passes(self) -> bool {
+        matches!(self, Self::Limited | Self::Unhealthy | Self::Parallel | Self::Budget)
+    }
+}
+
+impl Request {
+    /// Whether `--over-budget`, or naming the subscription with `-s`, overrules a rule.
+    pub(super) fn overrules(&self, rule: Rule) -> bool {
+        if self.over_budget && rule == Rule::Budget {
+            return true;
+        }
+        self.only.is_some()
+            && match rule {
+                Rule::Route | Rule::Tag => true,
+                Rule::Limited | Rule::Unhealthy | Rule::Budget => !self.waits,
+                Rule::Agent | Rule::Disabled | Rule::Parallel | Rule::Tried => false,
+            }
+    }
+}
+
+/// Why a subscription is not eligible, and until when if that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exclusion {
+    pub rule: Rule,
+    pub until: Option<Timestamp>,
+    /// A clause for a person: `2 of 2 agents are running`.
+    pub detail: String,
+    /// Whether the clause is about the request's namespace, whatever the subscription.
+    pub of_namespace: bool,
+}
+
+impl Exclusion {
+    pub(super) fn new(rule: Rule, detail: impl Into<String>) -> Self {
+        Self { rule, until: None, detail: detail.into(), of_namespace: false }
+    }
+
+    pub(super) fn until(mut self, until: Option<Timestamp>) -> Self {
+        self.until = until;
+        self
+    }
+}
