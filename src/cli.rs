@@ -1,4 +1,5 @@
-//! What can be typed. The doc comments are the help; there is no logic here.
+//! What can be typed. The doc comments are the help: `help` joins the lines of a paragraph, and leaves lines that are
+//! indented as they are. There is no logic here.
 
 // The doc comments are shown in terminals, where Markdown would only be noise.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls)]
@@ -39,7 +40,7 @@ pub(crate) use usage::{By, Period, Usage};
 ///   kage status
 ///   kage why -n backend
 #[derive(Debug, Parser)]
-#[command(name = "kage", version, max_term_width = 100, verbatim_doc_comment)]
+#[command(name = "kage", version, verbatim_doc_comment)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,

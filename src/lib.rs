@@ -13,6 +13,7 @@ mod credentials;
 mod engine;
 pub mod error;
 pub mod files;
+mod help;
 pub mod ledger;
 mod man;
 pub mod paths;

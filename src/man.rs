@@ -16,7 +16,7 @@ use crate::cli::Cli;
 /// What kage's own status means where a help does not say it.
 const EXIT_STATUS: &str = "0 done, 1 not done, 2 wrong usage or configuration.";
 
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 11] = [
     ("KAGE_CONFIG", "The config file, in place of the one below."),
     ("KAGE_STATE_DIR", "The directory of state and ledger, in place of the one below."),
     ("KAGE_NAMESPACE", "The namespace of runs without `-n`."),
@@ -30,6 +30,7 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ("KAGE_SUBSCRIPTION", "Set by `kage exec` for the agent: the subscription that it runs on."),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_DATA_HOME", "Where the files below are."),
     ("NO_COLOR", "No colours."),
+    ("COLUMNS", "The width of a help where there is no terminal; 100 without it, which is also the most."),
     ("TZ", "The time zone of days and reset times."),
 ];
 

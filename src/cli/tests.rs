@@ -24,7 +24,7 @@ fn visible() -> Vec<(String, Command)> {
 }
 
 fn examples(command: &Command) -> Vec<String> {
-    let help = command.clone().render_long_help().to_string();
+    let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
     let behind = help.split("Examples:\n").nth(1).unwrap_or_default();
     behind.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
 }

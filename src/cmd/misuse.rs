@@ -10,13 +10,18 @@ use super::welcome;
 use crate::cli::Cli;
 use crate::config::closest;
 use crate::error::{Failure, Status};
+use crate::help;
 use crate::pool::Level;
 use crate::report;
 
 /// Help and version are answers; anything else that clap says becomes one line and a hint.
 pub fn refuse(refused: &clap::Error) -> u8 {
     match refused.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp => {
+            help::show(refused, env::args_os());
+            0
+        }
+        ErrorKind::DisplayVersion => {
             let _ = refused.print(); // a closed pipe is no failure
             0
         }
@@ -25,7 +30,7 @@ pub fn refuse(refused: &clap::Error) -> u8 {
             if env::args_os().len() <= 1 && welcome::run().unwrap_or(false) {
                 return 0;
             }
-            let _ = refused.print();
+            help::show(refused, env::args_os());
             Status::Usage as u8
         }
         _ => {

@@ -58,6 +58,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // What is shown. Of the engine it knows what there is to say.
     ("report", &["engine", "agent", "pool", "ledger", "prices", "error", "terminal", "text"]),
     ("man", &["cli"]),
+    ("help", &["cli", "terminal"]),
     ("complete", &["cli", "config", "paths", "pool"]),
     // The verbs. They touch neither the store nor the ledger.
     (

@@ -1,9 +1,10 @@
-//! Completion in real shells at a terminal, the checked-in scripts and man pages, and what asking costs.
+//! Completion in real shells at a terminal, the help, the checked-in scripts and man pages, and what asking costs.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
 mod files;
+mod help;
 mod shells;
 
 use crate::support::{Ran, Sandbox, has_all, kage, pool};
