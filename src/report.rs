@@ -39,6 +39,7 @@ pub use sentences::{because, changed, command, dry_run, no_other, not_ready, ref
 pub use status::{Overview, details, details_json, list, pool_json};
 pub use statusline::Segment;
 pub use table::plain_table;
+pub(crate) use table::{Narrowing, fitting_table};
 pub use time::{counted, short, until};
 pub use tmux::{tmux, tmux_trouble};
 pub use usage::{Around, Charts, Terminal, Usage, is_of_one_day, nothing, page, table};

@@ -36,7 +36,7 @@ pub(super) fn run(args: &cli::Doctor) -> Result<i32> {
     if args.form.json {
         report::print_json(&report::findings_json(&found))?;
     } else {
-        report::print(&report::findings(&found))?;
+        report::print(&report::findings(&found, report::columns()))?;
     }
     Ok(found.iter().map(|finding| finding.severity).max().map_or(0, |worst| match worst {
         Severity::Ok => 0,

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::{Failure, Status};
 use crate::files;
 use crate::paths::{Paths, program};
-use crate::report::{self, SCHEMA};
+use crate::report::{self, Narrowing, SCHEMA};
 use crate::run::{Program, is_kage, is_shim};
 use crate::shell::{can_be_function, shim};
 use crate::text::quoted;
@@ -172,19 +172,23 @@ impl Shown {
         }
     }
 
-    fn row(&self) -> Vec<String> {
+    fn row(&self, home: &Path) -> Vec<String> {
+        let shown = |path: &Path| report::below_home(&path.display().to_string(), home);
         let kage = self.kage.as_ref().map_or_else(
             || "unknown".to_owned(),
-            |(kage, is_there)| if *is_there { kage.clone() } else { format!("{kage} (gone)") },
+            |(kage, is_there)| format!("{}{}", shown(kage.as_ref()), if *is_there { "" } else { " (gone)" }),
         );
-        let behind =
-            self.behind.as_ref().map_or_else(|| "not found".to_owned(), |path| path.display().to_string());
+        let behind = self.behind.as_deref().map_or_else(|| "not found".to_owned(), shown);
         let first = if self.is_first { "yes" } else { "no" };
-        [self.agent.clone(), self.path.display().to_string(), kage, behind, first.to_owned()]
+        [self.agent.clone(), shown(&self.path), kage, behind, first.to_owned()]
             .map(|cell| crate::text::one_line(&cell))
             .to_vec()
     }
 }
+
+const HEAD: [&str; 5] = ["Agent", "Shim", "kage", "Program", "First on PATH"];
+const NARROWING: Narrowing<'_> =
+    Narrowing { cut: &["Shim", "kage", "Program"], dispensable: &["Shim", "Program", "kage"] };
 
 fn list(args: &ListShims, paths: &Paths) -> Result<()> {
     let config = Config::load(paths)?;
@@ -209,9 +213,6 @@ fn list(args: &ListShims, paths: &Paths) -> Result<()> {
     if shims.is_empty() {
         return report::print("There is no shim. Make one: kage shim install claude\n");
     }
-    let rows = shims.iter().map(Shown::row).collect();
-    report::print(&report::plain_table(
-        &["Agent", "Shim", "kage", "Program behind it", "First on PATH"],
-        rows,
-    ))
+    let rows: Vec<_> = shims.iter().map(|shim| shim.row(&paths.home)).collect();
+    report::print(&report::fitting_table(&HEAD, &rows, &NARROWING, report::columns()))
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::SCHEMA;
 use super::paint::{Colour, painted};
-use super::{SCHEMA, time::counted};
+use super::time::counted;
+use super::width::wrapped;
 use crate::text::one_line;
 
 /// How bad a finding is; the worst one is the exit status of `kage doctor`.
@@ -59,24 +61,32 @@ impl Finding {
     }
 }
 
-/// The findings in their order, and a line that sums them up.
-pub fn findings(findings: &[Finding]) -> String {
-    let mut text: String = findings.iter().map(lines).collect();
+/// The columns of a severity.
+const INDENT: usize = 9;
+
+/// The findings in their order, and a line that sums them up. `columns` is the width of the terminal, where there is
+/// one.
+pub fn findings(findings: &[Finding], columns: Option<usize>) -> String {
+    let room = columns.map(|columns| columns.saturating_sub(INDENT));
+    let mut text: String = findings.iter().map(|finding| lines(finding, room)).collect();
     text.push_str(&summary(findings));
     text
 }
 
-fn lines(finding: &Finding) -> String {
+/// A mend stays in one line, to be copied.
+fn lines(finding: &Finding, room: Option<usize>) -> String {
     let Finding { code, severity, message, fix } = finding;
-    let mark = painted(&format!("{:<9}", severity.word()), severity.colour());
-    let line = format!("{mark}{}", one_line(message));
-    match fix {
-        None => format!("{line}\n"),
-        Some(fix) => {
-            let code = painted(&format!("[{code}]"), Colour::Dim);
-            format!("{line} {code}\n         mend: {}\n", one_line(fix))
-        }
+    let mark = painted(&format!("{:<INDENT$}", severity.word()), severity.colour());
+    let code = format!("[{code}]");
+    let said = one_line(message);
+    let said = if fix.is_some() { format!("{said} {code}") } else { said };
+    let mut said = room.map_or_else(|| vec![said.clone()], |room| wrapped(&said, room));
+    if let Some(before) = said.last().and_then(|last| last.strip_suffix(&code)).filter(|_| fix.is_some()) {
+        let painted = format!("{before}{}", painted(&code, Colour::Dim));
+        *said.last_mut().expect("it has just been looked at") = painted;
     }
+    said.extend(fix.iter().map(|fix| format!("mend: {}", one_line(fix))));
+    format!("{mark}{}\n", said.join(&format!("\n{:INDENT$}", "")))
 }
 
 fn summary(findings: &[Finding]) -> String {
@@ -109,13 +119,29 @@ mod tests {
             Finding::warning("a-b", "this is\u{1b}[2J old", "kage mend 'it'"),
             Finding::error("c-d", "that is gone", "kage more"),
         ];
-        let text = anstream::adapter::strip_str(&findings(&found)).to_string();
+        let text = anstream::adapter::strip_str(&findings(&found, None)).to_string();
         assert_eq!(
             text,
             "ok       the config is sound\n\
              warning  this is [2J old [a-b]\n         mend: kage mend 'it'\n\
              error    that is gone [c-d]\n         mend: kage more\n\n1 error, 1 warning.\n"
         );
-        assert!(findings(&found[..1]).ends_with("\nAll is well.\n"));
+        assert!(findings(&found[..1], None).ends_with("\nAll is well.\n"));
+    }
+
+    #[test]
+    fn a_narrow_terminal_breaks_what_is_said_and_no_mend() {
+        let found = [Finding::warning("a-b", "~/a/long/path is old", "kage mend ~/a/long/path")];
+        let text = |columns| findings(&found, Some(columns));
+        let dim = "\u{1b}[2m[a-b]\u{1b}[0m";
+        let shown = anstream::adapter::strip_str(&text(21)).to_string();
+        assert_eq!(
+            shown,
+            "warning  ~/a/long/\n         path is old\n         [a-b]\n         mend: kage mend ~/a/long/path\n\n\
+             1 warning.\n"
+        );
+        for columns in 14..60 {
+            assert!(text(columns).contains(dim), "{columns}: {:?}", text(columns));
+        }
     }
 }

@@ -6,18 +6,14 @@ use jiff::Zoned;
 use serde_json::{Value, json};
 
 use super::SCHEMA;
-use super::table::plain_table;
+use super::table::{Narrowing, fitting_table};
 use super::time::age;
-use super::width::{end_of, widest};
 use crate::pool::Lease;
 use crate::text::one_line;
 
-const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", DIRECTORY];
-const DIRECTORY: &str = "Directory";
-/// What a narrow terminal does without, first to last.
-const DISPENSABLE: [&str; 4] = ["Agent", "Namespace", "Since", "Pane"];
-/// A directory is not cut to fewer columns, however narrow the terminal is.
-const NARROWEST: usize = 12;
+const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", "Directory"];
+const NARROWING: Narrowing<'_> =
+    Narrowing { cut: &["Directory"], dispensable: &["Agent", "Namespace", "Since", "Pane"] };
 
 /// What `kage ps` shows. `columns` is the width of the terminal, where there is one.
 pub fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zoned) -> String {
@@ -25,40 +21,7 @@ pub fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zone
         return "No agent is running. Start one: kage exec -- claude\n".into();
     }
     let rows: Vec<_> = oldest_first(leases).into_iter().map(|lease| row(lease, home, now)).collect();
-    let columns = columns.unwrap_or(usize::MAX);
-    let mut shown: Vec<usize> = (0..HEAD.len()).collect();
-    let mut dispensable = DISPENSABLE.iter();
-    loop {
-        let table = fitted(&shown, &rows, columns);
-        if widest(table.lines()) <= columns {
-            return table;
-        }
-        match dispensable.next() {
-            Some(label) => shown.retain(|&at| HEAD[at] != *label),
-            None => return table,
-        }
-    }
-}
-
-/// A table of some of the columns. The end of a directory tells more than its beginning.
-fn fitted(shown: &[usize], rows: &[Vec<String>], columns: usize) -> String {
-    let head: Vec<_> = shown.iter().map(|&at| HEAD[at]).collect();
-    let table = |room: usize| {
-        let cell = |row: &[String], at: usize| match HEAD[at] {
-            DIRECTORY => end_of(&row[at], room),
-            _ => row[at].clone(),
-        };
-        let rows = rows.iter().map(|row| shown.iter().map(|&at| cell(row, at)).collect());
-        plain_table(&head, rows.collect())
-    };
-    let whole = table(usize::MAX);
-    match widest(whole.lines()).saturating_sub(columns) {
-        0 => whole,
-        excess => {
-            let longest = widest(rows.iter().filter_map(|row| row.last()).map(String::as_str));
-            table(longest.saturating_sub(excess).max(NARROWEST))
-        }
-    }
+    fitting_table(&HEAD, &rows, &NARROWING, columns)
 }
 
 pub(super) fn oldest_first(leases: &[Lease]) -> Vec<&Lease> {

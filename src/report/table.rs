@@ -2,7 +2,64 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
+use super::width::{end_of, widest, width};
 use super::{paint, shows_unicode};
+
+/// A cell is not cut to fewer columns, however narrow the terminal is.
+const NARROWEST: usize = 10;
+
+/// Which columns of a table a narrow terminal shows in part or not at all, by their heads.
+pub(crate) struct Narrowing<'a> {
+    /// Paths, whose end tells more than their beginning.
+    pub cut: &'a [&'a str],
+    /// What is left out, first to last.
+    pub dispensable: &'a [&'a str],
+}
+
+/// A table that fits a terminal of so many columns, as far as can be.
+pub(crate) fn fitting_table(
+    head: &[&str],
+    rows: &[Vec<String>],
+    narrowing: &Narrowing<'_>,
+    columns: Option<usize>,
+) -> String {
+    let columns = columns.unwrap_or(usize::MAX);
+    let mut shown: Vec<usize> = (0..head.len()).collect();
+    let mut dispensable = narrowing.dispensable.iter();
+    loop {
+        let table = cut_table(head, &shown, rows, narrowing.cut, columns);
+        if widest(table.lines()) <= columns {
+            return table;
+        }
+        match dispensable.next() {
+            Some(label) => shown.retain(|&at| head[at] != *label),
+            None => return table,
+        }
+    }
+}
+
+/// A table of some of the columns, in which the widest of those that can be cut lose what is too much.
+fn cut_table(head: &[&str], shown: &[usize], rows: &[Vec<String>], cut: &[&str], columns: usize) -> String {
+    let table = |room: &[usize]| {
+        let cell = |row: &Vec<String>, at: usize| end_of(&row[at], room[at]);
+        let rows = rows.iter().map(|row| shown.iter().map(|&at| cell(row, at)).collect());
+        plain_table(&shown.iter().map(|&at| head[at]).collect::<Vec<_>>(), rows.collect())
+    };
+    let mut room = vec![usize::MAX; head.len()];
+    let whole = table(&room);
+    let mut excess = widest(whole.lines()).saturating_sub(columns);
+    for &at in shown.iter().filter(|&&at| cut.contains(&head[at])) {
+        room[at] = widest(rows.iter().map(|row| row[at].as_str()));
+    }
+    while excess > 0 {
+        let can_give =
+            |at: &&usize| cut.contains(&head[**at]) && room[**at] > NARROWEST.max(width(head[**at]));
+        let Some(&at) = shown.iter().filter(can_give).max_by_key(|&&at| room[at]) else { break };
+        room[at] -= 1;
+        excess -= 1;
+    }
+    table(&room)
+}
 
 /// A table with a line under its head.
 pub fn plain_table(head: &[&str], rows: Vec<Vec<String>>) -> String {

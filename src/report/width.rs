@@ -73,6 +73,43 @@ fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> impl Iterator
     })
 }
 
+/// A text in lines of so many columns, broken between words. A word that is too long is broken behind a `/`, or where
+/// the line ends.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        for (at, piece) in pieces(word, columns).into_iter().enumerate() {
+            let line = lines.last_mut().expect("there is one from the beginning");
+            let gap = if at == 0 && !line.is_empty() { " " } else { "" };
+            let longer = format!("{line}{gap}{piece}");
+            if line.is_empty() || width(&longer) <= columns {
+                *line = longer;
+            } else {
+                lines.push(piece.to_owned());
+            }
+        }
+    }
+    lines
+}
+
+/// A word, or the parts of it that fit.
+fn pieces(word: &str, columns: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = word;
+    while width(rest) > columns {
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        // Signs that are drawn as one may take more columns than one by one.
+        let ends =
+            (1..=columns).rev().map(|room| fitting(rest.chars(), room).map(char::len_utf8).sum::<usize>());
+        let end = ends.into_iter().find(|&end| width(&rest[..end]) <= columns).unwrap_or(0).max(first);
+        let end = rest[..end].rfind('/').filter(|&at| at > 0).map_or(end, |at| at + 1);
+        pieces.push(&rest[..end]);
+        rest = &rest[end..];
+    }
+    pieces.push(rest);
+    pieces
+}
+
 /// A line of a screen, cut where the screen ends. Its escapes stay, so that no colour runs on.
 pub fn clipped(line: &str, columns: usize) -> String {
     narrowed(line, columns, |room| cut_to(line, room))
@@ -110,6 +147,26 @@ mod tests {
             (0, "\u{1b}[31m\u{1b}[0m"),
         ] {
             assert_eq!(clipped(painted, columns), expected, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words_and_a_path_behind_its_parts() {
+        let text = "one two /srv/一二三/four five";
+        for (columns, expected) in [
+            (40, &[text][..]),
+            (20, &["one two", "/srv/一二三/four", "five"]),
+            (12, &["one two", "/srv/一二三/", "four five"]),
+            (11, &["one two", "/srv/", "一二三/four", "five"]),
+            (3, &["one", "two", "/sr", "v/", "一", "二", "三/", "fou", "r", "fiv", "e"]),
+        ] {
+            assert_eq!(wrapped(text, columns), expected, "{columns}");
+        }
+        let odd = "/srv/🏳️‍🌈/👩‍👩‍👧/❤️/api/一二";
+        for columns in 0..30 {
+            let lines = wrapped(odd, columns);
+            assert_eq!(lines.concat(), odd);
+            assert!(columns < 2 || lines.iter().all(|line| width(line) <= columns), "{lines:?} in {columns}");
         }
     }
 

@@ -59,6 +59,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("report", &["engine", "agent", "pool", "ledger", "prices", "error", "terminal", "text"]),
     ("man", &["cli"]),
     ("help", &["cli", "terminal"]),
+    ("help", &["cli", "terminal"]),
     ("complete", &["cli", "config", "paths", "pool"]),
     // The verbs. They touch neither the store nor the ledger.
     (
@@ -74,6 +75,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "run",
             "shell",
             "man",
+            "help",
             "error",
             "files",
             "paths",

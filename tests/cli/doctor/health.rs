@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rexpect::session::spawn_command;
+use unicode_width::UnicodeWidthStr as _;
+
 use super::clinic::Clinic;
 use crate::support::{Sandbox, has_all, kage};
 
@@ -70,6 +73,47 @@ fn the_real_agents_are_asked_for_their_versions_and_write_nothing() {
     let mut homes: Vec<_> = homes.collect();
     homes.sort();
     assert_eq!(homes, [".bashrc", ".config", ".local", ".profile"]);
+}
+
+/// What the doctor shows at a terminal of so many columns; 0 is one that does not tell its width.
+fn at_a_terminal(clinic: &Clinic, columns: usize) -> String {
+    let script = format!("stty -onlcr cols {columns} rows 24; exec '{}' doctor", kage().display());
+    let call = clinic.sandbox.call("sh".as_ref(), ["-c", &script]).env("TERM", "xterm").env("NO_COLOR", "1");
+    let call = call.env("SHELL", "/bin/bash").env("EDITOR", "editor");
+    let shown = spawn_command(call.command, Some(20_000)).unwrap().exp_eof().unwrap();
+    // Each of its letters is a byte.
+    String::from_utf8(shown.chars().map(|byte| u8::try_from(byte).unwrap()).collect()).unwrap()
+}
+
+#[test]
+fn what_is_found_fits_the_terminal_and_nothing_of_it_is_lost() {
+    let clinic = Clinic::healthy();
+    let long =
+        "Entwicklung/プロジェクト/バックエンド/services/authentication/production-eu-central-1/👩‍👩‍👧/checkouts";
+    clinic.config(&format!("[namespaces.backend]\nrepos = [\"~/{long}/one\", \"~/{long}/two\"]"));
+    clinic.config(&format!("[subscriptions.pool.login]\ncredential = {{ home = \"~/{long}\" }}"));
+    let unbroken = "x".repeat(200);
+    clinic.config(&format!("[events]\ncommand = \"{unbroken}\""));
+    let whole =
+        clinic.sandbox.kage(["doctor"]).env("SHELL", "/bin/bash").env("EDITOR", "editor").run().stdout();
+    assert_eq!(whole.matches("[repo-missing]").count(), 2, "{whole}");
+    let letters = |text: &str| text.split_whitespace().collect::<String>();
+    for columns in [40, 60, 80, 120] {
+        let shown = at_a_terminal(&clinic, columns);
+        assert_eq!(letters(&shown), letters(&whole), "at {columns}");
+        for line in shown.lines() {
+            // What is to be typed is to be copied.
+            let fits = line.width() <= columns || line.starts_with("         mend: ");
+            assert!(fits, "at {columns}: {line}");
+            assert!(!line.starts_with(' ') || line.starts_with("         "), "at {columns}: {line}");
+        }
+        assert_eq!(shown.matches("[repo-missing]\n         mend: ").count(), 2, "at {columns}: {shown}");
+        let begins = shown.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).count();
+        let expected = whole.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).count();
+        assert_eq!(begins, expected, "at {columns}: {shown}");
+    }
+    assert_eq!(at_a_terminal(&clinic, 0), at_a_terminal(&clinic, 80));
+    assert_eq!(at_a_terminal(&clinic, 500), whole);
 }
 
 #[test]

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("run/relay.rs", "passes on what the agent prints"),
     ("run/screen.rs", "draws the frames of `status --watch`"),
     ("run/terminal.rs", "puts the terminal back after an agent"),
+    ("help.rs", "the help"),
     ("complete.rs", "answers the shell's completion"),
     ("credentials/keychain.rs", "hands a secret to the kage that started it"),
     ("start.rs", "opens streams that were closed"),

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use rexpect::session::spawn_command;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::shims::scene::{SHIMS, install, set_up, shim, shimmed};
 use crate::support::{Sandbox, has_all, kage};
@@ -160,4 +162,43 @@ fn the_list_tells_what_each_calls_and_what_is_behind_it() {
         .success()
         .prints("There is no shim. Make one: kage shim install claude\n");
     assert_eq!(listed("/bin")["shims"], serde_json::json!([]));
+}
+
+/// What `kage shim list` shows at a terminal of so many columns; 0 is one that does not tell its width.
+fn listed_at(sandbox: &Sandbox, columns: usize) -> String {
+    let script = format!("stty -onlcr cols {columns} rows 24; exec '{}' shim list", kage().display());
+    let call = sandbox.call("sh".as_ref(), ["-c", &script]).env("TERM", "xterm").env("PATH", set_up(sandbox));
+    let shown = spawn_command(call.command, Some(20_000)).unwrap().exp_eof().unwrap();
+    // Each of its letters is a byte.
+    String::from_utf8(shown.chars().map(|byte| u8::try_from(byte).unwrap()).collect()).unwrap()
+}
+
+#[test]
+fn the_list_fits_the_terminal_and_the_end_of_a_path_stays() {
+    let sandbox = shimmed();
+    let long = "/opt/ソフトウェア/a-directory-with-a-rather-long-name/👩‍👩‍👧/releases/current/bin/kage";
+    let text = fs::read_to_string(shim(&sandbox)).unwrap();
+    fs::write(shim(&sandbox), text.replace(kage().to_str().unwrap(), long)).unwrap();
+    let whole = sandbox.kage(["shim", "list"]).env("PATH", set_up(&sandbox)).run().success().stdout();
+    assert!(
+        whole.contains(&format!("{long} (gone)")) && whole.contains(" ~/.local/share/kage/shims/claude "),
+        "{whole}"
+    );
+    for (columns, heads) in [
+        (120, "AgentShimkageProgramFirst on PATH"),
+        (80, "AgentShimkageProgramFirst on PATH"),
+        (60, "AgentkageProgramFirst on PATH"),
+        (40, "AgentkageFirst on PATH"),
+    ] {
+        let shown = listed_at(&sandbox, columns);
+        assert!(shown.lines().all(|line| line.width() <= columns), "at {columns}:\n{shown}");
+        let cells: String = shown.lines().nth(1).unwrap().split('│').map(str::trim).collect();
+        assert_eq!(cells, heads, "at {columns}:\n{shown}");
+        assert!(
+            shown.contains(" claude ") && shown.contains("(gone) ") && shown.contains(" yes "),
+            "{shown}"
+        );
+    }
+    assert_eq!(listed_at(&sandbox, 0), listed_at(&sandbox, 80));
+    assert_eq!(listed_at(&sandbox, 500), whole);
 }
