@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::error::Notice;
 use crate::pool::{Administer, Change, Observe, Release, Reserve, Reserved, Settle, Settled, State};
 
-pub use file::{FileStore, started};
+pub use file::{FileStore, holder_mark, marked_holder, started};
 
 /// A place for the state. Each change is atomic: no other process sees half of it, and none is lost.
 pub trait Store {

@@ -22,7 +22,7 @@ use crate::paths::Paths;
 use crate::pool::{Lease, LeaseId, Name, Observation, Outcome, SessionEvent};
 use crate::process::Stat;
 use crate::run::WAKE;
-use crate::store::{FileStore, Store as _};
+use crate::store::{self, FileStore, Store as _};
 use crate::text::one_line;
 
 /// The agent waits for its hooks, for a fifth of a second with the start of the process.
@@ -35,7 +35,7 @@ const OLDEST_ERROR: SignedDuration = SignedDuration::from_secs(10);
 /// The log starts anew when it has grown to this many bytes.
 const LONGEST_LOG: u64 = 256 * 1024;
 
-/// The kage beside the agent; 0 where it is not known.
+/// The kage beside the agent, as its lease says; 0 where that has not been read.
 static TO_WAKE: AtomicI32 = AtomicI32::new(0);
 
 /// Never fails, and takes no longer than a moment; what went wrong is in the log.
@@ -49,9 +49,20 @@ pub(crate) fn handle_hook() -> i32 {
         Err(_) => format!("gave up after {} ms", PATIENCE.as_millis()),
     };
     // What was not done here is kage's to do.
-    let _ = wake(TO_WAKE.load(Ordering::SeqCst));
+    let _ = wake(kage_beside());
     let _ = log(&problem);
     0
+}
+
+/// The kage to wake: the one of the lease. Where the lease was not read (the machine is too busy) or is not in the
+/// state, it is the one of the mark that kage gave its agent.
+fn kage_beside() -> i32 {
+    let known = TO_WAKE.load(Ordering::SeqCst);
+    if known != 0 {
+        return known;
+    }
+    let marked = env::var("KAGE_RUN").ok().and_then(|run| store::marked_holder(&LeaseId(run)));
+    marked.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0)
 }
 
 fn handle() -> Result<()> {

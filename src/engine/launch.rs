@@ -17,6 +17,7 @@ use crate::error::{Failure, Status};
 use crate::pool::{Lease, Observation, Release, Source, Subscription};
 use crate::run::{self, Handover};
 use crate::secret::PASSPHRASE;
+use crate::store::holder_mark;
 
 /// How deep kage may run inside kage.
 pub(crate) const DEEPEST: u32 = 8;
@@ -165,6 +166,7 @@ impl Run<'_> {
             ("KAGE_RUN", lease.id.0.clone().into()),
             (DEPTH, (self.depth + 1).to_string().into()),
             started_mark(&self.program.path),
+            holder_mark(&lease.id),
         ];
         let namespace = self.location.namespace.iter();
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));

@@ -135,22 +135,22 @@ impl Child {
             if let Some(exit) = self.changed() {
                 return exit;
             }
-            let mut woken = false;
+            let mut reported = false;
             if settles.is_some_and(|settles| settles <= Instant::now()) {
                 footprint::shrink();
                 settles = None;
             }
             for caught in signals.wait(until.into_iter().chain(settles).min()) {
-                woken |= caught.signal == WAKE;
+                reported |= caught.signal == WAKE;
                 self.pass_on(caught);
             }
-            woken |= until.is_some_and(|until| until <= Instant::now());
+            let is_time = until.is_some_and(|until| until <= Instant::now());
             let Some(observer) = &mut observer else { continue };
             observer.reap();
-            if !woken {
+            if !reported && !is_time {
                 continue;
             }
-            until = match observer.look() {
+            until = match observer.look(reported) {
                 Rest::Sleep => None,
                 Rest::Until(until) => Some(until),
                 Rest::Terminate(until) => {

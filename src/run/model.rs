@@ -22,8 +22,8 @@ pub trait SessionObserver {
     /// kage was woken, whatever for: a process that was started beside the agent may have ended too.
     fn reap(&mut self);
 
-    /// One of its hooks has woken kage, or it is the moment that was asked for.
-    fn look(&mut self) -> Rest;
+    /// One of its hooks has reported something and woken kage, or it is the moment that was asked for.
+    fn look(&mut self, reported: bool) -> Rest;
 }
 
 /// Until when kage sleeps beside its agent.

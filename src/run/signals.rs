@@ -76,12 +76,13 @@ pub(super) struct Signals {
 
 impl Signals {
     /// From here on the signals wait here. One that was ignored on entry stays ignored, for the agent
-    /// too: `nohup` would be undone by a handler.
+    /// too: `nohup` would be undone by a handler. But for the one that wakes kage: that means nothing to an agent
+    /// either way.
     pub(super) fn catch() -> io::Result<Self> {
         if let Some(kept) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(kept);
         }
-        let watched = WATCHED.into_iter().filter(|&signal| !is_ignored(signal));
+        let watched = WATCHED.into_iter().filter(|&signal| signal == WAKE.as_raw() || !is_ignored(signal));
         let (read, write) = UnixStream::pair()?;
         let delivery =
             SignalDelivery::with_pipe(read, write, WithOrigin::default(), watched.chain([SIGCHLD]))?;

@@ -22,7 +22,7 @@ use crate::pool::{Administer, Change, Observe, Patch, Release, Reserve, Reserved
 mod log;
 mod process;
 
-pub use process::started;
+pub use process::{holder_mark, marked_holder, started};
 
 /// The form of the file that this kage writes.
 const VERSION: u32 = 2;

@@ -4,6 +4,7 @@
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
+mod announced;
 mod hook;
 mod ps;
 mod statusline;

@@ -21,9 +21,11 @@ use crate::run::{Rest, SessionObserver};
 const GRACE: Duration = Duration::from_secs(3);
 /// A limit that ends sooner than this is waited for by the agent itself, which then continues by itself.
 const SOON: SignedDuration = SignedDuration::from_secs(15);
-/// How long an error may take from being reported to being in the records, and how often kage looks.
-const UNTIL_RECORDED: Duration = Duration::from_secs(3);
+/// How often kage looks for an error that was reported and is not in the records yet, and how many times; then some
+/// times more, after a pause that doubles, for half a minute in all: a busy machine may keep the agent from writing.
 const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 30;
+const SLOW_LOOKS: u32 = 8;
 /// A session that was told to end takes a tenth of a second.
 const UNTIL_ENDED: Duration = Duration::from_secs(10);
 
@@ -42,9 +44,10 @@ pub(in crate::engine) struct Live<'a> {
 #[derive(Debug, Clone)]
 enum Stage {
     Quiet,
-    /// An error was reported, and is looked for in the records.
+    /// An error was reported, and so many looks into the records have not found it. What counts is the looks, not the
+    /// time: kage may be stopped together with its agent, or be kept from running itself.
     Searching {
-        until: Instant,
+        looks: u32,
     },
     /// kage will continue on that subscription at that moment.
     Grace {
@@ -72,7 +75,9 @@ impl<'a> Live<'a> {
     fn step(&mut self) -> Result<Rest> {
         let state = self.run.context.view()?;
         let lease = &self.state.lease;
-        let held = state.held(&lease.id, &lease.subscription).unwrap_or(lease);
+        // A state that has lost the lease says nothing of what the user did.
+        let known = state.held(&lease.id, &lease.subscription);
+        let held = known.unwrap_or(lease);
         match self.stage.clone() {
             Stage::Ending { until } if Instant::now() < until => Ok(Rest::Until(until)),
             Stage::Ending { .. } => {
@@ -80,7 +85,7 @@ impl<'a> Live<'a> {
                 self.show(&Said::LeaveIt { agent: self.run.agent.name().to_owned() });
                 Ok(Rest::Sleep)
             }
-            Stage::Grace { .. } if held.refused.is_none() => Ok(self.overtaken()),
+            Stage::Grace { .. } if known.is_some_and(|held| held.refused.is_none()) => Ok(self.overtaken()),
             Stage::Grace { until, refusal, to } if Instant::now() < until => {
                 // Every second again: the agent may have drawn over it.
                 let text = self.text(&countdown(refusal, to, until));
@@ -88,8 +93,8 @@ impl<'a> Live<'a> {
                 Ok(Rest::Until(next_second(until)))
             }
             Stage::Grace { .. } => self.leave(held),
-            Stage::Quiet => self.search(held, Instant::now() + UNTIL_RECORDED),
-            Stage::Searching { until } => self.search(held, until),
+            Stage::Quiet => self.search(held, 0),
+            Stage::Searching { looks } => self.search(held, looks),
         }
     }
 
@@ -107,21 +112,18 @@ impl<'a> Live<'a> {
     }
 
     /// Looks for a refusal in the records that has not been seen, and says what follows from it.
-    fn search(&mut self, held: &Lease, until: Instant) -> Result<Rest> {
-        if held.refused.is_none() {
+    fn search(&mut self, held: &Lease, looks: u32) -> Result<Rest> {
+        if held.refused.is_none() && looks == 0 {
             self.end.announced = false;
             self.status("active");
         }
         let (evidence, outcome, now) = self.judge(held);
-        let at = evidence.errors.last().and_then(|error| error.at);
-        if !outcome.verdict.is_of_the_account() || at <= self.seen {
-            if Instant::now() >= until {
-                return Ok(self.rest());
-            }
-            self.stage = Stage::Searching { until };
-            return Ok(Rest::Until(Instant::now() + LOOK));
+        if !outcome.verdict.is_of_the_account() || !self.is_new(&evidence) {
+            let Some(pause) = pause_after(looks) else { return Ok(self.rest()) };
+            self.stage = Stage::Searching { looks: looks + 1 };
+            return Ok(Rest::Until(Instant::now() + pause));
         }
-        self.seen = at;
+        self.seen = latest(&evidence);
         self.stage = Stage::Quiet;
         let context = self.run.context;
         context.refuse(held, &outcome, &self.run.events)?;
@@ -130,6 +132,11 @@ impl<'a> Live<'a> {
             self.status(known.status(subscription, now.timestamp()).word());
         }
         self.decide(&evidence, outcome, &now)
+    }
+
+    /// Whether the conversation ends with an error that came after the one that was seen.
+    fn is_new(&self, evidence: &Evidence) -> bool {
+        latest(evidence) > self.seen
     }
 
     /// What the conversation ends with: a limit of one model may have been overcome with another.
@@ -195,6 +202,9 @@ impl<'a> Live<'a> {
         self.stage = Stage::Quiet;
         self.banner.clear();
         let (evidence, outcome, _) = self.judge(held);
+        if outcome.verdict.is_of_the_account() && self.is_new(&evidence) {
+            return self.step(); // a prompt was refused as well: that has a moment of its own
+        }
         if !matches!(outcome.verdict, Verdict::UsageLimit { .. }) {
             return Ok(self.overtaken());
         }
@@ -212,7 +222,8 @@ impl<'a> Live<'a> {
     fn end_session(&mut self, held: &Lease, reservation: Reservation) -> Result<Rest> {
         if self.has_continued(held) {
             self.run.context.release(&Release::NotStarted(&reservation.lease))?;
-            return Ok(self.overtaken());
+            self.overtaken();
+            return self.step();
         }
         self.end.reservation = Some(reservation);
         let until = Instant::now() + UNTIL_ENDED;
@@ -226,9 +237,8 @@ impl<'a> Live<'a> {
         let state = self.run.context.view().unwrap_or_default();
         let Some(held) = state.held(&before.id, &before.subscription) else { return false };
         let (evidence, outcome, _) = self.judge(held);
-        let is_another = evidence.errors.last().and_then(|error| error.at) > self.seen;
         // The records come a little after the hooks.
-        let is_overtaken = held.refused != before.refused || is_another;
+        let is_overtaken = held.refused != before.refused || self.is_new(&evidence);
         is_overtaken || !matches!(outcome.verdict, Verdict::UsageLimit { .. })
     }
 
@@ -246,6 +256,16 @@ impl<'a> Live<'a> {
             pane.status(word);
         }
     }
+}
+
+/// When the last error came.
+fn latest(evidence: &Evidence) -> Option<Timestamp> {
+    evidence.errors.last().and_then(|error| error.at)
+}
+
+/// How long kage waits after so many looks in vain; `None` where it gives up.
+fn pause_after(looks: u32) -> Option<Duration> {
+    (looks < LOOKS + SLOW_LOOKS).then(|| LOOK * 2_u32.pow(looks.saturating_sub(LOOKS)))
 }
 
 fn countdown(refusal: Refusal, to: Name, until: Instant) -> Said {
@@ -274,11 +294,28 @@ impl SessionObserver for Live<'_> {
         }
     }
 
-    fn look(&mut self) -> Rest {
+    fn look(&mut self, reported: bool) -> Rest {
+        if reported && matches!(self.stage, Stage::Searching { .. }) {
+            self.stage = Stage::Quiet; // perhaps another error, which is looked for as long
+        }
         self.step().unwrap_or_else(|why| {
             self.stage = Stage::Quiet;
             self.show(&Said::CouldNotContinue(format!("{why:#}")));
             Rest::Sleep
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_looked_for_often_at_first_and_for_half_a_minute() {
+        let pauses: Vec<_> = (0..).map_while(pause_after).collect();
+        assert!(pauses.len() < 40 && pauses[..30].iter().all(|pause| *pause == LOOK), "{pauses:?}");
+        let (at_first, all) = (pauses[..30].iter().sum(), pauses.iter().sum());
+        assert_eq!((Duration::from_secs(3), Duration::from_millis(28_500)), (at_first, all));
+        assert!(pauses.is_sorted(), "{pauses:?}");
     }
 }

@@ -228,7 +228,7 @@ impl Host for PretendHost {
         if let Streams::Inherited(Some(observer)) = streams {
             observer.started();
             if attempt.wakes {
-                self.rests.borrow_mut().push(observer.look());
+                self.rests.borrow_mut().push(observer.look(true));
             }
         }
         NOW.set(NOW.get() + attempt.takes);

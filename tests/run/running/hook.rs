@@ -18,11 +18,11 @@ impl Running {
         assert_eq!((called.out.as_str(), called.err.as_str(), called.status.as_str()), ("", "", "0"));
     }
 
-    fn tell(&self, told: &Value) {
+    pub(crate) fn tell(&self, told: &Value) {
         self.tell_as(std::process::id(), told);
     }
 
-    fn tell_event(&self, event: &str, session: &str) {
+    pub(crate) fn tell_event(&self, event: &str, session: &str) {
         self.tell(&json!({ "hook_event_name": event, "session_id": session }));
     }
 
@@ -34,7 +34,7 @@ impl Running {
         );
     }
 
-    fn lease(&self) -> Value {
+    pub(crate) fn lease(&self) -> Value {
         self.sandbox.state()["leases"][0].clone()
     }
 
@@ -61,7 +61,7 @@ impl Running {
 }
 
 /// The row of a usage limit that resets in an hour.
-fn limit() -> Value {
+pub(crate) fn limit() -> Value {
     let resets = (Timestamp::now() + SignedDuration::from_hours(1)).as_second();
     json!({
         "type": "assistant", "isSidechain": false, "timestamp": Timestamp::now(), "isApiErrorMessage": true,
