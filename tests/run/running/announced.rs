@@ -215,3 +215,24 @@ fn a_refusal_is_announced_where_the_signal_that_wakes_kage_was_ignored() {
     session.shows(REFUSED);
     session.ends();
 }
+
+#[test]
+fn a_failing_event_command_is_reported_when_the_screen_is_free_again() {
+    let sandbox = pool(&["work"]);
+    let known = sandbox.read(CONFIG);
+    sandbox.config(&format!("{known}\n[events]\ncommand = \"cat >>$HOME/events; exit 3\"\n"));
+    let call = sandbox.kage(["exec", "--", "claude"]);
+    let session = Session::of(sandbox, call);
+    // kage tells the command of each refusal, and sees then that the one before has failed.
+    for times in 1..=2 {
+        session.asks_in_vain();
+        let told = || session.running.sandbox.read("home/events").matches("all_limited").count();
+        wait_until("the event is told", || told() == times);
+    }
+    session.shows(REFUSED);
+    let failed = "kage: warning: the event command failed: exit status: 3";
+    assert!(!session.shown().contains("event command"), "{}", session.shown());
+    session.running.sandbox.write("work/end", "");
+    session.shows(failed);
+    session.ends();
+}
