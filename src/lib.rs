@@ -1,7 +1,7 @@
 //! kage as a library: everything but `main`. For the program, the fuzz targets, the benches and the tests; it is not
 //! published, and its interface may change with any commit.
 //!
-//! Who may import whom is a table in `tests/layout.rs`.
+//! Who may import whom is a table in `tests/project/layout.rs`.
 
 pub mod agent;
 pub mod cli;

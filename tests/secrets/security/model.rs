@@ -66,7 +66,7 @@ fn each_line_of_the_threat_model_has_its_test() {
 fn each_test_of_this_suite_stands_for_a_line() {
     let page = page();
     let own = "each_line_of_the_threat_model_has_its_test";
-    for name in known("tests/security.rs") {
+    for name in known("tests/secrets/security.rs") {
         let is_of_the_page = name == own || name == "each_test_of_this_suite_stands_for_a_line";
         assert!(is_of_the_page || page.contains(&name), "SECURITY.md does not name {name}");
     }
