@@ -7,7 +7,7 @@ function @agent@ {
     return
   fi
   case ${1-} in
-    @upkeep@) \command @agent@ "$@" ;;
+    @maintenance@) \command @agent@ "$@" ;;
     *) @kage@ exec -- @agent@ "$@" ;;
   esac
   # bash ends a loop around a function at ^C only where something follows the command.

@@ -4,7 +4,7 @@ function @agent@
     if set -q KAGE_RUN; and test -n "$KAGE_RUN"
         # Inside a run of kage, which has chosen already.
         command @agent@ $argv
-    else if contains -- "$argv[1]" @upkeep@
+    else if contains -- "$argv[1]" @maintenance@
         command @agent@ $argv
     else
         @kage@ exec -- @agent@ $argv

@@ -9,13 +9,13 @@ mod custom;
 mod detect;
 mod evidence;
 mod gemini;
+mod install;
 mod markers;
 mod records;
 pub mod redact;
 mod registry;
 pub mod reset;
 mod said;
-mod upkeep;
 mod verdict;
 mod watch;
 
@@ -34,9 +34,9 @@ use crate::secret::Secret;
 pub use custom::Definition;
 pub use detect::{Detected, Saved};
 pub use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
+pub use install::{Effect, InstallInfo, Setting};
 pub use markers::{Marker, RawMarker};
 pub use registry::Agents;
-pub use upkeep::{Effect, Release, Setting};
 pub use verdict::Case;
 pub use watch::{Others, Watch};
 
@@ -55,7 +55,7 @@ pub trait Agent: Sync {
 
     /// First arguments with which it looks after itself and asks no model anything: with them it needs no
     /// subscription, and a login that it makes or asks for must be its own.
-    fn upkeep(&self) -> &'static [&'static str] {
+    fn maintenance_commands(&self) -> &'static [&'static str] {
         &["--help", "--version"]
     }
 
@@ -90,7 +90,7 @@ pub trait Agent: Sync {
     }
 
     /// How its program is had, where kage knows that.
-    fn release(&self) -> Option<&'static Release> {
+    fn install_info(&self) -> Option<&'static InstallInfo> {
         None
     }
 

@@ -35,7 +35,7 @@ pub use operation::{
 pub use outcome::{Outcome, Reading, Scope, Verdict, Window};
 pub use patch::Patch;
 pub use route::{Route, Selector};
-pub use select::{Candidate, Exclusion, NotReady, Rule, Selection, Standing, explain, peek, take};
+pub use select::{Candidate, Exclusion, NotReady, Ranking, Rule, Selection, explain, peek, take};
 pub use settle::Cooldowns;
 pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
 pub use totals::Costs;

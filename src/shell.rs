@@ -22,7 +22,7 @@ pub struct Function<'a> {
     /// The name of its program, and of the function.
     pub program: &'a str,
     /// First arguments with which it runs as it is.
-    pub upkeep: &'a [&'a str],
+    pub maintenance: &'a [&'a str],
 }
 
 /// The scripts that complete kage, by the names under which each shell's own directory has them; for bash, zsh,
@@ -125,10 +125,10 @@ impl Shell {
         let mut text = once.to_owned();
         for function in functions {
             // Quoted, since an alias of the user's may have the name of an option.
-            let words: Vec<_> = function.upkeep.iter().map(|word| self.quoted(word)).collect();
+            let words: Vec<_> = function.maintenance.iter().map(|word| self.quoted(word)).collect();
             let words = words.join(if self == Self::Fish { " " } else { " | " });
             text.push('\n');
-            let each = each.replace("@agent@", function.program).replace("@upkeep@", &words);
+            let each = each.replace("@agent@", function.program).replace("@maintenance@", &words);
             // Last, since a path may have anything in it.
             text.push_str(&each.replace(PROGRAM, &program));
         }
@@ -196,12 +196,12 @@ mod tests {
     #[test]
     fn every_token_is_replaced_and_each_agent_has_its_function() {
         let functions = [
-            Function { program: "claude", upkeep: &["--version", "mcp"] },
-            Function { program: "codex", upkeep: &["login"] },
+            Function { program: "claude", maintenance: &["--version", "mcp"] },
+            Function { program: "codex", maintenance: &["login"] },
         ];
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let text = shell.integration("/opt/kage", &functions);
-            let tokens = [PROGRAM, "@agent@", "@upkeep@", "@each"];
+            let tokens = [PROGRAM, "@agent@", "@maintenance@", "@each"];
             assert!(tokens.iter().all(|token| !text.contains(token)), "a token is left: {text}");
             for function in &functions {
                 assert!(text.contains(&format!("\nfunction {}", function.program)), "{text}");

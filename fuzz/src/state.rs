@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Zoned};
 use crate::input::{dir, is_plain, lease, now};
 use kage::pool::{
     self, Budgets, Cost, Credential, Delivery, Cooldowns, Moment, Outcome, Pool, Reading, Request, Route, Scope,
-    Selector, Source, Standing, State, Strategy, Subscription, Usage, Verdict, Window,
+    Selector, Source, Ranking, State, Strategy, Subscription, Usage, Verdict, Window,
 };
 use kage::report::{Overview, details, running, tmux, why};
 use kage::store::FileStore;
@@ -123,7 +123,7 @@ fn runs_go_on(state: &State, now: &Zoned) {
             let ranked = pool::explain(&pool, &state, &request, &moment);
             assert_eq!(ranked.len(), pool.subscriptions.len());
             assert!(is_plain(&why(&pool, &ranked, &request, now)));
-            let first = ranked.first().filter(|one| matches!(one.standing, Standing::Ranked { rank: 1, .. }));
+            let first = ranked.first().filter(|one| matches!(one.ranking, Ranking::Ranked { rank: 1, .. }));
             let chosen = pool::take(&pool, &mut state, &request, &moment).ok().map(|chosen| chosen.name);
             assert_eq!(chosen.as_ref(), first.map(|one| &one.name));
             let lease =

@@ -17,8 +17,8 @@ use jiff::{Timestamp, Zoned};
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Grant, HookEvent, Intent, Job, Kind, LaunchPlan, Line, Marker, Opening,
-    ProviderError, Release, Resumed, SecretKind, Setting, StatuslineReading, Work, markers, said,
+    Agent, Captured, Evidence, Form, Grant, HookEvent, InstallInfo, Intent, Job, Kind, LaunchPlan, Line,
+    Marker, Opening, ProviderError, Resumed, SecretKind, Setting, StatuslineReading, Work, markers, said,
 };
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
@@ -47,7 +47,7 @@ static API_KEY: SecretKind = SecretKind {
     lasts: None,
 };
 
-static RELEASE: Release = Release {
+static INSTALL: InstallInfo = InstallInfo {
     install: "npm install -g @anthropic-ai/claude-code",
     update: "claude update",
     // Its changelog: mended in 2.1.225.
@@ -85,7 +85,7 @@ impl Agent for Claude {
         "claude"
     }
 
-    fn upkeep(&self) -> &'static [&'static str] {
+    fn maintenance_commands(&self) -> &'static [&'static str] {
         &UPKEEP
     }
 
@@ -124,8 +124,8 @@ impl Agent for Claude {
         (!cfg!(target_os = "macos")).then(|| home.join(".credentials.json").exists())
     }
 
-    fn release(&self) -> Option<&'static Release> {
-        Some(&RELEASE)
+    fn install_info(&self) -> Option<&'static InstallInfo> {
+        Some(&INSTALL)
     }
 
     fn settings(&self, job: &Job<'_>) -> Vec<Setting> {

@@ -16,8 +16,8 @@ use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Evidence, Form, Grant, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
-    SecretKind, Setting, Work, records,
+    Agent, Captured, Evidence, Form, Grant, InstallInfo, Intent, Job, LaunchPlan, Line, Marker, Opening,
+    Resumed, SecretKind, Setting, Work, records,
 };
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
@@ -61,7 +61,7 @@ impl Agent for Codex {
         "codex"
     }
 
-    fn upkeep(&self) -> &'static [&'static str] {
+    fn maintenance_commands(&self) -> &'static [&'static str] {
         &UPKEEP
     }
 
@@ -97,8 +97,8 @@ impl Agent for Codex {
         takes_key.then(|| settings::that_matters(&home(job))).flatten().into_iter().collect()
     }
 
-    fn release(&self) -> Option<&'static Release> {
-        Some(&Release {
+    fn install_info(&self) -> Option<&'static InstallInfo> {
+        Some(&InstallInfo {
             install: "npm install -g @openai/codex",
             update: "npm install -g @openai/codex@latest",
             oldest: None,

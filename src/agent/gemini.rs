@@ -13,8 +13,8 @@ use jiff::Zoned;
 
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
-    Agent, Captured, Case, Evidence, Form, Intent, Job, LaunchPlan, Line, Marker, Opening, Release, Resumed,
-    SecretKind, Setting, Work, records, verdict,
+    Agent, Captured, Case, Evidence, Form, InstallInfo, Intent, Job, LaunchPlan, Line, Marker, Opening,
+    Resumed, SecretKind, Setting, Work, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
@@ -59,7 +59,7 @@ impl Agent for Gemini {
         "gemini"
     }
 
-    fn upkeep(&self) -> &'static [&'static str] {
+    fn maintenance_commands(&self) -> &'static [&'static str] {
         &UPKEEP
     }
 
@@ -92,8 +92,8 @@ impl Agent for Gemini {
         environment::that_matter(job)
     }
 
-    fn release(&self) -> Option<&'static Release> {
-        Some(&Release {
+    fn install_info(&self) -> Option<&'static InstallInfo> {
+        Some(&InstallInfo {
             install: "npm install -g @google/gemini-cli",
             update: "npm install -g @google/gemini-cli@latest",
             oldest: None,

@@ -33,9 +33,9 @@ pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Out
     let latest = || evidence.errors.iter().rev().find_map(meant);
     // A connection that breaks later does not end a limit.
     let ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > now);
-    let standing =
+    let is_final =
         |error: &&ProviderError| error.kind == Kind::UsageLimit && !error.answered_since && ahead(error);
-    let recorded = evidence.errors.iter().rev().find(standing).and_then(meant).or_else(latest);
+    let recorded = evidence.errors.iter().rev().find(is_final).and_then(meant).or_else(latest);
     let told = || evidence.of_failure.as_ref().filter(|_| failed).and_then(meant);
     let rendered = || {
         if !failed || evidence.said.is_empty() {

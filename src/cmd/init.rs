@@ -67,7 +67,7 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
     let functions: Vec<_> = agents
         .iter()
         .filter(|agent| can_be_function(agent.program()))
-        .map(|agent| Function { program: agent.program(), upkeep: agent.upkeep() })
+        .map(|agent| Function { program: agent.program(), maintenance: agent.maintenance_commands() })
         .collect();
     report::print(&shell.integration(&kage, &functions))
 }

@@ -60,5 +60,5 @@ fn readiness(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> 
 }
 
 fn is_ranked(candidate: &Candidate) -> bool {
-    matches!(candidate.standing, pool::Standing::Ranked { .. })
+    matches!(candidate.ranking, pool::Ranking::Ranked { .. })
 }

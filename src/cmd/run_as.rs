@@ -58,7 +58,7 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
     let wrapper = wrapper_that_execed_us();
     let shims = Paths::from_environment()?.shims;
     let program = Program::find_behind(&call.program, &shims, wrapper.as_deref())?;
-    if !around && !call.is_upkeep(agent) {
+    if !around && !call.is_maintenance(agent) {
         // By its name where that leads there too: kage may tell the user the command that goes on.
         let is_plain = Program::find(&call.program, &shims).is_ok_and(|plain| plain.path == program.path);
         call.args.insert(0, if is_plain { call.program } else { program.path.into() });
@@ -162,8 +162,8 @@ impl Call {
         }
     }
 
-    fn is_upkeep(&self, agent: &dyn Agent) -> bool {
+    fn is_maintenance(&self, agent: &dyn Agent) -> bool {
         let first = self.args.get(self.before).and_then(|word| word.to_str());
-        first.is_some_and(|first| agent.upkeep().contains(&first))
+        first.is_some_and(|first| agent.maintenance_commands().contains(&first))
     }
 }

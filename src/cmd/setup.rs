@@ -213,7 +213,7 @@ impl Guide {
 /// Before anything is stored for an agent that cannot run.
 fn missing(agent: &dyn Agent) -> Failure {
     let message = format!("`{}` was not found", agent.program());
-    let hint = agent.release().map_or("install it, and try again", |release| release.install);
+    let hint = agent.install_info().map_or("install it, and try again", |known| known.install);
     Failure::new(Status::Failed, message).hint(hint)
 }
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use self::model::Model;
 use self::plan::{Step, Wish, pools, steps, verdict};
 use super::{
-    Candidate, Cooldowns, Lease, LeaseId, Moment, Name, Outcome, Pool, Request, Standing, State, TokenCount,
+    Candidate, Cooldowns, Lease, LeaseId, Moment, Name, Outcome, Pool, Ranking, Request, State, TokenCount,
     Usage, Verdict, explain, take,
 };
 
@@ -225,9 +225,9 @@ impl Machine {
 }
 
 fn ranked(candidate: &Candidate) -> Option<(Name, usize)> {
-    match candidate.standing {
-        Standing::Ranked { rank, .. } => Some((candidate.name.clone(), rank)),
-        Standing::Excluded(_) => None,
+    match candidate.ranking {
+        Ranking::Ranked { rank, .. } => Some((candidate.name.clone(), rank)),
+        Ranking::Excluded(_) => None,
     }
 }
 

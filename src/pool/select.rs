@@ -20,7 +20,7 @@ pub use rule::{Exclusion, Rule};
 
 /// Where a subscription stands with regard to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Ranking {
     /// Eligible; rank 1 is chosen.
     Ranked {
         rank: usize,
@@ -36,7 +36,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub name: Name,
-    pub standing: Standing,
+    pub ranking: Ranking,
 }
 
 /// What was chosen.
@@ -63,12 +63,12 @@ impl NotReady {
         let Self::Excluded(candidates) = self else { return None };
         let mut earliest: Option<Timestamp> = None;
         for candidate in candidates {
-            match &candidate.standing {
-                Standing::Excluded(Exclusion { until: Some(at), .. }) => {
+            match &candidate.ranking {
+                Ranking::Excluded(Exclusion { until: Some(at), .. }) => {
                     earliest = Some(earliest.map_or(*at, |known| known.min(*at)));
                 }
                 // A place that is taken may be free at any time.
-                Standing::Excluded(exclusion) if exclusion.rule.passes() => return None,
+                Ranking::Excluded(exclusion) if exclusion.rule.passes() => return None,
                 _ => {}
             }
         }
@@ -78,9 +78,9 @@ impl NotReady {
     /// Whether waiting can help: not against an empty pool, a route or a mistyped tag.
     pub fn may_pass(&self) -> bool {
         let Self::Excluded(candidates) = self else { return false };
-        candidates.iter().any(|candidate| match &candidate.standing {
-            Standing::Excluded(exclusion) => exclusion.rule.passes(),
-            Standing::Ranked { .. } => true,
+        candidates.iter().any(|candidate| match &candidate.ranking {
+            Ranking::Excluded(exclusion) => exclusion.rule.passes(),
+            Ranking::Ranked { .. } => true,
         })
     }
 }
@@ -92,7 +92,7 @@ pub fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -
     eligible.sort_by_cached_key(|one| order.key(one));
     let ranked = eligible.into_iter().enumerate().map(|(at, eligible)| Candidate {
         name: eligible.subscription.name.clone(),
-        standing: Standing::Ranked {
+        ranking: Ranking::Ranked {
             rank: at + 1,
             near_limit: eligible.class.near_limit,
             fallback: eligible.class.tier == Tier::Fallback,
@@ -173,7 +173,7 @@ fn judge_all<'a>(
         let case = Case { pool, subscription, known, namespace: &namespace, running, request, moment };
         match case.exclusion(&routes) {
             Some(exclusion) if !request.overrules(exclusion.rule) => {
-                excluded.push(Candidate { name: name.clone(), standing: Standing::Excluded(exclusion) });
+                excluded.push(Candidate { name: name.clone(), ranking: Ranking::Excluded(exclusion) });
             }
             overruled => eligible.push(Eligible {
                 subscription,

@@ -7,7 +7,7 @@ use jiff::Zoned;
 use super::time::{clock, until};
 use crate::agent::{DEFAULT_AGENT, LaunchPlan};
 use crate::error::{Failure, Status};
-use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Request, Rule, Standing, Verdict};
+use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Ranking, Request, Rule, Verdict};
 use crate::text::{one_line, pasted, quoted};
 
 /// How many reasons fit into one line.
@@ -43,9 +43,9 @@ pub fn not_ready(why: &NotReady, request: &Request, now: &Zoned) -> Failure {
 }
 
 fn excluded(candidates: &[Candidate], request: &Request, now: &Zoned) -> String {
-    let exclusions = candidates.iter().filter_map(|candidate| match &candidate.standing {
-        Standing::Excluded(exclusion) => Some((&candidate.name, exclusion)),
-        Standing::Ranked { .. } => None,
+    let exclusions = candidates.iter().filter_map(|candidate| match &candidate.ranking {
+        Ranking::Excluded(exclusion) => Some((&candidate.name, exclusion)),
+        Ranking::Ranked { .. } => None,
     });
     // What was never meant for this run is no reason, unless there is no other.
     let foreign = |rule: Rule| matches!(rule, Rule::Agent | Rule::Route | Rule::Tag);

@@ -22,7 +22,7 @@ pub fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: &Zoned)
         let known = state.of(&first.name);
         // A name is letters, digits, `.`, `_` and `-`: nothing that tmux would expand.
         parts.push(first.name.to_string());
-        parts.push(standing(first, &known, pool, now));
+        parts.push(state_of(first, &known, pool, now));
     }
     parts.extend(whole(pool, state, first.is_none(), now));
     parts.retain(|part| !part.is_empty());
@@ -55,7 +55,7 @@ fn whole(pool: &Pool, state: &State, with_window: bool, now: &Zoned) -> Vec<Stri
 }
 
 /// How full its fullest window is, or why it cannot be used, and until when.
-fn standing(one: &Subscription, known: &SubscriptionState, pool: &Pool, now: &Zoned) -> String {
+fn state_of(one: &Subscription, known: &SubscriptionState, pool: &Pool, now: &Zoned) -> String {
     let at = now.timestamp();
     let until = |word: &str, until: Timestamp| styled(&format!("{word} {}", clock(until, now)), ALARM);
     match known.status(one, at) {

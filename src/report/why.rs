@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::SCHEMA;
 use super::time::until;
-use crate::pool::{Candidate, Pool, Request, Standing, Strategy};
+use crate::pool::{Candidate, Pool, Ranking, Request, Strategy};
 use crate::text::one_line;
 
 /// The answer for a person: the asked, the ranking, the winner.
@@ -25,7 +25,7 @@ pub fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned
     let widest = candidates.iter().map(columns).max().unwrap_or(0);
     for candidate in candidates {
         let gap = " ".repeat(widest - columns(candidate));
-        text += &format!("{}{gap}  {}\n", candidate.name, standing(&candidate.standing, now));
+        text += &format!("{}{gap}  {}\n", candidate.name, ranking(&candidate.ranking, now));
     }
     match chosen(candidates) {
         Some(name) => text + &format!("\nnext: {name}\n"),
@@ -33,10 +33,10 @@ pub fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned
     }
 }
 
-fn standing(standing: &Standing, now: &Zoned) -> String {
-    match standing {
-        Standing::Ranked { rank, detail, .. } => format!("{rank}  {}", one_line(detail)),
-        Standing::Excluded(exclusion) => {
+fn ranking(ranking: &Ranking, now: &Zoned) -> String {
+    match ranking {
+        Ranking::Ranked { rank, detail, .. } => format!("{rank}  {}", one_line(detail)),
+        Ranking::Excluded(exclusion) => {
             let (rule, detail) = (exclusion.rule.word(), one_line(&exclusion.detail));
             match exclusion.until {
                 Some(at) => format!("-  {rule}: {detail} until {}", until(at, now)),
@@ -47,18 +47,18 @@ fn standing(standing: &Standing, now: &Zoned) -> String {
 }
 
 fn chosen(candidates: &[Candidate]) -> Option<&str> {
-    let first = |standing: &Standing| matches!(standing, Standing::Ranked { rank: 1, .. });
-    candidates.iter().find(|candidate| first(&candidate.standing)).map(|candidate| candidate.name.as_str())
+    let first = |ranking: &Ranking| matches!(ranking, Ranking::Ranked { rank: 1, .. });
+    candidates.iter().find(|candidate| first(&candidate.ranking)).map(|candidate| candidate.name.as_str())
 }
 
 /// The answer for a program.
 pub fn why_json(candidates: &[Candidate]) -> Value {
-    let rows = candidates.iter().map(|candidate| match &candidate.standing {
-        Standing::Ranked { rank, near_limit, fallback, detail } => json!({
+    let rows = candidates.iter().map(|candidate| match &candidate.ranking {
+        Ranking::Ranked { rank, near_limit, fallback, detail } => json!({
             "name": candidate.name, "rank": rank, "excluded": null,
             "near_limit": near_limit, "fallback": fallback, "detail": detail,
         }),
-        Standing::Excluded(exclusion) => json!({
+        Ranking::Excluded(exclusion) => json!({
             "name": candidate.name, "rank": null,
             "excluded": { "rule": exclusion.rule.word(), "until": exclusion.until, "detail": exclusion.detail },
         }),

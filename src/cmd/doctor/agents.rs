@@ -32,7 +32,7 @@ fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
     let version = match version(agent, &program.path, scene) {
         Answer::Said(line) => line,
         // kage knows nothing of the options of an agent from the config.
-        Answer::Failed(_) | Answer::Silent(_) if agent.release().is_none() => String::new(),
+        Answer::Failed(_) | Answer::Silent(_) if agent.install_info().is_none() => String::new(),
         Answer::Silent(patience) => {
             let message = format!("`{shown} --version` did not answer within {} s", patience.as_secs());
             return Finding::warning("agent-silent", message, install(agent, scene));
@@ -42,7 +42,7 @@ fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
             return Finding::error("agent-broken", message, install(agent, scene));
         }
     };
-    let oldest = agent.release().and_then(|release| Some((release, release.oldest?)));
+    let oldest = agent.install_info().and_then(|release| Some((release, release.oldest?)));
     if let (Some((release, (oldest, why))), Some(version)) = (oldest, version_in(&version))
         && version < oldest
     {
@@ -89,7 +89,7 @@ fn not_found(agent: &dyn Agent, why: &str, scene: &Scene) -> Finding {
 
 /// Of an agent from the config only its definition is known.
 fn install(agent: &dyn Agent, scene: &Scene) -> String {
-    match agent.release() {
+    match agent.install_info() {
         Some(release) => release.install.to_owned(),
         None => {
             let line = config::line_of(&scene.paths, &["agents", agent.name()]);

@@ -70,14 +70,12 @@ impl Order {
         let all_measured = eligible.iter().all(|one| one.utilization.is_some());
         let mut classes: BTreeMap<Class, Round> = BTreeMap::new();
         for one in eligible {
-            let standing = u8::MAX - one.subscription.priority;
+            let rank = u8::MAX - one.subscription.priority;
             one.class.merit = match (strategy, one.utilization) {
                 (Strategy::RoundRobin, _) => (0, 0),
-                (Strategy::Priority, _) => (0, standing),
-                (Strategy::LeastUsed, Some(utilization)) if all_measured => {
-                    (thousandths(utilization), standing)
-                }
-                (Strategy::LeastUsed, _) => (one.recent_tokens, standing),
+                (Strategy::Priority, _) => (0, rank),
+                (Strategy::LeastUsed, Some(utilization)) if all_measured => (thousandths(utilization), rank),
+                (Strategy::LeastUsed, _) => (one.recent_tokens, rank),
             };
             let round = classes.entry(one.class).or_insert(Round { lightest: one.weight(), whole: 0 });
             round.lightest = round.lightest.min(one.weight());

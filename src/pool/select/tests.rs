@@ -89,9 +89,9 @@ fn route(primary: &[&str], fallback: &[&str]) -> Route {
 fn order(pool: &Pool, state: &State, request: &Request) -> (Vec<String>, Vec<(String, &'static str)>) {
     let (mut ranked, mut excluded) = (Vec::new(), Vec::new());
     for candidate in explain(pool, state, request, &moment()) {
-        match candidate.standing {
-            Standing::Ranked { .. } => ranked.push(candidate.name.to_string()),
-            Standing::Excluded(why) => excluded.push((candidate.name.to_string(), why.rule.word())),
+        match candidate.ranking {
+            Ranking::Ranked { .. } => ranked.push(candidate.name.to_string()),
+            Ranking::Excluded(why) => excluded.push((candidate.name.to_string(), why.rule.word())),
         }
     }
     (ranked, excluded)
@@ -245,7 +245,7 @@ fn a_limited_subscription_is_skipped_until_reset() {
     know(&mut state, "a", limited(Scope::All, in_minutes(1)));
     let refused = choose(&pool, &mut state, &request()).unwrap_err();
     let NotReady::Excluded(candidates) = refused else { panic!("{refused:?}") };
-    let Standing::Excluded(why) = &candidates[0].standing else { panic!("{candidates:?}") };
+    let Ranking::Excluded(why) = &candidates[0].ranking else { panic!("{candidates:?}") };
     assert_eq!((why.rule, why.until), (Rule::Limited, Some(in_minutes(1))));
     let later = Moment { now: in_minutes(1), ..moment() };
     assert!(take(&pool, &mut state, &request(), &later).is_ok());

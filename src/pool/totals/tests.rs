@@ -6,8 +6,8 @@ use proptest::sample::select as one_of;
 
 use super::*;
 use crate::pool::{
-    Budgets, Cooldowns, Lease, LeaseId, Name, Outcome, Pool, Request, Rule, Standing, State, Verdict,
-    explain, take,
+    Budgets, Cooldowns, Lease, LeaseId, Name, Outcome, Pool, Ranking, Request, Rule, State, Verdict, explain,
+    take,
 };
 
 /// The days that begin where the tests count from: first days of a month, days of 23 and 25 hours and the days
@@ -289,7 +289,7 @@ proptest! {
         let last = if of_month { latest.last_of_month().unwrap() } else { latest.clone() };
         let ends = last.tomorrow().unwrap().start_of_day().unwrap().timestamp();
         let candidate = explain(&pool, &state, &request(), &(&behind).into()).remove(0);
-        let Standing::Excluded(why) = candidate.standing else { panic!("{behind} is open: {state:?}") };
+        let Ranking::Excluded(why) = candidate.ranking else { panic!("{behind} is open: {state:?}") };
         prop_assert_eq!((why.rule, why.until), (Rule::Budget, Some(ends)));
     }
 }

@@ -26,9 +26,9 @@ fn budgets() -> Budgets {
 
 fn why_not(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Option<(String, String)> {
     let mut excluded =
-        explain(pool, state, request, moment).into_iter().filter_map(|one| match one.standing {
-            Standing::Excluded(why) => Some((why.detail, why.until.unwrap().to_string())),
-            Standing::Ranked { .. } => None,
+        explain(pool, state, request, moment).into_iter().filter_map(|one| match one.ranking {
+            Ranking::Excluded(why) => Some((why.detail, why.until.unwrap().to_string())),
+            Ranking::Ranked { .. } => None,
         });
     excluded.next()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// How the program of an agent is had.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Release {
+pub struct InstallInfo {
     pub install: &'static str,
     pub update: &'static str,
     /// The oldest version that serves, and what is wrong with those before it.
