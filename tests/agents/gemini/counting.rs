@@ -1,6 +1,8 @@
 //! The ledger's tokens are those that the service handed out, to each subscription its own.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use crate::counts::{self, Count, number, sums};
 use crate::gemini::scene::Scene;
@@ -17,6 +19,19 @@ fn handed_out(scene: &Scene) -> BTreeMap<String, Count> {
     }))
 }
 
+/// The conversation gets the name of one that began in an earlier minute, as it has on a machine that is busy enough.
+fn began_earlier(scene: &Scene) {
+    let entries = |dir: &Path| {
+        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let projects = entries(&scene.sandbox.path("home/.gemini/tmp"));
+    let chats: Vec<_> = projects.iter().flat_map(|project| entries(&project.join("chats"))).collect();
+    // Where a minute has passed already there is a second, empty one.
+    let file = chats.iter().min().expect("the agent keeps conversations");
+    let (_, id) = file.to_str().unwrap().rsplit_once('-').unwrap();
+    fs::rename(file, file.with_file_name(format!("session-2026-01-01T00-00-{id}"))).unwrap();
+}
+
 #[test]
 fn each_subscription_has_what_it_was_handed_out_after_any_number_of_turns() {
     let test = each_subscription_has_what_it_was_handed_out_after_any_number_of_turns;
@@ -29,6 +44,7 @@ fn each_subscription_has_what_it_was_handed_out_after_any_number_of_turns() {
     assert_eq!(counts::booked(&scene.sandbox).len(), 2, "{:?}", counts::booked(&scene.sandbox));
     assert_eq!(counts::booked(&scene.sandbox), handed_out(&scene));
     let session = scene.sandbox.ledger()[0]["session"].as_str().unwrap().to_owned();
+    began_earlier(&scene);
     for turn in [["-p", "go on", "--resume", &session], ["-p", "and on", "-o", "json"]] {
         scene.exec(&turn).run().success();
         assert_eq!(counts::booked(&scene.sandbox), handed_out(&scene), "{turn:?}");

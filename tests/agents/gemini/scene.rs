@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::generate::Generate;
 use crate::netns;
@@ -39,10 +39,13 @@ impl Scene {
         if let Some(node) = node() {
             symlink(node, sandbox.path("bin/node")).unwrap();
         }
-        // One try: the agent would repeat some refused requests for five minutes.
+        // One try: the agent would repeat some refused requests for five minutes. And no cleaning up: a conversation
+        // that is gone on with in a later minute than it began gets a second, empty file, by which the agent takes
+        // it for damaged and removes both when it starts another one. Source: google-gemini/gemini-cli#27368.
+        let general = json!({ "maxAttempts": 1, "sessionRetention": { "enabled": false } });
         let settings =
-            r#"{"security":{"auth":{"selectedType":"gemini-api-key"}},"general":{"maxAttempts":1}}"#;
-        sandbox.write("home/.gemini/settings.json", settings);
+            json!({ "security": { "auth": { "selectedType": "gemini-api-key" } }, "general": general });
+        sandbox.write("home/.gemini/settings.json", &settings.to_string());
         Some(Self { sandbox, service: Generate::start_with_tool(command) })
     }
 
