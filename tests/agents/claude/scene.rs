@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::netns;
@@ -102,6 +103,15 @@ impl Scene {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// When the provider refused something in a conversation, as the agent has recorded it, in order.
+    pub(crate) fn refusals(&self) -> Vec<Timestamp> {
+        let files = files_below(&self.sandbox.path("home/.claude/projects"));
+        let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        // The last row may not be whole yet.
+        let rows = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        rows.filter(|row| row["isApiErrorMessage"] == true).map(|row| time(&row, "timestamp")).collect()
+    }
+
     /// Which subscription ran each attempt so far.
     pub(crate) fn ran_on(&self) -> Vec<String> {
         self.ledger().iter().map(|attempt| attempt["subscription"].as_str().unwrap().to_owned()).collect()
@@ -130,6 +140,17 @@ impl Scene {
         let left = files_below(&self.sandbox.path("home/.local/state/kage/settings"));
         assert_eq!(left, [] as [PathBuf; 0]);
     }
+}
+
+/// The moment that a row tells.
+pub(crate) fn time(row: &Value, key: &str) -> Timestamp {
+    row[key].as_str().unwrap().parse().unwrap()
+}
+
+/// The attempts of the run that began on a subscription.
+pub(crate) fn run_on<'a>(ledger: &'a [Value], name: &str) -> Vec<&'a Value> {
+    let first = ledger.iter().find(|row| row["attempt"] == 1 && row["subscription"] == name).unwrap();
+    ledger.iter().filter(|row| row["run"] == first["run"]).collect()
 }
 
 /// What the agent prints for an answer of the provider.
