@@ -113,7 +113,7 @@ impl HookHandler<'_> {
             {
                 Ok(())
             }
-            HookEvent::Failed { record, .. } => self.failed(&record),
+            HookEvent::Failed { session, record } => self.failed(&session, &record),
         }
     }
 
@@ -122,14 +122,23 @@ impl HookHandler<'_> {
     }
 
     fn note(&self, event: SessionEvent<'_>) -> Result<()> {
+        self.note_at(Timestamp::now(), event)
+    }
+
+    fn note_at(&self, at: Timestamp, event: SessionEvent<'_>) -> Result<()> {
         let hooked_pid = self.hooked_pid;
-        self.context.observe(self.lease, Observation::Session { event, hooked_pid })?;
+        self.context.observe(self.lease, Observation::Session { event, at, hooked_pid })?;
         // Only a refusal can be overtaken by something.
         if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
     }
 
     /// Books the refusal at once, for every other run; the rest is kage's, which sleeps beside the agent.
-    fn failed(&self, record: &Path) -> Result<()> {
+    fn failed(&self, session: &str, record: &Path) -> Result<()> {
+        // The hooks of its beginning and of its prompt gave up. It began when the conversation before it ended.
+        if self.lease.session().is_none() {
+            let since = self.lease.visits.last().and_then(|visit| visit.until).unwrap_or(self.lease.since);
+            self.note_at(since, SessionEvent::Entered(session))?;
+        }
         let since = Timestamp::now() - OLDEST_ERROR;
         let deadline = Instant::now() + UNTIL_RECORDED;
         loop {

@@ -108,7 +108,7 @@ pub enum Observation<'a> {
     /// How full the windows are.
     Windows(&'a BTreeMap<String, Reading>),
     /// What a hook reported of the conversation, and the agent process that runs the hooks.
-    Session { event: SessionEvent<'a>, hooked_pid: Option<u32> },
+    Session { event: SessionEvent<'a>, at: Timestamp, hooked_pid: Option<u32> },
 }
 
 /// What happened to the conversation of a session.
@@ -134,13 +134,13 @@ impl Observe<'_> {
                     state.read_windows(&lease.subscription, &news, now);
                 }
             }
-            Observation::Session { event, hooked_pid } => {
+            Observation::Session { event, at, hooked_pid } => {
                 state.note_hooked_pid(lease, hooked_pid);
                 match event {
-                    SessionEvent::Entered(session) => state.enter(lease, session, now),
-                    SessionEvent::Left(session) => state.leave(lease, session, now),
+                    SessionEvent::Entered(session) => state.enter(lease, session, at),
+                    SessionEvent::Left(session) => state.leave(lease, session, at),
                     SessionEvent::Prompted(session) => {
-                        state.enter(lease, session, now);
+                        state.enter(lease, session, at);
                         state.prompted(lease);
                     }
                 }

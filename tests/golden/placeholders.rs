@@ -20,10 +20,11 @@ const RULES: &[(&str, &str)] = &[
     (r"\((?:\d+d(?: \d+h)?|\d+h(?: \d+m)?|\d+m|\d+s)\)", "(<span>)"),
     (r#""(pid|speaker)(": ?)\d+"#, r#""$1$2<pid>"#),
     (r#""started(": ?)\d+"#, r#""started$1<ticks>"#),
-    (r#""resetsAt(": ?)\d+"#, r#""resetsAt$1<seconds>"#),
+    (r#""(resetsAt|began)(": ?)\d+"#, r#""$1$2<seconds>"#),
     (r#""duration_ms(": ?)[1-9]\d{0,5}\b"#, r#""duration_ms$1<ms>"#),
     (r"\bkage-demo-\d+\b", "kage-demo-<pid>"),
     (r"\bKAGE_STARTED=\d+ ", "KAGE_STARTED=<pid> "),
+    (r"\b(KAGE_HOLDER=\S+) \d+ \d+", "$1 <pid> <ticks>"),
     (r"\b([A-Z_]+_FILE_DESCRIPTOR)=\d+\b", "$1=<number>"),
     (r"(?m)^(kage_(?:reset|limit)_seconds\{.*\}) \d+$", "$1 <seconds>"),
 ];

@@ -217,6 +217,18 @@ fn a_refusal_is_announced_where_the_signal_that_wakes_kage_was_ignored() {
 }
 
 #[test]
+fn a_refusal_in_a_conversation_whose_beginning_was_not_heard_is_announced() {
+    let mut session = Session::begin(&["work"]);
+    session.running.tell_event("SessionEnd", &session.id);
+    // After `/clear` neither the next one's beginning nor the prompt in it is heard.
+    session.id = "another".into();
+    session.records(&limit());
+    session.running.tell(&session.failure());
+    session.shows(REFUSED);
+    session.ends();
+}
+
+#[test]
 fn a_failing_event_command_is_reported_when_the_screen_is_free_again() {
     let sandbox = pool(&["work"]);
     let known = sandbox.read(CONFIG);
