@@ -20,6 +20,7 @@ mod route;
 mod select;
 mod settle;
 mod state;
+mod tokens;
 mod totals;
 mod usage;
 mod window;
@@ -38,7 +39,9 @@ pub use route::{Route, Selector};
 pub use select::{Candidate, Exclusion, NotReady, Ranking, Rule, Selection, explain, peek, take};
 pub use settle::Cooldowns;
 pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
+pub(crate) use tokens::token_kinds;
+pub use tokens::{TokenCount, TokenKind};
 pub use totals::Costs;
 #[cfg(test)]
 pub use totals::Today;
-pub use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
+pub use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, UNKNOWN_MODEL, Usage};

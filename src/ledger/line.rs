@@ -1,5 +1,6 @@
 //! A line of the ledger: one attempt, in one JSON object of less than 4 KiB.
 
+mod cell;
 mod shorter;
 
 use std::borrow::Cow;
@@ -8,13 +9,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::cell::Cell;
 use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
 /// A line with its end is shorter than a page, so that even a full disk and a kill take it whole or not at all.
 const LONGEST: usize = 4096;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// Slices are told in quarters of an hour since 1970: the clock of every time zone shows a whole one then.
-const QUARTER: i64 = 15 * 60;
 
 /// In milliseconds.
 const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
@@ -57,11 +57,6 @@ struct Written<'a> {
     slices: Vec<Cell>,
 }
 
-/// Quarter of an hour, place among the models, length of the prompt; then the counts in the order of
-/// `TokenCount`. Without names: a session of a working day is dozens of these.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Cell(i64, usize, PromptLength, u64, u64, u64, u64, u64, u64);
-
 impl Attempt<'_> {
     /// The line, without its end. What is too long for it is told in less detail; no token is left out.
     pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
@@ -96,7 +91,7 @@ impl Attempt<'_> {
         let is_plain =
             |slice: &Slice| slice.prompt == PromptLength::default() && holds(slice.hour, self.lease.since);
         let place = |slice: &Slice| models.keys().position(|model| *model == slice.model);
-        let cells = slices.iter().filter_map(|(slice, count)| Some(Cell::new(slice, place(slice)?, count)));
+        let cells = slices.iter().filter_map(|(slice, &count)| Some(Cell::new(slice, place(slice)?, count)));
         let cells = if slices.keys().all(is_plain) { Vec::new() } else { cells.collect() };
         serde_json::to_vec(&Written {
             time: self.lease.since,
@@ -120,41 +115,6 @@ impl Attempt<'_> {
 /// Whether a time lies in the hour that begins there.
 fn holds(hour: Timestamp, time: Timestamp) -> bool {
     hour <= time && time < hour + HOUR
-}
-
-impl Cell {
-    fn new(slice: &Slice, model: usize, count: &TokenCount) -> Self {
-        let TokenCount {
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_5m_tokens,
-            cache_write_1h_tokens,
-            reasoning_tokens,
-        } = *count;
-        Self(
-            slice.hour.as_second().div_euclid(QUARTER),
-            model,
-            slice.prompt,
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_5m_tokens,
-            cache_write_1h_tokens,
-            reasoning_tokens,
-        )
-    }
-
-    fn count(&self) -> TokenCount {
-        TokenCount {
-            input_tokens: self.3,
-            output_tokens: self.4,
-            cache_read_tokens: self.5,
-            cache_write_5m_tokens: self.6,
-            cache_write_1h_tokens: self.7,
-            reasoning_tokens: self.8,
-        }
-    }
 }
 
 /// A line as it is read back. Keys that a later kage adds do not matter.
@@ -206,8 +166,8 @@ impl<'a> Line<'a> {
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
         let names: Vec<&str> = self.models.keys().map(|model| named(model)).collect();
         let cells = self.slices.iter().filter_map(|cell| {
-            let at = Timestamp::from_second(cell.0.checked_mul(QUARTER)?).ok()?;
-            Some(Part { at, model: names.get(cell.1)?, prompt: cell.2, count: cell.count() })
+            let (at, model) = (cell.at()?, names.get(cell.model)?);
+            Some(Part { at, model, prompt: cell.prompt, count: cell.count })
         });
         let mut parts: Vec<_> = cells.collect();
         if self.slices.is_empty() {
@@ -225,12 +185,6 @@ impl<'a> Line<'a> {
 /// A model always has a name.
 fn named(model: &str) -> &str {
     if model.is_empty() { UNKNOWN_MODEL } else { model }
-}
-
-impl std::fmt::Debug for Cell {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {:?}", self.0, self.1, self.count())
-    }
 }
 
 #[cfg(test)]

@@ -16,9 +16,12 @@ use super::Query;
 use super::lines;
 use super::rollup::{Grain, Rollup, Saved};
 use crate::files::{self, Durability, Lock};
+use crate::pool::TokenKind;
 
-/// The form of the files that this kage writes.
-const VERSION: u32 = 3;
+/// The form of the files that this kage writes. They have a place for each kind of tokens, which were 6 in version 3:
+/// one more is a new version.
+#[allow(clippy::cast_possible_truncation)] // a handful
+const VERSION: u32 = 3 + (TokenKind::ALL.len() - 6) as u32;
 /// From how many new bytes of a month on its roll-up is written anew; reading them again takes a millisecond.
 const WORTH_WRITING: u64 = 256 * 1024;
 /// Whoever would have to wait answers without writing.

@@ -58,23 +58,8 @@ fn is_zero(count: &u64) -> bool {
 
 /// The state is read at each start, and of most kinds there are no tokens.
 fn without_zeros<S: Serializer>(tokens: &TokenCount, to: S) -> Result<S::Ok, S::Error> {
-    let TokenCount {
-        input_tokens,
-        output_tokens,
-        cache_read_tokens,
-        cache_write_5m_tokens,
-        cache_write_1h_tokens,
-        reasoning_tokens,
-    } = *tokens;
-    let kinds = [
-        ("input_tokens", input_tokens),
-        ("output_tokens", output_tokens),
-        ("cache_read_tokens", cache_read_tokens),
-        ("cache_write_5m_tokens", cache_write_5m_tokens),
-        ("cache_write_1h_tokens", cache_write_1h_tokens),
-        ("reasoning_tokens", reasoning_tokens),
-    ];
-    to.collect_map(kinds.into_iter().filter(|(_, count)| *count > 0))
+    let kinds = tokens.by_kind().filter(|(_, count)| *count > 0);
+    to.collect_map(kinds.map(|(kind, count)| (kind.key, count)))
 }
 
 /// Whether the day or month that begins on `date` counts at a moment whose own begins on `own`: an older one does not,

@@ -1,70 +1,13 @@
-//! Tokens: by the kinds that are priced apart, by hour and model, and what they would have cost.
+//! Tokens by hour and model, and what they would have cost.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::iter::Sum;
 use std::ops::AddAssign;
 
 use jiff::{RoundMode, Timestamp, Unit, Zoned, ZonedRound};
 use serde::{Deserialize, Serialize};
 
-/// Tokens of one model, by the kinds that are priced apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TokenCount {
-    /// Without what was read from the cache or written to it.
-    pub input_tokens: u64,
-    /// With what the model said to itself.
-    pub output_tokens: u64,
-    pub cache_read_tokens: u64,
-    pub cache_write_5m_tokens: u64,
-    pub cache_write_1h_tokens: u64,
-    /// What of the output the model said to itself, where that is told apart.
-    pub reasoning_tokens: u64,
-}
-
-impl TokenCount {
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Input + output: what tables and budgets call "tokens".
-    pub fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
-    }
-
-    /// Tokens of every kind.
-    pub fn all(&self) -> u64 {
-        self.prompt().saturating_add(self.output_tokens)
-    }
-
-    /// All that was sent, from the cache or not: how long the prompt of one request was.
-    fn prompt(&self) -> u64 {
-        let cached = [self.cache_read_tokens, self.cache_write_5m_tokens, self.cache_write_1h_tokens];
-        cached.into_iter().fold(self.input_tokens, u64::saturating_add)
-    }
-}
-
-impl AddAssign for TokenCount {
-    fn add_assign(&mut self, more: Self) {
-        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
-        add(&mut self.input_tokens, more.input_tokens);
-        add(&mut self.output_tokens, more.output_tokens);
-        add(&mut self.cache_read_tokens, more.cache_read_tokens);
-        add(&mut self.cache_write_5m_tokens, more.cache_write_5m_tokens);
-        add(&mut self.cache_write_1h_tokens, more.cache_write_1h_tokens);
-        add(&mut self.reasoning_tokens, more.reasoning_tokens);
-    }
-}
-
-impl Sum for TokenCount {
-    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
-        counts.fold(Self::default(), |mut sum, count| {
-            sum += count;
-            sum
-        })
-    }
-}
+use super::TokenCount;
 
 /// From how many tokens on some price list calls a prompt long.
 pub const LONG_PROMPTS: [u64; 4] = [100_000, 128_000, 200_000, 272_000];

@@ -5,7 +5,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use toml::value::Datetime;
 
-use crate::pool::{Cost, LONG_PROMPTS, PromptLength, TokenCount};
+use crate::pool::{Cost, LONG_PROMPTS, PromptLength, TokenCount, token_kinds};
 
 /// No price is as high: a million dollars for a million tokens.
 const HIGHEST: f64 = 1e6;
@@ -23,15 +23,9 @@ pub struct Period {
     long: Option<(u64, Rates)>,
 }
 
-/// Picodollars per token, which are dollars per million tokens times a million; `None` where not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rates {
-    input: Option<u64>,
-    output: Option<u64>,
-    cache_read: Option<u64>,
-    cache_write_5m: Option<u64>,
-    cache_write_1h: Option<u64>,
-}
+/// Picodollars per token, which are dollars per million tokens times a million; `None` where not known. They are of the
+/// kinds that have a price, in the order of `TokenKind::ALL`.
+type Rates = [Option<u64>; PRICED];
 
 impl Period {
     pub(super) fn covers(&self, day: Date) -> bool {
@@ -49,17 +43,10 @@ impl Period {
             Some((above, rates)) if prompt.is_above(*above) => rates,
             _ => &self.usual,
         };
-        // What the model said to itself is part of the output.
-        let kinds = [
-            (count.input_tokens, rates.input),
-            (count.output_tokens, rates.output),
-            (count.cache_read_tokens, rates.cache_read),
-            (count.cache_write_5m_tokens, rates.cache_write_5m),
-            (count.cache_write_1h_tokens, rates.cache_write_1h),
-        ];
+        let priced = count.by_kind().filter(|(kind, _)| kind.price.is_some()).map(|(_, tokens)| tokens);
         let mut cost = 0u128;
-        for (tokens, rate) in kinds.into_iter().filter(|(tokens, _)| *tokens > 0) {
-            cost += u128::from(tokens) * u128::from(rate?);
+        for (tokens, rate) in priced.zip(rates).filter(|(tokens, _)| *tokens > 0) {
+            cost += u128::from(tokens) * u128::from((*rate)?);
         }
         Some(Cost(cost))
     }
@@ -76,65 +63,60 @@ pub fn overlap(periods: &[Period]) -> bool {
     false
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    #[serde(deserialize_with = "price")]
-    input: Option<u64>,
-    #[serde(deserialize_with = "price")]
-    output: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    cache_read: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    cache_write_5m: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    cache_write_1h: Option<u64>,
-    #[serde(default, deserialize_with = "day")]
-    from: Option<Date>,
-    #[serde(default, deserialize_with = "day")]
-    until: Option<Date>,
-    long: Option<Long>,
+/// What is written in a table: a key for the price of each kind that has one.
+macro_rules! entries {
+    ($($key:ident: $role:ident $(, price $price:ident $(($default:ident))?)?;)*) => {
+        const PRICED: usize = [$($(stringify!($price),)?)*].len();
+
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Entry {
+            $($(
+                #[serde($($default,)? deserialize_with = "price")]
+                $price: Option<u64>,
+            )?)*
+            #[serde(default, deserialize_with = "day")]
+            from: Option<Date>,
+            #[serde(default, deserialize_with = "day")]
+            until: Option<Date>,
+            long: Option<Long>,
+        }
+
+        /// What is left out here costs as much as in a short prompt.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Long {
+            #[serde(deserialize_with = "bound")]
+            above: u64,
+            $($(
+                #[serde(default, deserialize_with = "price")]
+                $price: Option<u64>,
+            )?)*
+        }
+
+        impl Entry {
+            fn rates(&self) -> Rates {
+                [$($(self.$price,)?)*]
+            }
+        }
+
+        impl Long {
+            fn rates(&self, usual: Rates) -> Rates {
+                let [$($($price,)?)*] = usual;
+                [$($(self.$price.or($price),)?)*]
+            }
+        }
+    };
 }
 
-/// What is left out here costs as much as in a short prompt.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Long {
-    #[serde(deserialize_with = "bound")]
-    above: u64,
-    #[serde(default, deserialize_with = "price")]
-    input: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    output: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    cache_read: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    cache_write_5m: Option<u64>,
-    #[serde(default, deserialize_with = "price")]
-    cache_write_1h: Option<u64>,
-}
+token_kinds!(entries);
 
 impl TryFrom<Entry> for Period {
     type Error = String;
 
     fn try_from(entry: Entry) -> Result<Self, String> {
-        let usual = Rates {
-            input: entry.input,
-            output: entry.output,
-            cache_read: entry.cache_read,
-            cache_write_5m: entry.cache_write_5m,
-            cache_write_1h: entry.cache_write_1h,
-        };
-        let long = entry.long.map(|long| {
-            let rates = Rates {
-                input: long.input.or(usual.input),
-                output: long.output.or(usual.output),
-                cache_read: long.cache_read.or(usual.cache_read),
-                cache_write_5m: long.cache_write_5m.or(usual.cache_write_5m),
-                cache_write_1h: long.cache_write_1h.or(usual.cache_write_1h),
-            };
-            (long.above, rates)
-        });
+        let usual = entry.rates();
+        let long = entry.long.map(|long| (long.above, long.rates(usual)));
         let (from, until) = (entry.from.unwrap_or(Date::MIN), entry.until.unwrap_or(Date::MAX));
         if until < from {
             return Err(format!("`until` ({until}) is before `from` ({from})"));

@@ -17,14 +17,15 @@ fn today() -> Date {
 /// A million of each kind: input, output, cache read, 5-minute and 1-hour cache writes.
 fn millions(counts: [u64; 5]) -> TokenCount {
     let [input, output, read, write_5m, write_1h] = counts.map(|count| count * 1_000_000);
-    TokenCount {
+    let priced = TokenCount {
         input_tokens: input,
         output_tokens: output,
         cache_read_tokens: read,
         cache_write_5m_tokens: write_5m,
         cache_write_1h_tokens: write_1h,
-        reasoning_tokens: output,
-    }
+        ..TokenCount::default()
+    };
+    TokenCount { reasoning_tokens: output, ..priced }
 }
 
 /// Millionths of a dollar, so that expectations stay readable.
@@ -191,8 +192,18 @@ fn what_can_be_no_price_is_refused() {
     assert!(refusal("input = -1, output = 1").contains("-1 is not a price"));
     assert!(refusal("input = nan, output = 1").contains("not a price"));
     assert!(refusal("input = inf, output = 1").contains("not a price"));
-    assert!(refusal("input = 1").contains("missing field `output`"));
-    assert!(refusal("input = 1, output = 1, cach_read = 1").contains("cach_read"));
+    assert_eq!(refusal("input = 1"), "missing field `output`");
+    assert_eq!(refusal("cache_read = 1, output = 1"), "missing field `input`");
+    assert_eq!(
+        refusal("input = 1, output = 1, cach_read = 1"),
+        "unknown field `cach_read`, expected one of `input`, `output`, `cache_read`, `cache_write_5m`, \
+         `cache_write_1h`, `from`, `until`, `long`"
+    );
+    assert_eq!(
+        refusal("input = 1, output = 1, long = { above = 200000, reasoning = 1 }"),
+        "unknown field `reasoning`, expected one of `above`, `input`, `output`, `cache_read`, `cache_write_5m`, \
+         `cache_write_1h`"
+    );
     assert!(refusal("input = 1, output = 1, from = 2026-11-02, until = 2026-11-01").contains("before"));
     assert!(refusal("input = 1, output = 1, from = 2026-11-02T10:00:00Z").contains("not a day"));
     let bound = refusal("input = 1, output = 1, long = { above = 150000 }");
@@ -211,7 +222,7 @@ proptest! {
                 cache_read_tokens: counts[2].into(),
                 cache_write_5m_tokens: counts[3].into(),
                 cache_write_1h_tokens: counts[4].into(),
-                reasoning_tokens: 0,
+                ..TokenCount::default()
             };
             let mut sum = count(first);
             sum += count(second);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::usage::Worth;
 use crate::ledger::{Answer, Key, Keys};
-use crate::pool::{Pool, State, Status, SubscriptionState, TokenCount};
+use crate::pool::{Pool, State, Status, SubscriptionState};
 use crate::text::is_harmless;
 
 /// What the metrics are made of.
@@ -96,17 +96,6 @@ fn attempts(answer: &Answer) -> [Family; 2] {
     [runs, attempts]
 }
 
-type Kind = (&'static str, fn(&TokenCount) -> u64);
-
-/// The kinds of tokens that are priced apart. What a model said to itself is a part of the output.
-const KINDS: [Kind; 5] = [
-    ("input", |tokens| tokens.input_tokens),
-    ("output", |tokens| tokens.output_tokens),
-    ("cache_read", |tokens| tokens.cache_read_tokens),
-    ("cache_write_5m", |tokens| tokens.cache_write_5m_tokens),
-    ("cache_write_1h", |tokens| tokens.cache_write_1h_tokens),
-];
-
 fn tokens(answer: &Answer) -> [Family; 2] {
     let mut tokens =
         Family::counter("kage_tokens", Some("tokens"), "Tokens, by the kinds that are priced apart.");
@@ -115,8 +104,10 @@ fn tokens(answer: &Answer) -> [Family; 2] {
     for (keys, tally) in &answer.rows {
         let [subscription, model] = texts(keys)[..] else { continue };
         let labels = [("subscription", subscription), ("model", model)];
-        for (kind, of) in KINDS {
-            tokens.add(&[labels[0], labels[1], ("kind", kind)], of(&tally.tokens));
+        for (kind, count) in tally.tokens.by_kind() {
+            if let Some(kind) = kind.price {
+                tokens.add(&[labels[0], labels[1], ("kind", kind)], count);
+            }
         }
         if let Some(known) = Worth::of(tally).known() {
             cost.add(&labels, known.dollars());

@@ -198,8 +198,8 @@ fn count(usage: &Value) -> TokenCount {
         output_tokens: number("output_tokens"),
         cache_read_tokens: read,
         cache_write_5m_tokens: written,
-        cache_write_1h_tokens: 0,
         reasoning_tokens: number("reasoning_output_tokens"),
+        ..TokenCount::default()
     }
 }
 

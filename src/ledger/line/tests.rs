@@ -4,14 +4,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn count(tokens: u64) -> TokenCount {
-    TokenCount {
-        input_tokens: tokens,
-        output_tokens: tokens / 2,
-        cache_read_tokens: tokens / 3,
-        cache_write_5m_tokens: tokens / 5,
-        cache_write_1h_tokens: tokens / 7,
-        reasoning_tokens: tokens / 11,
+    let mut parts = TokenCount::default().counts();
+    for (part, of) in parts.iter_mut().zip(1..) {
+        *part = tokens / of;
     }
+    parts.into()
 }
 
 fn began() -> Zoned {
@@ -71,6 +68,22 @@ fn odd_values_of_a_line_do_no_harm() {
     assert_eq!((line.milliseconds(), line.parts().len()), (0, 0), "a slice of no model");
     let line = br#"{"time":"2026-11-22T10:20:00Z","subscription":"a","models":{"":{"input_tokens":5}}}"#;
     assert_eq!(read_back(line)[0].1, UNKNOWN_MODEL);
+}
+
+#[test]
+fn a_slice_is_an_array_of_numbers() {
+    let mut usage = Usage::default();
+    let count = TokenCount {
+        input_tokens: 1,
+        output_tokens: 2,
+        cache_read_tokens: 200_003,
+        cache_write_5m_tokens: 4,
+        cache_write_1h_tokens: 5,
+        ..TokenCount::default()
+    };
+    usage.answered(&began(), "opus", TokenCount { reasoning_tokens: 6, ..count });
+    let line = String::from_utf8(line(&lease("a", "/work"), &usage)).unwrap();
+    assert!(line.contains(r#""slices":[[1994802,0,3,1,2,200003,4,5,6"#), "{line}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-use proptest::array::uniform6;
+use proptest::array::uniform;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use super::super::totals::Month;
-use super::super::{LeaseId, Today, TokenCount};
+use super::super::{LeaseId, Today, TokenCount, TokenKind};
 use super::*;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -21,20 +21,14 @@ fn known() -> impl Strategy<Value = SubscriptionState> {
 }
 
 fn totals() -> impl Strategy<Value = Totals> {
-    (0..3u64, any::<bool>(), uniform6(0..2u64)).prop_map(|(runs, has_month, kinds)| {
+    let kinds = uniform::<_, { TokenKind::ALL.len() }>(0..2u64);
+    (0..3u64, any::<bool>(), kinds).prop_map(|(runs, has_month, kinds)| {
         let date = "2026-11-22".parse().expect("a day");
         let today = Today {
             date,
             began: None,
             runs,
-            tokens: TokenCount {
-                input_tokens: kinds[0],
-                output_tokens: kinds[1],
-                cache_read_tokens: kinds[2],
-                cache_write_5m_tokens: kinds[3],
-                cache_write_1h_tokens: kinds[4],
-                reasoning_tokens: kinds[5],
-            },
+            tokens: kinds.into(),
             cost: super::super::Cost::default(),
             unpriced: 0,
         };

@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::ledger::Tally;
-use crate::pool::{Cost, Lease, Limit, LimitKind, Scope, Utilization};
+use crate::pool::{Cost, Lease, Limit, LimitKind, Scope, TokenCount, Utilization};
 
 fn answer(names: &[&str], tally: Tally) -> Answer {
     let keys = names.iter().map(|name| Key::Text((*name).to_owned())).collect();

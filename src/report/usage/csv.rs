@@ -5,27 +5,17 @@ use std::fmt::Write as _;
 use super::amount::{Worth, exact};
 use super::{Usage, word};
 use crate::ledger::{Key, Tally};
+use crate::pool::TokenKind;
 
-const NUMBERS: [&str; 13] = [
-    "runs",
-    "attempts",
-    "limits",
-    "duration_ms",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "reasoning_tokens",
-    "tokens",
-    "cost_usd",
-    "unpriced_tokens",
-];
+/// The columns of numbers; those of the kinds of tokens are between these.
+const BEFORE: [&str; 4] = ["runs", "attempts", "limits", "duration_ms"];
+const AFTER: [&str; 3] = ["tokens", "cost_usd", "unpriced_tokens"];
 
 impl Usage<'_> {
     /// A line for each row, below a head. There is no line of totals: a spreadsheet would sum it up again.
     pub fn csv(&self) -> String {
-        let head = self.query.by.iter().map(|&by| word(by)).chain(NUMBERS);
+        let tokens = TokenKind::ALL.map(|kind| kind.key);
+        let head = self.query.by.iter().map(|&by| word(by)).chain(BEFORE).chain(tokens).chain(AFTER);
         let mut lines = head.collect::<Vec<_>>().join(",") + "\r\n";
         for (keys, tally) in self.rows() {
             let cells = keys.iter().map(cell).chain(numbers(tally));
@@ -63,22 +53,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn numbers(tally: &Tally) -> impl Iterator<Item = String> {
-    let tokens = tally.tokens;
-    let before = [
-        tally.runs,
-        tally.attempts,
-        tally.limits,
-        u64::try_from(tally.duration.as_millis()).unwrap_or(0),
-        tokens.input_tokens,
-        tokens.output_tokens,
-        tokens.cache_read_tokens,
-        tokens.cache_write_5m_tokens,
-        tokens.cache_write_1h_tokens,
-        tokens.reasoning_tokens,
-        tokens.tokens(),
-    ];
+    let before =
+        [tally.runs, tally.attempts, tally.limits, u64::try_from(tally.duration.as_millis()).unwrap_or(0)];
+    let numbers = before.into_iter().chain(tally.tokens.counts()).chain([tally.tokens.tokens()]);
     let cost = Worth::of(tally).known().map(exact).unwrap_or_default();
-    before.into_iter().map(|number| number.to_string()).chain([cost, tally.unpriced.to_string()])
+    numbers.map(|number| number.to_string()).chain([cost, tally.unpriced.to_string()])
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::amount::Worth;
 use super::{Usage, word};
 use crate::ledger::{Key, Tally};
+use crate::pool::Cost;
 use crate::report::SCHEMA;
 
 impl Usage<'_> {
@@ -36,21 +37,18 @@ fn value(key: &Key) -> Value {
 }
 
 fn numbers(tally: &Tally) -> impl Iterator<Item = (String, Value)> {
-    let tokens = tally.tokens;
-    let numbers = [
+    let before = [
         ("runs", json!(tally.runs)),
         ("attempts", json!(tally.attempts)),
         ("limits", json!(tally.limits)),
         ("duration_ms", json!(u64::try_from(tally.duration.as_millis()).unwrap_or(0))),
-        ("input_tokens", json!(tokens.input_tokens)),
-        ("output_tokens", json!(tokens.output_tokens)),
-        ("cache_read_tokens", json!(tokens.cache_read_tokens)),
-        ("cache_write_5m_tokens", json!(tokens.cache_write_5m_tokens)),
-        ("cache_write_1h_tokens", json!(tokens.cache_write_1h_tokens)),
-        ("reasoning_tokens", json!(tokens.reasoning_tokens)),
-        ("tokens", json!(tokens.tokens())),
-        ("cost_usd", json!(Worth::of(tally).known().map(crate::pool::Cost::dollars))),
+    ];
+    let tokens = tally.tokens.by_kind().map(|(kind, count)| (kind.key, json!(count)));
+    let after = [
+        ("tokens", json!(tally.tokens.tokens())),
+        ("cost_usd", json!(Worth::of(tally).known().map(Cost::dollars))),
         ("unpriced_tokens", json!(tally.unpriced)),
     ];
-    numbers.into_iter().map(|(name, number)| (name.to_owned(), number))
+    let numbers = before.into_iter().chain(tokens).chain(after);
+    numbers.map(|(name, number)| (name.to_owned(), number))
 }

@@ -82,7 +82,7 @@ fn header(usage: &Usage<'_>, title: &str) -> Element {
 fn tiles(usage: &Usage<'_>) -> Element {
     let total = &usage.answer.total;
     let tokens = &total.tokens;
-    let written = tokens.cache_write_5m_tokens.saturating_add(tokens.cache_write_1h_tokens);
+    let written = tokens.cache_written();
     let (runs, attempts) = if usage.counts_attempts() {
         (("Attempts", total.attempts), "that used these models".to_owned())
     } else {

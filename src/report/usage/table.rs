@@ -148,11 +148,12 @@ impl<'a> Rows<'a> {
 
     fn columns(&self, layout: Layout) -> Vec<Column> {
         let total = &self.usage.answer.total.tokens;
-        let has_cache =
-            [total.cache_read_tokens, total.cache_write_5m_tokens, total.cache_write_1h_tokens] != [0; 3];
         let tokens = if layout.detailed { vec![Column::Input, Column::Output] } else { vec![Column::Tokens] };
-        let cache =
-            if layout.cache && has_cache { vec![Column::CacheRead, Column::CacheWrite] } else { vec![] };
+        let cache = if layout.cache && total.has_cached() {
+            vec![Column::CacheRead, Column::CacheWrite]
+        } else {
+            vec![]
+        };
         let keys = (0..self.usage.query.by.len()).map(Column::Key);
         let runs = layout.runs.then_some(Column::Runs);
         let cost = layout.cost.then_some(Column::Cost);
@@ -208,9 +209,7 @@ impl<'a> Rows<'a> {
             Column::Input => short(tokens.input_tokens),
             Column::Output => short(tokens.output_tokens),
             Column::CacheRead => short(tokens.cache_read_tokens),
-            Column::CacheWrite => {
-                short(tokens.cache_write_5m_tokens.saturating_add(tokens.cache_write_1h_tokens))
-            }
+            Column::CacheWrite => short(tokens.cache_written()),
             Column::Cost if layout.detailed => Worth::of(tally).text(),
             Column::Cost => Worth::of(tally).brief(),
             Column::Key(_) | Column::Bar => String::new(),

@@ -18,10 +18,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Of rows of one answer, those written while it still came tell less.
     fn told(&self) -> (u64, u64) {
-        let TokenCount { input_tokens, cache_read_tokens, .. } = self.count;
-        let written = self.count.cache_write_5m_tokens.saturating_add(self.count.cache_write_1h_tokens);
-        let prompt = input_tokens.saturating_add(cache_read_tokens).saturating_add(written);
-        (self.count.output_tokens, prompt)
+        (self.count.output_tokens, self.count.prompt())
     }
 }
 
@@ -62,6 +59,6 @@ pub(in super::super) fn count(usage: &Value) -> TokenCount {
         // The total counts where it is not told apart; the short-lived kind is the older one.
         cache_write_5m_tokens: short.max(number("/cache_creation_input_tokens").saturating_sub(long)),
         cache_write_1h_tokens: long,
-        reasoning_tokens: 0, // not told apart
+        ..TokenCount::default() // reasoning is not told apart
     }
 }

@@ -103,8 +103,8 @@ fn tokens_are_counted_by_model_and_the_cache_apart() {
         output_tokens: 40,
         cache_read_tokens: 80,
         cache_write_5m_tokens: 20,
-        cache_write_1h_tokens: 0,
         reasoning_tokens: 10,
+        ..TokenCount::default()
     };
     assert_eq!(evidence.usage.requests, 2);
     assert_eq!(evidence.usage.models(), [("gpt-6.1-sol", count)].into());

@@ -18,15 +18,11 @@ const COLUMNS: [Column; 4] = [
     Column { heading: "In", minor: false, number: |tally| tally.tokens.input_tokens },
     Column { heading: "Out", minor: false, number: |tally| tally.tokens.output_tokens },
     Column { heading: "Cache read", minor: true, number: |tally| tally.tokens.cache_read_tokens },
-    Column { heading: "Cache written", minor: true, number: written },
+    Column { heading: "Cache written", minor: true, number: |tally| tally.tokens.cache_written() },
 ];
 const LIMITS: Column = Column { heading: "Cooldowns", minor: true, number: |tally| tally.limits };
 const RUNS: Column = Column { heading: "Runs", minor: true, number: |tally| tally.runs };
 const ATTEMPTS: Column = Column { heading: "Attempts", minor: true, number: |tally| tally.attempts };
-
-fn written(tally: &Tally) -> u64 {
-    tally.tokens.cache_write_5m_tokens.saturating_add(tally.tokens.cache_write_1h_tokens)
-}
 
 /// A row for each key, and a sum. Where there are several keys a narrow page shows a row as a block; the roles
 /// say that it is still a table.
