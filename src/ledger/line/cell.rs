@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::SerializeTuple as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -54,6 +54,7 @@ impl<'de> Deserialize<'de> for Cell {
     }
 }
 
+/// Another kage that writes to the same ledger may know fewer kinds of tokens, or more.
 struct Numbers;
 
 impl<'de> Visitor<'de> for Numbers {
@@ -69,9 +70,10 @@ impl<'de> Visitor<'de> for Numbers {
         let model = numbers.next_element()?.ok_or_else(|| short(1))?;
         let prompt = numbers.next_element()?.ok_or_else(|| short(2))?;
         let mut counts = TokenCount::default().counts();
-        for (place, count) in counts.iter_mut().enumerate() {
-            *count = numbers.next_element()?.ok_or_else(|| short(3 + place))?;
+        for count in &mut counts {
+            *count = numbers.next_element()?.unwrap_or(0);
         }
+        while numbers.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Cell { quarter, model, prompt, count: counts.into() })
     }
 }

@@ -87,6 +87,28 @@ fn a_slice_is_an_array_of_numbers() {
 }
 
 #[test]
+fn a_slice_of_a_kage_that_knows_fewer_or_more_kinds_of_tokens_is_read() {
+    let read = |slice: &str| {
+        let line = format!(
+            r#"{{"time":"2026-11-22T10:20:00Z","subscription":"a","models":{{"m":{{}}}},"slices":[{slice},[0,0,0,7]]}}"#
+        );
+        Line::parse(line.as_bytes())
+            .map(|line| line.parts().iter().map(|part| part.count).collect::<Vec<_>>())
+    };
+    let next = TokenCount { input_tokens: 7, ..TokenCount::default() };
+    assert_eq!(read("[0,0,0]"), Some(vec![TokenCount::default(), next]));
+    let known = TokenCount { output_tokens: 2, ..TokenCount { input_tokens: 1, ..TokenCount::default() } };
+    assert_eq!(read("[0,0,0,1,2]"), Some(vec![known, next]));
+    let all = TokenCount::from(TokenCount::default().counts().map(|_| 1));
+    let counts = all.counts().map(|count| count.to_string()).join(",");
+    assert_eq!(read(&format!("[0,0,0,{counts}]")), Some(vec![all, next]));
+    assert_eq!(read(&format!("[0,0,0,{counts},9,9]")), Some(vec![all, next]));
+    for damaged in ["[]", "[0,0]", "[0,0,0,-1]", "[0,0,0,null]", "7"] {
+        assert_eq!(read(damaged), None, "{damaged}");
+    }
+}
+
+#[test]
 fn a_line_of_an_earlier_form_is_read() {
     let line = br#"{"time":"2026-11-22T10:20:00Z","run":"r","attempt":1,"subscription":"a","agent":"claude",
         "level":"normal","cwd":"/","verdict":"succeeded","exit":0,"duration_ms":1,
