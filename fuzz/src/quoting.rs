@@ -6,11 +6,11 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use kage::text::is_harmless;
 use kage::pool::Request;
 use kage::report::command;
-use kage::text::quoted;
 use kage::shell::{Function, Shell, shim, tmux, tmux_line};
+use kage::text::is_harmless;
+use kage::text::quoted;
 
 /// Words, with NULs between them, as arguments cannot hold any.
 pub(crate) fn check(data: &[u8]) {
@@ -65,7 +65,7 @@ fn a_path_is_itself(text: &str) {
 
 /// However the path reads, the functions call nothing else.
 fn functions(path: &str) {
-    let functions = [Function { program: "claude", upkeep: &["mcp", "--version"] }];
+    let functions = [Function { program: "claude", maintenance: &["mcp", "--version"] }];
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let (usual, odd) = (shell.quoted("/opt/kage"), shell.quoted(path));
         let expected =

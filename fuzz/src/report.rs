@@ -3,9 +3,9 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use kage::agent::redact::redacted;
+use kage::report::width::{clipped, end_of, start_of, width};
 use kage::text::one_line;
 use kage::text::quoted;
-use kage::report::width::{clipped, end_of, start_of, width};
 
 /// A number of columns, and a text.
 pub(crate) fn check(data: &[u8]) {

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Zoned};
 
 use crate::input::{dir, is_plain, lease, now};
 use kage::pool::{
-    self, Budgets, Cost, Credential, Delivery, Cooldowns, Moment, Outcome, Pool, Reading, Request, Route, Scope,
-    Selector, Source, Ranking, State, Strategy, Subscription, Usage, Verdict, Window,
+    self, Budgets, Cooldowns, Cost, Credential, Delivery, Moment, Outcome, Pool, Ranking, Reading, Request,
+    Route, Scope, Selector, Source, State, Strategy, Subscription, Usage, Verdict, Window,
 };
 use kage::report::{Overview, details, running, tmux, why};
 use kage::store::FileStore;
