@@ -1,7 +1,7 @@
 //! The help, in lines that fit the terminal. Called where clap has a help to show.
 //!
-//! clap breaks lines that are too long and joins none. The definitions have theirs where the source ends, so here each
-//! paragraph becomes one line first. That takes time, and only a help needs it.
+//! clap breaks lines that are too long and joins none. The definitions break lines where the source does, so each
+//! paragraph is joined into one line first. That takes time; only help pays for it.
 
 use std::env;
 use std::ffi::OsString;

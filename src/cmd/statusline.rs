@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::cli;
-use crate::engine::{Context, StatuslineRun, WindowReadings};
+use crate::engine::{Context, StatuslineRun, Voice, WindowReadings};
 use crate::paths::Paths;
 use crate::pool::Status;
 use crate::report::{self, Segment};
@@ -82,7 +82,8 @@ fn draw() -> Result<Option<Drawn>> {
     if !StatuslineRun::is_marked() {
         return Ok(None);
     }
-    let context = super::context::open()?;
+    // It is drawn again and again: what there is to say is said by other verbs.
+    let context = Context::open(Voice::silent())?;
     let Some(run) = StatuslineRun::find(&context)? else { return Ok(None) };
     let input = input::read(Instant::now() + PATIENCE);
     let readings = run.readings(&context, &input);

@@ -111,12 +111,12 @@ impl Run<'_> {
             let wish = Wish { request: self.request_of(state), resumes, reserves: true };
             let reservation = match self.successor(&wish, &mut state.visited)? {
                 Successor::Reserved(reservation) => reservation,
-                Successor::Ready(_) => continue, // only where nothing is reserved
+                Successor::Ready(_) => return Ok(Step::Final), // a place was to be reserved
                 Successor::None(why) => {
                     let place = match self.wait_for_another(state, end, why)? {
                         Some(WaitEnd::Place(place)) => place,
                         Some(WaitEnd::Signal(signal)) => return Ok(Step::Signal(signal)),
-                        Some(WaitEnd::TooLong) | None => return Ok(Step::Final),
+                        Some(WaitEnd::TooLong(_)) | None => return Ok(Step::Final),
                     };
                     let name = place.subscription.clone();
                     let Usable::Reserved(reservation) = self.usable(place, resumes)? else {
@@ -131,6 +131,7 @@ impl Run<'_> {
             self.start_on(state, reservation, how)?;
             self.context.voice.say(Said::Switched { refusal: end.refusal(), to: to.clone() }, &end.at);
             self.events.switched(&end.subscription, &to, &end.outcome);
+            self.tell_notices();
             return Ok(Step::Again);
         }
     }

@@ -61,7 +61,7 @@ impl Context {
         self.observe_within(LOCK_PATIENCE, lease, reading)
     }
 
-    /// The same for a caller that would rather not than wait longer.
+    /// The same for a caller that gives up rather than wait longer.
     pub(super) fn observe_within(
         &self,
         patience: Duration,
@@ -119,6 +119,7 @@ impl Run<'_> {
             self.say(Said::NotInState(format!("{failed:#}")));
             None
         });
+        self.tell_notices();
         let subscription = lease.subscription.clone();
         let session = SessionEnd::default();
         AttemptEnd {

@@ -70,12 +70,13 @@ impl Run<'_> {
                 counts_lost_first: !self.has_recovered.get(),
                 moment: &moment,
             };
-            let reserved = self.context.store.reserve(&reserve)?;
+            let reserved = self.context.store.reserve(&reserve);
             self.context.tell_notices();
-            let (choice, recovered) = match reserved {
+            let (choice, recovered) = match reserved? {
                 Reserved::LostFirst => {
                     self.has_recovered.set(true);
                     self.context.recover(&self.events);
+                    self.tell_notices();
                     continue;
                 }
                 Reserved::Place { lease, overruled, recovered } => {
@@ -87,6 +88,7 @@ impl Run<'_> {
             for name in &recovered {
                 self.events.recovered(name);
             }
+            self.tell_notices();
             return Ok(choice);
         }
     }

@@ -13,7 +13,7 @@ use super::model::{Run, RunState};
 use super::said::Said;
 use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
 use crate::credentials;
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Notice, Status};
 use crate::pool::{Lease, Observation, Release, Source, Subscription};
 use crate::run::{self, Handover};
 use crate::secret::PASSPHRASE;
@@ -58,7 +58,7 @@ impl Run<'_> {
                 Release::NotStarted(lease)
             };
             if let Err(failed) = self.context.release(&release) {
-                self.say(Said::NotInState(format!("{failed:#}")));
+                self.say(Notice::new(format!("{failed:#}")));
             }
         })?;
         let kind = self.agent.kind_of(&secret).unwrap_or_else(|| self.agent.default_kind());
@@ -97,7 +97,8 @@ impl Run<'_> {
     /// Whether the agent would find a conversation under a subscription.
     pub(super) fn finds(&self, session: &str, subscription: &Subscription, grant: Grant<'_>) -> bool {
         let finds = |job: &Job<'_>| self.agent.can_resume(session, job);
-        self.with_job(subscription, grant, Opening::AsTyped, (None, false), finds)
+        // A conversation without an id is found nowhere.
+        !session.is_empty() && self.with_job(subscription, grant, Opening::AsTyped, (None, false), finds)
     }
 
     fn with_job<T>(

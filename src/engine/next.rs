@@ -83,7 +83,7 @@ pub(super) struct SessionExit {
 pub(super) enum Next {
     /// The attempt is final, with its output and its exit status. A session that runs just continues.
     Final,
-    /// Another should follow, and cannot: why, for a person.
+    /// Another attempt should follow but cannot; the reason, as text for the user.
     Stuck(&'static str),
     Retry {
         place: Place,

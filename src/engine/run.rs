@@ -63,12 +63,19 @@ pub(super) enum Attempted {
 impl Run<'_> {
     /// Reserves the place for the first attempt. Where none is ready the run waits, if it was told to.
     pub(crate) fn begin(&self) -> Result<Beginning> {
+        let beginning = self.try_to_begin();
+        self.finish_events();
+        beginning
+    }
+
+    fn try_to_begin(&self) -> Result<Beginning> {
         let place = match self.reserve(&self.request)? {
             Choice::Ready(place) => place,
             Choice::NotReady(why) => match self.wait_for_first(&why)? {
                 Some(WaitEnd::Place(place)) => place,
                 Some(WaitEnd::Signal(signal)) => return Ok(Beginning::Signal(signal)),
-                Some(WaitEnd::TooLong) | None => return Ok(Beginning::NotReady(why)),
+                Some(WaitEnd::TooLong(last)) => return Ok(Beginning::NotReady(last.unwrap_or(why))),
+                None => return Ok(Beginning::NotReady(why)),
             },
         };
         if let Some(exclusion) = place.overruled {
@@ -121,12 +128,11 @@ impl Run<'_> {
     pub(crate) fn complete(&self, mut state: RunState) -> Result<RunEnd> {
         let mut relay = self.relay();
         let mut pane = self.pane();
-        let exit = self.run_attempts(&mut state, relay.as_mut(), pane.as_mut())?;
+        let exit = self.run_attempts(&mut state, relay.as_mut(), pane.as_mut());
         // Before a signal ends kage as it ended the agent.
         drop(pane);
-        self.events.finish();
-        self.tell_notices();
-        Ok(self.end(exit, relay.as_mut()))
+        self.finish_events();
+        Ok(self.end(exit?, relay.as_mut()))
     }
 
     /// What the last attempt printed goes out, and kage ends as it did.
@@ -251,6 +257,12 @@ impl Run<'_> {
 
     pub(super) fn say(&self, said: impl Into<Said>) {
         self.context.voice.say(said, &self.context.now());
+    }
+
+    /// Says which of the event commands have failed by now.
+    fn finish_events(&self) {
+        self.events.finish();
+        self.tell_notices();
     }
 
     /// Says what the event commands have to report.

@@ -57,7 +57,7 @@ pub(crate) enum Said {
         refusal: Refusal,
         to: Name,
     },
-    /// The same subscription was announced, and another one was reserved.
+    /// Another subscription was reserved than the one that was announced.
     SwitchedTo(Name),
     NoSuccessor {
         refusal: Option<Refusal>,
@@ -99,6 +99,8 @@ pub(crate) enum Said {
         agent: String,
     },
     CouldNotContinue(String),
+    /// The same, on the screen of a session that goes on.
+    NotContinued(String),
     NotInLedger(String),
     NotInState(String),
     NotCounted(String),

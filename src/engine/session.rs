@@ -79,7 +79,6 @@ impl Run<'_> {
         outcome: &Outcome,
         reserves: bool,
     ) -> Result<Successor> {
-        // A conversation without an id is found nowhere.
         let resumes = Some(session.unwrap_or_default());
         let wish = Wish { request: self.request_after(outcome), resumes, reserves };
         let mut visited = Visited { tried: vec![state.lease.subscription.clone()], unusable: Vec::new() };
@@ -140,6 +139,7 @@ impl Run<'_> {
         how: How,
     ) -> Result<Step> {
         self.events.switched(&end.subscription, &reservation.lease.subscription, &end.outcome);
+        self.tell_notices();
         self.start_on(state, reservation, how)
     }
 }

@@ -80,9 +80,15 @@ impl Voice {
             return;
         }
         if let Some(held) = self.held.borrow_mut().as_mut() {
+            if let Said::Notice(notice) = &said
+                && held.iter().any(|(other, _)| matches!(other, Said::Notice(known) if known == notice))
+            {
+                return; // a damaged file is seen at each look
+            }
             held.push((said, now.clone()));
             return;
         }
+        self.erase();
         match &self.output {
             Output::Terminal(sentence) => print_lines(sentence(&said, now)),
             Output::Nobody => {}

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::choose::{Choice, Place};
 use super::model::{Patience, Run};
 use super::said::Said;
-use crate::pool::Request;
+use crate::pool::{NotReady, Request};
 
 /// How often the state is looked at: another kage may have released a place, or a person.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,7 +17,8 @@ pub(super) enum WaitEnd {
     Place(Place),
     /// This signal came.
     Signal(i32),
-    TooLong,
+    /// Why nothing was ready at the last look.
+    TooLong(Option<NotReady>),
 }
 
 impl Run<'_> {
@@ -30,6 +31,7 @@ impl Run<'_> {
 
     fn wait_and_draw(&self, request: &Request) -> Result<WaitEnd> {
         let began = self.context.now().timestamp();
+        let mut last = None;
         let Patience(most) = self.args.wait.unwrap_or(Patience(None));
         loop {
             let now = self.context.now();
@@ -41,10 +43,11 @@ impl Run<'_> {
                 }
                 Choice::NotReady(why) => {
                     self.context.voice.draw(&Said::WaitingSince { until: why.earliest(), began }, &now);
+                    last = Some(why);
                 }
             }
             if most.is_some_and(|most| now.timestamp().duration_since(began) >= most) {
-                return Ok(WaitEnd::TooLong);
+                return Ok(WaitEnd::TooLong(last));
             }
             if let Err(signal) = self.host.pause(LOOK) {
                 return Ok(WaitEnd::Signal(signal));

@@ -104,7 +104,7 @@ pub struct SubscriptionState {
     pub limits: Vec<Limit>,
     #[serde(skip_serializing_if = "Option::is_none", rename = "sickness")]
     pub unhealthy: Option<Unhealthy>,
-    /// Failures of the account in a row that are have not yet made it unhealthy.
+    /// Failures of the account in a row that have not yet made it unhealthy.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub failures: u32,
     /// How often in a row it was unhealthy; each time doubles the time-out.

@@ -53,6 +53,7 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
         }
         Said::Staying(name) => format!("staying on {name}"),
         Said::LeaveIt { agent } => format!("{agent} was asked to end and has not; leave it to go on"),
+        Said::NotContinued(why) => format!("could not go on: {why}"),
         Said::CouldNotContinue(why) => format!("warning: could not go on: {why}"),
         Said::NotInLedger(why) => format!("warning: this run is not in the ledger: {why}"),
         Said::NotInState(why) => format!("warning: what this run showed is not in the state: {why}"),

@@ -89,7 +89,7 @@ impl FileStore {
         Ok(reaped(found.state))
     }
 
-    /// The same for who looks again in a moment: that a file is damaged is an error, and nothing is said.
+    /// The same for a caller that looks again in a moment: that a file is damaged is an error, and no notice.
     pub fn look(&self) -> Result<State> {
         let found = self.load()?;
         match found.damage {
@@ -104,7 +104,7 @@ impl FileStore {
         self.update_within(LOCK_PATIENCE, durability, edit)
     }
 
-    /// The same for who would rather not than wait longer.
+    /// The same for a caller that gives up rather than wait longer.
     pub fn update_within<T>(
         &self,
         patience: Duration,

@@ -15,7 +15,7 @@ use crate::ledger::{Attempt, Trace};
 use crate::pool::{Administer, Lease, LeaseId, Moment, Outcome, State, Verdict};
 use crate::process::{Marked, marked_with};
 
-/// Whoever would have to wait leaves it to the one that is at it.
+/// A kage that would have to wait leaves it to the one that is counting.
 const PATIENCE: Duration = Duration::from_millis(10);
 /// For longer than this nobody counts: after the end of a machine there may be thousands, and each is looked for in
 /// the ledger.
@@ -34,6 +34,7 @@ impl Context {
         }
         let events = Events::new(&self.config);
         self.recover(&events);
+        events.finish();
         for notice in events.take_notices() {
             self.voice.say(notice, &self.now());
         }

@@ -21,8 +21,8 @@ use crate::run::{Rest, SessionObserver};
 const GRACE: Duration = Duration::from_secs(3);
 /// A limit that ends sooner than this is waited for by the agent itself, which then continues by itself.
 const SOON: SignedDuration = SignedDuration::from_secs(15);
-/// How often kage looks for an error that was reported and is not in the records yet, and how many times; then some
-/// times more, after a pause that doubles, for half a minute in all: a busy machine may keep the agent from writing.
+/// How often kage looks for an error that was reported but is not in the records yet: `LOOKS` times, then `SLOW_LOOKS`
+/// times with a pause that doubles, half a minute in all. A busy machine may delay the agent's write.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 30;
 const SLOW_LOOKS: u32 = 8;
@@ -44,8 +44,8 @@ pub(in crate::engine) struct Live<'a> {
 #[derive(Debug, Clone)]
 enum Stage {
     Quiet,
-    /// An error was reported, and so many looks into the records have not found it. What counts is the looks, not the
-    /// time: kage may be stopped together with its agent, or be kept from running itself.
+    /// An error was reported, and this many looks have not found it. Looks are counted, not time: kage may be stopped
+    /// together with its agent.
     Searching {
         looks: u32,
     },
@@ -263,7 +263,7 @@ fn latest(evidence: &Evidence) -> Option<Timestamp> {
     evidence.errors.last().and_then(|error| error.at)
 }
 
-/// How long kage waits after so many looks in vain; `None` where it gives up.
+/// How long kage waits after this many looks without success; `None` where it gives up.
 fn pause_after(looks: u32) -> Option<Duration> {
     (looks < LOOKS + SLOW_LOOKS).then(|| LOOK * 2_u32.pow(looks.saturating_sub(LOOKS)))
 }
@@ -300,7 +300,7 @@ impl SessionObserver for Live<'_> {
         }
         self.step().unwrap_or_else(|why| {
             self.stage = Stage::Quiet;
-            self.show(&Said::CouldNotContinue(format!("{why:#}")));
+            self.show(&Said::NotContinued(format!("{why:#}")));
             Rest::Sleep
         })
     }

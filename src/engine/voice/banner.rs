@@ -10,7 +10,7 @@ use crate::engine::pane::Pane;
 use crate::terminal;
 use crate::text::one_line;
 
-/// So many lines at most: below them the screen is the agent's.
+/// At most this many lines: below them the screen is the agent's.
 const MOST_ROWS: usize = 3;
 
 /// The place for one text at a time.
