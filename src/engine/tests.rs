@@ -1,5 +1,6 @@
 //! The loop of a run without processes: a pretended agent, host, clock and store, and a voice that is recorded.
 
+mod memory;
 mod pretend;
 
 use super::run::RunEnd;

@@ -9,7 +9,7 @@ use crate::files::{Exposed, exposed};
 /// What kage makes below its state directory.
 const BELOW_STATE: [&str; 4] = ["usage", "usage/sums", "hooks", "settings"];
 
-/// Each directory once. `found` is what is known already: a mend need not be told twice.
+/// Each directory once. `found` is what is known already: a fix is not reported twice.
 pub(super) fn examine(scene: &Scene, found: &[Finding]) -> Vec<Finding> {
     let mut all: Vec<Exposed> = Vec::new();
     let mut new: Vec<Finding> = Vec::new();

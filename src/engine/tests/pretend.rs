@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
+use super::memory::Memory;
 use crate::agent::{
     Agent, Captured, Case, Evidence, Exit, Form, Intent, Job, Kind, LaunchPlan, Marker, Opening,
     ProviderError, SecretKind, Work,
@@ -23,15 +24,11 @@ use crate::engine::host::{Host, Launch};
 use crate::engine::model::{Arguments, Run};
 use crate::engine::run::{Beginning, RunEnd};
 use crate::engine::said::Said;
-use crate::error::{Failure, Notice};
+use crate::error::Failure;
 use crate::paths::Paths;
-use crate::pool::{
-    Administer, Change, LeaseId, Level, Limit, LimitKind, Name, Observe, Pool, Release, Request, Reserve,
-    Reserved, Scope, Settle, Settled, Source, State, Verdict,
-};
+use crate::pool::{LeaseId, Level, Limit, LimitKind, Name, Pool, Request, Scope, Source, State, Verdict};
 use crate::run::{Answer, ChildExit, Launched, Output, Program, Relay, Rest, Streams};
 use crate::secret::Secret;
-use crate::store::Store;
 
 /// One attempt, as it will be.
 #[derive(Debug, Clone)]
@@ -247,45 +244,6 @@ impl Host for PretendHost {
     }
 }
 
-/// The state in memory.
-struct Memory(RefCell<State>);
-
-impl Store for &'static Memory {
-    fn view(&self) -> Result<State> {
-        Ok(self.0.borrow().clone())
-    }
-
-    fn undamaged_view(&self) -> Result<State> {
-        self.view()
-    }
-
-    fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved> {
-        Ok(reserve.apply(&mut self.0.borrow_mut()))
-    }
-
-    fn observe(&self, observe: &Observe<'_>, _patience: Duration) -> Result<Option<Change>> {
-        Ok(observe.apply(&mut self.0.borrow_mut()))
-    }
-
-    fn settle(&self, settle: &Settle<'_>) -> Result<Settled> {
-        Ok(settle.apply(&mut self.0.borrow_mut()))
-    }
-
-    fn release(&self, release: &Release<'_>) -> Result<()> {
-        release.apply(&mut self.0.borrow_mut());
-        Ok(())
-    }
-
-    fn administer(&self, administer: &Administer<'_>) -> Result<State> {
-        administer.apply(&mut self.0.borrow_mut());
-        self.view()
-    }
-
-    fn take_notices(&self) -> Vec<Notice> {
-        Vec::new()
-    }
-}
-
 /// A config with as many subscriptions, each with a login directory, so that no secret is needed.
 fn config(scene: &Scene, dir: &Path) -> Config {
     // The table of prices is read once.
@@ -319,7 +277,7 @@ pub(super) fn run(scene: &Scene) -> Outcome {
         identity: dir.join("identity"),
         shims: dir.join("shims"),
     };
-    let store: &'static Memory = Box::leak(Box::new(Memory(RefCell::default())));
+    let store: &'static Memory = Box::leak(Box::new(Memory::default()));
     if let Some((name, duration)) = scene.limited_for {
         let name: Name = name.parse().expect("it is a name");
         let window = "five_hour".to_owned();
@@ -330,7 +288,7 @@ pub(super) fn run(scene: &Scene) -> Outcome {
             since: start,
             until: start + duration,
         };
-        store.0.borrow_mut().subscriptions.entry(name).or_default().limits.push(limit);
+        store.state.borrow_mut().subscriptions.entry(name).or_default().limits.push(limit);
     }
     let context = Context::of_parts(paths, config(scene, dir), Box::new(store), || NOW.get());
     let host = PretendHost {
@@ -355,7 +313,7 @@ pub(super) fn run(scene: &Scene) -> Outcome {
         questions: host.questions.get(),
         rests: host.rests.take(),
         said: context.voice.said(),
-        state: store.0.borrow().clone(),
+        state: store.state.borrow().clone(),
         ledger: verdicts_in(&dir.join("state/usage")),
         pool: context.config.pool.clone(),
         now: NOW.get(),
