@@ -21,7 +21,7 @@ pub(super) fn ask(ask: &cli::Ask) -> Ask {
     }
 }
 
-/// The same for the verbs that write what they need into a new config.
+/// Like `open`, for a verb that works without a config and writes one.
 pub(super) fn open_or_begin() -> Result<Context> {
     Context::open_or_begin(Voice::terminal(report::sentence))
 }

@@ -1,6 +1,6 @@
 //! A mistake that has no place in the text until it is looked for.
 
-/// A mistake that only shows when the parts are put together: where, what, and how to mend it.
+/// A mistake that only shows when the parts are put together: where, what, and how to fix it.
 pub(super) struct Mistake {
     pub(super) key: Vec<String>,
     pub(super) message: String,

@@ -257,7 +257,7 @@ impl Backend for Keychain {
 }
 
 /// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
-/// the hint in a line of its own. It has so many milliseconds. The answer is its exit status.
+/// the hint in a line of its own. `patience` is in milliseconds. Returns the exit status.
 pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
     close_process();
     let patience = patience.map_or(PATIENCE, Duration::from_millis);

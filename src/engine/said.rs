@@ -81,7 +81,7 @@ pub(crate) enum Said {
         keep_env: Vec<String>,
         command: Vec<OsString>,
     },
-    /// A session continues on another subscription in so many seconds.
+    /// A session continues on another subscription in this many seconds.
     Countdown {
         refusal: Refusal,
         to: Name,

@@ -18,7 +18,7 @@ use super::answer::{self, Answer, HEAD};
 pub(in crate::credentials) enum Miss {
     /// Another way may have it, or can say why not.
     Elsewhere,
-    /// The time is over: whoever did not answer would not answer another way either.
+    /// The time is over; another way would get no answer either.
     Late,
     /// What is stored is no secret: why, as a clause about it.
     Unusable(&'static str),
