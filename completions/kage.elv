@@ -1,4 +1,4 @@
-# Completes kage in elvish: asks kage which words fit. Behind `--` the line is the program's own.
+# Completes kage in elvish: asks kage which words fit. After `--`, programs and files are completed.
 
 use str
 
@@ -10,7 +10,7 @@ set edit:completion:arg-completer[kage] = {|@words|
   }
   if (not-eq $program $nil) {
     if (== $program $last) {
-      # As at the beginning of a line: what PATH has.
+      # Programs on PATH, as at the beginning of a line.
       edit:complete-sudo sudo $words[$last]
     } else {
       edit:complete-filename $@words

@@ -1,4 +1,4 @@
-# Completes kage in fish: asks kage which words fit. Behind `--` the line is the program's own.
+# Completes kage in fish: asks kage which words fit. After `--`, the completion of the program applies.
 
 function __kage_complete
     set -l words (commandline --current-process --tokenize --cut-at-cursor)
@@ -17,7 +17,7 @@ function __kage_wants_files
     and __kage_ask $words | string match --quiet --regex '^[^\t]*complete (files|directories)$'
 end
 
-# What kage answers to these words and the one that is typed, whose quote may be open still.
+# Prints the answer of kage for these words and the word at the cursor, which may have an open quote.
 function __kage_ask
     set -l typed (commandline --current-token --cut-at-cursor)
     set typed (string unescape -- "$typed" "$typed\"" "$typed'")
@@ -25,5 +25,5 @@ function __kage_ask
 end
 
 complete --command kage --no-files --keep-order --arguments '(__kage_complete)'
-# Paths are fish's own: it knows of quotes, `~` and variables.
+# fish completes paths, because it handles quotes, `~` and variables.
 complete --command kage --condition __kage_wants_files --force-files

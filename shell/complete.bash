@@ -1,4 +1,4 @@
-# Completes kage in bash: asks kage which words fit. Behind `--` the line is the program's own.
+# Completes kage in bash: asks kage which words fit. After `--`, the completion of the program applies.
 
 _kage() {
   local rest=$COMP_LINE part value tail prefix i words=()
@@ -10,7 +10,7 @@ _kage() {
     fi
   done
 
-  # Readline breaks words at `:` and `=`, kage only at blanks.
+  # Readline splits words at `:` and `=`, kage only at spaces and tabs.
   for ((i = 0; i <= COMP_CWORD; i++)); do
     part=${COMP_WORDS[i]}
     if ((i == 0)) || [[ $rest == [[:blank:]]* ]]; then
@@ -24,7 +24,7 @@ _kage() {
   i=$((${#words[@]} - 1))
   tail=$((${#COMP_LINE} - COMP_POINT - ${#rest}))
   if ((tail > 0)); then words[i]=${words[i]:0:${#words[i]}-tail}; fi
-  # Only what is behind the last break is replaced, or behind an open quote, where no word is broken.
+  # Readline replaces only the text after the last split or an open quote; it does not split inside quotes.
   case ${COMP_WORDS[COMP_CWORD]} in
     [\'\"]*) prefix=${words[i]%%[\'\"]*} ;;
     *) prefix=${words[i]%"${words[i]##*[:=]}"} ;;
@@ -45,7 +45,7 @@ _kage() {
   return 0
 }
 
-# Completes what begins at a word of the line as the command that it is.
+# Completes the part of the line from the given word on as a command.
 _kage_program() {
   if declare -F _command_offset >/dev/null; then
     _command_offset "$1" || true

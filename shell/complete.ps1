@@ -1,4 +1,4 @@
-# Completes kage in PowerShell: asks kage which words fit. Behind `--` and for files the shell's own rules hold.
+# Completes kage in PowerShell: asks kage which words fit. After `--` and for files, PowerShell's rules apply.
 
 Register-ArgumentCompleter -Native -CommandName kage -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
@@ -7,7 +7,7 @@ Register-ArgumentCompleter -Native -CommandName kage -ScriptBlock {
         Where-Object { $_.Extent.EndOffset -lt $cursorPosition } |
         ForEach-Object { $_.Extent.Text })
     if ($words -contains '--') { return }
-    # An empty word at the end may get lost on the way: kage takes it from the number.
+    # An empty last argument may get lost; kage infers it from the index.
     $typed = @($words) + @($wordToComplete | Where-Object { $_ })
 
     $before = $env:KAGE_COMPLETE

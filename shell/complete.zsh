@@ -1,5 +1,5 @@
 #compdef kage
-# Completes kage in zsh: asks kage which words fit. Behind `--` the line is the program's own.
+# Completes kage in zsh: asks kage which words fit. After `--`, the completion of the program applies.
 
 _kage() {
   local -i at=${words[(i)--]}
@@ -21,7 +21,7 @@ _kage() {
       *'complete directories') compset -P '*='; _files -/; return ;;
     esac
     line=${${line#"$word"}#$'\t'}
-    # What goes on behind the word is not closed by a blank.
+    # No space follows a word that can be continued.
     case $word in
       *[:=/]) open+=("${${word//\\/\\\\}//:/\\:}${line:+:$line}") ;;
       *) closed+=("${${word//\\/\\\\}//:/\\:}${line:+:$line}") ;;
@@ -33,7 +33,7 @@ _kage() {
   return found
 }
 
-# Read by `autoload`, as the file `_kage` in `fpath`, this is the function itself.
+# If `autoload` reads it as the file `_kage` in `fpath`, this file is the body of the function.
 if [[ ${funcstack[1]-} == _kage ]]; then
   _kage "$@"
 elif (( ${+functions[compdef]} )); then

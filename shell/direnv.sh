@@ -1,15 +1,15 @@
-# kage for direnv: `use kage NAMESPACE [LEVEL]` in an .envrc says what runs below its directory are for.
+# kage for direnv: `use kage NAMESPACE [LEVEL]` in an .envrc sets the namespace and level of the runs below it.
 
 # shellcheck shell=bash
 use_kage() {
   local namespace=${1-} level=${2-} rest
   rest=${namespace//[._-]/}
   if [[ -z $namespace || $# -gt 2 ]]; then
-    log_error 'use kage: expected a namespace and, if you like, a level: use kage backend batch'
+    log_error 'use kage: expected a namespace and, optionally, a level: use kage backend batch'
     return 1
   fi
   if [[ $namespace == -* || $rest == *[[:space:][:punct:][:cntrl:]]* ]]; then
-    log_error "use kage: '$namespace' cannot be a namespace (letters, digits, '.', '_', '-')"
+    log_error "use kage: '$namespace' is not a valid namespace (letters, digits, '.', '_', '-')"
     return 1
   fi
   case $namespace in
@@ -25,7 +25,7 @@ use_kage() {
       return 1
       ;;
   esac
-  # A second one, behind source_up, takes the place of the first, its level included.
+  # A second `use kage`, after source_up, replaces the namespace and the level of the first.
   if [[ -z ${__kage_level_before+set} ]]; then
     __kage_level_before=${KAGE_PRIORITY-}
   fi

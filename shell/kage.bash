@@ -1,8 +1,8 @@
-# kage for bash: each agent of the pool is a function; `command claude` is the agent itself, with its own login.
+# kage for bash: a function for each agent of the pool. `command claude` runs the agent with its own login.
 #@each
 function @agent@ {
   if [[ -n ${KAGE_RUN-} ]]; then
-    # Inside a run of kage, which has chosen already.
+    # Inside a run of kage, which has already chosen a subscription.
     \command @agent@ "$@"
     return
   fi
@@ -10,6 +10,6 @@ function @agent@ {
     @maintenance@) \command @agent@ "$@" ;;
     *) @kage@ exec -- @agent@ "$@" ;;
   esac
-  # bash ends a loop around a function at ^C only where something follows the command.
+  # On ^C, bash ends a loop around a function only if another command follows in the function.
   return
 }

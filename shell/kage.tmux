@@ -1,12 +1,12 @@
 #!/bin/sh
-# kage for tmux: a segment of the status line, a part of the pane borders, and a popup. It may run any number of
-# times: what is there already stays as it is.
+# kage for tmux: a segment of the status line, a part of the pane borders, and a popup. It can run repeatedly:
+# existing settings are kept.
 set -u
 
 # A word for a shell's command line.
 kage=@kage@
 
-# tmux gives an option's value as it is, so that nothing in the path means anything to it.
+# tmux inserts the value of an option literally, so it does not interpret the path.
 segment='#(#{@kage_status_command}#{?@kage_subscription, -s #{q:@kage_subscription},})'
 border='#{?@kage_subscription, #{@kage_subscription}#{?@kage_namespace, #{@kage_namespace},} #{@kage_status},}'
 
@@ -22,7 +22,7 @@ change() {
   esac
 }
 
-# A text with the segment in the place of each `#{kage}`.
+# Replaces each `#{kage}` in a text with the segment.
 filled() {
   rest=$1
   done=
@@ -48,7 +48,7 @@ case $left$right in
   *@kage_status_command*) ;;
   *)
     change -g status-right "$right $segment"
-    # What stands there already must not be cut off for it.
+    # The existing content must not be cut off.
     length=$(option status-right-length)
     if [ "$length" != "$(option @kage_status_right_length)" ]; then
       tmux set-option -g status-right-length $((length + 32))
@@ -57,7 +57,7 @@ case $left$right in
     ;;
 esac
 
-# A line of each pane is not taken unasked: only borders that are shown already get their part.
+# A border takes a line of each pane, so by default only borders that are already shown get kage's part.
 wanted=$(option @kage_pane_border)
 shown=$(tmux show-option -gwqv pane-border-status)
 case $wanted,$shown in
@@ -74,7 +74,7 @@ case $wanted,$shown in
     ;;
 esac
 
-# Before tmux 3.2 there are no popups.
+# tmux has popups since 3.2.
 key=$(option @kage_popup_key)
 key=${key:-u}
 if [ "$key" != none ] && [ -n "$(tmux list-commands display-popup 2>/dev/null)" ] &&

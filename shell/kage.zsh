@@ -1,8 +1,8 @@
-# kage for zsh: each agent of the pool is a function; `command claude` is the agent itself, with its own login.
+# kage for zsh: a function for each agent of the pool. `command claude` runs the agent with its own login.
 #@each
 function @agent@ {
   if [[ -n ${KAGE_RUN-} ]]; then
-    # Inside a run of kage, which has chosen already.
+    # Inside a run of kage, which has already chosen a subscription.
     \command @agent@ "$@"
     return
   fi

@@ -1,6 +1,6 @@
-//! What kage knows of agents: how to start one with a credential, and what its records mean afterwards.
+//! What kage knows about agents: how to start one with a credential, and what its records mean afterwards.
 //!
-//! Called by the config (names) and `exec`. One module an agent; it knows the pool's types, nothing else.
+//! Called by the config (names) and by `exec`. One module per agent; each knows only the pool's types.
 
 mod appended;
 mod claude;
@@ -20,7 +20,7 @@ mod verdict;
 mod watch;
 
 #[cfg(test)]
-mod innocent;
+mod false_positives;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -45,71 +45,71 @@ pub const DEFAULT_AGENT: &str = "claude";
 
 /// A coding agent.
 pub trait Agent: Sync {
-    /// The word in `agent = "..."`.
+    /// The name in `agent = "..."`.
     fn name(&self) -> &str;
 
-    /// The name of its program.
+    /// The file name of its program.
     fn program(&self) -> &str {
         self.name()
     }
 
-    /// First arguments with which it looks after itself and asks no model anything: with them it needs no
-    /// subscription, and a login that it makes or asks for must be its own.
+    /// First arguments of maintenance commands, which send nothing to a model. They need no subscription, and
+    /// a login that they create or use must be the agent's own.
     fn maintenance_commands(&self) -> &'static [&'static str] {
         &["--help", "--version"]
     }
 
-    /// Arguments for one short question that costs next to nothing, to see whether a subscription works.
+    /// Arguments for one short, cheap question that shows whether a subscription works.
     fn trial(&self) -> Option<&'static [&'static str]> {
         None
     }
 
-    /// The kind of a secret, if it looks like one of the agent's.
+    /// The kind of a secret, if it has a format of this agent's secrets.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind>;
 
-    /// What a secret of an unknown look is taken for (`--force`).
+    /// The kind assumed for a secret of an unknown format (`--force`).
     fn default_kind(&self) -> &'static SecretKind;
 
-    /// What the agent's secrets look like, for a person.
-    fn looks(&self) -> &str;
+    /// The formats of the agent's secrets, as text for the user.
+    fn secret_formats(&self) -> &str;
 
-    /// How to get a secret, for a person.
+    /// How to get a secret, as text for the user.
     fn how_to_get(&self) -> &str;
 
-    /// Whether the agent can be pointed at a directory with its login.
+    /// Whether the agent supports login directories.
     fn has_login_dirs(&self) -> bool {
         true
     }
 
-    /// How to log in to a login directory, for a person; `None` where the agent knows none.
+    /// The command that logs in to a login directory; `None` if the agent does not support them.
     fn login_hint(&self, home: &Path) -> Option<String>;
 
-    /// Whether a login directory has a login in it, by the names of its files; `None` where they do not tell.
+    /// Whether a login directory contains a login, judged by its file names; `None` if they do not show it.
     fn is_logged_in(&self, _home: &Path) -> Option<bool> {
         None
     }
 
-    /// How its program is had, where kage knows that.
+    /// How to install its program, if kage knows.
     fn install_info(&self) -> Option<&'static InstallInfo> {
         None
     }
 
-    /// What in its own settings files matters to a run.
+    /// The keys in its own settings files that affect a run.
     fn settings(&self, _job: &Job<'_>) -> Vec<Setting> {
         Vec::new()
     }
 
-    /// Whether a variable of the environment would make it take another credential, another provider or another
-    /// address than the chosen subscription's.
+    /// Whether an environment variable would make it use another credential, provider or address than the
+    /// chosen subscription's.
     fn competes(&self, variable: &str) -> bool;
 
-    /// Variables of the environment that make a provider refuse subscriptions, as `NAME=value`.
-    fn harmful(&self) -> &'static [&'static str] {
+    /// Environment variables that make a provider refuse subscriptions, as `NAME=value`.
+    fn harmful_variables(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// What its arguments ask for; `environment` looks a variable up, and `to_terminal` says where standard
-    /// output goes.
+    /// Reads what its arguments ask for. `environment` looks up a variable; `to_terminal` is whether standard
+    /// output is a terminal.
     fn read(
         &self,
         args: &[OsString],
@@ -117,70 +117,70 @@ pub trait Agent: Sync {
         to_terminal: bool,
     ) -> Intent;
 
-    /// How to start it, or another program that may start it.
+    /// Plans how to start it, or another program that may start it.
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan;
 
-    /// A command line for going on with a conversation, with the user's own options; `None` where the agent has
-    /// no such thing.
-    fn resuming(&self, _args: &[OsString], _session: &str, _prompt: &str) -> Option<Vec<OsString>> {
+    /// The arguments that resume a conversation, with the user's own options; `None` if the agent cannot
+    /// resume one.
+    fn resume_args(&self, _args: &[OsString], _session: &str, _prompt: &str) -> Option<Vec<OsString>> {
         None
     }
 
-    /// Whether a conversation of an earlier attempt can be gone on with in this job: its record must be where
-    /// the agent will look.
+    /// Whether this job can resume a conversation of an earlier attempt: its record must be where the agent
+    /// looks for it.
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool;
 
-    /// Whether the evidence may be on standard error alone, so that kage must see it also at a terminal.
-    fn speaks_on_stderr(&self) -> bool {
+    /// Whether standard error may be the only evidence, so that kage must read it even when it is a terminal.
+    fn errors_on_stderr(&self) -> bool {
         false
     }
 
-    /// What a line of its JSON lines is.
+    /// The function that classifies one line of its JSON lines.
     fn classifier(&self) -> fn(&[u8]) -> Line {
         |_| Line::Progress
     }
 
-    /// Reads the records that the attempt left, and what was seen of its output.
+    /// Reads the records of the attempt and its captured output.
     fn collect(&self, plan: &LaunchPlan, captured: &Captured, now: &Zoned) -> Evidence;
 
-    /// What a saved output or record says, for `kage detect`. Words only where the text is no record.
+    /// Reads a saved output or record, for `kage detect`. Plain text counts only if it is not a record.
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence;
 
-    /// What it hands to its status line, where it has one that runs a command.
+    /// Reads what it passes to its status line command, if it has one.
     fn read_statusline(&self, _input: &[u8]) -> Option<StatuslineReading> {
         None
     }
 
-    /// The texts by which it says that it was refused.
+    /// The texts that report a refusal.
     fn markers(&self) -> &'static [Marker];
 
-    /// The variable in which the agent tells its hooks its process id.
+    /// The variable that passes the agent's process id to its hooks.
     fn hooked_pid_variable(&self) -> Option<&'static str> {
         None
     }
 
-    /// What one of the hooks tells that kage had put into its settings; `None` where it is nothing to kage.
-    fn parse_hook(&self, _told: &[u8]) -> Option<HookEvent> {
+    /// Parses the input of a hook that kage added to its settings; `None` if kage has no use for it.
+    fn parse_hook(&self, _input: &[u8]) -> Option<HookEvent> {
         None
     }
 
-    /// What the conversation stands at since a moment, from the end of its record, while the agent runs.
+    /// The state of the conversation since a time, from the end of its record, while the agent runs.
     fn evidence_at_end(&self, _record: &Path, _since: Timestamp, _now: &Zoned) -> Evidence {
         Evidence::default()
     }
 
-    /// What the evidence means. Pure.
+    /// Turns the evidence into an outcome. Pure.
     fn judge(&self, case: &Case<'_>) -> Outcome {
         verdict::judge(case, || self.markers())
     }
 }
 
-/// What an agent tells while it runs.
+/// What an agent reports to its status line while it runs.
 #[derive(Debug, PartialEq)]
 pub struct StatuslineReading {
-    /// The conversation that it is in.
+    /// The current conversation.
     pub session: String,
-    /// By the provider's word for the window.
+    /// By the provider's name of the window.
     pub readings: BTreeMap<String, Reading>,
 }
 
@@ -189,17 +189,17 @@ pub struct StatuslineReading {
 pub struct SecretKind {
     pub prefix: &'static str,
     pub variable: &'static str,
-    /// The variable that holds the number of a pipe with the secret in it, where the agent reads one.
+    /// The variable with the file descriptor of a pipe that contains the secret, if the agent reads one.
     pub descriptor: Option<&'static str>,
-    /// The model that the agent takes by itself with such a secret.
+    /// The model that the agent uses by default with this kind of secret.
     pub model: Option<&'static str>,
-    /// How many days such a secret lasts, where its end is known.
-    pub lasts: Option<i64>,
+    /// The lifetime of this kind of secret in days, if known.
+    pub lifetime_days: Option<i64>,
 }
 
 impl SecretKind {
-    /// The variable that is set under a way of delivery.
-    pub fn carrier(&self, deliver: Delivery) -> &'static str {
+    /// The variable that is set for a kind of delivery.
+    pub fn variable_for(&self, deliver: Delivery) -> &'static str {
         match (deliver, self.descriptor) {
             (Delivery::Fd, Some(descriptor)) => descriptor,
             _ => self.variable,
@@ -207,51 +207,51 @@ impl SecretKind {
     }
 }
 
-/// What the arguments ask for, as far as choosing a subscription needs it.
+/// What the arguments ask for, as far as kage needs it to choose a subscription and to continue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Intent {
     pub form: Form,
-    /// The model family that is asked for by name.
+    /// The model family that the arguments name.
     pub model: Option<String>,
-    /// Whether a model is named, so that it does not change with the credential.
+    /// Whether the arguments name a model, which then does not depend on the credential.
     pub names_model: bool,
-    /// Whether it talks on after its answer, with whoever feeds its standard input. Nothing that it says may
-    /// be held back then: the other side waits for it.
-    pub converses: bool,
-    /// Which conversation is gone on with.
+    /// Whether the conversation stays open after an answer, so that another process can send more input. kage
+    /// must not hold back any output then: that process waits for it.
+    pub stays_open: bool,
+    /// Which conversation the command resumes.
     pub resumes: Option<Resumed>,
-    /// Whether the command may be run once more as it was typed, each time as a new conversation.
+    /// Whether the command can be run again as typed, each time as a new conversation.
     pub repeatable: bool,
-    /// Why no other attempt can go on with the conversation, for a person.
+    /// Why no other attempt can resume the conversation, as text for the user.
     pub not_resumable: Option<&'static str>,
 }
 
-/// How the agent will talk.
+/// The form of the agent's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Form {
     /// No conversation: help, an update, a login.
     #[default]
     Other,
-    /// A session at the terminal.
+    /// A terminal session.
     Interactive,
-    /// One answer that comes in one piece at the end: text, a JSON object.
+    /// One answer, in one piece at the end: text, or a JSON object.
     Whole,
-    /// One answer as JSON lines, as they happen.
+    /// One answer as JSON lines, printed as events happen.
     Lines,
 }
 
 impl Form {
-    /// Whether the agent answers once and ends.
+    /// Whether the agent answers once and exits.
     pub fn is_print(self) -> bool {
         matches!(self, Self::Whole | Self::Lines)
     }
 }
 
-/// A conversation that is gone on with.
+/// A conversation that the command resumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
     Session(String),
-    /// The latest of the directory.
+    /// The latest conversation in the directory.
     Latest,
 }
 
@@ -260,11 +260,11 @@ pub enum Resumed {
 pub enum Opening<'a> {
     /// The command as the user typed it.
     AsTyped,
-    /// The conversation of an earlier attempt goes on, with this prompt instead of the user's.
+    /// The conversation of an earlier attempt is resumed, with this prompt instead of the user's.
     Resuming { session: &'a str, prompt: &'a str },
 }
 
-/// What the child gets for a credential.
+/// The credential that the child gets.
 #[derive(Debug, Clone, Copy)]
 pub enum Grant<'a> {
     /// A secret of this kind, delivered this way.
@@ -273,58 +273,58 @@ pub enum Grant<'a> {
     Home(&'a Path),
 }
 
-/// All that `prepare` goes by.
+/// The input of `prepare`.
 pub struct Job<'a> {
-    /// The arguments behind the program's name.
+    /// The arguments after the program's name.
     pub args: &'a [OsString],
-    /// Whether the program is the agent itself; another one gets no arguments.
+    /// Whether the program is the agent itself; kage adds no arguments to any other program.
     pub is_agent: bool,
     pub opening: Opening<'a>,
-    /// The model to name, so that it stays what it was.
+    /// The model to name in the arguments, so that it does not change with the subscription.
     pub model: Option<&'a str>,
-    /// Whether kage goes on where the agent gives up, so that the agent may give up early.
+    /// Whether kage continues if the agent fails, so that the agent needs fewer retries.
     pub takes_over: bool,
     pub grant: Grant<'a>,
     /// The subscription's own variables.
     pub own_env: &'a BTreeMap<String, String>,
-    /// Variables that the user keeps with `--keep-env`.
+    /// The variables of `--keep-env`.
     pub keep: &'a [String],
     pub cwd: &'a Path,
     pub home: &'a Path,
-    /// The environment that kage was started with.
+    /// The environment of kage itself.
     pub environment: &'a [(OsString, OsString)],
-    /// Where a merged settings file goes, should one be needed.
+    /// The path of the merged settings file, if one is needed.
     pub settings_file: &'a Path,
-    /// What the agent is to call while it runs, where somebody listens.
+    /// The command that the agent calls while it runs, if kage handles hooks.
     pub hook: Option<Hook<'a>>,
     pub began: Timestamp,
 }
 
-/// The command by which a running agent tells kage what happens.
+/// The command that reports the events of a running agent to kage.
 #[derive(Debug, Clone, Copy)]
 pub struct Hook<'a> {
-    /// For a shell.
+    /// A shell command line.
     pub command: &'a str,
-    /// Where settings go that hold nothing but the hooks. They are the same for all runs, and stay: the agent
-    /// names the file in what it says at its end.
+    /// The path of a settings file that contains only the hooks. It is the same for all runs and is not
+    /// removed: the agent prints its path when it exits.
     pub file: &'a Path,
 }
 
-/// What a running agent tells.
+/// What a running agent reports through a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HookEvent {
-    /// It is in this conversation now.
+    /// It has entered this conversation.
     Began { session: String },
-    /// The user goes on with the conversation.
+    /// The user submitted a prompt.
     Prompted { session: String },
-    /// A turn ended with an error, which the record of the conversation tells.
+    /// A turn ended with an error, which the record of the conversation contains.
     Failed { session: String, record: PathBuf },
     /// It has left this conversation.
     Ended { session: String },
 }
 
 impl Job<'_> {
-    /// What the child will see of a variable that kage does not set itself.
+    /// The value that the child sees for a variable that kage does not set itself.
     fn variable(&self, name: &str) -> Option<OsString> {
         let own = self.own_env.get(name).map(OsString::from);
         let inherited =
@@ -341,27 +341,27 @@ impl Job<'_> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LaunchPlan {
     pub args: Vec<OsString>,
-    /// Variables that were set and must not reach the child.
+    /// Variables of kage's environment that must not reach the child.
     pub remove: Vec<String>,
     pub set: Vec<(String, OsString)>,
-    /// A file that must be there at the start.
+    /// A file that must exist before the start: its path and its text.
     pub settings: Option<(PathBuf, String)>,
-    /// Where the records of the attempt will be, where that is known.
+    /// Where the records of the attempt will be, if known.
     pub watch: Option<Watch>,
-    /// Whether JSON was asked for. Any other output is an answer, be it a sample of such JSON.
+    /// Whether the arguments ask for JSON. Any other output is an answer, even one that quotes this JSON.
     pub prints_json: bool,
-    /// Keys of the agent's settings that would have won over the credential.
+    /// Keys of the agent's settings that would override the credential, and are switched off for the run.
     pub switched_off: Vec<String>,
-    /// Whether the agent was told to take no credential of this kind, so that being without one is not the
-    /// account's fault.
+    /// Whether the arguments make the agent ignore this kind of credential. An authentication error then says
+    /// nothing about the subscription.
     pub ignores_credential: bool,
-    /// What kage could not arrange, for stderr.
+    /// What kage could not arrange, as text for standard error.
     pub warnings: Vec<String>,
 }
 
 impl LaunchPlan {
-    /// What all agents need: the variables that compete with the credential are taken out, the variable of
-    /// the login directory and the subscription's own ones are set.
+    /// The part that is the same for all agents: removes the variables that compete with the credential, and
+    /// sets the variable of the login directory and the subscription's own variables.
     fn new(args: Vec<OsString>, job: &Job<'_>, competes: impl Fn(&str) -> bool, home_variable: &str) -> Self {
         let inherited = job.environment.iter().filter(|(_, value)| !value.is_empty());
         let names = inherited.filter_map(|(name, _)| name.to_str());
@@ -374,7 +374,7 @@ impl LaunchPlan {
         Self { args, remove, set: home.into_iter().chain(own).collect(), ..Self::default() }
     }
 
-    /// The same with what the agent's hooks have told since.
+    /// The same plan, with the visits that the agent's hooks have reported since.
     pub fn with_visits(&self, visits: &[Visit]) -> Self {
         let mut plan = self.clone();
         if let Some(watch) = &mut plan.watch {
@@ -383,7 +383,7 @@ impl LaunchPlan {
         plan
     }
 
-    /// The same with what is known of others.
+    /// The same plan, with what is known about other attempts.
     pub fn with_others(mut self, others: Others) -> Self {
         if let Some(watch) = &mut self.watch {
             watch.others = others;

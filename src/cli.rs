@@ -1,7 +1,7 @@
-//! What can be typed. The doc comments are the help: `help` joins the lines of a paragraph, and leaves lines that are
-//! indented as they are. There is no logic here.
+//! The clap definitions of the command line, without logic. The doc comments are the help texts: `help` joins
+//! the lines of each paragraph and leaves indented lines as they are.
 
-// The doc comments are shown in terminals, where Markdown would only be noise.
+// The doc comments are shown in terminals, which do not render Markdown.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls)]
 
 mod setup;
@@ -26,12 +26,12 @@ pub(crate) use subscription::{
 };
 pub(crate) use usage::{By, Period, Usage};
 
-/// Runs the real coding agent on a subscription from your pool
+/// Run the real coding agent on a subscription from your pool
 ///
-/// kage picks a subscription that has room, starts the genuine agent with that subscription's credential,
-/// watches how it ends, and keeps the books.
+/// kage chooses a subscription that is ready, starts the unmodified agent with that subscription's
+/// credential, checks how the agent ends, and records what it used.
 ///
-/// Exit status: 0 done, 1 not done, 2 wrong usage or config. `kage exec` and `kage detect` have more.
+/// Exit status: 0 success, 1 failure, 2 wrong usage or config. `kage exec` and `kage detect` have more.
 ///
 /// Examples:
 ///   kage setup
@@ -46,8 +46,7 @@ pub struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// The one verb that must cost nothing, without the definitions of all others: those take longer to build than to
-/// use.
+/// `exec` alone, which must start fast: building the definitions of all verbs takes longer than parsing.
 #[derive(Debug, Parser)]
 #[command(name = "kage")]
 enum ExecAlone {
@@ -55,7 +54,7 @@ enum ExecAlone {
 }
 
 impl Cli {
-    /// What was typed. A refusal, also of `exec`, is one of the whole command line.
+    /// Parses the words of a command line. All errors, also those of `exec`, come from the full definitions.
     pub(crate) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
         if words.get(1).is_some_and(|verb| verb == "exec")
             && let Ok(ExecAlone::Exec(exec)) = ExecAlone::try_parse_from(words)
@@ -73,11 +72,12 @@ pub(crate) enum Verb {
     Status(Status),
     Usage(Usage),
     Why(Why),
-    /// List the agents that run
+    /// List the running agents
     ///
-    /// For each: the process id of its kage (a TERM there ends both), its subscription, namespace and agent,
-    /// the tmux pane, for how long it has run on that subscription, and where. A narrow terminal does without
-    /// some of that. --json adds the level, the conversation, and in `status` the refusal it stands at, if any.
+    /// Shows for each agent the process id of the kage that started it (a TERM sent to that process ends
+    /// both), the subscription, the namespace, the agent, the tmux pane, how long it has run on that
+    /// subscription, and its directory. A narrow terminal shows fewer columns. --json adds the level, the
+    /// conversation and, as `status`, the refusal at which the conversation stopped, if any.
     ///
     /// Examples:
     ///   kage ps
@@ -94,33 +94,35 @@ pub(crate) enum Verb {
     Detect(Detect),
     /// Print counters and gauges for Prometheus, as OpenMetrics text
     ///
-    /// Counters of all that is in the ledger: runs, attempts by verdict, tokens by model and kind, and their
-    /// API-equivalent cost; gauges of now: status, running agents, utilisation and seconds to reset of each
-    /// window. The last example is for the textfile collector of node_exporter, every minute.
+    /// The counters cover the whole ledger: runs, attempts by verdict, tokens by model and kind, and their
+    /// API-equivalent cost. The gauges show the current status, the running agents, and the utilization and
+    /// the seconds to the reset of each window. Run the last example every minute for the textfile collector
+    /// of node_exporter.
     ///
     /// Examples:
     ///   kage metrics
     ///   kage metrics >kage.prom.new && mv kage.prom.new kage.prom
     #[command(verbatim_doc_comment)]
     Metrics,
-    /// Show the main job with invented accounts, in a throwaway home
+    /// Show how kage works, with invented subscriptions in a temporary home
     ///
-    /// Nothing of yours is read or changed, and nothing is left.
+    /// Reads and changes none of your files, and leaves nothing behind.
     ///
     /// Examples:
     ///   kage demo
     #[command(verbatim_doc_comment)]
     Demo,
     Statusline(Statusline),
-    /// Take in what a running agent tells; called by the agent
+    /// Record what a running agent reports; called by the agent
     ///
-    /// `kage exec` puts this command into the settings of a claude session at the terminal, as a hook for
-    /// SessionStart, UserPromptSubmit, StopFailure and SessionEnd, beside your own hooks. It reads what the
-    /// agent tells on standard input, notes which conversation runs and whether its subscription was refused,
-    /// so that other runs avoid it from then on, and wakes the kage beside the agent. It prints nothing and
-    /// never fails: problems are in hook.log in the state directory (~/.local/state/kage).
+    /// `kage exec` adds this command to the settings of a claude session at the terminal, as a hook for
+    /// SessionStart, UserPromptSubmit, StopFailure and SessionEnd, in addition to your own hooks. It reads
+    /// the agent's report from standard input, records which conversation is running and whether its
+    /// subscription was refused, so that other runs avoid that subscription, and wakes the kage that started
+    /// the agent. It prints nothing and never fails: problems are logged to hook.log in the state directory
+    /// (~/.local/state/kage).
     ///
-    /// Exit status: 0, also where something is wrong.
+    /// Exit status: 0, even if something is wrong.
     ///
     /// Examples:
     ///   echo '{"hook_event_name":"SessionStart","session_id":"1"}' | kage hook
@@ -128,11 +130,12 @@ pub(crate) enum Verb {
     Hook,
     #[command(hide = true)]
     RunAs(RunAs),
-    /// Print a secret into a pipe; called by kage
+    /// Print a secret to a pipe; called by kage
     #[command(hide = true)]
     FetchFromKeychain {
         name: Name,
-        patience: Option<u64>,
+        /// How long to wait, in milliseconds
+        timeout: Option<u64>,
     },
     /// Write the completion scripts and the man pages into a directory
     #[command(hide = true)]
@@ -149,21 +152,22 @@ pub(crate) enum Verb {
 
 /// Run an agent on a subscription from the pool
 ///
-/// A known agent (`claude`, `codex`, `gemini`, those of your config) runs as itself. Any other program (`env`,
-/// a script that calls claude) gets the credential in its environment and no arguments.
+/// A known agent (`claude`, `codex`, `gemini` or an agent from your config) also gets the arguments that kage
+/// needs to follow it. Any other program (`env`, a script that calls claude) gets the credential in its
+/// environment and no extra arguments.
 ///
-/// Where an agent that prints (`claude -p`) is refused, for its limit, its credential, its organisation or its
-/// bill, kage goes on with the next subscription, and only the answer is printed.
+/// If an agent in print mode (`claude -p`) is refused because of a usage limit, its credential, its
+/// organization or billing, kage continues on the next subscription and prints only the final answer.
 ///
-/// Where a claude session at the terminal hits its usage limit, kage says so, and 3 s later goes on with the
-/// conversation on the next subscription, in the same terminal. A prompt meanwhile keeps you where you are;
-/// `interactive` in `[failover]` of the config is "auto" for this, "ask" or "off". Other agents' sessions are
-/// judged when they have ended: then "auto" asks too.
+/// If a claude session at the terminal hits its usage limit, kage says so and, 3 s later, continues the
+/// conversation on the next subscription in the same terminal. To stay on the old one, enter a prompt before
+/// that. Set `interactive` in `[failover]` of the config to "auto" (the default, described here), "ask" or
+/// "off". Sessions of other agents are judged only after they end; for them, "auto" asks as well.
 ///
-/// With --replace kage becomes the agent, as `exec` in a shell does. Its subscription is taken for as long as it
-/// runs; what it used and whether it was refused the next kage reads from its records.
+/// With --replace kage becomes the agent, like `exec` in a shell. The subscription stays reserved while the
+/// agent runs. The next kage reads from the agent's records what it used and whether it was refused.
 ///
-/// Exit status: the agent's own. kage's: 2 wrong usage or config, 75 no subscription is ready,
+/// Exit status: the agent's own, or one of kage: 2 wrong usage or config, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
 ///
 /// Examples:
@@ -174,29 +178,30 @@ pub(crate) enum Verb {
 #[command(verbatim_doc_comment)]
 pub(crate) struct Exec {
     #[command(flatten)]
-    pub ask: Ask,
-    /// Use this subscription or none
+    pub ask: RequestArgs,
+    /// Use only this subscription
     #[arg(short, long, value_name = "NAME")]
     pub subscription: Option<Name>,
-    /// Run a program that is not an agent as this one [default: claude]
+    /// The agent whose credential an unknown program gets [default: claude]
     #[arg(long, value_name = "AGENT")]
     pub agent: Option<String>,
     /// Keep a variable that kage would remove (repeatable)
     #[arg(long, value_name = "VARIABLE")]
     pub keep_env: Vec<String>,
-    /// Attempts that may follow one that was refused; 0 for none [default: the config's, 3]
+    /// Maximum retries after a refused attempt; 0 for none [default: from the config, or 3]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
-    /// Where no subscription is ready, wait for the first that is, at most so long
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = patience, default_missing_value = "forever")]
-    pub wait: Option<Patience>,
-    /// Become the agent: nothing stays beside it, and no other attempt follows
+    /// If no subscription is ready, wait for one, at most this long [default without a value: forever]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
+    #[arg(value_parser = wait_limit, default_missing_value = "forever")]
+    pub wait: Option<WaitLimit>,
+    /// Become the agent: kage does not stay to watch it, and never retries
     #[arg(long, conflicts_with = "retries")]
     pub replace: bool,
-    /// Say what would run, and run nothing
+    /// Show what would run, and run nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
     /// The program and its arguments
@@ -206,40 +211,40 @@ pub(crate) struct Exec {
 
 /// How long a run may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience(pub Option<jiff::SignedDuration>);
+pub(crate) struct WaitLimit(pub Option<jiff::SignedDuration>);
 
-fn patience(text: &str) -> Result<Patience, String> {
+fn wait_limit(text: &str) -> Result<WaitLimit, String> {
     if text == "forever" {
-        return Ok(Patience(None));
+        return Ok(WaitLimit(None));
     }
     let span = text.parse::<jiff::Span>().ok();
     let duration = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
     let duration = duration.filter(jiff::SignedDuration::is_positive);
     duration
-        .map(|duration| Patience(Some(duration)))
+        .map(|duration| WaitLimit(Some(duration)))
         .ok_or("expected a duration such as `90s` or `2h`".into())
 }
 
-/// What a run asks of the pool
+/// The request of a run to the pool
 #[derive(Debug, Default, Args)]
-pub(crate) struct Ask {
-    /// The kind of work [default: KAGE_NAMESPACE, the project's, none]
+pub(crate) struct RequestArgs {
+    /// The kind of work [default: KAGE_NAMESPACE, else the project's, else none]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<Name>,
-    /// How important it is: high, normal or batch [default: KAGE_PRIORITY, the project's, normal]
+    /// The importance: high, normal or batch [default: KAGE_PRIORITY, else the project's, else normal]
     #[arg(short, long, value_name = "LEVEL")]
     pub priority: Option<Level>,
     /// Only subscriptions with all these tags (repeatable)
     #[arg(short, long = "tag", value_name = "A,B", value_delimiter = ',')]
     pub tags: Vec<String>,
-    /// Also where a budget is used up
+    /// Run even if a budget is used up
     #[arg(long)]
     pub over_budget: bool,
 }
 
-/// Say which subscription a run would get, and why not another
+/// Show which subscription a run would get, and why not another
 ///
-/// Changes nothing. The answer comes from the code that chooses.
+/// Changes nothing. The answer comes from the code that makes the choice for a run.
 ///
 /// Examples:
 ///   kage why
@@ -249,24 +254,25 @@ pub(crate) struct Ask {
 #[command(verbatim_doc_comment)]
 pub(crate) struct Why {
     #[command(flatten)]
-    pub ask: Ask,
-    /// For this agent
+    pub ask: RequestArgs,
+    /// The agent of the run
     #[arg(long, value_name = "AGENT", default_value = "claude")]
     pub agent: String,
     #[command(flatten)]
     pub form: Json,
 }
 
-/// Say what kage concludes from a saved output of an agent
+/// Show what kage concludes from the saved output of an agent
 ///
-/// Reads what an agent printed (text, JSON, JSON lines), one of its transcripts, or the input of its hook:
-/// the verdict, what it covers, when it ends, and by which line and rule. Changes nothing.
+/// Reads the output of an agent (text, JSON, JSON lines), one of its transcripts, or the input of its hook.
+/// Shows the verdict, what it covers, when it ends, and the line and the rule that decided it. Changes
+/// nothing.
 ///
-/// Without --agent every agent is tried, its records before its words, claude first. Text counts only of a
-/// run that failed, and only where it is an agent's error message as a whole; outputs are mostly saved of
-/// runs that failed, so the exit status is taken for 1 unless --exit says otherwise.
+/// Without --agent every agent is tried, claude first; records are checked before text. Text counts only if
+/// the run failed, and only if the whole text of a line is an error message of the agent. Most saved output
+/// comes from failed runs, so the exit status is assumed to be 1 unless --exit is given.
 ///
-/// Exit status: 0 no limit, 10 usage limit, 11 throttled, 12 overloaded, 13 authentication, organisation or
+/// Exit status: 0 no limit, 10 usage limit, 11 throttled, 12 overloaded, 13 authentication, organization or
 /// billing; 2 wrong usage, or nothing to read.
 ///
 /// Examples:
@@ -276,34 +282,34 @@ pub(crate) struct Why {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Detect {
-    /// The agent it is of [default: whichever fits]
+    /// The agent that wrote the output [default: the first one that fits]
     #[arg(long, value_name = "AGENT")]
     pub agent: Option<String>,
     /// The exit status of the run
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub exit: i32,
-    /// When it was printed, for reset times without a date [default: now]
+    /// When the output was printed, for reset times without a date [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
     #[command(flatten)]
     pub form: Json,
-    /// What was saved; `-` is standard input [default: -]
+    /// The saved output; `-` is standard input [default: -]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
 
 /// Show the pool at a glance
 ///
-/// Each subscription with its status and today's tokens, how full the windows of its plan are, when they reset
-/// and when that was last read, and the agents that run.
+/// Shows each subscription with its status and today's tokens, how full the windows of its plan are, when
+/// they reset and when that was last read. Then it shows the running agents.
 ///
-/// --watch draws it anew each second, on a screen of its own, until `q`, ^D or ^C.
+/// --watch redraws this every second, on the alternate screen, until `q`, ^D or ^C.
 ///
-/// --format tmux is one short line for tmux's status line, such as `2/3 42%`: how many subscriptions are active,
-/// and how full the fullest window of theirs is, or where none is active, when the first is back. With -s that
-/// subscription stands in front, with its own window: `work 17% 2/3`. An empty pool prints nothing. It never
-/// fails: `kage: !` says that the config or the state cannot be read, and `kage status` why. `kage init tmux`
-/// puts it there.
+/// --format tmux prints one short line for tmux's status line, such as `2/3 42%`: how many subscriptions are
+/// active, and the utilization of the fullest window among them or, if none is active, when the first one is
+/// ready again. With -s that subscription comes first, with its own window: `work 17% 2/3`. An empty pool
+/// prints nothing. It never fails: `kage: !` means that the config or the state could not be read, and
+/// `kage status` shows why. `kage init tmux` adds it to the status line.
 ///
 /// Examples:
 ///   kage status
@@ -314,18 +320,18 @@ pub(crate) struct Detect {
 pub(crate) struct Status {
     #[command(flatten)]
     pub form: Json,
-    /// Draw it anew each second
+    /// Redraw every second
     #[arg(short, long, conflicts_with_all = ["json", "format", "subscription"])]
     pub watch: bool,
-    /// As a table, as JSON, or as a segment of tmux's status line
+    /// A table, JSON, or a segment for tmux's status line
     #[arg(long, value_enum, value_name = "FORM", default_value_t, conflicts_with = "json")]
     pub format: Form,
-    /// In a segment, this one first
+    /// In the tmux segment, show this subscription first
     #[arg(short, long, value_name = "NAME")]
     pub subscription: Option<String>,
 }
 
-/// How the pool is shown.
+/// The output format of `kage status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
     #[default]
@@ -334,13 +340,13 @@ pub(crate) enum Form {
     Tmux,
 }
 
-/// Say what is wrong with the setup, and the command that mends it
+/// Show what is wrong with the setup, and the command that fixes it
 ///
-/// Looks at the config, the state, each credential, the agents and their settings, the environment, the
-/// shell, tmux and direnv. Changes nothing: what it writes to try a place out is taken away again. The agents
-/// are only asked for their version. A credential command is run, as it is for a run.
+/// Checks the config, the state, each credential, the agents and their settings, the environment, the shell,
+/// tmux and direnv. Changes nothing: a secret that it writes as a test is removed again. The agents are only
+/// asked for their version. Credential commands are executed, as for a run.
 ///
-/// Each finding has a code for programs. Exit status: 0 all is well, 1 warnings, 2 errors.
+/// Each finding has a code for use by programs. Exit status: 0 no problems, 1 warnings, 2 errors.
 ///
 /// Examples:
 ///   kage doctor
@@ -352,7 +358,7 @@ pub(crate) struct Doctor {
     pub form: Json,
 }
 
-/// How an answer is printed
+/// The output format
 #[derive(Debug, Args)]
 pub(crate) struct Json {
     /// One JSON object instead of text
@@ -362,18 +368,19 @@ pub(crate) struct Json {
 
 /// Print the subscription and its usage, for the agent's status line
 ///
-/// Claude Code calls this while it runs, by its settings (~/.claude/settings.json):
+/// Claude Code runs this command if its settings (~/.claude/settings.json) contain:
 ///
 ///   "statusLine": { "type": "command", "command": "kage statusline" }
 ///
 /// It prints, for example, `work · 5h 42% (1h 12m) · 7d 17% (3d)`: the subscription, how full each window of
-/// its plan is, and the time to its reset. A status line of yours goes on behind it, with the same input:
+/// its plan is, and the time until the window resets. To show your own status line after it, add your
+/// command; it gets the same input:
 ///
 ///   "statusLine": { "type": "command", "command": "kage statusline -- ~/.claude/mine.sh" }
 ///
-/// Without `kage exec` around the agent it prints nothing of its own. What it sees of the usage is kept, and
-/// counts when the next run chooses. Exit status: 0, or that of the command behind it; where that one fails,
-/// Claude Code shows none of the line.
+/// If the agent was not started by `kage exec`, kage prints nothing of its own. kage records the utilization
+/// that it reads here and uses it for the choices of later runs. Exit status: 0, or that of your command; if
+/// your command fails, Claude Code does not show the line at all.
 ///
 /// Examples:
 ///   kage statusline
@@ -381,7 +388,7 @@ pub(crate) struct Json {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Statusline {
-    /// A status line of your own, and its arguments
+    /// Your own status line command, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }

@@ -1,6 +1,5 @@
-//! The verbs, one a file. This is where the parts meet.
+//! The verbs, one per file. They connect the other modules.
 
-mod asked;
 mod context;
 mod demo;
 mod detect;
@@ -9,9 +8,9 @@ mod editor;
 mod exec;
 mod generate;
 mod init;
+mod integration_files;
 mod metrics;
-mod misuse;
-mod places;
+mod probe;
 mod prompt;
 mod ps;
 mod question;
@@ -22,6 +21,7 @@ mod status;
 mod statusline;
 mod subscription;
 mod usage;
+mod usage_error;
 mod welcome;
 mod why;
 
@@ -36,24 +36,24 @@ use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::report;
 
-pub use misuse::refuse;
+pub use usage_error::refuse;
 
-/// What was typed. Called by an agent's name, kage is to run it.
+/// Parses the command line. If kage was called by the name of an agent, the command is to run that agent.
 pub fn read(words: Vec<OsString>) -> Result<Cli, clap::Error> {
     run_as::called_as_agent(words.iter().cloned()).map_or_else(|| Cli::read(&words), Ok)
 }
 
-/// Does what was typed; the answer is the exit status. The one place that prints an error that ends kage.
+/// Runs a command and returns the exit status. Only this function prints the error that ends kage.
 pub fn run(cli: Cli) -> u8 {
     let before_start = matches!(cli.verb, Verb::Exec(_) | Verb::RunAs(_));
     let status = dispatch(cli).unwrap_or_else(|failed| {
         report::failed(&failed);
         let status = failed.downcast_ref::<Failure>().map_or(Status::Failed, |failure| failure.status);
-        // Whatever goes wrong in `exec` outside the agent went wrong before the agent started.
+        // An error of `exec` itself always occurs before the agent starts.
         let status = if before_start && status == Status::Failed { Status::BeforeStart } else { status };
         status as i32
     });
-    // Only the low byte of a status reaches the parent, as with any process.
+    // Only the low byte of an exit status reaches the parent process.
     u8::try_from(status & 0xff).unwrap_or(u8::MAX)
 }
 
@@ -72,8 +72,8 @@ fn dispatch(cli: Cli) -> Result<i32> {
             Ok(0)
         }
         Verb::Subscription(verb) => subscription::run(verb),
-        Verb::FetchFromKeychain { name, patience } => {
-            Ok(fetch_from_keychain(&name, patience, &Paths::from_environment()?.state))
+        Verb::FetchFromKeychain { name, timeout } => {
+            Ok(fetch_from_keychain(&name, timeout, &Paths::from_environment()?.state))
         }
         Verb::Generate { dir } => generate::run(&dir).map(|()| 0),
         Verb::Hook => Ok(engine::handle_hook()),

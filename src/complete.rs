@@ -1,7 +1,7 @@
-//! Completion: which words fit a line that is half typed, asked for by the scripts in shell/.
+//! Completion: the words that fit at the cursor, requested by the scripts in shell/.
 //!
-//! `main` asks it first of all. It reads the config and nothing else: no state, no secret, no lock. It never
-//! fails and never speaks: where the config is broken there are flags and verbs, and no names.
+//! `main` calls this first. It reads only the config: no state, no secret, no lock. It never fails and prints
+//! no errors: with a broken config it completes flags and verbs, but no names.
 
 mod names;
 
@@ -15,16 +15,17 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 
 use crate::cli::Cli;
 
-/// Set by the scripts, to the place of the word that the cursor is in, counted from 0. The words follow behind
-/// `--`, where no other call of kage has them, so that a variable left behind does no harm.
+/// Set by the scripts to the index of the word at the cursor, counted from 0. The words follow after a
+/// leading `--`. No other call of kage begins with `--`, so a leftover variable does no harm.
 const VARIABLE: &str = "KAGE_COMPLETE";
 
-/// Lets the shell complete files, which it knows how to quote. No name, tag or flag has a blank.
+/// Makes the shell complete files, because it knows how to quote them. The value contains a space, so it
+/// cannot be a name, a tag or a flag.
 const FILES: &str = "complete files";
 const DIRECTORIES: &str = "complete directories";
 
-/// Answers a shell that asks what fits, a line for each word: the word, a tab, what it is. `false` where no
-/// shell asks, which is nearly always.
+/// Answers the request of a shell with one line per word: the word, a tab, its description. Returns `false`
+/// if this call is not a request for completion.
 pub fn answers() -> bool {
     let Some(index) = env::var_os(VARIABLE) else { return false };
     let Some(index) = index.to_str().and_then(|index| index.parse().ok()) else { return false };
@@ -38,7 +39,7 @@ pub fn answers() -> bool {
 }
 
 fn candidates(mut words: Vec<OsString>, index: usize) -> Vec<CompletionCandidate> {
-    // Some shells leave the word out where nothing is typed of it yet.
+    // Some shells omit the word at the cursor if it is still empty.
     words.truncate(index.saturating_add(1));
     if words.len() == index {
         words.push(OsString::new());
@@ -47,7 +48,7 @@ fn candidates(mut words: Vec<OsString>, index: usize) -> Vec<CompletionCandidate
     let mut command = with_completers(Cli::command());
     let mut found = complete(&mut command, words, index, None).unwrap_or_default();
     found.retain(|candidate| candidate.get_id().is_none() || !candidate.is_hide_set());
-    // Flags are for those who type a dash, unless there is nothing else.
+    // Flags are shown only after a typed dash, or if nothing else fits.
     let is_flag =
         |candidate: &CompletionCandidate| candidate.get_value().as_encoded_bytes().starts_with(b"-");
     if nothing_typed && !found.iter().all(is_flag) {
@@ -67,7 +68,7 @@ fn line(candidate: &CompletionCandidate) -> Vec<u8> {
     line
 }
 
-/// The definitions of the command line, each argument with what completes it.
+/// Adds a completer to each argument of the definitions.
 fn with_completers(command: Command) -> Command {
     let verb = command.get_name().to_owned();
     let complete = |arg: clap::Arg| {
@@ -80,10 +81,10 @@ fn with_completers(command: Command) -> Command {
     command.mut_args(complete).mut_subcommands(with_completers)
 }
 
-/// What completes a value, by the word that stands for it in the help.
+/// Returns the completer of a value, by its placeholder in the help.
 fn completer(verb: &str, id: &str, value: &str) -> Option<ArgValueCompleter> {
     Some(match (value, id) {
-        ("NAME", _) if verb == "add" => return None, // a new one
+        ("NAME", _) if verb == "add" => return None, // a new name
         ("NAME" | "OLD", _) => matching(names::subscriptions),
         ("NAMESPACE", _) => matching(names::namespaces),
         ("LEVEL", _) => matching(names::levels),
@@ -92,7 +93,7 @@ fn completer(verb: &str, id: &str, value: &str) -> Option<ArgValueCompleter> {
         ("A,B", "tags") => matching(names::tags),
         ("A,B", "subscriptions") | ("C,D", _) => matching(names::selectors),
         ("VARIABLE", _) => matching(names::variables),
-        ("WHERE", _) => ArgValueCompleter::new(places),
+        ("WHERE", _) => ArgValueCompleter::new(credential_locations),
         ("COMMAND", _) => matching(|| vec![names::candidate("--", "the program and its arguments follow")]),
         ("FILE", _) => ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(FILES)]),
         ("DIR", _) => ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(DIRECTORIES)]),
@@ -100,7 +101,7 @@ fn completer(verb: &str, id: &str, value: &str) -> Option<ArgValueCompleter> {
     })
 }
 
-/// Those of a list that begin like what was typed.
+/// Completes with the candidates of a list that begin with the typed text.
 fn matching(list: impl Fn() -> Vec<CompletionCandidate> + Send + Sync + 'static) -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| {
         let typed = typed.as_encoded_bytes();
@@ -110,20 +111,21 @@ fn matching(list: impl Fn() -> Vec<CompletionCandidate> + Send + Sync + 'static)
     })
 }
 
-/// The places of a credential; behind `home:` the directories.
-fn places(typed: &OsStr) -> Vec<CompletionCandidate> {
+/// The locations of a credential; after `home:`, directories.
+fn credential_locations(typed: &OsStr) -> Vec<CompletionCandidate> {
     use clap_complete::engine::{PathCompleter, ValueCompleter as _};
 
     if let Some(dir) = typed.to_str().and_then(|typed| typed.strip_prefix("home:")) {
         let directories = PathCompleter::dir().complete(OsStr::new(dir));
         return directories.into_iter().map(|directory| directory.add_prefix("home:")).collect();
     }
-    let mut places = vec![
+    let mut locations = vec![
         names::candidate("keychain", "the keychain of the operating system"),
         names::candidate("file", "kage's encrypted file"),
         names::candidate("command:", "a shell command that prints it"),
         names::candidate("home:", "the agent's own login directory"),
     ];
-    places.retain(|place| place.get_value().as_encoded_bytes().starts_with(typed.as_encoded_bytes()));
-    places
+    let typed = typed.as_encoded_bytes();
+    locations.retain(|location| location.get_value().as_encoded_bytes().starts_with(typed));
+    locations
 }

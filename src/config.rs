@@ -1,6 +1,7 @@
-//! The user's definitions: subscriptions, routes, strategy, namespaces. Read and checked whole, or refused.
+//! The user's definitions: subscriptions, routes, strategy, namespaces. The config is read and checked as a
+//! whole: one error rejects all of it.
 //!
-//! Called by the verbs. Every refusal names the file, the line and the key.
+//! Called by the verbs. Every error names the file, the line and the key.
 
 mod agents;
 mod cache;
@@ -36,43 +37,43 @@ pub(crate) use self::text::bytes;
 use mistake::Mistake;
 pub use wording::closest;
 
-/// Everything the config says.
+/// The parsed config.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub pool: Pool,
-    /// Below which directories a run has which namespace.
+    /// The directories of each namespace: runs below them have that namespace.
     pub namespaces: BTreeMap<Name, Vec<PathBuf>>,
     pub agents: Agents,
-    /// kage's table of prices, with the user's own on top.
+    /// kage's price table, overridden by the user's prices.
     pub prices: Prices,
     pub failover: Failover,
-    /// The shell command that is told what happens to the pool.
+    /// The shell command that receives the events of the pool.
     pub event_command: Option<String>,
 }
 
-/// How a run goes on where an attempt was refused.
+/// How a run continues after a refused attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failover {
-    /// How many attempts may follow the first.
+    /// The maximum number of attempts after the first.
     pub attempts: u32,
-    /// What the next attempt is told where the conversation goes on.
+    /// The prompt with which the next attempt continues the conversation.
     pub prompt: String,
-    /// How long a throttled or overloaded provider is left alone before the next attempt.
+    /// How long to wait for a throttled or overloaded provider before the next attempt.
     pub throttle_wait: SignedDuration,
-    /// How a session at the terminal goes on.
+    /// How a session at the terminal continues.
     pub interactive: Interactive,
 }
 
-/// How a session at the terminal goes on after a usage limit.
+/// How a session at the terminal continues after a usage limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interactive {
-    /// On the next subscription, after a moment in which the user can say otherwise.
+    /// Automatically on the next subscription, after a short delay in which the user can object.
     #[default]
     Auto,
-    /// When the user has left it and says so.
+    /// If the user agrees, after leaving the session.
     Ask,
-    /// By a command that kage names.
+    /// Only when the user runs the command that kage prints.
     Off,
 }
 
@@ -102,7 +103,7 @@ struct RawConfig {
 #[serde(deny_unknown_fields, default)]
 struct RawFailover {
     attempts: Option<u32>,
-    #[serde(deserialize_with = "fields::words")]
+    #[serde(deserialize_with = "fields::non_empty")]
     prompt: Option<String>,
     #[serde(deserialize_with = "fields::duration")]
     throttle_wait: Option<SignedDuration>,
@@ -112,7 +113,7 @@ struct RawFailover {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct RawEvents {
-    #[serde(deserialize_with = "fields::words")]
+    #[serde(deserialize_with = "fields::non_empty")]
     command: Option<String>,
 }
 
@@ -126,10 +127,10 @@ struct RawSubscriptions {
     rate_limit_window: Option<SignedDuration>,
     #[serde(deserialize_with = "fields::duration")]
     rate_limit_cooldown: Option<SignedDuration>,
-    #[serde(deserialize_with = "fields::share")]
+    #[serde(deserialize_with = "fields::fraction")]
     near_limit: Option<f64>,
     routing: BTreeMap<Name, fields::RawRoute>,
-    #[serde(deserialize_with = "maps::in_order")]
+    #[serde(deserialize_with = "maps::deserialize_sorted")]
     pool: BTreeMap<Name, Table<RawSubscription>>,
 }
 
@@ -178,8 +179,8 @@ impl RawNamespace {
 }
 
 impl Config {
-    /// The subscription of a name, or an error that says what may have been meant.
-    pub fn known(&self, name: &Name) -> Result<&Subscription, Failure> {
+    /// Returns the subscription with this name, or an error that suggests a similar name.
+    pub fn subscription(&self, name: &Name) -> Result<&Subscription, Failure> {
         let subscriptions = &self.pool.subscriptions;
         subscriptions.get(name).ok_or_else(|| {
             let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str));
@@ -187,44 +188,44 @@ impl Config {
                 || "kage subscription list".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
-            Failure::usage(format!("there is no subscription `{name}`")).hint(hint)
+            Failure::usage(format!("no subscription named `{name}`")).hint(hint)
         })
     }
 
-    /// The config as its file has it, and no other file is opened.
+    /// Reads only the config file, without the cache.
     pub fn read(paths: &Paths) -> Result<Self> {
         Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
     }
 
-    /// Reads the config file; a missing one is an empty config. What a run has kept of it is read faster.
+    /// Reads the config, from the cache if that is valid. A missing file is an empty config.
     pub fn load(paths: &Paths) -> Result<Self> {
         Self::load_with(paths, |_, _| ())
     }
 
-    /// The same, kept for whoever reads it next.
-    pub fn load_and_keep(paths: &Paths) -> Result<Self> {
-        Self::load_with(paths, Cache::keep)
+    /// Like `load`, and writes the cache.
+    pub fn load_and_cache(paths: &Paths) -> Result<Self> {
+        Self::load_with(paths, Cache::write)
     }
 
-    fn load_with(paths: &Paths, keep: impl FnOnce(&Cache, &str)) -> Result<Self> {
+    fn load_with(paths: &Paths, write: impl FnOnce(&Cache, &str)) -> Result<Self> {
         let cache = Cache::of(&paths.config, &paths.state);
-        let kept = cache.as_ref().and_then(Cache::document);
-        let raw = kept.and_then(|document| serde_json::from_slice::<RawConfig>(&document).ok());
+        let cached = cache.as_ref().and_then(Cache::document);
+        let raw = cached.and_then(|document| serde_json::from_slice::<RawConfig>(&document).ok());
         if let Some(Ok(config)) = raw.map(|raw| Self::from_raw(raw, &paths.home)) {
             return Ok(config);
         }
         let text = read(&paths.config)?;
         let config = Self::parse(&text, &paths.config, &paths.home)?;
         if let Some(cache) = cache {
-            keep(&cache, &text);
+            write(&cache, &text);
         }
         Ok(config)
     }
 
-    /// What a config's text means. `file` is only named in refusals.
+    /// Parses the text of a config. `file` is used only in error messages.
     pub fn parse(text: &str, file: &Path, home: &Path) -> Result<Self> {
         let raw: RawConfig =
-            toml::from_str(text).map_err(|refused| locate::refusal(file, text, &refused, EDIT_HINT))?;
+            toml::from_str(text).map_err(|why| locate::failure(file, text, &why, EDIT_HINT))?;
         Self::from_raw(raw, home).map_err(|mistake| {
             let line = locate::line_of(text, &mistake.key);
             let key = mistake.key.join(".");
@@ -250,7 +251,7 @@ impl Config {
         let (mut namespaces, mut budgets) = (BTreeMap::new(), BTreeMap::new());
         for (name, Table(raw)) in raw.namespaces {
             if name.is_level() {
-                let message = format!("`{name}` is a level; a namespace needs another name");
+                let message = format!("`{name}` is a level and cannot be a namespace");
                 let key = ["namespaces", name.as_str()];
                 return Err(Mistake::new(&key, message, format!("rename it, for example `{name}-work`")));
             }
@@ -266,32 +267,33 @@ impl Config {
             rate_limit_cooldown: settings.rate_limit_cooldown.unwrap_or(SignedDuration::from_mins(5)),
             near_limit: settings.near_limit.unwrap_or(0.9),
         };
-        let usual = Failover::default();
+        let default = Failover::default();
         let (Table(failover), Table(events)) = (raw.failover, raw.events);
         let failover = Failover {
-            attempts: failover.attempts.unwrap_or(usual.attempts),
-            prompt: failover.prompt.unwrap_or(usual.prompt),
-            throttle_wait: failover.throttle_wait.unwrap_or(usual.throttle_wait),
+            attempts: failover.attempts.unwrap_or(default.attempts),
+            prompt: failover.prompt.unwrap_or(default.prompt),
+            throttle_wait: failover.throttle_wait.unwrap_or(default.throttle_wait),
             interactive: failover.interactive.unwrap_or_default(),
         };
         let prices = prices::prices(raw.prices)?;
         Ok(Self { pool, namespaces, agents, prices, failover, event_command: events.command })
     }
 
-    /// The agent of a name, or a refusal that lists those there are.
+    /// Returns the agent with this name, or an error that suggests the known agents.
     pub fn agent(&self, name: &str) -> Result<&'static dyn Agent, Failure> {
         known_agent(&self.agents, name)
     }
 }
 
-/// The line of a key in the config, counted from 1; of its nearest known parent where it is not there.
+/// Returns the line of a key in the config, counted from 1. If the key is missing, the line of its nearest
+/// existing parent.
 pub fn line_of(paths: &Paths, key: &[&str]) -> usize {
     let key: Vec<_> = key.iter().map(|&part| part.to_owned()).collect();
     read(&paths.config).map_or(1, |text| locate::line_of(&text, &key))
 }
 
-/// What to do about most mistakes in the file.
-const EDIT_HINT: &str = "mend that line; the README lists every key";
+/// The hint for most mistakes in the file.
+const EDIT_HINT: &str = "fix that line; the README lists every key";
 
 fn subscription(
     name: Name,
@@ -312,13 +314,13 @@ fn subscription(
         && !known.has_login_dirs()
     {
         let key = ["subscriptions", "pool", name.as_str(), "credential"];
-        let message = format!("`{agent}` has no login directory such as {}", dir.display());
-        return Err(Mistake::new(&key, message, "give its key: from = \"keychain\", \"file\", or a command"));
+        let message = format!("`{agent}` does not support a login directory such as {}", dir.display());
+        return Err(Mistake::new(&key, message, "use its key: from = \"keychain\", \"file\", or a command"));
     }
     if credential.deliver == Delivery::Fd && known.default_kind().descriptor.is_none() {
         let key = ["subscriptions", "pool", name.as_str(), "credential"];
         let message = format!("`{agent}` cannot read its key from a pipe");
-        return Err(Mistake::new(&key, message, "leave `deliver` out"));
+        return Err(Mistake::new(&key, message, "remove `deliver`"));
     }
     Ok(Subscription {
         agent,
@@ -347,16 +349,16 @@ fn routes(
     for (key, raw) in raw {
         let route = raw.0;
         for selector in route.primary.iter().chain(&route.fallback) {
-            let place = ["subscriptions", "routing", key.as_str()];
+            let path = ["subscriptions", "routing", key.as_str()];
             match selector {
                 Selector::Name(name) if !subscriptions.contains_key(name) => {
-                    let message = format!("there is no subscription `{name}`");
+                    let message = format!("no subscription named `{name}`");
                     let near = closest(name.as_str(), subscriptions.keys().map(Name::as_str));
                     let hint = near.map_or_else(
                         || format!("kage subscription add {name}"),
                         |near| format!("did you mean `{near}`?"),
                     );
-                    return Err(Mistake::new(&place, message, hint));
+                    return Err(Mistake::new(&path, message, hint));
                 }
                 _ => {}
             }
@@ -368,7 +370,7 @@ fn routes(
 
 fn known_agent(agents: &Agents, name: &str) -> Result<&'static dyn Agent, Failure> {
     agents.find(name).ok_or_else(|| {
-        let message = format!("`{name}` is not an agent that kage knows");
+        let message = format!("unknown agent `{name}`");
         let hint = closest(name, agents.all().map(Agent::name)).map_or_else(
             || format!("known agents: {}", agents.names()),
             |near| format!("did you mean `{near}`?"),

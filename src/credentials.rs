@@ -1,6 +1,6 @@
-//! Where secrets are kept: four backends behind one trait. A secret is in exactly one of them.
+//! The credential locations: four backends with one trait. A secret is in exactly one of them.
 //!
-//! Called by `exec` (get) and the subscription verbs. Nothing here knows agents or the config.
+//! Called by a run (get) and the subscription verbs. Nothing here knows agents or the config.
 
 mod backend;
 mod command;
@@ -19,33 +19,33 @@ use anyhow::Result;
 use crate::error::{Failure, Status};
 use crate::paths::Paths;
 use crate::pool::{Name, Source};
-use crate::secret::{Secret, close_process};
+use crate::secret::{Secret, make_undumpable};
 
 pub(crate) use backend::Backend;
 pub(crate) use keychain::fetch as fetch_from_keychain;
 
-/// The backend of a source. From here on the process may have a secret.
+/// Returns the backend of a source. From now on the process may hold a secret.
 pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {
-    close_process();
+    make_undumpable();
     match source {
         Source::Keychain => Box::new(keychain::Keychain::new(&paths.state)),
         Source::File => Box::new(file::EncryptedFile::new(paths)),
-        Source::Command(command) => Box::new(command::Printed::by(command)),
+        Source::Command(command) => Box::new(command::SecretCommand::new(command)),
         Source::Home(dir) => Box::new(home::Login(dir.clone())),
     }
 }
 
-/// What a command prints, for who would rather not than wait longer.
-pub(crate) fn printed_within(line: &str, name: &Name, patience: Duration) -> Result<Secret> {
-    close_process();
-    command::Printed { line: line.to_owned(), patience }.get(name)
+/// Returns the secret that a command prints, or an error if the command takes longer than `patience`.
+pub(crate) fn secret_from_command(line: &str, name: &Name, patience: Duration) -> Result<Secret> {
+    make_undumpable();
+    command::SecretCommand { line: line.to_owned(), patience }.get(name)
 }
 
-/// Writes a secret that is none, reads it and takes it away again, beside the secrets of the user: in the
-/// keychain under a name that no subscription can have, in an encrypted file of its own. Where nothing is kept
-/// there is nothing to try.
+/// Writes, reads and removes a trial secret without touching the user's secrets: in the keychain under a name
+/// that no subscription can have, or in a separate encrypted file. Does nothing for a command or a login
+/// directory, where kage stores nothing.
 pub(crate) fn round_trip(source: &Source, paths: &Paths) -> Result<()> {
-    close_process();
+    make_undumpable();
     match source {
         Source::Keychain => keychain::Keychain::new(&paths.state).round_trip(),
         Source::File => file::EncryptedFile::round_trip(paths),
@@ -53,13 +53,13 @@ pub(crate) fn round_trip(source: &Source, paths: &Paths) -> Result<()> {
     }
 }
 
-/// The command that takes a secret out of the keychain without kage.
-pub(crate) fn keychain_by_hand(name: &Name) -> String {
-    keychain::by_hand(name)
+/// The command that removes a secret from the keychain without kage.
+pub(crate) fn manual_keychain_removal(name: &Name) -> String {
+    keychain::manual_removal(name)
 }
 
-/// Takes away a secret that no subscription uses any more. One that stays, or may stay, in the keychain
-/// could be used by nobody but its thief, so the error says how to take it away by hand.
+/// Removes a secret that no subscription uses any more. If it may still be in the keychain, where only a
+/// thief could use it, the error says how to remove it manually.
 pub(crate) fn forget(source: &Source, name: &Name, paths: &Paths) -> Result<()> {
     let removed = backend(source, paths).remove(name);
     if *source != Source::Keychain {
@@ -72,7 +72,7 @@ pub(crate) fn forget(source: &Source, name: &Name, paths: &Paths) -> Result<()> 
     };
     let message = format!("the secret of `{name}` may still be in the keychain ({why})");
     Err(Failure::new(Status::Failed, message)
-        .hint(format!("to take it away: {}", keychain::by_hand(name)))
+        .hint(format!("to remove it: {}", keychain::manual_removal(name)))
         .into())
 }
 

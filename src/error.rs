@@ -1,25 +1,25 @@
-//! Errors on which code decides, with their exit status, and notices. Nothing here prints.
+//! Failures with an exit status, and notices. Nothing here prints.
 
 use std::fmt;
 
-/// kage's own exit statuses; every other one is the agent's.
+/// The exit statuses of kage. All others are the agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// A verb other than `exec` could not do its work.
+    /// A command other than `exec` failed.
     Failed = 1,
-    /// Wrong usage or configuration.
+    /// The arguments or the configuration are invalid.
     Usage = 2,
     /// No subscription is ready.
     NotReady = 75,
     /// kage failed before the agent started.
     BeforeStart = 125,
-    /// The agent is there but cannot be executed.
+    /// The agent was found but could not be executed.
     CannotExecute = 126,
     /// The agent was not found.
     NotFound = 127,
 }
 
-/// A failure with its exit status and the next command to type.
+/// A failure with its exit status and a hint: the next command to type.
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub status: Status,
@@ -51,22 +51,22 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Something that kept no call from its work, and that the user should know: one line, and what to type.
+/// Something that the user should know although the command continues: one line and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     pub message: String,
     pub hint: Option<String>,
-    /// Whether something is wrong, so that it is also said with `--quiet`.
+    /// Whether something is wrong. Warnings are also shown with `--quiet`.
     pub is_warning: bool,
 }
 
 impl Notice {
-    /// A warning.
+    /// Returns a warning.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, is_warning: true }
     }
 
-    /// News: nothing is wrong.
+    /// Returns a notice that is not a warning.
     pub fn news(message: impl Into<String>) -> Self {
         Self { is_warning: false, ..Self::new(message) }
     }

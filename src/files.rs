@@ -1,7 +1,7 @@
-//! Files as kage treats them: private, locked on a sibling, replaced whole or not at all.
+//! File operations of kage: private files, locks on a sibling file, and atomic replacement.
 
+mod exposure;
 mod lock;
-mod others;
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hasher as _};
@@ -16,21 +16,21 @@ use rustix::fs::OFlags;
 
 use crate::error::Notice;
 
+pub use exposure::{Exposed, exposed};
 pub use lock::{LOCK_PATIENCE, Lock};
-pub use others::{Exposed, exposed};
 
 /// Whether a replaced file must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// It survives the end of any process. A power cut soon after may lose it where the file system does not
-    /// write a file out before it renames it over another (ext4 and btrfs do).
+    /// The file survives the end of any process. A power cut soon after may lose it, unless the file system
+    /// writes the data before the rename over another file (as ext4 and btrfs do).
     Process,
-    /// It survives the end of the machine.
+    /// The file survives a crash of the machine.
     Machine,
 }
 
-/// Puts `bytes` in the place of `path`: a temporary file beside it, then a rename. What has the temporary name
-/// already is never written to.
+/// Replaces the content of `path` with `bytes`: writes a temporary file next to it, then renames that. Never
+/// writes to an existing file with the temporary name.
 pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
     let (temporary, mut file) = temporary(path, mode)?;
@@ -42,17 +42,18 @@ pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<
         fs::rename(&temporary, path)
     };
     write().inspect_err(|_| {
-        // A half-written temporary on a full disk would only take more of it.
+        // A half-written temporary file would occupy space on a disk that may be full.
         let _ = fs::remove_file(&temporary);
     })
 }
 
-/// The temporary file beside a file, and its name. One that is there already was left over by a kage that was killed, or was planted; but a
-/// fresh one is being written by another kage, which has no lock or one that does not lock, as on some network file
-/// systems. Two that write one file would make a damaged one of two whole ones, so this kage takes the next name.
+/// Creates the temporary file next to a file, and returns its name. An existing one is replaced: a killed
+/// kage left it, or an attacker planted it. But a fresh one is being written by another kage, which has no
+/// lock or one that does not work, as on some network file systems. Two writers of one temporary file would
+/// damage it, so this kage then uses the next name.
 pub fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let usual = iter::once(sibling(path, ".new"));
-    let names = usual.chain((2..=AT_ONE_TIME).map(|at| sibling(path, &format!(".new{at}"))));
+    let names = usual.chain((2..=MAX_WRITERS).map(|at| sibling(path, &format!(".new{at}"))));
     let mut taken = io::Error::from(ErrorKind::AlreadyExists);
     for name in names {
         let make = || OpenOptions::new().mode(mode).create_new(true).write(true).open(&name);
@@ -68,21 +69,22 @@ pub fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     Err(taken)
 }
 
-/// How many kages without a lock may write one file at one time.
-const AT_ONE_TIME: u32 = 16;
+/// The most kages that may write one file at the same time without a lock.
+const MAX_WRITERS: u32 = 16;
 
-/// A link is nobody's temporary file.
+/// Whether another kage is probably writing a temporary file. kage never creates a link, so a link is not
+/// fresh.
 fn is_fresh(temporary: &Path) -> bool {
     let known = fs::symlink_metadata(temporary).ok().filter(fs::Metadata::is_file);
     let changed = known.and_then(|known| known.modified().ok());
-    changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < LEFT_OVER))
+    changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < STALE))
 }
 
-/// From this age on.
-const LEFT_OVER: Duration = Duration::from_secs(10);
+/// The age from which a temporary file is left over.
+const STALE: Duration = Duration::from_secs(10);
 
-/// Replaces a file that the user names: beside it nothing is known, so the temporary file is a new one that
-/// nobody can have guessed. It survives the end of the machine.
+/// Replaces a file that the user names. kage knows nothing about its directory, so the temporary file has a
+/// random name that no other process can predict. The result survives a crash of the machine.
 pub fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
@@ -94,48 +96,48 @@ pub fn replace_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|failed| failed.error)
 }
 
-/// The same for a program that everyone may run. A link in its place is replaced, not what it leads to.
+/// Replaces a program that all users may run. A link at `path` is replaced, not its target.
 pub fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".kage-").tempfile_in(dir)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
-    // Closed before it has its name: the system starts no program that is open for writing.
+    // The file is closed before the rename: the system does not start a program that is open for writing.
     file.into_temp_path().persist(path).map_err(|failed| failed.error)
 }
 
-/// By which a changed byte is seen in what kage keeps to be faster, and could make anew.
+/// Returns a checksum that detects accidental changes in a cache, which kage can rebuild.
 pub fn sum(bytes: &[u8]) -> [u8; 8] {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish().to_le_bytes()
 }
 
-/// The path with something behind its name.
-pub fn sibling(path: &Path, behind: &str) -> PathBuf {
+/// Returns the path with a suffix appended to its name.
+pub fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(behind);
+    name.push(suffix);
     name.into()
 }
 
-/// Makes a directory and its missing parents, readable by the user alone.
+/// Creates a directory and its missing parents, accessible only by the user.
 pub fn make_private_dir(path: &Path) -> Result<()> {
     if !path.is_dir() {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.with_context(|| format!("could not make {}", path.display()))?;
+        made.with_context(|| format!("could not create {}", path.display()))?;
     }
     Ok(())
 }
 
-/// That others can change what kage keeps in a directory, and what to type where this user can close it.
-pub fn notice_of_others(dir: &Path) -> Option<Notice> {
+/// Returns a notice if other users can change kage's files in a directory, with the command that fixes it.
+pub fn exposure_notice(dir: &Path) -> Option<Notice> {
     let one = exposed(dir).into_iter().next()?;
     let notice = Notice::new(one.problem(|path| path.display().to_string()));
     Some(if one.is_own { notice.hint(one.close()) } else { notice.hint("kage doctor") })
 }
 
-/// How to open a file that only the user may read. A link in its place is not followed.
+/// Returns options that create a file only the user may read, and do not follow a link.
 pub fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600).custom_flags(i32::from_ne_bytes(OFlags::NOFOLLOW.bits().to_ne_bytes()));

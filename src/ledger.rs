@@ -1,6 +1,6 @@
-//! The ledger: one line an attempt, by month, append-only. Totals are derived from it.
+//! The ledger: one line per attempt, one file per month, append-only. Totals are derived from it.
 
-mod back;
+mod history;
 mod line;
 mod lines;
 mod query;
@@ -23,7 +23,7 @@ use self::sums::Sums;
 use crate::files::{self, LOCK_PATIENCE, Lock};
 use crate::prices::Prices;
 
-pub use back::Trace;
+pub use history::Trace;
 pub use line::Attempt;
 pub use query::{Answer, By, Key, Keys, Query, Tally};
 
@@ -34,20 +34,21 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger below the state directory.
+    /// Returns the ledger in the state directory.
     pub fn new(state: &Path) -> Self {
         Self { dir: state.join("usage") }
     }
 
-    /// Appends an attempt: one write of one line, which outlives the machine. One that used nothing outlives
-    /// the process only: there is nothing in it that a power cut could cost.
+    /// Appends an attempt as one line in one write, synced to the disk. An attempt that used no tokens is not
+    /// synced: a power cut would lose no usage.
     pub fn append(&self, attempt: &Attempt<'_>) -> Result<()> {
         files::make_private_dir(&self.dir)?;
         let path = self.month(attempt.lease.since);
         let mut line = attempt.line()?;
         line.push(b'\n');
         let file = {
-            // Only so is a line that is being written not taken for a torn one, and none taken away unseen.
+            // Without the lock, a line that another process is writing would look torn, and `prune` would
+            // drop a line that is appended while it runs.
             let _lock = self.lock()?;
             let file = files::private().create(true).read(true).append(true).open(&path);
             file.and_then(|mut file| {
@@ -55,7 +56,7 @@ impl Ledger {
                 if is_torn(&file, before)? {
                     line.insert(0, b'\n');
                 }
-                // Of a line that does not fit on the disk nothing stays.
+                // If the disk is full, remove the part of the line that was written.
                 file.write_all(&line).inspect_err(|_| drop(file.set_len(before)))?;
                 Ok(file)
             })
@@ -65,12 +66,12 @@ impl Ledger {
             .with_context(|| format!("could not write {}", path.display()))
     }
 
-    /// Held by whoever changes a month.
+    /// Acquires the lock that every change of a month's file needs.
     fn lock(&self) -> Result<Lock> {
         Lock::acquire(&files::sibling(&self.dir, ".lock"), LOCK_PATIENCE)
     }
 
-    /// The file of a month, of UTC.
+    /// Returns the file of the month (in UTC) that contains `time`.
     fn month(&self, time: Timestamp) -> PathBuf {
         let month = time.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string();
         self.dir.join(month).with_extension("jsonl")
@@ -102,19 +103,19 @@ impl Ledger {
         Ok(answer)
     }
 
-    /// Sums the whole ledger up anew.
+    /// Recomputes the sums of the whole ledger.
     pub fn rebuild(&self, zone: &TimeZone) -> Result<()> {
         self.sums().clear().with_context(|| format!("could not clear the sums in {}", self.dir.display()))?;
         self.usage(&Query::all(zone.clone()), &Prices::default()).map(drop)
     }
 
-    /// Deletes the attempts that began before a day, for good; the answer is how many.
+    /// Permanently deletes the attempts that began before a day. Returns how many there were.
     pub fn prune(&self, before: Date, zone: &TimeZone) -> Result<u64> {
         let _lock = self.lock()?;
         let mut pruned = 0;
         for month in self.months()? {
             pruned += prune(&month, before, zone)
-                .with_context(|| format!("could not take anything away from {}", month.display()))?;
+                .with_context(|| format!("could not prune {}", month.display()))?;
         }
         self.sums().clear().with_context(|| format!("could not clear the sums in {}", self.dir.display()))?;
         Ok(pruned)
@@ -124,7 +125,7 @@ impl Ledger {
         Sums::new(&self.dir)
     }
 
-    /// The files of months, oldest first.
+    /// Returns the files of all months, oldest first.
     fn months(&self) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
@@ -141,8 +142,8 @@ impl Ledger {
     }
 }
 
-/// Takes the attempts before a day away from a month; a month without any is no file. Lines that cannot be read
-/// stay where they are.
+/// Removes the attempts before a day from a month's file, and deletes the file if no line is left. Lines that
+/// cannot be parsed are kept.
 fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
     let is_kept =
         |line: &[u8]| Line::parse(line).is_none_or(|line| line.time.to_zoned(zone.clone()).date() >= before);
@@ -169,8 +170,8 @@ fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
     Ok(pruned)
 }
 
-/// Whether the last line has no end: a full disk took only a part of it, or its writer was killed where
-/// the line crosses a page. Such a line may cost itself, not the one behind it.
+/// Whether the last line has no newline: the disk was full, or the writer was killed at a page boundary. Only
+/// that line may be lost, not the next one.
 fn is_torn(file: &File, length: u64) -> io::Result<bool> {
     let Some(last) = length.checked_sub(1) else { return Ok(false) };
     let mut byte = [0];

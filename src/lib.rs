@@ -1,7 +1,7 @@
-//! kage as a library: everything but `main`. For the program, the fuzz targets, the benches and the tests; it is not
-//! published, and its interface may change with any commit.
+//! kage as a library: everything except `main`. Used by the program, the fuzz targets, the benches and the
+//! tests. It is not published, and its interface may change with any commit.
 //!
-//! Who may import whom is a table in `tests/project/layout.rs`.
+//! `tests/project/layout.rs` holds the table of allowed imports between modules.
 
 pub mod agent;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Parse, dispatch, exit. Everything else is the library's.
+//! Parse, dispatch, exit. Everything else is in the library.
 
 #![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
 
@@ -12,22 +12,23 @@ use kage::{cmd, complete, run, secret};
 
 #[cfg_attr(
     all(target_os = "linux", target_env = "gnu"),
-    allow(dead_code, reason = "`start` is the beginning")
+    allow(dead_code, reason = "`start` calls `kage` directly")
 )]
 fn main() -> ExitCode {
     kage().into()
 }
 
-/// The whole run; the answer is the status with which the process is to end.
+/// Runs the command line and returns the exit status of the process.
 fn kage() -> u8 {
-    // The environment is memory too, and other processes read it as a file. Below an agent it has the agent's secret.
+    // Other processes can read this process's environment through `/proc`. Below an agent it contains the
+    // agent's secret.
     if [secret::PASSPHRASE, "KAGE_RUN"].into_iter().any(|name| env::var_os(name).is_some()) {
-        secret::close_process();
+        secret::make_undumpable();
     }
     if complete::answers() {
         return 0;
     }
-    run::expect_children();
+    run::reset_sigchld();
     match cmd::read(env::args_os().collect()) {
         Ok(cli) => cmd::run(cli),
         Err(refused) => cmd::refuse(&refused),

@@ -1,7 +1,7 @@
-//! The man pages, made of the definitions of the command line and of what only a page has room for.
+//! The man pages, generated from the clap definitions and from texts that only a man page contains.
 //!
-//! Called by `kage generate`. `clap_mangen` renders names, options and lists of verbs; the text of a help is laid
-//! out here, since its examples must stay as they are.
+//! Called by `kage generate`. `clap_mangen` renders names, options and lists of verbs. The long help is
+//! rendered here, because its examples must keep their lines.
 
 mod page;
 
@@ -10,46 +10,47 @@ use std::io::{self, Write};
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 
-use self::page::{Help, entries, marked, prose, section, tidy};
+use self::page::{Help, entries, marked, prose, section, tidied};
 use crate::cli::Cli;
 
-/// What kage's own status means where a help does not say it.
-const EXIT_STATUS: &str = "0 done, 1 not done, 2 wrong usage or configuration.";
+/// The exit statuses of a verb whose help does not list them.
+const EXIT_STATUS: &str = "0 success, 1 failure, 2 wrong usage or configuration.";
 
 const ENVIRONMENT: [(&str, &str); 11] = [
-    ("KAGE_CONFIG", "The config file, in place of the one below."),
-    ("KAGE_STATE_DIR", "The directory of state and ledger, in place of the one below."),
+    ("KAGE_CONFIG", "The config file, instead of the default below."),
+    ("KAGE_STATE_DIR", "The directory of the state and the ledger, instead of the default below."),
     ("KAGE_NAMESPACE", "The namespace of runs without `-n`."),
     ("KAGE_PRIORITY", "The level of runs without `-p`: high, normal or batch."),
-    ("KAGE_IDENTITY", "The file with the key of the encrypted credentials, in place of the one below."),
+    ("KAGE_IDENTITY", "The file with the key of the encrypted credentials, instead of the default below."),
     (
         "KAGE_PASSPHRASE, KAGE_PASSPHRASE_FILE, KAGE_PASSPHRASE_COMMAND",
-        "The passphrase of the encrypted credentials, the file that has it, or a shell command that prints it. \
-         `KAGE_PASSPHRASE` itself does not reach an agent.",
+        "The passphrase of the encrypted credentials, a file that contains it, or a shell command that \
+         prints it. `KAGE_PASSPHRASE` is not passed on to agents.",
     ),
     ("KAGE_SUBSCRIPTION", "Set by `kage exec` for the agent: the subscription that it runs on."),
-    ("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_DATA_HOME", "Where the files below are."),
-    ("NO_COLOR", "No colours."),
-    ("COLUMNS", "The width of a help where there is no terminal; 100 without it, which is also the most."),
+    ("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_DATA_HOME", "The parent directories of the files below."),
+    ("NO_COLOR", "If set, kage prints no colors."),
+    ("COLUMNS", "The width of the help if there is no terminal. The default and the maximum are 100."),
     ("TZ", "The time zone of days and reset times."),
 ];
 
 const FILES: [(&str, &str); 6] = [
     (
         "~/.config/kage/config.toml",
-        "The definitions: subscriptions, routes, strategy, namespaces. Yours to edit.",
+        "The definitions: subscriptions, routes, strategy, namespaces. You may edit this file.",
     ),
-    ("~/.config/kage/identity", "The key of the encrypted credentials, where they have no passphrase."),
-    ("~/.local/share/kage/credentials", "The encrypted credentials, for those that are not in a keychain."),
-    ("~/.local/share/kage/shims/", "kage under the agents' names, for PATH."),
+    ("~/.config/kage/identity", "The key of the encrypted credentials, if they have no passphrase."),
+    ("~/.local/share/kage/credentials", "The encrypted credentials of subscriptions that use no keychain."),
+    ("~/.local/share/kage/shims/", "The shims: scripts with the names of agents, for PATH."),
     (
         "~/.local/state/kage/state.json",
-        "Limits, health and running agents; the latest changes are in state.log beside it.",
+        "Limits, health and running agents. The latest changes are in state.log in the same directory.",
     ),
-    ("~/.local/state/kage/usage/", "The ledger: a line for every attempt."),
+    ("~/.local/state/kage/usage/", "The ledger: one line per attempt."),
 ];
 
-/// A page for each verb that is shown, by the name of its file. No date: a page changes when kage does.
+/// Returns the file name and text of a page for each visible verb. The pages have no date, because they
+/// change only with kage.
 pub(crate) fn pages() -> Vec<(String, String)> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
@@ -78,15 +79,15 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
     let man =
         Man::new(command.clone()).source(concat!("kage ", env!("CARGO_PKG_VERSION"))).manual("kage manual");
     let help = Help::of(command);
-    // The date is left empty.
+    // The third argument, the date, is empty.
     let mut text =
         format!(".TH {} 1 \"\" \"kage {}\" \"kage manual\"\n", name(command), env!("CARGO_PKG_VERSION"));
-    text += &tidy(rendered(|out| man.render_name_section(out)));
+    text += &tidied(rendered(|out| man.render_name_section(out)));
     text += &section("SYNOPSIS", &synopsis(command));
     text += &section("DESCRIPTION", &prose(&help.description));
-    text += &tidy(rendered(|out| man.render_options_section(out)));
+    text += &tidied(rendered(|out| man.render_options_section(out)));
     if shown(command).next().is_some() {
-        text += &tidy(rendered(|out| man.render_subcommands_section(out)));
+        text += &tidied(rendered(|out| man.render_subcommands_section(out)));
     }
     text += &section("EXIT STATUS", &prose(help.exit_status.as_deref().unwrap_or(EXIT_STATUS)));
     if parent.is_none() {
@@ -100,10 +101,10 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
 fn rendered(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut text = Vec::new();
     render(&mut text).expect("writing to memory does not fail");
-    String::from_utf8(text).expect("what is rendered is text")
+    String::from_utf8(text).expect("clap_mangen writes UTF-8")
 }
 
-/// The usage of the help, with the words to type in bold.
+/// The usage line of the help, with the command's name in bold.
 fn synopsis(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim();
@@ -115,7 +116,7 @@ fn synopsis(command: &Command) -> String {
     lines.collect::<Vec<_>>().join("\n.br\n")
 }
 
-/// The page above, its siblings, and those below.
+/// The pages of the parent, the siblings and the subcommands.
 fn see_also(command: &Command, parent: Option<&Command>) -> String {
     let others = parent.into_iter().flat_map(|parent| [parent].into_iter().chain(shown(parent)));
     let others = others.chain(shown(command)).filter(|other| name(other) != name(command));

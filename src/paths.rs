@@ -1,23 +1,23 @@
-//! Where things are: the four kinds of data have one place each, the same on Linux and macOS.
+//! The paths of kage's files: one location for each of the four kinds of data, the same on Linux and macOS.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Status};
 
-/// The places of one user.
+/// The paths of one user.
 #[derive(Debug, Clone)]
 pub struct Paths {
     pub home: PathBuf,
-    /// Definitions: `KAGE_CONFIG`, else `config.toml` below `XDG_CONFIG_HOME/kage`.
+    /// The definitions: `KAGE_CONFIG`, else `XDG_CONFIG_HOME/kage/config.toml`.
     pub config: PathBuf,
-    /// State and ledger: `KAGE_STATE_DIR`, else below `XDG_STATE_HOME/kage`.
+    /// The directory of the state and the ledger: `KAGE_STATE_DIR`, else `XDG_STATE_HOME/kage`.
     pub state: PathBuf,
     /// The encrypted credentials file.
     pub credentials: PathBuf,
-    /// The key that opens it: `KAGE_IDENTITY`, else beside the config.
+    /// The key of the credentials file: `KAGE_IDENTITY`, else `XDG_CONFIG_HOME/kage/identity`.
     pub identity: PathBuf,
-    /// Scripts by which kage is called under an agent's name.
+    /// The directory of the scripts that call kage under an agent's name.
     pub shims: PathBuf,
 }
 
@@ -40,23 +40,24 @@ impl Paths {
     }
 }
 
-/// Whether the user named the config file, rather than leaving it to be made where it belongs.
+/// Whether the user named the config file with `KAGE_CONFIG`.
 pub fn config_is_named() -> bool {
     own("KAGE_CONFIG").is_some()
 }
 
-/// A variable of kage's own; it may be relative to the current directory.
+/// Returns the path in one of kage's own variables. It may be relative to the current directory.
 fn own(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The XDG specification: a relative path in one of its variables is invalid and ignored.
+/// Returns the kage directory below an XDG variable or its default. The XDG specification says that a
+/// relative path in its variables is invalid and must be ignored.
 fn xdg(variable: &str, home: &Path, default: &str) -> PathBuf {
     let given = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     given.unwrap_or_else(|| home.join(default)).join("kage")
 }
 
-/// `~/x` below the home directory; anything else as it is.
+/// Expands a leading `~/` to the home directory. Other paths are returned unchanged.
 pub fn expand_home(path: &str, home: &Path) -> PathBuf {
     match path.strip_prefix("~/") {
         Some(rest) => home.join(rest),
@@ -65,13 +66,14 @@ pub fn expand_home(path: &str, home: &Path) -> PathBuf {
     }
 }
 
-/// kage itself, by a path that lasts: where `PATH` leads to it, that is a link which an upgrade changes, rather
-/// than what the link leads to now.
+/// Returns a path to kage that survives an upgrade: a `kage` in `PATH` that leads to this program, often a
+/// link that an upgrade changes. Without one, the path of this program.
 pub fn program() -> Result<String, Failure> {
     let failed = |message: String| Failure::new(Status::Failed, message).hint("call kage by its full path");
-    let exe = env::current_exe().map_err(|why| failed(format!("could not find out where kage is: {why}")))?;
+    let exe = env::current_exe().map_err(|why| failed(format!("could not find the path of kage: {why}")))?;
     let is_this = |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|path| path == exe);
     let on_path = which::which_all("kage").into_iter().flatten().find(is_this);
     let path = on_path.unwrap_or(exe).into_os_string();
-    path.into_string().map_err(|path| failed(format!("the path of kage is not text: {}", path.display())))
+    path.into_string()
+        .map_err(|path| failed(format!("the path of kage is not valid UTF-8: {}", path.display())))
 }

@@ -1,6 +1,6 @@
-//! The pure heart: what a pool of subscriptions is, who is chosen, and what an outcome means for it.
+//! The pure core: what a pool of subscriptions is, which one is chosen, and how an outcome changes it.
 //!
-//! Called by everything; knows no files, no clock and no agent. Time is always an argument.
+//! Called by all other layers; knows no files, no clock and no agent. Time is always an argument.
 
 mod budget;
 mod conversation;
@@ -12,10 +12,10 @@ mod machine;
 pub mod maps;
 mod moment;
 mod name;
-mod news;
 mod operation;
 mod outcome;
 mod patch;
+mod readings;
 mod route;
 mod select;
 mod settle;

@@ -1,8 +1,8 @@
-//! What tokens cost at the providers' public prices: a dated table, and the user's own on top.
+//! What tokens cost at the providers' public prices: a dated table, overridden by the user's own prices.
 //!
-//! Called by the config, which reads the user's, and by whoever shows or limits a cost. The answer is what the
-//! same tokens would have cost over the provider's API, never what anyone paid. What has no price here is
-//! unpriced, never free.
+//! Called by the config, which reads the user's prices, and by everything that shows or limits a cost. A cost
+//! is what the same tokens would have cost over the provider's API, never what was paid. Tokens without a
+//! price are unpriced, never free.
 
 mod built_in;
 mod names;
@@ -18,32 +18,32 @@ use crate::pool::{Cost, PromptLength, TokenCount};
 pub use period::{Period, overlap};
 use table::Table;
 
-/// All prices that are known: the user's own, and behind them kage's table.
+/// All known prices: the user's own, then kage's table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prices {
     own: Table,
 }
 
-/// The prices of one model, over time. Without any, all its tokens are unpriced.
+/// The prices of one model over time. If there are none, all its tokens are unpriced.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OfModel<'a> {
     periods: &'a [Period],
 }
 
 impl Prices {
-    /// With prices of the user's. A name may end in `*`, which stands for any ending.
+    /// Adds the user's prices. A name may end in `*`, which matches any ending.
     pub fn with_own(own: BTreeMap<String, Vec<Period>>) -> Self {
         Self { own: Table::new(own) }
     }
 
-    /// The prices of a model by the id in the agent's records; none where it is not in the table. The user's
-    /// own replace those of kage's table on all days.
+    /// Returns the prices of a model, given its id in the agent's records; none for an unknown model. If the
+    /// user has prices for it, kage's table is not used on any day.
     pub fn of(&self, model: &str) -> OfModel<'_> {
         let known = self.own.find(model).or_else(|| built_in::TABLE.prices.find(model));
         OfModel { periods: known.unwrap_or_default() }
     }
 
-    /// Which prices these are: the date of kage's table, with `+own` where the user's are on top.
+    /// Returns the date of kage's table, followed by `+own` if the user has own prices.
     pub fn version(&self) -> String {
         let own = if self.own == Table::default() { "" } else { "+own" };
         format!("{}{own}", built_in::TABLE.version)
@@ -51,7 +51,7 @@ impl Prices {
 }
 
 impl OfModel<'_> {
-    /// What the tokens would have cost on that day; `None` where a price is not known for any of them.
+    /// Returns what the tokens would have cost on that day; `None` if the price of any of them is unknown.
     pub fn cost(self, day: Date, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
         self.periods.iter().find(|period| period.covers(day))?.cost(prompt, count)
     }
@@ -77,8 +77,8 @@ impl Table {
         let names = names::of(model);
         let exact = names.iter().find_map(|&name| self.models.get(name));
         let of_family = |(family, periods)| {
-            let fits = names.iter().any(|name| name.starts_with(family));
-            fits.then_some(periods)
+            let matches = names.iter().any(|name| name.starts_with(family));
+            matches.then_some(periods)
         };
         let families = || self.families.iter().map(|(family, periods)| (family.as_str(), periods));
         exact.or_else(|| families().find_map(of_family)).map(Vec::as_slice)

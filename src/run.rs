@@ -1,17 +1,20 @@
-//! Running an agent: start it with what the plan says, wait, and tell how it ended.
+//! Running an agent: starts it as planned, waits for it, and returns how it ended.
 //!
 //! The policy, before the code:
-//! - The agent shares kage's streams and its process group; no pty, nothing locked, nothing polled.
-//! - A signal that a process sends to kage is passed on; a ^C typed at the terminal has reached the agent
-//!   already. kage itself dies of none while the agent lives, so that it can keep the books.
-//! - A terminal that goes away is told by kage where kage leads the session: the system tells nobody else.
-//! - When the agent stops under a shell, kage stops with it, and wakes it again.
-//! - The terminal's modes are what they were before an agent that a signal ended.
-//! - The agent's end is kage's: the same status, or the same signal.
-//! - What a running agent tells (through its hooks, as SIGURG, which would mean nothing to a process that does
-//!   not expect it) wakes its `SessionObserver`; kage never looks by itself.
-//! - Where an attempt may be followed by another, its output goes through kage (`relay`): threads copy, and
-//!   this one waits for the agent and its signals as before.
+//! - The agent shares kage's streams and process group. There is no pty, no lock is held, and nothing is
+//!   polled.
+//! - A signal that a process sends to kage is forwarded. A ^C typed at the terminal has already reached the
+//!   agent. kage itself survives these signals while the agent lives, so that it can book the attempt.
+//! - When the terminal hangs up and kage leads the session, kage forwards the hangup: the system sends it to
+//!   no other process.
+//! - When the agent stops under a shell, kage stops too. When the shell continues kage, kage continues the
+//!   agent.
+//! - After an agent that a signal ended, the terminal's modes are restored.
+//! - kage ends as the agent ended: with the same status or the same signal.
+//! - The hooks of a running agent wake kage with SIGURG, which a process ignores by default. kage then calls
+//!   its `SessionObserver`. kage does not poll the agent.
+//! - If another attempt may follow, the output goes through kage (`relay`): threads copy it, and the main
+//!   thread waits for the agent and for signals as before.
 
 mod ask;
 mod child;
@@ -38,20 +41,20 @@ pub use program::{Program, is_kage, is_shim};
 pub use relay::Output;
 pub use relay::Relay;
 pub use screen::{can_draw, draw_each_second};
-pub use signals::{WAKE, die_of, expect_children};
+pub use signals::{WAKE, reraise, reset_sigchld};
 
-pub use model::{ChildExit, Handover, Input, Launched, Released, Rest, SessionObserver};
+pub use model::{ChildExit, Handover, Input, Launched, Released, Response, SessionObserver};
 use signals::{Signals, Unblocked};
 
-/// Where the agent's streams lead.
+/// How the agent's streams are connected.
 pub enum Streams<'a> {
-    /// They are kage's own, with nothing in between.
+    /// The agent inherits kage's own streams.
     Inherited(Option<&'a mut dyn SessionObserver>),
-    /// Output goes through the relay.
+    /// The streams go through the relay.
     Relayed(&'a mut Relay, Input),
 }
 
-/// Runs a program as planned and waits for its end. The error is why it could not be started.
+/// Runs a program as planned and waits until it ends. The error is why it could not be started.
 pub fn run(
     program: &Program,
     plan: &LaunchPlan,
@@ -59,8 +62,8 @@ pub fn run(
     marks: &[(&str, OsString)],
     streams: Streams<'_>,
 ) -> Result<Launched, Failure> {
-    let mut signals = Signals::catch().map_err(|why| cannot("watch for signals", &why))?;
-    let before = terminal::Before::save();
+    let mut signals = Signals::catch().map_err(|why| could_not("watch for signals", &why))?;
+    let before = terminal::SavedModes::save();
     match streams {
         Streams::Inherited(observer) => {
             let start = || child::spawn(program, plan, handover, marks, None);
@@ -69,21 +72,21 @@ pub fn run(
             ended.map_err(|why| not_started(program, &why))
         }
         Streams::Relayed(relay, input) => {
-            let start = |wires| child::spawn(program, plan, handover, marks, Some(wires));
+            let start = |child_streams| child::spawn(program, plan, handover, marks, Some(child_streams));
             let ended = relayed(relay, input, &mut signals, start);
             if let Ok(Launched::Ended(ended)) = &ended {
                 before.restore_after(ended.exit, ended.interrupted);
             }
             signals.keep();
             ended.map_err(|why| match why {
-                NotRun::Pipes(why) => cannot("lay the agent's streams", &why),
+                NotRun::Pipes(why) => could_not("set up the agent's streams", &why),
                 NotRun::Program(why) => not_started(program, &why),
             })
         }
     }
 }
 
-/// Becomes a program as planned: nothing of kage is left beside it. The answer is why it could not.
+/// Becomes a program as planned; no kage process remains. Returns only if that fails, with the reason.
 pub fn replace(
     program: &Program,
     plan: &LaunchPlan,
@@ -101,12 +104,12 @@ enum NotRun {
 
 fn inherited(
     mut observer: Option<&mut dyn SessionObserver>,
-    before: terminal::Before,
+    before: terminal::SavedModes,
     signals: &mut Signals,
     start: impl FnOnce() -> io::Result<child::Child>,
 ) -> io::Result<Launched> {
-    // A ^C typed until now has reached no agent: it is for kage.
-    if let Err(signal) = signals.rest(None, Some(Instant::now())) {
+    // No agent is running yet, so a ^C typed until now is for kage.
+    if let Err(signal) = signals.sleep(None, Some(Instant::now())) {
         return Ok(Launched::Signal(signal));
     }
     let child = start()?;
@@ -123,31 +126,33 @@ fn relayed(
     relay: &mut Relay,
     input: Input,
     signals: &mut Signals,
-    start: impl FnOnce(child::Wires) -> io::Result<child::Child>,
+    start: impl FnOnce(child::ChildStreams) -> io::Result<child::Child>,
 ) -> Result<Launched, NotRun> {
-    // One that came after the last attempt is for kage: a ^C typed then has reached no agent.
-    if let Err(signal) = signals.rest(None, Some(Instant::now())) {
+    // No agent is running now, so a signal since the last attempt is for kage.
+    if let Err(signal) = signals.sleep(None, Some(Instant::now())) {
         return Ok(Launched::Signal(signal));
     }
-    // The threads come first: were they refused, an agent would run already, and must not be killed.
-    let (wires, running) = relay.start(input).map_err(NotRun::Pipes)?;
-    let started = start(wires);
+    // The threads are started before the agent: if starting them failed later, the agent would already be
+    // running, and kage must not kill it.
+    let (child_streams, running) = relay.start(input).map_err(NotRun::Pipes)?;
+    let started = start(child_streams);
     if started.is_ok() {
-        relay.forget_the_last();
+        relay.forget_last();
     }
     let _unblocked = Unblocked::all();
     let exit = started.map(|child| child.wait(signals, None));
-    // What came together with the agent's end came while it ran, and takes nothing from its last words.
+    // A signal that came together with the agent's end counts as one that came while the agent ran. It is
+    // read here so that it does not end the delivery of the agent's last output.
     let _ = signals.pending().count();
     let (captured, delivered) = relay.finish(running, signals);
     let exit = exit.map_err(NotRun::Program)?;
-    // A signal that ends the delivery would, without kage, have ended the agent in its last write.
+    // Without kage, a signal that ends the delivery would have ended the agent during its last write.
     let exit = delivered.err().map_or(exit, Exit::Signal);
     Ok(Launched::Ended(ChildExit { exit, interrupted: signals.interrupted(), captured }))
 }
 
-/// Sleeps, unless a signal comes that is meant to end the run: then its number is the error. For the time
-/// between two attempts, in which ^Z stops kage and a signal that was ignored on entry stays ignored.
+/// Sleeps between two attempts. If a signal comes that ends the run, its number is the error. A ^Z stops
+/// kage, and a signal that was ignored on entry remains ignored.
 pub fn pause(duration: Duration) -> Result<(), i32> {
     let until = Instant::now().checked_add(duration);
     let Ok(mut signals) = Signals::catch() else {
@@ -155,12 +160,12 @@ pub fn pause(duration: Duration) -> Result<(), i32> {
         return Ok(());
     };
     let _unblocked = Unblocked::all();
-    let rested = signals.rest(None, until);
+    let slept = signals.sleep(None, until);
     signals.keep();
-    rested.map(|_| ())
+    slept.map(|_| ())
 }
 
-/// The attempt is final: what was withheld goes out.
+/// Delivers the withheld output: the attempt is final.
 pub fn release(relay: &mut Relay) -> Released {
     let Ok(mut signals) = Signals::catch() else { return Released::Lost(io::ErrorKind::Other.into()) };
     let _unblocked = Unblocked::all();
@@ -169,7 +174,7 @@ pub fn release(relay: &mut Relay) -> Released {
     released
 }
 
-fn cannot(what: &str, why: &io::Error) -> Failure {
+fn could_not(what: &str, why: &io::Error) -> Failure {
     Failure::new(Status::BeforeStart, format!("could not {what}: {why}"))
 }
 

@@ -1,6 +1,7 @@
-//! What a shell, direnv and tmux are given: the files of `shell/`, with the program's path and the agents' names put in.
+//! The scripts for shells, direnv and tmux: the files of `shell/` with the program's path and the agents'
+//! names inserted.
 //!
-//! Called by `kage init` and `kage generate`. Text in, text out; nothing of the crate.
+//! Called by `kage init` and `kage generate`. Pure text functions, independent of the rest of the crate.
 
 pub mod shim;
 
@@ -16,17 +17,17 @@ pub enum Shell {
     Fish,
 }
 
-/// An agent that becomes a function.
+/// A shell function for an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function<'a> {
     /// The name of its program, and of the function.
     pub program: &'a str,
-    /// First arguments with which it runs as it is.
+    /// First arguments with which the agent is called directly.
     pub maintenance: &'a [&'a str],
 }
 
-/// The scripts that complete kage, by the names under which each shell's own directory has them; for bash, zsh,
-/// fish, elvish and PowerShell.
+/// The completion scripts for bash, zsh, fish, elvish and PowerShell, with the file names that each shell
+/// expects.
 pub const COMPLETIONS: [(&str, &str); 5] = [
     ("kage.bash", include_str!("../shell/complete.bash")),
     ("_kage", include_str!("../shell/complete.zsh")),
@@ -35,31 +36,33 @@ pub const COMPLETIONS: [(&str, &str); 5] = [
     ("kage.ps1", include_str!("../shell/complete.ps1")),
 ];
 
-/// Stands in each file for the path of kage, quoted for its shell.
+/// The placeholder in each file for the path of kage, quoted for its shell.
 pub const PROGRAM: &str = "@kage@";
-/// What direnv reads; it calls no program, so no path is put in.
+/// The script for direnv. It calls no program, so it needs no path.
 pub const DIRENV: &str = include_str!("../shell/direnv.sh");
-/// By this the file is known for kage's, whatever its version.
+/// How the script for direnv begins in every version of kage.
 pub const DIRENV_BEGINS: &str = "# kage for direnv:";
 
-/// What the tmux server is told, for a kage at this path.
+/// Returns the script that sets up the tmux server, for a kage at this path.
 pub fn tmux(kage: &str) -> String {
     let shell = Shell::Bash;
     include_str!("../shell/kage.tmux").replace("@kage@", &shell.quoted(&word(kage)))
 }
 
-/// The line for tmux's configuration. It is silent where kage has gone.
+/// Returns the line for tmux's configuration. It does nothing if kage is missing.
 pub fn tmux_line(kage: &str) -> String {
     let kage = word(kage);
     let command = format!("if [ -x {kage} ]; then {kage} init tmux | sh; fi");
-    // What tmux replaces between double quotes, and in what it runs. Source: tmux(1), PARSING SYNTAX, FORMATS.
+    // tmux expands these characters in double quotes, and formats in the command that it runs. Source:
+    // tmux(1), PARSING SYNTAX, FORMATS.
     let escaped = command.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$");
-    let escaped = without_formats(&escaped);
+    let escaped = escape_formats(&escaped);
     format!("run-shell \"{escaped}\" {MARK}")
 }
 
-/// Each `#` twice, but for those in front of a `[`: tmux leaves them all to who draws styles, and nobody draws here.
-fn without_formats(text: &str) -> String {
+/// Doubles each `#`, except before a `[`: tmux keeps those for the code that draws styles, and here nothing
+/// is drawn.
+fn escape_formats(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for piece in text.split_inclusive('[') {
         let before = piece.strip_suffix('[').unwrap_or(piece);
@@ -70,13 +73,13 @@ fn without_formats(text: &str) -> String {
     plain
 }
 
-/// A path as a word on a shell's command line, with quotes where it needs them.
+/// A path as one word of a shell command, quoted if necessary.
 fn word(path: &str) -> String {
     if path.chars().all(is_plain) { path.to_owned() } else { Shell::Bash.quoted(path) }
 }
 
-/// Stands before the part of a file that is there once for each agent. Each function stands alone: an agent may
-/// know the user's functions without their helpers.
+/// Marks the start of the part of a file that is repeated for each agent. Each function is self-contained,
+/// because an agent may load the user's functions without their helpers.
 const EACH: &str = "#@each\n";
 
 impl Shell {
@@ -88,7 +91,7 @@ impl Shell {
         }
     }
 
-    /// The shell of a program's path, such as `SHELL` holds one.
+    /// Returns the shell for the path of its program, such as the value of `SHELL`.
     pub fn of_program(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?;
         [Self::Bash, Self::Zsh, Self::Fish].into_iter().find(|shell| shell.name() == name)
@@ -102,7 +105,7 @@ impl Shell {
         }
     }
 
-    /// A text as one word, which stands for nothing but itself.
+    /// Quotes a text as one literal word.
     pub fn quoted(self, text: &str) -> String {
         match self {
             Self::Bash | Self::Zsh => in_single_quotes(text),
@@ -118,18 +121,18 @@ impl Shell {
         }
     }
 
-    /// The functions, and the completion of kage's own words, for a kage at this path.
+    /// Returns the functions, and the completion script of kage, for a kage at this path.
     pub fn integration(self, kage: &str, functions: &[Function<'_>]) -> String {
         let program = self.quoted(kage);
-        let (once, each) = self.source().split_once(EACH).expect("each file of a shell has one");
+        let (once, each) = self.source().split_once(EACH).expect("each shell file contains the marker");
         let mut text = once.to_owned();
         for function in functions {
-            // Quoted, since an alias of the user's may have the name of an option.
+            // Quoted, because the user may have an alias with the same name as an option.
             let words: Vec<_> = function.maintenance.iter().map(|word| self.quoted(word)).collect();
             let words = words.join(if self == Self::Fish { " " } else { " | " });
             text.push('\n');
             let each = each.replace("@agent@", function.program).replace("@maintenance@", &words);
-            // Last, since a path may have anything in it.
+            // Last, because the path may contain any text, including a placeholder.
             text.push_str(&each.replace(PROGRAM, &program));
         }
         text.push('\n');
@@ -137,7 +140,7 @@ impl Shell {
         text
     }
 
-    /// The line for its start-up file. It is silent where kage has gone.
+    /// Returns the line for the shell's start-up file. It does nothing if kage is missing.
     pub fn line(self, kage: &str, aliases: &[String]) -> String {
         let kage = self.quoted(kage);
         let name = self.name();
@@ -158,10 +161,10 @@ impl fmt::Display for Shell {
     }
 }
 
-/// Ends each line that kage adds to a file of the user's.
+/// The end of each line that kage adds to a file of the user.
 pub const MARK: &str = "# added by kage";
 
-/// Whether a shell takes the name of a program for the name of a function.
+/// Whether the name of a program is a valid function name in all shells.
 pub fn can_be_function(program: &str) -> bool {
     program.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && program.chars().all(|letter| is_plain(letter) && letter != '/')
@@ -172,13 +175,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quoted_word_is_itself() {
+    fn a_word_is_quoted_literally() {
         assert_eq!(Shell::Bash.quoted("/a b/it's"), r"'/a b/it'\''s'");
         assert_eq!(Shell::Fish.quoted(r"/a b\it's"), r"'/a b\\it\'s'");
     }
 
     #[test]
-    fn a_path_means_nothing_but_itself_to_tmux_and_the_shell_behind_it() {
+    fn a_path_is_literal_for_tmux_and_for_the_shell_that_tmux_calls() {
         let line = "run-shell \"if [ -x /opt/kage ]; then /opt/kage init tmux | sh; fi\" # added by kage";
         assert_eq!(tmux_line("/opt/kage"), line);
         let odd = tmux_line(r#"/a "b" $c #d \e/it's/kage"#);
@@ -189,20 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn what_direnv_reads_is_known_for_kages() {
+    fn the_direnv_script_begins_as_declared() {
         assert!(DIRENV.starts_with(DIRENV_BEGINS));
     }
 
     #[test]
-    fn every_token_is_replaced_and_each_agent_has_its_function() {
+    fn every_placeholder_is_replaced_and_each_agent_has_a_function() {
         let functions = [
             Function { program: "claude", maintenance: &["--version", "mcp"] },
             Function { program: "codex", maintenance: &["login"] },
         ];
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let text = shell.integration("/opt/kage", &functions);
-            let tokens = [PROGRAM, "@agent@", "@maintenance@", "@each"];
-            assert!(tokens.iter().all(|token| !text.contains(token)), "a token is left: {text}");
+            let placeholders = [PROGRAM, "@agent@", "@maintenance@", "@each"];
+            assert!(placeholders.iter().all(|one| !text.contains(one)), "a placeholder is left: {text}");
             for function in &functions {
                 assert!(text.contains(&format!("\nfunction {}", function.program)), "{text}");
             }

@@ -1,28 +1,28 @@
-//! The size of a terminal. Every module that fits something into one asks here.
+//! The size of a terminal. Called by all modules that fit output to it.
 
 use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
 
-/// How much fits on a screen.
+/// The size of a screen in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     pub columns: usize,
     pub rows: usize,
 }
 
-/// What a terminal without a size counts as.
+/// The size used for a terminal that reports none.
 pub(crate) const DEFAULT: Size = Size { columns: 80, rows: 24 };
 
-/// The size of the terminal behind a stream; `None` where there is no terminal. One that says 0, as a serial line or
-/// a pseudo-terminal whose size nobody has set, counts as 80 x 24.
+/// Returns the size of a stream's terminal; `None` if it has no terminal. A reported 0 counts as `DEFAULT`:
+/// serial lines report it, and pseudo-terminals whose size was never set.
 pub(crate) fn size(stream: impl AsFd) -> Option<Size> {
     let size = tcgetwinsize(stream).ok()?;
     let known = |cells: u16, usual: usize| if cells == 0 { usual } else { cells.into() };
     Some(Size { columns: known(size.ws_col, DEFAULT.columns), rows: known(size.ws_row, DEFAULT.rows) })
 }
 
-/// The same where something is drawn in any case.
+/// Returns the size of a stream's terminal, or `DEFAULT` without one.
 pub(crate) fn size_or_default(stream: impl AsFd) -> Size {
     size(stream).unwrap_or(DEFAULT)
 }

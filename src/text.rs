@@ -1,4 +1,4 @@
-//! Text from outside, made safe for people, terminals and shells. The one module that cleans and quotes.
+//! Makes text from outside safe for terminals, shells and readers. The only module that cleans and quotes.
 
 mod shown;
 
@@ -8,19 +8,19 @@ use std::path::Path;
 
 pub use shown::{json, terminal};
 
-/// Text from outside may hold line breaks and terminal escapes; neither reaches the terminal.
+/// Replaces line breaks, terminal escapes and other harmful characters with blanks, and trims the text.
 pub fn one_line(text: &str) -> String {
     harmless(text).trim().to_owned()
 }
 
-/// The same with the blanks around it.
+/// Like `one_line`, without trimming.
 pub fn harmless(text: &str) -> String {
     text.chars().map(|letter| if is_harmless(letter) { letter } else { ' ' }).collect()
 }
 
-/// Whether a letter is only itself: it does not steer the terminal (C0, C1), break the line, turn what stands around
-/// it the other way, or hide in it. Joiners stay, for some scripts are written with them. Source: UAX #9, table 4;
-/// the Unicode standard, 23.2-23.9.
+/// Whether a character has no effect beyond itself: it does not control the terminal (C0, C1), break the
+/// line, reverse the text around it, or stay invisible. Joiners are allowed, because some scripts need them.
+/// Source: UAX #9, table 4; the Unicode standard, 23.2-23.9.
 pub fn is_harmless(letter: char) -> bool {
     let is_format = matches!(letter,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -28,12 +28,13 @@ pub fn is_harmless(letter: char) -> bool {
     !letter.is_control() && !is_format
 }
 
-/// A word as a shell would need it: a hint is typed, and a path may have been named by somebody else.
+/// Quotes a word for a shell and removes harmful characters: users type hints, and another user may have
+/// named a path.
 pub fn quoted(word: &str) -> String {
     in_quotes(word, &one_line(word))
 }
 
-/// A word as it is, or what is shown of it between quotes, where it needs them.
+/// Returns a word unchanged, or `shown` in quotes if the word needs quotes.
 pub fn in_quotes(word: &str, shown: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
@@ -43,17 +44,17 @@ pub fn in_quotes(word: &str, shown: &str) -> String {
     }
 }
 
-/// The same for a path.
+/// Like `quoted`, for a path.
 pub fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
-/// A text as one word of bash, zsh and `sh`, always in quotes.
+/// Returns a text as one word of bash, zsh and `sh`, always in quotes.
 pub fn in_single_quotes(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A text as one word of fish. As `fish_indent` has it: in quotes only where it needs them.
+/// Returns a text as one word of fish. Like `fish_indent`, it adds quotes only if they are needed.
 pub fn for_fish(text: &str) -> String {
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
@@ -61,12 +62,12 @@ pub fn for_fish(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// Whether a letter means only itself to every shell.
+/// Whether no shell treats the character specially.
 pub fn is_plain(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '+' | '/')
 }
 
-/// A word as bash and zsh need it on one line, whatever is in it.
+/// Returns any word as bash and zsh read it, on one line and without harmful characters.
 pub fn pasted(word: &OsStr) -> String {
     if let Some(text) = word.to_str().filter(|text| text.chars().all(is_harmless)) {
         return in_quotes(text, text);
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_reads_the_words_of_a_command_as_they_were() {
+    fn a_shell_reads_the_quoted_words_of_a_command_unchanged() {
         let words: [&[u8]; 7] = [
             b"--model",
             b"",

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Measures kage: its overhead beside what else does such work, its growth with the pool, many at once on one state,
-# the relay, and what it costs while the agent sleeps.
+# Measures kage: its overhead next to similar tools, growth with the size of the pool, contention on one state, the
+# relay, and what kage costs while the agent sleeps.
 #
 #   bash tests/bench.sh [--quick] [--rounds N] [--only overhead,scale,contention,relay,idle] [--beside OTHER_KAGE]...
 #
-# A Markdown table on standard output, and bench.json, bench.md and bench.svg in target/bench. The figures count for
-# the machine and the hour they were taken in; only ratios of one run compare, and --beside measures another build in
-# the same rounds. Those of the README are kept so:
+# Prints a Markdown table on standard output and writes bench.json, bench.md and bench.svg to target/bench. The figures
+# are valid only for the machine and time of the run: compare only ratios within one run. --beside measures another
+# build in the same rounds. To update the figures in the README:
 #
 #   cp target/bench/bench.json benches/figures.json && UPDATE=1 cargo test --test project figures
 #
-# As root it installs what it can of the others that are measured; what is missing is named in the table.
+# As root it installs the other tools where it can. The table names the ones that are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 peers=$target/peers out=$target/bench
 mkdir -p "$peers" "$out"
 
-# Debian's packages, and a program or file of each by which it is seen to be there.
+# Debian packages, each with a program or file that shows whether it is installed.
 packages=(
   age=age-keygen dbus=dbus-run-session direnv=direnv gcc=cc gnome-keyring=gnome-keyring-daemon
   libsecret-tools=secret-tool libsqlite3-dev=/usr/include/sqlite3.h nodejs=node npm=npm python3=python3
@@ -59,8 +59,8 @@ install_peers() {
 
 install_peers
 
-# Both builds of the README are measured, the static one where the C library can be linked statically. The first is
-# copied: cargo builds a kage beside its benchmarks, in the same place, with another way to panic.
+# Measures both builds that the README names; the static one only if the C library can be linked statically. The first
+# is copied, because `cargo bench` builds a kage with another panic strategy to the same path.
 cargo build --locked --release
 cp "$target/release/kage" "$out/kage"
 if [[ $host == *-linux-gnu ]] && echo 'int main(void) { return 0; }' | cc -static -x c -o "$out/static-probe" - 2>/dev/null; then
@@ -70,4 +70,4 @@ if [[ $host == *-linux-gnu ]] && echo 'int main(void) { return 0; }' | cc -stati
 fi
 
 KAGE=$out/kage PEERS=$peers cargo bench --locked --bench bench -- --out "$out" "$@"
-echo "kept in $out: bench.json, bench.md, bench.svg" >&2
+echo "wrote bench.json, bench.md and bench.svg to $out" >&2

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fuzzes what kage reads and writes: bash tests/fuzz.sh [cpu-minutes] [target...], by default 10 of each target.
-# Wants a nightly compiler and cargo-fuzz. A line of figures for each target; the status tells whether all were clean.
+# Fuzzes what kage reads and writes: bash tests/fuzz.sh [cpu-minutes] [target...]. Default: 10 minutes for each target.
+# Needs a nightly compiler and cargo-fuzz. Prints one line per target. Exit status 1 if any target crashed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# CPU time and not that on the wall: on a busy machine the same minutes are the same work.
+# CPU time, not wall time: the same number of minutes is the same amount of work even on a busy machine.
 minutes=10
 case ${1:-} in
   [0-9]*)
@@ -13,13 +13,13 @@ case ${1:-} in
     ;;
 esac
 [ $# -gt 0 ] || set -- config ledger markers quoting report reset state stream transcript
-# In megabytes; a longer input than one of these would be no record of any agent's.
+# Memory in megabytes. `longest` is in bytes: no agent writes longer records than that.
 memory=2048
 longest=4096
 triple=$(rustc -vV | sed -n 's/^host: //p')
 built=${CARGO_TARGET_DIR:-fuzz/target}/$triple/release
 
-# Seconds that the processes of a run used, from the shell's own count.
+# Fuzzes one target and prints the CPU seconds used, as counted by the shell.
 fuzz() {
   local target=$1 seconds=$2 log=$3 options=()
   [ ! -e "fuzz/dict/$target.dict" ] || options=(-dict="fuzz/dict/$target.dict")
@@ -29,18 +29,18 @@ fuzz() {
 }
 
 failed=0
-# No sanitizer: kage has next to no unsafe code, and twice as many runs are worth more.
+# No sanitizer: kage has almost no unsafe code, and without one there are twice as many runs.
 cargo +nightly fuzz build --sanitizer none 2>fuzz/build.log || {
   cat fuzz/build.log >&2
   exit 1
 }
 for target in "$@"; do
-  # Inputs that are only of use while it runs; the corpus stays small.
+  # New inputs are not added to the corpus, which stays small.
   found=fuzz/found/$target broken=fuzz/artifacts/$target log=fuzz/artifacts/$target.log
   mkdir -p "$found" "$broken"
   used=0 runs=0 crashes=0
   while awk "BEGIN { exit !($used < $minutes * 60) }"; do
-    # Each start reads the corpus, so none is for less than that takes.
+    # Each start reads the whole corpus first, so a start gets at least 20 seconds.
     left=$(awk "BEGIN { left = int($minutes * 60 - $used) + 1; print left < 20 ? 20 : left }")
     status=0
     spent=$(fuzz "$target" "$left" "$log") || status=$?

@@ -1,9 +1,10 @@
-//! What scripts rely on: the shape of every JSON, CSV and metrics answer, of the events and of everything stored, and
-//! the exit status of every kind of situation. All of it must be exactly as it is checked in below tests/golden:
+//! The interfaces that scripts depend on: all JSON, CSV and metrics output, the events, everything stored,
+//! and the exit status in every kind of situation. They must equal the checked-in files in tests/golden
+//! exactly:
 //!
-//! - `shapes/`: what each command printed;
-//! - `exits.txt`: the exit statuses, as a table;
-//! - `stderr/`: what was said on standard error, which may be reworded;
+//! - `shapes/`: the standard output of each command;
+//! - `exits.txt`: a table of the exit statuses;
+//! - `stderr/`: the standard error of each command, which may be reworded;
 //! - `states/`: states that earlier versions stored, which must stay readable.
 //!
 //! `UPDATE=1 cargo test --test golden` rewrites the first three.
@@ -45,7 +46,7 @@ mod running;
 mod stored;
 mod support;
 
-/// The golden files: each is one in `shapes/`, and where something was said, one in `stderr/`.
+/// The golden files: each is a file in `shapes/`, and with output on standard error also one in `stderr/`.
 const GOLDEN_FILES: &[&str] = &[
     "config",
     "detect",

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
-# Writes a ledger of N attempts over the twelve months before now, and with a third argument the same number of
-# answers as transcripts of Claude Code: ledger.pl N LEDGER [PROJECTS]
+# Writes a ledger of N attempts over the last twelve months. With a third argument it also writes N answers as
+# transcripts of Claude Code: ledger.pl N LEDGER [PROJECTS]
 use strict;
 use warnings;
 use POSIX qw(strftime);
@@ -41,7 +41,7 @@ for my $at (0 .. $attempts - 1) {
         $stamp, $run, $subscriptions[dice(6)], $namespaces[dice(5)], $directory, $session, $verdict,
         dice(600000), $models;
     next if !$projects;
-    # Sessions of some two hundred answers, as people have them.
+    # Sessions of 200 answers each, a realistic length.
     my $slug = $directory =~ s{[^A-Za-z0-9]}{-}gr;
     my $of   = int($at / 200);
     my $out  = $sessions{file};

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What questions cost on a large ledger: bash tests/ledger.sh [ATTEMPTS...], by itself a million and ten million
-# over twelve months. Each time is the median of five runs of the whole program, memory is the highest of them.
-# Where ccusage is installed (bash tests/run.sh does), it is asked about a million answers in transcripts.
+# Measures queries of a large ledger: bash tests/ledger.sh [ATTEMPTS...]. Default: one million and ten million attempts
+# over twelve months. Each time is the median of up to five runs of the whole program, memory is their highest.
+# If ccusage is installed (bash tests/run.sh does that), it is measured on a million answers in transcripts.
 # Needs GNU time and perl; ten million attempts take 4.5 GB in the temporary directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ trap 'rm -rf "$dir"' EXIT
 export HOME=$dir/home TZ=UTC
 mkdir "$HOME"
 
-# Milliseconds and KiB of a command, the median and the highest of so many runs.
+# Prints the median time and the peak memory of a command: measure RUNS COMMAND...
 measure() {
   local runs=$1
   shift

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Lines of src without tests, by top-level module: bash tests/lines.sh [revision...], by default of the working tree.
-# Several revisions stand beside each other. What is left out: files of tests, modules under #[cfg(test)], blank lines
-# at the end.
+# Counts the lines of src without tests, by top-level module: bash tests/lines.sh [revision...]. Default: the working
+# tree. Several revisions are printed side by side. Files of tests and modules under #[cfg(test)] are not counted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,9 +34,9 @@ for my $revision (@revisions) {
         my $text = do { local $/; <$in> };
         my $module = substr $file, length "$src/";
         $module =~ s/\.rs$//;
-        # `#[cfg(test)] mod tests;` takes the files of that module out.
+        # `#[cfg(test)] mod tests;` excludes the files of that module.
         push @of_tests, "$module/$1" while $text =~ /^#\[cfg\(test\)\]\nmod (\w+);/mg;
-        # A block at the end of the file goes with its contents.
+        # Removes `#[cfg(test)] mod tests { ... }` blocks.
         $text =~ s/^#\[cfg\(test\)\]\nmod \w+ \{\n.*?^\}\n//msg;
         $text{$module} = $text;
     } }, $src);

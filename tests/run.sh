@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the suites need, where it can, and runs all of them.
-# Under CI=true whatever is missing fails the run; elsewhere the suite that needs it is skipped and named.
+# Installs the programs that the test suites need, where it can, and runs all suites.
+# With CI=true a missing program fails the run. Otherwise the suites that need it are skipped and named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The last one is no agent: it counts the tokens in Claude Code's transcripts.
+# The last one is not an agent: it counts the tokens in Claude Code's transcripts.
 agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0 @google/gemini-cli@0.61.0 ccusage@20.0.24)
 prefix=target/agents
-# Debian's packages, and a program of each by which it is seen to be there.
+# Debian packages, each with a program or file that shows whether it is installed.
 packages=(
   bash=bash chromium=chromium cron=/usr/sbin/cron dbus=dbus-run-session direnv=direnv elvish=elvish fish=fish git=git
   gnome-keyring=gnome-keyring-daemon groff=groff iproute2=ip libsecret-tools=secret-tool make=make man-db=man
@@ -41,7 +41,7 @@ is_installed() {
   grep -qs "\"version\": \"${1##*@}\"" "$prefix/node_modules/${1%@*}/package.json"
 }
 
-# The real agents: Claude Code is a native binary inside an npm package, the others run under Node.js.
+# Installs the real agents. Claude Code is a native binary inside an npm package; the others run under Node.js.
 install_agents() {
   local agent wanted=()
   for agent in "${agents[@]}"; do
@@ -67,11 +67,11 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "the suites that need them are skipped" >&2
 fi
 
-# Whoever starts this may ignore signals that the suites send: a background job ignores SIGINT.
+# The caller may ignore signals that the suites send: a background job ignores SIGINT.
 run=()
 if env --default-signal true 2>/dev/null; then run=(env --default-signal); fi
 "${run[@]}" cargo test --locked "$@"
-# The inputs that fuzzing found, which want no fuzzer. The package is its own; what it is built from is there already.
+# Runs the fuzz corpus, which needs no fuzzer. It is a separate package; its dependencies are already built.
 if [ $# = 0 ]; then
   cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target
 fi

@@ -1,6 +1,7 @@
-//! Tries to break kage, in mass and at random: kills, full and failing disks, damaged files, clocks that jump,
-//! agents that misbehave. After each try the books are audited. `bash tests/torture.sh` runs it for two minutes,
-//! the suites for some seconds; a line tells of each class how often it was tried and what was lost.
+//! Tries to break kage many times at random: kills, full and failing disks, damaged files, jumping clocks,
+//! misbehaving agents. After each try it audits the state and the ledger. `bash tests/torture.sh` runs it for
+//! two minutes, the suites for some seconds. It prints a line per class: how often it was tried, and what was
+//! lost.
 
 // A failed unwrap is a failed test.
 #![allow(unreachable_pub, clippy::unwrap_used)]
@@ -59,19 +60,19 @@ use plan::{Class, Plan, Trial};
 const CLASSES: [Class; 16] = [
     Class { name: "stopped", what: "a holder of the lock is stopped", share: 0, run: stopped::run },
     Class { name: "hanging", what: "keychain, commands and event command hang", share: 0, run: hanging::run },
-    Class { name: "kills", what: "kill -9 of kage, the agent, both, at any moment", share: 30, run: kills::run },
+    Class { name: "kills", what: "kill -9 of kage, the agent or both at any time", share: 30, run: kills::run },
     Class { name: "calls", what: "each call below the state directory fails once", share: 28, run: calls::state },
     Class { name: "anywhere", what: "each call of any kind fails once", share: 8, run: calls::anywhere },
-    Class { name: "full-disk", what: "the disk is full, and fills up", share: 3, run: disk::full },
+    Class { name: "full-disk", what: "the disk is full or fills up", share: 3, run: disk::full },
     Class { name: "read-only", what: "the state becomes read-only", share: 2, run: disk::read_only },
     Class { name: "vanished", what: "directories vanish under running agents", share: 3, run: vanished::run },
     Class { name: "damaged", what: "state, ledger, config and credentials cut and garbled", share: 7, run: damage::run },
     Class { name: "huge", what: "files of 64 MiB", share: 5, run: damage::huge },
     Class { name: "clock", what: "the clock jumps by up to a year", share: 3, run: clock::jumps },
-    Class { name: "nights", what: "days that end, with and without a change of the clocks", share: 2, run: clock::nights },
+    Class { name: "nights", what: "midnight, with and without a change of the clocks", share: 2, run: clock::nights },
     Class { name: "leases", what: "5,000 leases of dead and reused process ids", share: 2, run: leases::run },
     Class { name: "versions", what: "two versions of kage on one state", share: 2, run: versions::run },
-    Class { name: "lockless", what: "locks that lock nothing", share: 2, run: lockless::run },
+    Class { name: "lockless", what: "locks that have no effect", share: 2, run: lockless::run },
     Class { name: "agents", what: "agents that misbehave", share: 5, run: agents::run },
 ];
 
@@ -82,14 +83,15 @@ fn main() -> ExitCode {
     let is_wanted = |class: &&Class| plan.only.as_deref().is_none_or(|only| only == class.name);
     let wanted: Vec<_> = CLASSES.iter().filter(is_wanted).collect();
     if wanted.is_empty() {
-        eprintln!("there is no such class: {}", CLASSES.map(|class| class.name).join(", "));
+        eprintln!("unknown class; one of: {}", CLASSES.map(|class| class.name).join(", "));
         return ExitCode::FAILURE;
     }
-    let (beside, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|class| class.share == 0);
+    let (concurrent, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|class| class.share == 0);
     let sums: Vec<_> = thread::scope(|scope| {
-        let beside: Vec<_> = beside.into_iter().map(|class| scope.spawn(|| tried(class, &plan))).collect();
-        let others: Vec<_> = others.into_iter().map(|class| tried(class, &plan)).collect();
-        beside.into_iter().map(|lane| lane.join().unwrap()).chain(others).collect()
+        let concurrent: Vec<_> =
+            concurrent.into_iter().map(|class| scope.spawn(|| run_class(class, &plan))).collect();
+        let others: Vec<_> = others.into_iter().map(|class| run_class(class, &plan)).collect();
+        concurrent.into_iter().map(|handle| handle.join().unwrap()).chain(others).collect()
     });
     let (tries, losses) = sums.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let seconds = begun.elapsed().as_secs();
@@ -97,8 +99,8 @@ fn main() -> ExitCode {
     if losses == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Tries a class, and prints its line; the answer is how often, and how much was lost.
-fn tried(class: &Class, plan: &Plan) -> (u64, usize) {
+/// Runs a class and prints its line. Returns the number of tries and of losses.
+fn run_class(class: &Class, plan: &Plan) -> (u64, usize) {
     let trial = Trial::new(plan, class);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (class.run)(&trial))) {
         let text = panic.downcast_ref::<String>().map(String::as_str);

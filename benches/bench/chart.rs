@@ -1,5 +1,5 @@
-//! The picture of the overhead, as SVG: a bar for each row, its length the logarithm of the ratio. No scripts, readable
-//! in light and dark. Pure: the same figures give the same bytes.
+//! The chart of the overhead, as SVG: a bar for each row; its length is the logarithm of the ratio. Without
+//! scripts, readable in light and dark mode. Pure: the same figures give the same bytes.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::figures::{Figures, Kind, Row};
 use crate::table::{short, shown};
 
 const WIDTH: f64 = 760.0;
-/// Where the bars begin, which is the ratio 1, and how far they may go; the ratio stands behind them.
+/// The x coordinates where bars begin (ratio 1) and where they may end; the ratio is written after the bar.
 const BEGIN: f64 = 330.0;
 const END: f64 = WIDTH - 60.0;
 const TOP: f64 = 44.0;
@@ -36,13 +36,13 @@ const STYLE: &str = "\
 
 pub(crate) fn draw(figures: &Figures) -> String {
     let mut rows: Vec<_> = shown(&figures.overhead).collect();
-    // kage's stay in their order, in front.
-    let place = |row: &Row, ratio: f64| match row.kind {
+    // kage's rows come first and keep their order.
+    let position = |row: &Row, ratio: f64| match row.kind {
         Kind::Base => 0.0,
         Kind::Kage => 1.0,
         Kind::Peer | Kind::Interpreter => 1.0 + ratio,
     };
-    rows.sort_by(|(one, ratio), (other, others)| place(one, *ratio).total_cmp(&place(other, *others)));
+    rows.sort_by(|(one, ratio), (other, others)| position(one, *ratio).total_cmp(&position(other, *others)));
     let highest = rows.iter().map(|(_, ratio)| *ratio).fold(2.0, f64::max);
     let reach = TICKS.into_iter().find(|tick| *tick >= highest).unwrap_or(highest);
     let across = |ratio: f64| BEGIN + (END - BEGIN) * (ratio.max(1.0).ln() / reach.ln());
@@ -52,9 +52,9 @@ pub(crate) fn draw(figures: &Figures) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
          height=\"{height}\" role=\"img\" aria-labelledby=\"title desc\">\n\
-         <title id=\"title\">What kage adds to the start of a program</title>\n\
+         <title id=\"title\">kage's overhead at the start of a program</title>\n\
          <desc id=\"desc\">{}</desc>\n<style>\n{STYLE}</style>\n\
-         <text x=\"{BEGIN}\" y=\"16\" class=\"head\">time to start and end, times that of env true (logarithmic)</text>\n",
+         <text x=\"{BEGIN}\" y=\"16\" class=\"head\">time to start and end, relative to env true (logarithmic)</text>\n",
         escaped(&described(&rows))
     );
     for tick in TICKS.into_iter().filter(|tick| *tick <= reach) {
@@ -78,7 +78,7 @@ pub(crate) fn draw(figures: &Figures) -> String {
 fn bar(row: &Row, ratio: f64, top: f64, until: f64) -> String {
     let class = if row.kind == Kind::Kage { " class=\"kage\"" } else { "" };
     let middle = top + ROW / 2.0;
-    // Where there is no second line, the name stands in the middle.
+    // Without a second line the name is in the middle.
     let name_at = if row.note.is_empty() { middle + 4.0 } else { middle - 2.0 };
     let note = match row.note.as_str() {
         "" => String::new(),
@@ -101,7 +101,7 @@ fn bar(row: &Row, ratio: f64, top: f64, until: f64) -> String {
     )
 }
 
-/// The same in words, for who does not see it.
+/// The chart as text, for screen readers.
 fn described(rows: &[(&Row, f64)]) -> String {
     let one = |(row, ratio): &(&Row, f64)| {
         let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };

@@ -1,8 +1,9 @@
-//! Many processes on one state at once: how many changes they make a second, how long each waits, whether any starves,
-//! and whether any change is lost. kage's own store beside `SQLite` and beside the lock that most would write.
+//! Many concurrent processes on one state: how many changes they make per second, how long each takes,
+//! whether any process starves, and whether a change is lost. Compares kage's store with `SQLite` and with a
+//! naive lock.
 //!
-//! One change is one transaction: to choose and hold a subscription, or to book what a run used and give it back. Each
-//! process makes the two in turn, as `kage exec` does around its agent.
+//! One change is one transaction: choose a subscription and take a lease, or book the usage and release the
+//! lease. Each process makes both in turn, as `kage exec` does around its agent.
 
 mod keeping;
 mod sqlite;
@@ -22,13 +23,13 @@ use crate::rounds::at;
 
 pub(crate) use worker::run as work;
 
-use keeping::Keeping;
+use keeping::Method;
 
-/// How many subscriptions the processes share.
+/// The number of subscriptions that the processes share.
 const SUBSCRIPTIONS: usize = 20;
 
-/// What the processes say that they have done, and what the state says.
-struct Books {
+/// The changes that the processes made, and those in the state.
+struct Counts {
     done: u64,
     kept: u64,
 }
@@ -40,11 +41,11 @@ pub(crate) fn measure(span: Duration, most: usize, scratch: &Path) -> Vec<Conten
         let result = result.unwrap_or_else(Contest::Missing);
         rows.push(Contended { way: way.to_owned(), processes, result });
     };
-    for (keeping, name) in Keeping::ALL {
-        // Of the others it is enough to see what they cost or lose among a few terminals.
-        let is_kage = keeping == Keeping::Kage;
+    for (method, name) in Method::ALL {
+        // The other methods are only measured with a few processes.
+        let is_kage = method == Method::Kage;
         for processes in crowds().filter(|&crowd| is_kage || [8, 64].contains(&crowd)) {
-            row(name, processes, of_keeping(keeping, processes, span));
+            row(name, processes, of_method(method, processes, span));
         }
     }
     for (mode, name) in sqlite::MODES {
@@ -59,22 +60,22 @@ pub(crate) fn measure(span: Duration, most: usize, scratch: &Path) -> Vec<Conten
     rows
 }
 
-fn of_keeping(keeping: Keeping, processes: usize, span: Duration) -> Result<Contest, String> {
+fn of_method(method: Method, processes: usize, span: Duration) -> Result<Contest, String> {
     let dir = tempfile::tempdir().unwrap();
-    keeping.begin(dir.path());
+    method.begin(dir.path());
     let myself = std::env::current_exe().unwrap();
     let seconds = span.as_secs_f64().to_string();
     let now = Timestamp::now().to_string();
     let start = || {
         let mut command = Command::new(&myself);
-        command.args(["contend", keeping.word(), &seconds, &now]).arg(dir.path());
+        command.args(["contend", method.word(), &seconds, &now]).arg(dir.path());
         command
     };
     let took = together(processes, start)?;
-    count(dir.path(), took, keeping.kept(dir.path()))
+    count(dir.path(), took, method.kept(dir.path()))
 }
 
-/// Starts so many, lets all go at once, and waits until the last has ended.
+/// Starts this number of processes, lets them begin at the same time, and waits until the last has ended.
 fn together(processes: usize, start: impl Fn() -> Command) -> Result<Duration, String> {
     let spawn = |_| start().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut children: Vec<Child> = (0..processes).map(spawn).collect();
@@ -84,7 +85,7 @@ fn together(processes: usize, start: impl Fn() -> Command) -> Result<Duration, S
     }
     let begun = Instant::now();
     for child in &mut children {
-        // One that has failed already is told by how it ended.
+        // A process that has already failed is found by its exit status.
         let _ = child.stdin.take().unwrap().write_all(b"go\n");
     }
     let ended: Vec<_> = children.iter_mut().map(|child| child.wait().unwrap()).collect();
@@ -93,7 +94,7 @@ fn together(processes: usize, start: impl Fn() -> Command) -> Result<Duration, S
     if failed == 0 { Ok(took) } else { Err(format!("{failed} of {processes} processes gave up")) }
 }
 
-/// Each process has left a file with the microseconds of each of its transactions.
+/// Reads the files of the processes, which contain the microseconds of each transaction.
 fn count(dir: &Path, took: Duration, kept: u64) -> Result<Contest, String> {
     let files = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
     let times = |path| {
@@ -102,21 +103,21 @@ fn count(dir: &Path, took: Duration, kept: u64) -> Result<Contest, String> {
     };
     let each: Vec<Vec<Duration>> =
         files.filter(|path| path.extension().is_some_and(|is| is == "times")).map(times).collect();
-    contest(&each, took, |done| Books { done, kept })
+    contest(&each, took, |done| Counts { done, kept })
 }
 
 fn contest(
     each: &[Vec<Duration>],
     took: Duration,
-    books: impl FnOnce(u64) -> Books,
+    counts: impl FnOnce(u64) -> Counts,
 ) -> Result<Contest, String> {
     let number = |times: &Vec<Duration>| u64::try_from(times.len()).unwrap_or(u64::MAX);
     let mut all: Vec<_> = each.concat();
     all.sort_unstable();
     if all.is_empty() {
-        return Err("nothing was done in the time".to_owned());
+        return Err("no change was made in time".to_owned());
     }
-    let Books { done, kept } = books(all.len().try_into().unwrap_or(u64::MAX));
+    let Counts { done, kept } = counts(all.len().try_into().unwrap_or(u64::MAX));
     let milliseconds = |share| rounded(at(&all, share).as_secs_f64() * 1e3);
     let total = f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX));
     Ok(Contest::Counted {
@@ -125,7 +126,7 @@ fn contest(
         p99_ms: milliseconds(99),
         least: each.iter().map(number).min().unwrap_or(0),
         most: each.iter().map(number).max().unwrap_or(0),
-        // Counted twice would be as wrong.
+        // Changes that are counted twice are as wrong as lost ones.
         lost: done.abs_diff(kept),
     })
 }

@@ -1,18 +1,19 @@
-//! What a run of the benchmarks measured, as it is kept in JSON. Knows neither how it was measured nor how it is shown.
+//! The results of a benchmark run, as stored in JSON. Knows neither how they were measured nor how they are
+//! shown.
 
 use serde::{Deserialize, Serialize};
 
-/// The form of the file.
+/// The version of the file's schema.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// All of it. A part that was not asked for is empty.
+/// All results. A part that was not measured is empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub schema: u32,
     /// The day, in UTC.
     pub taken: String,
     pub machine: Machine,
-    /// Rounds of the overhead, the same for each of its rows; 0 where it was not measured.
+    /// Rounds of the overhead, the same for each of its rows; 0 if it was not measured.
     pub rounds: usize,
     /// Subscriptions in the pool of the overhead.
     pub subscriptions: usize,
@@ -28,14 +29,14 @@ pub(crate) struct Figures {
     pub idle: Vec<Idle>,
 }
 
-/// Figures count for one machine; only ratios travel.
+/// The machine. Times are valid for one machine; only ratios can be compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub cores: usize,
     pub processor: String,
     pub memory_gb: u64,
     pub system: String,
-    /// How many processes wanted to run when the measuring began, over a minute. Idle machines have none.
+    /// The load average over one minute when the measurement started.
     pub load: f64,
 }
 
@@ -44,11 +45,11 @@ pub(crate) struct Machine {
 pub(crate) struct Row {
     pub name: String,
     pub kind: Kind,
-    /// Where its credential comes from, or what else sets it apart.
+    /// Where its credential comes from, or how it differs from other rows.
     pub note: String,
-    /// At a terminal of its own; compared with the base that is, too.
+    /// Whether it runs at its own terminal; it is compared with the base that does so too.
     pub at_terminal: bool,
-    /// The highest ratio that it should have.
+    /// The highest acceptable ratio.
     pub target: Option<f64>,
     #[serde(flatten)]
     pub result: Measured,
@@ -57,29 +58,29 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// What the rows behind it are compared with.
+    /// The row that the following rows are compared with.
     Base,
     Kage,
     /// Another wrapper that prepares an environment.
     Peer,
-    /// What a tool pays at least that is written for it.
+    /// An interpreter: the least that a tool written for it costs.
     Interpreter,
 }
 
-/// Milliseconds from spawn to wait, or why there are none.
+/// Milliseconds from spawn to wait, or why they are missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measured {
     Times {
         median_ms: f64,
         p90_ms: f64,
-        /// Of the median to that of the base in front of it.
+        /// The median divided by that of the base.
         ratio: f64,
     },
     Missing(String),
 }
 
-/// Whole processes on a pool of so many subscriptions; medians in milliseconds.
+/// Whole processes on a pool of this size; medians in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scale {
     pub subscriptions: usize,
@@ -88,7 +89,7 @@ pub(crate) struct Scale {
     pub base_ms: f64,
 }
 
-/// Processes that change one state at once for some seconds.
+/// Concurrent processes that change one state for some seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Contended {
     pub way: String,
@@ -104,22 +105,22 @@ pub(crate) enum Contest {
         per_second: f64,
         p50_ms: f64,
         p99_ms: f64,
-        /// What the process did that did least, and the one that did most.
+        /// The fewest and the most changes of one process.
         least: u64,
         most: u64,
-        /// Changes that were reported as done and are not in the state.
+        /// Changes that were reported as done but are not in the state.
         lost: u64,
     },
     Missing(String),
 }
 
-/// An agent's JSON lines through kage, and through `cat` in its place.
+/// An agent's JSON lines through kage, and through `cat` instead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Relayed {
     pub megabytes: u64,
     pub cat_mb_per_s: f64,
     pub kage_mb_per_s: f64,
-    /// The highest resident memory of kage while it relayed `memory_megabytes`.
+    /// The peak resident memory of kage while it relayed `memory_megabytes`.
     pub memory_megabytes: u64,
     pub memory_kb: u64,
 }
@@ -130,9 +131,9 @@ pub(crate) struct Idle {
     pub mode: String,
     pub seconds: u64,
     pub resident_kb: u64,
-    /// Of it what is kage's alone.
+    /// The private part of it.
     pub own_kb: u64,
-    /// Where they could be traced.
+    /// `None` if they could not be traced.
     pub system_calls: Option<u64>,
     pub wake_ups: u64,
 }
@@ -146,7 +147,7 @@ impl Row {
     }
 }
 
-/// To thousandths, which is more than the clock can tell.
+/// Rounds to thousandths, which is finer than the clock's precision.
 pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! What a kage costs whose agent sleeps: memory, wake-ups and system calls.
+//! The cost of kage while its agent sleeps: memory, wake-ups and system calls.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,16 @@ use crate::figures::Idle;
 use crate::overhead::kage;
 use crate::support::{Sandbox, has_all, wait_until};
 
-/// How long nothing may happen until a run counts as at rest: a second after its start kage makes itself small.
+/// How long kage must be quiet before the measurement: one second after its start it still releases unused
+/// memory.
 const QUIET: Duration = Duration::from_millis(1500);
 
 pub(crate) fn measure(span: Duration) -> Vec<Idle> {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     sandbox.program("claude", "#!/bin/sh\nexec sleep 600\n");
-    let ways = [
-        ("beside any program", ["exec", "--", "sleep", "600"]),
-        ("relaying an answer", ["exec", "--", "claude", "-p"]),
-    ];
+    let ways =
+        [("any program", ["exec", "--", "sleep", "600"]), ("relayed output", ["exec", "--", "claude", "-p"])];
     ways.into_iter().map(|(mode, words)| of_run(mode, kage(&sandbox, &words), span)).collect()
 }
 
@@ -37,10 +36,10 @@ fn of_run(mode: &str, mut command: Command, span: Duration) -> Idle {
         before == wake_ups(process)
     });
     let before = wake_ups(process);
-    thread::sleep(span); // a time to look at, not one to wait for something
+    thread::sleep(span); // the measured time
     let wake_ups = wake_ups(process) - before;
     let status = fs::read_to_string(process.join("status")).unwrap();
-    let kilobytes = |name| field(&status, name).expect("the system tells it");
+    let kilobytes = |name| field(&status, name).expect("the kernel reports it");
     let idle = Idle {
         mode: mode.to_owned(),
         seconds: span.as_secs(),
@@ -49,19 +48,19 @@ fn of_run(mode: &str, mut command: Command, span: Duration) -> Idle {
         system_calls: system_calls(&child, span),
         wake_ups,
     };
-    let agent = agent(process).expect("it sleeps for long");
+    let agent = agent(process).expect("it sleeps for ten minutes");
     kill_process(agent, Signal::TERM).unwrap();
     child.wait().unwrap();
     idle
 }
 
-/// A number of a process's `status`, in kB where it is memory. Source: proc(5).
+/// A number in a process's `status`; memory is in kB. Source: proc(5).
 pub(crate) fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// kage's child, once it sleeps.
+/// kage's child, once it runs `sleep`.
 fn agent(process: &Path) -> Option<Pid> {
     let threads = fs::read_dir(process.join("task")).ok()?.flatten();
     let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
@@ -70,14 +69,14 @@ fn agent(process: &Path) -> Option<Pid> {
     Pid::from_raw(child).filter(|_| name.trim() == "sleep")
 }
 
-/// How often any of its threads has gone to sleep of itself, which is once more each time that it wakes.
+/// The number of voluntary context switches of all threads, which grows by one with each wake-up.
 fn wake_ups(process: &Path) -> u64 {
     let threads = fs::read_dir(process.join("task")).unwrap().flatten();
     let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).unwrap_or_default();
     threads.filter_map(|thread| field(&status(thread), "voluntary_ctxt_switches")).sum()
 }
 
-/// Those that begin while it is traced.
+/// The number of system calls during a trace.
 fn system_calls(child: &Child, span: Duration) -> Option<u64> {
     if !has_all(&["strace", "timeout"]) {
         return None;
@@ -88,7 +87,7 @@ fn system_calls(child: &Child, span: Duration) -> Option<u64> {
     let output = strace.arg(child.id().to_string()).stderr(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let total = text.lines().find(|line| line.ends_with("total"));
-    // Without any there is no table.
+    // Without system calls strace prints no table.
     let calls = total.map_or(Some(0), |line| line.split_whitespace().rev().nth(1)?.parse().ok());
     calls.filter(|_| output.status.code() == Some(124))
 }

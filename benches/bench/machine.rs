@@ -1,4 +1,4 @@
-//! The machine that figures were taken on, without its name.
+//! The machine on which the figures were measured, without its name.
 
 use std::fs;
 use std::process::Command;
@@ -15,13 +15,13 @@ pub(crate) fn this() -> Machine {
     let memory = field("/proc/meminfo", "MemTotal");
     let kilobytes: u64 = memory.trim_end_matches(" kB").parse().unwrap_or(0);
     let processor = field("/proc/cpuinfo", "model name");
-    let told = Command::new("uname").arg("-sr").output().map(|output| output.stdout).unwrap_or_default();
+    let kernel = Command::new("uname").arg("-sr").output().map(|output| output.stdout).unwrap_or_default();
     Machine {
         cores: thread::available_parallelism().map_or(1, usize::from),
         processor: if processor.is_empty() { "unknown".to_owned() } else { processor },
-        // As it is sold: what the kernel keeps for itself is left out of its own count.
+        // Rounded to the installed size, because MemTotal excludes the memory that the kernel reserves.
         memory_gb: (kilobytes + (1 << 19)) >> 20,
-        system: String::from_utf8_lossy(&told).trim().to_owned(),
+        system: String::from_utf8_lossy(&kernel).trim().to_owned(),
         load: load().unwrap_or(0.0),
     }
 }

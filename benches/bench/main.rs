@@ -1,7 +1,8 @@
-//! Measures kage: what it adds to a start, how it grows with the pool, what many at once do to each other, what it
-//! relays, and what it costs while the agent sleeps. `bash tests/bench.sh` builds what is measured, and calls this.
+//! Measures kage: its overhead at start, growth with the size of the pool, contention, relay throughput, and
+//! the cost while the agent sleeps. `bash tests/bench.sh` builds the programs and calls this.
 //!
-//! Answers are Markdown on standard output, and `bench.json`, `bench.md` and `bench.svg` in the directory of `--out`.
+//! Prints Markdown on standard output and writes `bench.json`, `bench.md` and `bench.svg` to the directory of
+//! `--out`.
 
 // A failed unwrap ends the measurement.
 #![allow(clippy::unwrap_used)]
@@ -36,12 +37,12 @@ use overhead::Extent;
 const USAGE: &str = "bash tests/bench.sh [--quick] [--rounds N] [--only overhead,scale,contention,relay,idle] \
                      [--beside /path/to/another/kage]...";
 
-/// What was asked for.
-struct Wanted {
+/// The command line.
+struct Args {
     quick: bool,
     rounds: Option<usize>,
     only: Vec<String>,
-    beside: Vec<PathBuf>,
+    other_builds: Vec<PathBuf>,
     out: PathBuf,
 }
 
@@ -50,40 +51,40 @@ fn main() {
     if let Some(("contend", words)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return contention::work(words);
     }
-    let wanted = Wanted::read(words).unwrap_or_else(|| {
+    let args = Args::read(words).unwrap_or_else(|| {
         eprintln!("usage: {USAGE}");
         std::process::exit(2);
     });
-    fs::create_dir_all(&wanted.out).unwrap();
-    let figures = measure(&wanted);
+    fs::create_dir_all(&args.out).unwrap();
+    let figures = measure(&args);
     let text = table::all(&figures);
     let part = readme::part(&figures);
     let json = serde_json::to_string_pretty(&figures).unwrap() + "\n";
     for (name, text) in [("bench.json", &json), ("bench.md", &part), ("bench.svg", &chart::draw(&figures))] {
-        fs::write(wanted.out.join(name), text).unwrap();
+        fs::write(args.out.join(name), text).unwrap();
     }
     print!("{text}");
 }
 
-impl Wanted {
+impl Args {
     fn read(words: Vec<String>) -> Option<Self> {
         let out = env::temp_dir().join("kage-bench");
-        let mut wanted = Self { quick: false, rounds: None, only: Vec::new(), beside: Vec::new(), out };
+        let mut args = Self { quick: false, rounds: None, only: Vec::new(), other_builds: Vec::new(), out };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             match word.as_str() {
-                // cargo says it to every benchmark.
+                // cargo passes this to every benchmark.
                 "--bench" => {}
-                "--quick" => wanted.quick = true,
-                "--rounds" => wanted.rounds = Some(words.next()?.parse().ok().filter(|rounds| *rounds > 0)?),
-                "--only" => wanted.only = words.next()?.split(',').map(str::to_owned).collect(),
-                "--beside" => wanted.beside.push(words.next()?.into()),
-                "--out" => wanted.out = words.next()?.into(),
+                "--quick" => args.quick = true,
+                "--rounds" => args.rounds = Some(words.next()?.parse().ok().filter(|rounds| *rounds > 0)?),
+                "--only" => args.only = words.next()?.split(',').map(str::to_owned).collect(),
+                "--beside" => args.other_builds.push(words.next()?.into()),
+                "--out" => args.out = words.next()?.into(),
                 _ => return None,
             }
         }
         let parts = ["overhead", "scale", "contention", "relay", "idle"];
-        wanted.only.iter().all(|part| parts.contains(&part.as_str())).then_some(wanted)
+        args.only.iter().all(|part| parts.contains(&part.as_str())).then_some(args)
     }
 
     fn has(&self, part: &str) -> bool {
@@ -94,13 +95,13 @@ impl Wanted {
         has
     }
 
-    /// One of two, by how much time there is.
-    fn of<T>(&self, full: T, quick: T) -> T {
+    /// The first value, or the second with `--quick`.
+    fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 }
 
-fn measure(wanted: &Wanted) -> Figures {
+fn measure(args: &Args) -> Figures {
     let mut figures = Figures {
         schema: SCHEMA,
         taken: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
@@ -114,27 +115,27 @@ fn measure(wanted: &Wanted) -> Figures {
         idle: Vec::new(),
     };
     let seconds = Duration::from_secs;
-    if wanted.has("overhead") {
-        figures.rounds = wanted.rounds.unwrap_or(wanted.of(200, 20));
-        let beside = wanted.beside.clone();
-        let extent = Extent { rounds: figures.rounds, subscriptions: figures.subscriptions, beside };
+    if args.has("overhead") {
+        figures.rounds = args.rounds.unwrap_or(args.pick(200, 20));
+        let other_builds = args.other_builds.clone();
+        let extent = Extent { rounds: figures.rounds, subscriptions: figures.subscriptions, other_builds };
         figures.overhead = overhead::measure(&extent);
     }
-    if wanted.has("scale") {
-        figures.scale = scale::measure(wanted.of(100, 15));
+    if args.has("scale") {
+        figures.scale = scale::measure(args.pick(100, 15));
     }
-    if wanted.has("contention") {
+    if args.has("contention") {
         figures.contention = contention::measure(
-            wanted.of(seconds(3), Duration::from_millis(500)),
-            wanted.of(512, 64),
-            &wanted.out,
+            args.pick(seconds(3), Duration::from_millis(500)),
+            args.pick(512, 64),
+            &args.out,
         );
     }
-    if wanted.has("relay") {
-        figures.relay = Some(relay::measure(wanted.of(500, 100), wanted.of(11, 3), wanted.of(1_000, 200)));
+    if args.has("relay") {
+        figures.relay = Some(relay::measure(args.pick(500, 100), args.pick(11, 3), args.pick(1_000, 200)));
     }
-    if wanted.has("idle") {
-        figures.idle = idle::measure(wanted.of(seconds(10), seconds(2)));
+    if args.has("idle") {
+        figures.idle = idle::measure(args.pick(seconds(10), seconds(2)));
     }
     figures
 }

@@ -1,5 +1,5 @@
-//! What kage adds to the start of a program, in each of its ways and with the credential from each place, beside
-//! what else does such work. Whole processes, from spawn to wait.
+//! kage's overhead at the start of a program, in each mode and with each kind of credential, compared with
+//! similar tools. Measures whole processes from spawn to wait.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::support::{self, Sandbox, has_all, token};
 pub(crate) struct Extent {
     pub rounds: usize,
     pub subscriptions: usize,
-    /// Other kages, measured in the same rounds.
-    pub beside: Vec<PathBuf>,
+    /// Other builds of kage, measured in the same rounds.
+    pub other_builds: Vec<PathBuf>,
 }
 
-/// The highest ratios wanted.
+/// The highest acceptable ratios.
 const REPLACED: f64 = 1.45;
 const SPAWNED: f64 = 2.0;
 const KEYCHAIN: f64 = 4.0;
@@ -27,7 +27,7 @@ const KEYCHAIN: f64 = 4.0;
 const SPAWN: [&str; 3] = ["exec", "--", "true"];
 const REPLACE: [&str; 4] = ["exec", "--replace", "--", "true"];
 
-/// One row, and what is run for it.
+/// A row and the program that is measured for it.
 struct Entry {
     row: Row,
     contender: Option<Contender>,
@@ -60,25 +60,26 @@ impl Entry {
 }
 
 pub(crate) fn measure(extent: &Extent) -> Vec<Row> {
-    let file = pool(&Place::File, extent.subscriptions);
-    let commands = pool(&Place::Command, extent.subscriptions);
-    // The bus and its keyring last as long as the rounds.
+    let file = pool(&SecretLocation::File, extent.subscriptions);
+    let commands = pool(&SecretLocation::Command, extent.subscriptions);
+    // The bus and its keyring must last as long as the rounds.
     let kept = Sandbox::new();
     let session = has_all(&PROGRAMS).then(|| Session::unlocked(&kept.path("keyring")));
-    let keychain =
-        session.as_ref().map(|session| (pool(&Place::Keychain(session), extent.subscriptions), session));
+    let keychain = session
+        .as_ref()
+        .map(|session| (pool(&SecretLocation::Keychain(session), extent.subscriptions), session));
 
     let mut entries = Vec::from(of_kage(&file, &commands));
     entries.push(from_keychain(keychain.as_ref().map(|(sandbox, session)| (sandbox, *session))));
     entries.extend(at_terminal(&file));
-    entries.extend(of_other_builds(&file, &extent.beside));
+    entries.extend(of_other_builds(&file, &extent.other_builds));
     entries.extend(of_peers(&file));
     run(&mut entries, extent.rounds);
     entries.into_iter().map(|entry| entry.row).collect()
 }
 
 fn of_kage(file: &Sandbox, commands: &Sandbox) -> [Entry; 5] {
-    // An agent that says nothing: with this name and this flag its output goes through kage.
+    // An agent without output. With this name and flag kage relays its output.
     std::fs::copy(which::which("true").unwrap(), file.path("bin/claude")).unwrap();
     let print = ["exec", "--", "claude", "-p"];
     let note = "secret from the encrypted file";
@@ -103,20 +104,19 @@ fn from_keychain(pool: Option<(&Sandbox, &Session)>) -> Entry {
 }
 
 fn at_terminal(file: &Sandbox) -> [Entry; 2] {
-    let note = "attached, at a terminal of its own";
+    let note = "attached, at its own terminal";
     let on_screen = |mut command: Command| {
         command.env("TERM", "xterm-256color");
         Ok(command)
     };
     [
-        Entry::new(Kind::Base, "env true", "at a terminal of its own", on_screen(env_true(file)))
-            .at_terminal(),
+        Entry::new(Kind::Base, "env true", "at its own terminal", on_screen(env_true(file))).at_terminal(),
         Entry::kage(&SPAWN, note, on_screen(kage(file, &SPAWN))).at_terminal().target(SPAWNED),
     ]
 }
 
-/// The statically linked one, and those that somebody compares with.
-fn of_other_builds(file: &Sandbox, beside: &[PathBuf]) -> Vec<Entry> {
+/// The statically linked build, and those given by `--beside`.
+fn of_other_builds(file: &Sandbox, other_builds: &[PathBuf]) -> Vec<Entry> {
     let both = |program: Option<&Path>, note: &str| {
         let ready = |words: &[&str]| {
             let program = program.ok_or("needs a C library that can be linked statically")?;
@@ -129,14 +129,14 @@ fn of_other_builds(file: &Sandbox, beside: &[PathBuf]) -> Vec<Entry> {
     };
     let linked = env::var_os("KAGE_STATIC").map(PathBuf::from);
     let linked = both(linked.as_deref(), "statically linked");
-    let beside = beside.iter().flat_map(|kage| both(Some(kage), &kage.display().to_string()));
-    linked.into_iter().chain(beside).collect()
+    let others = other_builds.iter().flat_map(|kage| both(Some(kage), &kage.display().to_string()));
+    linked.into_iter().chain(others).collect()
 }
 
 fn of_peers(file: &Sandbox) -> [Entry; 7] {
     let peer = |name: &str, note: &str, ready| Entry::new(Kind::Peer, name, note, ready);
     let interpreter =
-        |name: &str, ready| Entry::new(Kind::Interpreter, name, "a tool written for it pays more", ready);
+        |name: &str, ready| Entry::new(Kind::Interpreter, name, "a tool written for it takes longer", ready);
     [
         peer("sudo -E true", "", peers::sudo(file)),
         peer("mise exec -- true", "one variable in mise.toml", peers::mise(file)),
@@ -154,12 +154,12 @@ fn run(entries: &mut [Entry], rounds: usize) {
     let base = |at_terminal| {
         let is_it = |entry: &&Entry| entry.row.kind == Kind::Base && entry.row.at_terminal == at_terminal;
         let base = entries.iter().find(is_it).and_then(|entry| entry.contender.as_ref());
-        base.expect("env runs everywhere").milliseconds(50)
+        base.expect("`env` is installed everywhere").milliseconds(50)
     };
-    let (apart, at_terminal) = (base(false), base(true));
+    let (without_terminal, at_terminal) = (base(false), base(true));
     for Entry { row, contender } in entries {
         let Some(contender) = contender else { continue };
-        let base = if row.at_terminal { at_terminal } else { apart };
+        let base = if row.at_terminal { at_terminal } else { without_terminal };
         let (median, p90) = (contender.milliseconds(50), contender.milliseconds(90));
         row.result = Measured::Times {
             median_ms: rounded(median),
@@ -173,7 +173,7 @@ pub(crate) fn env_true(sandbox: &Sandbox) -> Command {
     sandbox.call("/usr/bin/env".as_ref(), ["true"]).command
 }
 
-/// The kage that is measured: the one in `KAGE`, else the one that was built with the benchmarks.
+/// The measured kage: the one in `KAGE`, or else the one built with the benchmarks.
 pub(crate) fn kage(sandbox: &Sandbox, words: &[&str]) -> Command {
     let program = env::var_os("KAGE").map_or_else(support::kage, PathBuf::from);
     sandbox.call(&program, words).command
@@ -183,30 +183,30 @@ fn on_bus(command: &mut Command, session: &Session) {
     command.env("DBUS_SESSION_BUS_ADDRESS", &session.address);
 }
 
-/// Where the subscriptions of a pool have their secrets.
-pub(crate) enum Place<'a> {
+/// Where the secrets of a pool are stored.
+pub(crate) enum SecretLocation<'a> {
     File,
     Command,
     Keychain(&'a Session),
 }
 
-/// A pool as somebody has it who needs one: a config of 5 KB for 20 subscriptions.
-pub(crate) fn pool(place: &Place, subscriptions: usize) -> Sandbox {
+/// A realistic pool: 20 subscriptions are a config of 5 KB.
+pub(crate) fn pool(location: &SecretLocation, subscriptions: usize) -> Sandbox {
     let sandbox = Sandbox::new();
     for at in 0..subscriptions {
         let (name, priority) = (format!("subscription-{at:02}"), (50 + at * 5).to_string());
         let described = format!(
             "account {at} of the team, paid for by the department, renewed every month by card of the lead"
         );
-        let source = match place {
-            Place::File => "file".to_owned(),
-            Place::Command => format!("command:echo {}", token(&name)),
-            Place::Keychain(_) => "keychain".to_owned(),
+        let source = match location {
+            SecretLocation::File => "file".to_owned(),
+            SecretLocation::Command => format!("command:echo {}", token(&name)),
+            SecretLocation::Keychain(_) => "keychain".to_owned(),
         };
         let words = ["subscription", "add", &name, "--credential", &source, "--priority", &priority];
         let more = ["--tags", "team,backend,large,eu", "--description", &described];
         let mut add = sandbox.kage(words.iter().chain(&more)).stdin(&token(&name));
-        if let Place::Keychain(session) = place {
+        if let SecretLocation::Keychain(session) = location {
             on_bus(&mut add.command, session);
         }
         add.run().success();

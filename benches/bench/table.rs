@@ -1,15 +1,15 @@
-//! Figures as Markdown: what `tests/bench.sh` prints. Pure: the same figures
-//! give the same text.
+//! Figures as Markdown, as `tests/bench.sh` prints them. Pure: the same figures give the same text.
 
 use std::fmt::Write as _;
 
 use crate::figures::{Contended, Contest, Figures, Idle, Kind, Measured, Relayed, Row, Scale};
 
-/// Up to which load a machine counts as quiet: that of whoever has just built what is measured.
+/// The load up to which a machine counts as quiet. The build before the benchmark causes about this load.
 const QUIET: f64 = 2.5;
-/// How fast a pool of the largest size should be, in milliseconds.
+/// The target for the largest pool, in milliseconds.
 pub(crate) const LARGEST_MS: f64 = 15.0;
-/// What kage should do a second among that many processes without fsync, and the slowest hundredth's milliseconds.
+/// The targets for this number of processes without fsync: changes per second, and the 99th percentile in
+/// milliseconds.
 pub(crate) const CROWD: usize = 64;
 pub(crate) const PER_SECOND: f64 = 1_500.0;
 pub(crate) const P99_MS: f64 = 300.0;
@@ -39,29 +39,29 @@ pub(crate) fn tables(figures: &Figures) -> String {
 pub(crate) fn about(figures: &Figures) -> String {
     let Figures { machine, taken, rounds, subscriptions, .. } = figures;
     let mut text = format!(
-        "Taken on {taken} on {} cores ({}), {} GB, {}.",
+        "Measured on {taken} on {} cores ({}), {} GB, {}.",
         machine.cores, machine.processor, machine.memory_gb, machine.system
     );
     if machine.load > QUIET {
         let _ = write!(
             text,
-            " The machine was busy with other work (load {}): all of it is slower than on a quiet one, and the \
-             ratios are higher.",
+            " The machine was busy with other work (load {}): times and ratios are higher than on a quiet \
+             one.",
             machine.load
         );
     }
     if *rounds > 0 {
         let _ = write!(
             text,
-            " Whole processes from spawn to wait, medians of {rounds} alternating rounds, a pool of \
-             {subscriptions} subscriptions; the ratio is to `env true` in the same rounds."
+            " Times of whole processes from spawn to wait: medians of {rounds} alternating rounds with a \
+             pool of {subscriptions} subscriptions. Ratios are relative to `env true` in the same rounds."
         );
     }
     text + "\n"
 }
 
 fn overhead(rows: &[Row]) -> String {
-    let mut text = "| started | | median | p90 | ratio | wanted |\n|---|---|--:|--:|--:|---|\n".to_owned();
+    let mut text = "| command | | median | p90 | ratio | target |\n|---|---|--:|--:|--:|---|\n".to_owned();
     for row in rows {
         let (name, note) = (&row.name, &row.note);
         let cells = match &row.result {
@@ -91,20 +91,20 @@ fn scale(rows: &[Scale]) -> String {
     text
 }
 
-/// What one more subscription costs, between the sizes: linear or better where that does not grow.
+/// The cost of one more subscription between the sizes: at most linear if it does not grow.
 fn growth(rows: &[Scale]) -> String {
     let each = |pair: &[Scale]| {
         let more = u32::try_from(pair[1].subscriptions - pair[0].subscriptions).unwrap_or(u32::MAX);
-        // Both are measured beside `env true`, whose own time is not a matter of the pool.
+        // Subtracts the time of `env true`, which does not depend on the pool.
         let own = |row: &Scale| row.exec_ms - row.base_ms;
         (own(&pair[1]) - own(&pair[0])) * 1e3 / f64::from(more)
     };
     let costs: Vec<_> = rows.windows(2).map(each).collect();
     let [.., before, last] = costs[..] else { return String::new() };
     let is_linear = last <= before * 1.25;
-    let told = if is_linear { "no worse than linear" } else { "worse than linear" };
+    let verdict = if is_linear { "no worse than linear" } else { "worse than linear" };
     format!(
-        " One more costs {} us up to {}, then {} us: {told}.",
+        " One more subscription costs {} us up to {}, then {} us: {verdict}.",
         short(before),
         grouped(rows[rows.len() - 2].subscriptions),
         short(last)
@@ -113,13 +113,13 @@ fn growth(rows: &[Scale]) -> String {
 
 fn contention(rows: &[Contended]) -> String {
     let mut text =
-        "| changes of one state | processes | a second | median | p99 | least, most of a process | lost | \
-                    wanted |\n|---|--:|--:|--:|--:|--:|--:|---|\n"
+        "| changes of one state | processes | per second | median | p99 | least, most per process | lost | \
+                    target |\n|---|--:|--:|--:|--:|--:|--:|---|\n"
             .to_owned();
     for row in rows {
         let cells = match &row.result {
             Contest::Counted { per_second, p50_ms, p99_ms, least, most, lost } => {
-                let wanted = if row.is_measure() {
+                let wanted = if row.has_targets() {
                     let rate = at_least(*per_second, PER_SECOND);
                     format!("{rate}; p99 {}", at_most(*p99_ms, P99_MS, " ms"))
                 } else {
@@ -136,8 +136,8 @@ fn contention(rows: &[Contended]) -> String {
 }
 
 impl Contended {
-    /// Whether it is the row that has targets.
-    pub(crate) fn is_measure(&self) -> bool {
+    /// Whether this row has targets.
+    pub(crate) fn has_targets(&self) -> bool {
         self.way == "kage" && self.processes == CROWD
     }
 }
@@ -146,13 +146,14 @@ fn relay(relay: &Relayed) -> String {
     let Relayed { megabytes, cat_mb_per_s, kage_mb_per_s, memory_megabytes, memory_kb } = relay;
     let share = kage_mb_per_s / cat_mb_per_s * 100.0;
     format!(
-        "Relaying JSON lines: {kage_mb_per_s:.0} MB/s, `cat` in its place {cat_mb_per_s:.0} MB/s ({share:.0} %, \
-         {megabytes} MB a round). {memory_megabytes} MB through kage: {memory_kb} kB resident at most.\n"
+        "Relaying JSON lines: {kage_mb_per_s:.0} MB/s, with `cat` instead {cat_mb_per_s:.0} MB/s \
+         ({share:.0} %, {megabytes} MB per round). {memory_megabytes} MB through kage: at most \
+         {memory_kb} kB resident.\n"
     )
 }
 
 fn idle(rows: &[Idle]) -> String {
-    let mut text = "| while the agent sleeps | resident | of it kage's own | system calls | wake-ups |\n\
+    let mut text = "| while the agent sleeps | resident | private | system calls | wake-ups |\n\
                     |---|--:|--:|--:|--:|\n"
         .to_owned();
     for row in rows {
@@ -183,7 +184,7 @@ pub(crate) fn at_least(value: f64, target: f64) -> String {
     format!("at least {target}: {verdict}")
 }
 
-/// Three digits say enough.
+/// Formats with three significant digits.
 pub(crate) fn short(value: f64) -> String {
     match value {
         value if value < 10.0 => format!("{value:.2}"),
@@ -198,7 +199,7 @@ pub(crate) fn grouped(number: usize) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// The rows worth a bar: measured, and no base but the first.
+/// The rows of the chart: the measured ones, and only the first base.
 pub(crate) fn shown(rows: &[Row]) -> impl Iterator<Item = (&Row, f64)> {
     let is_first = |row: &&Row| row.kind != Kind::Base || !row.at_terminal;
     rows.iter().filter(is_first).filter_map(|row| Some((row, row.ratio()?)))

@@ -1,4 +1,4 @@
-//! The config: any text loads or is refused with its place, and an edit changes what it is to change and nothing else.
+//! The config: any text loads or is refused with its line, and an edit changes only what it should.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use kage::error::Failure;
 use kage::paths::Paths;
 use kage::pool::{Name, Pool, Route, Selector};
 
-/// A config, and edits of it, one a line.
+/// The input: a config, and edits of it, one per line.
 pub(crate) fn check(data: &[u8]) {
     let (config, edits) = parts(data);
     let home = dir();
@@ -24,7 +24,7 @@ pub(crate) fn check(data: &[u8]) {
         shims: home.join("shims"),
         home,
     };
-    fs::write(&paths.config, config).expect("it can be written");
+    fs::write(&paths.config, config).expect("the file can be written");
     match Config::load(&paths) {
         Ok(config) => {
             let edits = String::from_utf8_lossy(edits);
@@ -33,14 +33,15 @@ pub(crate) fn check(data: &[u8]) {
                 pool = edited(&paths, &pool, line);
             }
         }
-        Err(refused) => placed(&refused, &paths.config, config),
+        Err(refused) => check_refusal(&refused, &paths.config, config),
     }
 }
 
 /// A refusal names the file, a line of it, and what to do.
-fn placed(refused: &anyhow::Error, file: &Path, config: &[u8]) {
+fn check_refusal(refused: &anyhow::Error, file: &Path, config: &[u8]) {
     let failure = refused.downcast_ref::<Failure>().expect("a refusal is a failure");
-    let rest = failure.message.strip_prefix(file.to_str().expect("it is text")).expect("it names the file");
+    let file = file.to_str().expect("the path is UTF-8");
+    let rest = failure.message.strip_prefix(file).expect("it names the file");
     let line: usize =
         rest[1..].split(':').next().and_then(|line| line.parse().ok()).expect("it names the line");
     let lines = config.iter().filter(|&&byte| byte == b'\n').count() + 1;
@@ -48,7 +49,7 @@ fn placed(refused: &anyhow::Error, file: &Path, config: &[u8]) {
     assert!(failure.hint.as_ref().is_some_and(|hint| !hint.trim().is_empty()), "{refused}");
 }
 
-/// What one line asks for.
+/// An edit, from one line of the input.
 enum Change {
     Add(Name),
     Set(Name, &'static str, Option<Value>),
@@ -95,7 +96,7 @@ impl Change {
             Self::Rename(old, new) => draft.rename(old, new),
             Self::Remove(name) => {
                 draft.remove(name);
-                draft.take_out_of_routes(name);
+                draft.remove_from_routes(name);
                 Ok(())
             }
             Self::Route(key, route) => draft.set_route(key, route),
@@ -107,7 +108,7 @@ impl Change {
     }
 
     /// The subscription whose fields it may change.
-    fn touches(&self) -> Option<&Name> {
+    fn target(&self) -> Option<&Name> {
         match self {
             Self::Add(name) | Self::Set(name, ..) | Self::Variable(name, ..) | Self::Remove(name) => {
                 Some(name)
@@ -120,22 +121,22 @@ impl Change {
 /// The pool after one edit, if it was one.
 fn edited(paths: &Paths, pool: &Pool, line: &str) -> Pool {
     let Some(change) = Change::read(line) else { return pool.clone() };
-    let before = fs::read_to_string(&paths.config).expect("it is text");
+    let before = fs::read_to_string(&paths.config).expect("the config is UTF-8");
     let made = edit(paths, |draft| change.make(draft));
-    let after = fs::read_to_string(&paths.config).expect("it is text");
+    let after = fs::read_to_string(&paths.config).expect("the config is UTF-8");
     let now = Config::load(paths).expect("an edited config loads").pool;
     if let Err(refused) = made {
         assert_eq!(after, before, "a refused edit changes nothing");
         assert!(refused.downcast_ref::<Failure>().is_some(), "{line}: {refused:#}");
         return now;
     }
-    did(&change, pool, &now, line);
-    keeps_lines(&change, &before, &after, line);
-    made.map(|()| now).expect("it was made")
+    check_effect(&change, pool, &now, line);
+    check_lines(&change, &before, &after, line);
+    made.map(|()| now).expect("the edit was made")
 }
 
-/// The edit has its effect, and no other.
-fn did(change: &Change, before: &Pool, after: &Pool, line: &str) {
+/// The edit has its effect and no other.
+fn check_effect(change: &Change, before: &Pool, after: &Pool, line: &str) {
     let shown = |pool: &Pool, name: &Name| pool.subscriptions.get(name).map(|one| format!("{one:?}"));
     match change {
         Change::Add(name) => assert!(after.subscriptions.contains_key(name)),
@@ -158,7 +159,7 @@ fn did(change: &Change, before: &Pool, after: &Pool, line: &str) {
         Change::Set(..) => {}
     }
     if !matches!(change, Change::Rename(..)) {
-        let others = before.subscriptions.keys().filter(|name| Some(*name) != change.touches());
+        let others = before.subscriptions.keys().filter(|name| Some(*name) != change.target());
         for other in others {
             assert_eq!(shown(after, other), shown(before, other), "{line}");
         }
@@ -169,16 +170,15 @@ fn did(change: &Change, before: &Pool, after: &Pool, line: &str) {
     }
 }
 
-/// Where nothing is taken away, the lines that were there are there still, in their order. A line may have got
-/// another value, but its comment stays.
-fn keeps_lines(change: &Change, before: &str, after: &str, line: &str) {
-    let takes_away = match change {
+/// If the edit removes nothing, all comments are kept in their order.
+fn check_lines(change: &Change, before: &str, after: &str, line: &str) {
+    let removes = match change {
         Change::Remove(_) | Change::Unroute(_) | Change::Set(_, _, None) | Change::Route(..) => true,
-        // With the last variable goes the table of them.
+        // The table is removed with its last variable.
         Change::Variable(_, variable, value) => value.is_empty() && before.contains(variable.as_str()),
         Change::Add(_) | Change::Set(..) | Change::Rename(..) => false,
     };
-    if takes_away {
+    if removes {
         return;
     }
     let mut left = after.lines();

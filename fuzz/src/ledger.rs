@@ -1,4 +1,4 @@
-//! The ledger: any bytes can be summed up, and an attempt that is written is read back to the last token.
+//! The ledger: any bytes can be summed up, and a written attempt is read back with all its tokens.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,37 +11,37 @@ use crate::input::{dir, is_plain, lease, now};
 use kage::ledger::{Answer, Attempt, By, Ledger, Query, Tally};
 use kage::pool::{Lease, Pool, PromptLength, Slice, State, TokenCount, Usage};
 use kage::prices::Prices;
-use kage::report::{self, Around, Charts, Terminal};
+use kage::report::{self, Charts, Extras, Terminal};
 
 const BY: [By; 8] =
     [By::Subscription, By::Agent, By::Model, By::Namespace, By::Project, By::Verdict, By::Day, By::Hour];
 const LONGEST_LINE: usize = 4096;
 
-/// Lines of a month; or, behind a zero, an attempt that is to be written.
+/// The input: lines of a month; or, after a zero byte, an attempt to write.
 pub(crate) fn check(data: &[u8]) {
     let state = dir().join("ledger");
     let months = state.join("usage");
     drop(fs::remove_dir_all(&months));
-    fs::create_dir_all(&months).expect("a directory");
+    fs::create_dir_all(&months).expect("a directory can be created");
     let ledger = Ledger::new(&state);
     match data.split_first() {
-        Some((0, attempt)) => written(&ledger, &months, attempt),
+        Some((0, attempt)) => check_write(&ledger, &months, attempt),
         _ => {
-            fs::write(months.join("2026-11.jsonl"), data).expect("it can be written");
-            summed_up(&ledger, data);
+            fs::write(months.join("2026-11.jsonl"), data).expect("the file can be written");
+            check_sums(&ledger, data);
         }
     }
 }
 
-fn asked(ledger: &Ledger, by: &[By]) -> Answer {
+fn run_query(ledger: &Ledger, by: &[By]) -> Answer {
     let zone = TimeZone::get("America/St_Johns").unwrap_or(TimeZone::UTC);
     let query = Query { by: by.to_vec(), ..Query::all(zone) };
     ledger.usage(&query, &Prices::default()).expect("lines are read or counted as damaged")
 }
 
-/// Each line is an attempt or damaged; however it is told apart, the sums are the same.
-fn summed_up(ledger: &Ledger, data: &[u8]) {
-    let all = asked(ledger, &[]);
+/// Each line is an attempt or damaged; with any grouping the sums are the same.
+fn check_sums(ledger: &Ledger, data: &[u8]) {
+    let all = run_query(ledger, &[]);
     let torn = !data.is_empty() && !data.ends_with(b"\n");
     let whole = data.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
     let lines =
@@ -49,21 +49,21 @@ fn summed_up(ledger: &Ledger, data: &[u8]) {
     let damaged = all.damaged.iter().map(|(_, count)| count).sum::<u64>();
     assert_eq!(all.total.attempts + damaged, lines, "a line is an attempt or damaged");
     for by in BY {
-        let told_apart = asked(ledger, &[by]);
-        assert_eq!(told_apart.total, all.total, "{by:?}");
+        let grouped = run_query(ledger, &[by]);
+        assert_eq!(grouped.total, all.total, "{by:?}");
         if !matches!(by, By::Model | By::Verdict) {
             let mut sum = Tally::default();
-            told_apart.rows.values().for_each(|tally| sum += *tally);
+            grouped.rows.values().for_each(|tally| sum += *tally);
             assert_eq!(sum, all.total, "{by:?}");
         }
     }
-    shown(ledger);
+    check_reports(ledger);
 }
 
-/// Whatever stands in the lines, a terminal gets no escapes of it, and a spreadsheet no formula.
-fn shown(ledger: &Ledger) {
+/// With any lines, reports contain no escapes, no scripts and no formulas.
+fn check_reports(ledger: &Ledger) {
     let (now, home): (Zoned, &Path) = (now(), Path::new("/home/user"));
-    let by_day = asked(ledger, &[By::Day, By::Subscription]);
+    let by_day = run_query(ledger, &[By::Day, By::Subscription]);
     for by in [By::Model, By::Project, By::Verdict, By::Agent, By::Namespace] {
         let query = Query { by: vec![by], ..Query::all(TimeZone::UTC) };
         let answer = ledger.usage(&query, &Prices::default()).expect("it was read before");
@@ -73,8 +73,8 @@ fn shown(ledger: &Ledger) {
             [Terminal { columns: Some(60), unicode: true }, Terminal { columns: None, unicode: false }]
         {
             let unpriced = ["odd\u{1b}[31m".to_owned()];
-            let around = Around { over_time: &asked(ledger, &[By::Day]), unpriced: &unpriced };
-            assert!(is_plain(&report::table(&usage, &around, &terminal)), "{by:?}");
+            let extras = Extras { over_time: &run_query(ledger, &[By::Day]), unpriced: &unpriced };
+            assert!(is_plain(&report::table(&usage, &extras, &terminal)), "{by:?}");
         }
         let pool = Pool {
             subscriptions: BTreeMap::new(),
@@ -95,7 +95,7 @@ fn shown(ledger: &Ledger) {
     }
 }
 
-/// A small number for each byte; 0 behind the end.
+/// Numbers and texts from bytes; 0 after the end.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -120,10 +120,11 @@ impl Bytes<'_> {
     }
 }
 
-fn written(ledger: &Ledger, months: &Path, attempt: &[u8]) {
+/// A written attempt is one line and is read back completely.
+fn check_write(ledger: &Ledger, months: &Path, attempt: &[u8]) {
     let mut bytes = Bytes(attempt);
-    let since = Timestamp::from_second(1_795_000_000).expect("it is a time");
-    let work = "work".parse().expect("it is a name");
+    let since = Timestamp::from_second(1_795_000_000).expect("it is a valid time");
+    let work = "work".parse().expect("it is a valid name");
     let lease = Lease { namespace: None, cwd: bytes.text(), ..lease(&work, since) };
     let mut usage = Usage { requests: 1, ..Usage::default() };
     while !bytes.0.is_empty() {
@@ -147,15 +148,15 @@ fn written(ledger: &Ledger, months: &Path, attempt: &[u8]) {
         duration_ms: 1,
         usage: &usage,
     };
-    ledger.append(&attempt).expect("it can be written");
-    ledger.append(&attempt).expect("it can be written");
-    let text = fs::read(months.join("2026-11.jsonl")).expect("it is there");
+    ledger.append(&attempt).expect("the file can be written");
+    ledger.append(&attempt).expect("the file can be written");
+    let text = fs::read(months.join("2026-11.jsonl")).expect("the month was written");
     let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
     assert_eq!(lines.len(), 2);
-    // Names of models that are longer than any are no business of kage's to cut.
+    // Lines may be longer if a model has an unrealistically long name, which kage does not truncate.
     let odd = usage.slices.keys().any(|slice| slice.model.len() > 64);
     assert!(odd || lines.iter().all(|line| line.len() <= LONGEST_LINE), "{}", lines[0].len());
-    let answer = asked(ledger, &[]);
+    let answer = run_query(ledger, &[]);
     let mut total = usage.total();
     total += usage.total();
     assert_eq!((answer.total.attempts, answer.total.tokens), (2, total));

@@ -1,4 +1,4 @@
-//! A function for each fuzz target that takes any bytes and holds what must be true of them.
+//! A function for each fuzz target. It takes any bytes and checks what must always hold.
 //!
 //! Called by libFuzzer (`tests/fuzz.sh`) and, with the corpus, by `tests/corpus.rs`.
 
@@ -53,10 +53,10 @@ pub fn stream(data: &[u8]) {
 
 /// A word, quoted for bash, zsh or fish.
 pub fn word_for(shell: &str, word: &str) -> String {
-    shell::Shell::of_program(shell).expect("kage has functions for it").quoted(word)
+    shell::Shell::of_program(shell).expect("kage supports the shell").quoted(word)
 }
 
-/// The command that kage offers for going on elsewhere.
+/// The command that kage suggests for resuming on another subscription.
 pub fn pasted_command(words: &[&[u8]]) -> String {
     quoting::pasted(words)
 }

@@ -1,7 +1,7 @@
-//! What kage writes for shells and tmux, read back by their grammar: a path means nothing but itself.
+//! Text that kage writes for shells and tmux, parsed by their grammars: a path always means itself.
 //!
-//! The grammars here are those parts of the real ones that kage's own quoting may use; anything else is no word.
-//! `tests/shells.rs` asks the real ones.
+//! The grammars here contain only what kage's quoting may use; anything else is an error. `tests/shells.rs`
+//! uses the real shells.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -12,34 +12,35 @@ use kage::shell::{Function, Shell, shim, tmux, tmux_line};
 use kage::text::is_harmless;
 use kage::text::quoted;
 
-/// Words, with NULs between them, as arguments cannot hold any.
+/// The input: words, separated by NULs, which arguments cannot contain.
 pub(crate) fn check(data: &[u8]) {
     let words: Vec<&[u8]> = data.split(|&byte| byte == 0).take(8).collect();
-    a_command_is_pasted(&words);
+    check_command(&words);
     for word in words {
         if let Ok(text) = str::from_utf8(word) {
-            a_path_is_itself(text);
+            check_path(text);
         }
     }
 }
 
-/// The command that kage offers for going on elsewhere.
-fn a_command_is_pasted(words: &[&[u8]]) {
+/// The command that kage suggests for resuming on another subscription has these words.
+fn check_command(words: &[&[u8]]) {
     let line = pasted(words);
     assert!(!line.contains(char::is_control), "{line:?}");
-    let read = posix(line.as_bytes()).expect("it is made of plain words");
-    let at = read.iter().position(|word| word == b"--").expect("it is there");
+    let read = posix(line.as_bytes()).expect("it consists of quoted words");
+    let at = read.iter().position(|word| word == b"--").expect("the command has `--`");
     assert_eq!(read[at + 1..], words.iter().map(|word| word.to_vec()).collect::<Vec<_>>(), "{line}");
 }
 
-/// The same for the real shells.
+/// The command that kage suggests, with these words after `--`.
 pub(crate) fn pasted(words: &[&[u8]]) -> String {
     let args: Vec<OsString> = words[1..].iter().map(|word| OsString::from_vec(word.to_vec())).collect();
-    let to = "work".parse().expect("it is a name");
+    let to = "work".parse().expect("it is a valid name");
     command(&to, &Request::default(), &[], OsStr::from_bytes(words[0]), &args)
 }
 
-fn a_path_is_itself(text: &str) {
+/// A path is itself in every shell, in a shim, in tmux and in a hint.
+fn check_path(text: &str) {
     for shell in [Shell::Bash, Shell::Zsh] {
         assert_eq!(posix(shell.quoted(text).as_bytes()), Some(vec![text.as_bytes().to_vec()]), "{shell}");
     }
@@ -54,17 +55,17 @@ fn a_path_is_itself(text: &str) {
     if !control && !text.is_empty() {
         assert_eq!(shim::kage_of(&script).as_deref(), Some(text));
         assert_eq!(path_of_tmux_line(&tmux_line(text)).as_deref(), Some(text.as_bytes()));
-        // Of what could deceive who reads it, a hint shows blanks.
+        // In a hint, characters that could deceive the reader are replaced by blanks.
         if text.trim() == text && text.chars().all(is_harmless) {
             assert_eq!(posix(quoted(text).as_bytes()), Some(vec![text.as_bytes().to_vec()]));
         }
     }
     assert!(tmux(text).starts_with("#!/bin/sh\n"));
-    functions(text);
+    check_functions(text);
 }
 
-/// However the path reads, the functions call nothing else.
-fn functions(path: &str) {
+/// With any path of kage the functions differ only in that path.
+fn check_functions(path: &str) {
     let functions = [Function { program: "claude", maintenance: &["mcp", "--version"] }];
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let (usual, odd) = (shell.quoted("/opt/kage"), shell.quoted(path));
@@ -74,7 +75,7 @@ fn functions(path: &str) {
     }
 }
 
-/// The words of a command line of bash or zsh, where nothing in it is more than a word.
+/// The words of a bash or zsh command line; `None` if it contains more than quoted words.
 fn posix(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
@@ -104,7 +105,7 @@ fn posix(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(words)
 }
 
-/// Behind `$'`: the answer is where it ends.
+/// Parses the text after `$'`. Returns the position after its end.
 fn ansi(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Option<usize> {
     loop {
         match line.get(at)? {
@@ -130,7 +131,7 @@ fn ansi(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Option<usize> {
     }
 }
 
-/// One word of fish. Between its quotes a backslash stands for itself, but before a quote or another one.
+/// One word of fish. Inside quotes a backslash is literal, except before a quote or another backslash.
 fn fish(word: &str) -> Option<String> {
     let Some(inside) = word.strip_prefix('\'') else {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.+/".contains(letter);
@@ -150,8 +151,8 @@ fn fish(word: &str) -> Option<String> {
     }
 }
 
-/// tmux takes away what it replaces between double quotes, and what it expands in a command that it runs; then a
-/// shell reads the rest.
+/// The path in the line for tmux. tmux first unescapes the double-quoted string, then expands formats in the
+/// command; a shell parses the rest.
 fn path_of_tmux_line(line: &str) -> Option<Vec<u8>> {
     let inside = line.strip_prefix("run-shell \"")?.strip_suffix("\" # added by kage")?;
     let mut text = String::new();
@@ -164,7 +165,8 @@ fn path_of_tmux_line(line: &str) -> Option<Vec<u8>> {
         }
     }
     let command = expanded(&text)?;
-    // Both halves of it are alike, so that what a path has in it does not matter.
+    // The command contains the path twice, so its length gives the path, even if the path contains these
+    // parts.
     let (begins, between, ends) = ("if [ -x ", " ]; then ", " init tmux | sh; fi");
     let both = command.strip_prefix(begins)?.strip_suffix(ends)?;
     let path = both.get(..both.len().checked_sub(between.len())? / 2)?;
@@ -173,22 +175,23 @@ fn path_of_tmux_line(line: &str) -> Option<Vec<u8>> {
     (whole == command && words.len() == 1).then(|| words.remove(0))
 }
 
-/// Two `#` are one, but for those before a `[`, which stay for who draws styles. Source: tmux 3.3, `format_expand1`.
+/// Two `#` become one, except before a `[`, where they are kept for styles. Source: tmux 3.3,
+/// `format_expand1`.
 fn expanded(text: &str) -> Option<String> {
     let mut plain = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('#') {
         plain.push_str(&rest[..at]);
-        let behind = rest[at..].trim_start_matches('#');
-        let count = rest.len() - at - behind.len();
-        if behind.starts_with('[') {
+        let after = rest[at..].trim_start_matches('#');
+        let count = rest.len() - at - after.len();
+        if after.starts_with('[') {
             plain.push_str(&"#".repeat(count));
         } else if count.is_multiple_of(2) {
             plain.push_str(&"#".repeat(count / 2));
         } else {
             return None;
         }
-        rest = behind;
+        rest = after;
     }
     Some(plain + rest)
 }

@@ -1,4 +1,4 @@
-//! What goes to a terminal: without secrets, without escapes, no wider than it is.
+//! Text for a terminal: without secrets, without escapes, and no wider than the terminal.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -7,7 +7,7 @@ use kage::report::width::{clipped, end_of, start_of, width};
 use kage::text::one_line;
 use kage::text::quoted;
 
-/// A number of columns, and a text.
+/// The input: a number of columns, and a text.
 pub(crate) fn check(data: &[u8]) {
     let Some((&columns, text)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(text);
@@ -23,7 +23,7 @@ fn secrets(text: &str) {
     let of_word = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
     let words = || clean.split(|letter| !of_word(letter));
     assert!(words().all(|word| !word.starts_with("sk-") && !word.starts_with("AIza")), "{clean}");
-    // Nothing but words is touched.
+    // Only words are changed.
     let others =
         |text: &str| text.chars().filter(|letter| !of_word(*letter) && !"[]".contains(*letter)).count();
     assert_eq!(others(text), others(&clean));

@@ -1,4 +1,4 @@
-//! The state file: any bytes load or are told apart, and nothing in a state that loads makes a run fail.
+//! The state file: any bytes load or are refused, and no state that loads makes a run fail.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,22 +17,22 @@ use kage::store::FileStore;
 pub(crate) fn check(data: &[u8]) {
     let now = now();
     let dir = dir().join("state");
-    fs::create_dir_all(&dir).expect("a directory");
+    fs::create_dir_all(&dir).expect("a directory can be created");
     let file = dir.join("state.json");
-    fs::write(&file, data).expect("it can be written");
+    fs::write(&file, data).expect("the file can be written");
     let look = FileStore::new(&dir).look();
-    assert_eq!(fs::read(&file).expect("it is there"), data, "looking changes nothing");
+    assert_eq!(fs::read(&file).expect("the file exists"), data, "reading changes nothing");
     match &look {
-        Ok(state) => written_again(state),
+        Ok(state) => check_rewrite(state),
         Err(refused) => {
             let why = format!("{refused:#}");
             assert!(why.contains("state.json is damaged") || why.contains("has version"), "{why}");
         }
     }
-    // With the leases that the store takes for those of dead processes.
+    // Without the store, which would remove the leases of dead processes.
     if let Ok(state) = serde_json::from_slice::<Whole>(data).map(|whole| whole.state) {
-        runs_go_on(&state, &now);
-        shown(&state, &now);
+        check_runs(&state, &now);
+        check_reports(&state, &now);
     }
 }
 
@@ -41,10 +41,11 @@ struct Whole {
     state: State,
 }
 
-fn written_again(state: &State) {
+/// A state that is written is read back unchanged.
+fn check_rewrite(state: &State) {
     let text = serde_json::to_vec(state).expect("a state can be written");
-    let again: State = serde_json::from_slice(&text).expect("what was written is read");
-    // A number with a point may change in its last bit when it is read.
+    let again: State = serde_json::from_slice(&text).expect("a written state can be read");
+    // A floating-point number may change in its last bit when it is read.
     assert_eq!(serde_json::to_vec(&again).expect("a state can be written").len(), text.len());
     assert_eq!(without_readings(&again), without_readings(state));
 }
@@ -59,7 +60,7 @@ fn without_readings(state: &State) -> State {
 
 fn pool(strategy: Strategy) -> Pool {
     let subscription = |(name, priority): (&str, u8)| {
-        let name: pool::Name = name.parse().expect("it is a name");
+        let name: pool::Name = name.parse().expect("it is a valid name");
         let budgets = Budgets {
             tokens_per_day: Some(1000),
             cost_per_day: Cost::from_dollars(1.0),
@@ -83,9 +84,9 @@ fn pool(strategy: Strategy) -> Pool {
     let route = Route { primary: vec![Selector::Tag("t".into())], fallback: Vec::new() };
     Pool {
         subscriptions: [("a", 0), ("b", 100), ("c", 255)].map(subscription).into(),
-        routes: [("n".parse().expect("it is a name"), route)].into(),
+        routes: [("n".parse().expect("it is a valid name"), route)].into(),
         namespaces: [(
-            "n".parse().expect("it is a name"),
+            "n".parse().expect("it is a valid name"),
             Budgets { tokens_per_day: Some(5000), ..Budgets::default() },
         )]
         .into(),
@@ -96,23 +97,23 @@ fn pool(strategy: Strategy) -> Pool {
     }
 }
 
-/// Books an outcome, whatever it is: a deadline that stands is never shortened by it, and the state it leaves is one.
-pub(crate) fn settles(outcome: &Outcome, now: &Zoned) {
+/// Books any outcome twice; the resulting state can be stored.
+pub(crate) fn check_settle(outcome: &Outcome, now: &Zoned) {
     let pool = pool(Strategy::RoundRobin);
     let mut state = State::default();
-    books(&pool, &mut state, outcome, now);
-    books(&pool, &mut state, outcome, now);
-    written_again(&state);
+    settle(&pool, &mut state, outcome, now);
+    settle(&pool, &mut state, outcome, now);
+    check_rewrite(&state);
 }
 
-fn books(pool: &Pool, state: &mut State, outcome: &Outcome, now: &Zoned) {
+fn settle(pool: &Pool, state: &mut State, outcome: &Outcome, now: &Zoned) {
     let moment = Moment::from(now);
-    let lease = lease(&"a".parse().expect("it is a name"), now.timestamp());
+    let lease = lease(&"a".parse().expect("it is a valid name"), now.timestamp());
     state.settle(&lease, outcome, &BTreeMap::new(), Cooldowns::from(pool), &moment);
 }
 
-/// Choosing and settling on it; what is explained is what is chosen.
-fn runs_go_on(state: &State, now: &Zoned) {
+/// Choosing and settling work with this state, and `why` explains the actual choice.
+fn check_runs(state: &State, now: &Zoned) {
     let moment = Moment::from(now);
     for strategy in [Strategy::RoundRobin, Strategy::Priority, Strategy::LeastUsed] {
         let pool = pool(strategy);
@@ -127,7 +128,7 @@ fn runs_go_on(state: &State, now: &Zoned) {
             let chosen = pool::take(&pool, &mut state, &request, &moment).ok().map(|chosen| chosen.name);
             assert_eq!(chosen.as_ref(), first.map(|one| &one.name));
             let lease =
-                lease(chosen.as_ref().unwrap_or(&"b".parse().expect("it is a name")), now.timestamp());
+                lease(chosen.as_ref().unwrap_or(&"b".parse().expect("it is a valid name")), now.timestamp());
             state.leases.push(lease.clone());
             let window = Window { name: "five_hour".into(), long: false };
             for verdict in [
@@ -145,20 +146,20 @@ fn runs_go_on(state: &State, now: &Zoned) {
                     evidence: None,
                 };
                 state.settle(&lease, &outcome, &BTreeMap::new(), Cooldowns::from(&pool), &moment);
-                state.account_failed(&lease.subscription, "reason", moment.now);
+                state.credential_failed(&lease.subscription, "reason", moment.now);
             }
             assert!(!state.leases.contains(&lease));
         }
         state.pass_deadlines(moment.now);
-        state.rename(&"a".parse().expect("it is a name"), &"z".parse().expect("it is a name"));
-        state.reset(&"b".parse().expect("it is a name"), "reset", moment.now);
+        state.rename(&"a".parse().expect("it is a valid name"), &"z".parse().expect("it is a valid name"));
+        state.reset(&"b".parse().expect("it is a valid name"), "reset", moment.now);
         state.reap(|_| false);
-        written_again(&state);
+        check_rewrite(&state);
     }
 }
 
-/// What a person sees of it holds no escapes.
-fn shown(state: &State, now: &Zoned) {
+/// Reports of this state contain no escapes.
+fn check_reports(state: &State, now: &Zoned) {
     let pool = pool(Strategy::LeastUsed);
     let home = Path::new("/home/user");
     let mut texts = vec![

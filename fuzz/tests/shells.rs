@@ -1,5 +1,5 @@
-//! The words of the quoting corpus, and random ones, in the real shells and the real tmux: where the grammars of
-//! `src/quoting.rs` are wrong, this says so.
+//! The words of the quoting corpus and random ones in the real shells and the real tmux. This fails if the
+//! grammars of `src/quoting.rs` are wrong.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,10 +11,10 @@ const PIECES: [&str; 24] = [
     "%1", "=", "é", "仕", "\u{202e}", "k",
 ];
 
-/// Of the corpus, and of the pieces above in an order that is always the same.
+/// The words of the corpus, and combinations of the pieces above in a fixed pseudo-random order.
 fn words() -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/quoting");
-    let files = fs::read_dir(dir).expect("it is there").flatten();
+    let files = fs::read_dir(dir).expect("the corpus exists").flatten();
     let texts = files.filter_map(|file| String::from_utf8(fs::read(file.path()).ok()?).ok());
     let mut words: Vec<String> =
         texts.flat_map(|text| text.split('\0').map(str::to_owned).collect::<Vec<_>>()).collect();
@@ -22,7 +22,7 @@ fn words() -> Vec<String> {
     words.extend((0..60).map(|_| {
         let letters = (0..1 + dice % 12).map(|_| {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            PIECES[usize::try_from(dice >> 33).expect("it fits") % PIECES.len()]
+            PIECES[usize::try_from(dice >> 33).expect("31 bits fit") % PIECES.len()]
         });
         letters.collect::<String>()
     }));
@@ -31,7 +31,7 @@ fn words() -> Vec<String> {
     words
 }
 
-/// What a program did; `None` where it is not installed, which in CI is an error.
+/// The output of a program; `None` if it is not installed, which is an error in CI.
 fn run(program: &str, args: &[&str]) -> Option<Output> {
     match Command::new(program)
         .args(args)
@@ -48,8 +48,8 @@ fn run(program: &str, args: &[&str]) -> Option<Output> {
     }
 }
 
-/// Lets a shell print each word of a line, and compares.
-fn reads_back(program: &str, flags: &[&str], line: &str, words: &[String]) {
+/// Lets a shell print each word of a line, and compares them.
+fn check_words(program: &str, flags: &[&str], line: &str, words: &[String]) {
     let script = format!("printf '%s\\0' {line}");
     let Some(output) = run(program, &[flags, &["-c", &script]].concat()) else { return };
     let printed: Vec<_> =
@@ -59,29 +59,29 @@ fn reads_back(program: &str, flags: &[&str], line: &str, words: &[String]) {
 }
 
 #[test]
-fn every_shell_reads_a_quoted_word_as_itself() {
+fn a_quoted_word_is_itself_in_every_shell() {
     let words = words();
     let line =
         |shell: &str| words.iter().map(|word| kage_fuzz::word_for(shell, word)).collect::<Vec<_>>().join(" ");
-    reads_back("bash", &["--norc"], &line("bash"), &words);
-    reads_back("sh", &[], &line("bash"), &words);
-    reads_back("zsh", &["-f"], &line("zsh"), &words);
-    reads_back("fish", &["--no-config"], &line("fish"), &words);
+    check_words("bash", &["--norc"], &line("bash"), &words);
+    check_words("sh", &[], &line("bash"), &words);
+    check_words("zsh", &["-f"], &line("zsh"), &words);
+    check_words("fish", &["--no-config"], &line("fish"), &words);
 }
 
 #[test]
-fn bash_and_zsh_read_a_pasted_command_as_it_was() {
+fn a_suggested_command_has_its_words_in_bash_and_zsh() {
     let words = words();
     let bytes: Vec<_> = words.iter().map(String::as_bytes).collect();
     let command = kage_fuzz::pasted_command(&bytes);
-    let (_, line) = command.split_once(" -- ").expect("the program stands behind it");
-    reads_back("bash", &["--norc"], line, &words);
-    reads_back("zsh", &["-f"], line, &words);
+    let (_, line) = command.split_once(" -- ").expect("the program is after `--`");
+    check_words("bash", &["--norc"], line, &words);
+    check_words("zsh", &["-f"], line, &words);
 }
 
 #[test]
-fn tmux_and_its_shell_read_the_path_of_the_line_as_itself() {
-    let dir = tempfile::tempdir().expect("a directory");
+fn the_path_in_the_tmux_line_is_itself() {
+    let dir = tempfile::tempdir().expect("a directory can be created");
     let fits = |word: &&String| {
         !word.is_empty()
             && word.len() < 100
@@ -92,15 +92,15 @@ fn tmux_and_its_shell_read_the_path_of_the_line_as_itself() {
     let mut lines = String::new();
     for (at, word) in words.iter().enumerate() {
         let kage = dir.path().join(format!("_{word}")).join("kage");
-        fs::create_dir_all(kage.parent().expect("it has one")).expect("any name will do");
+        fs::create_dir_all(kage.parent().expect("the path has a parent")).expect("any name is valid");
         let script = format!("#!/bin/sh\necho \"echo $1 $2 >'{}/seen-{at}'\"\n", dir.path().display());
-        fs::write(&kage, script).expect("it can be written");
-        fs::set_permissions(&kage, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        lines += &kage_fuzz::line_for_tmux(kage.to_str().expect("it is text"));
+        fs::write(&kage, script).expect("the file can be written");
+        fs::set_permissions(&kage, fs::Permissions::from_mode(0o755)).expect("the file belongs to this user");
+        lines += &kage_fuzz::line_for_tmux(kage.to_str().expect("the path is UTF-8"));
         lines.push('\n');
     }
     let config = dir.path().join("conf");
-    fs::write(&config, lines).expect("it can be written");
+    fs::write(&config, lines).expect("the file can be written");
     let (config, socket) = (config.display().to_string(), dir.path().join("s").display().to_string());
     let args = ["-S", &socket, "-f", &config, "new-session", "-d", "cat", ";", "kill-server"];
     if run("tmux", &args).is_none() {

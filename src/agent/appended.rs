@@ -1,13 +1,13 @@
-//! What an attempt appended to a file of records, line by line.
+//! Reads the lines that an attempt appended to a file of records.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
 
-/// Gives each line behind `from`, a length in bytes. A file that cannot be read has none.
-pub(super) fn each_line(path: &Path, from: u64, mut take: impl FnMut(&[u8])) {
+/// Calls `visit` with each line after the first `from` bytes. A file that cannot be read has no lines.
+pub(super) fn each_line(path: &Path, from: u64, mut visit: impl FnMut(&[u8])) {
     let Ok(mut file) = File::open(path) else { return };
-    // A shorter file is another one than before.
+    // A file shorter than `from` has been replaced: read all of it.
     let from = if file.metadata().is_ok_and(|known| known.len() >= from) { from } else { 0 };
     if file.seek(SeekFrom::Start(from)).is_err() {
         return;
@@ -15,7 +15,7 @@ pub(super) fn each_line(path: &Path, from: u64, mut take: impl FnMut(&[u8])) {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-        take(&line);
+        visit(&line);
         line.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! Claude Code. Measured on 2.1.330; what is not in its documentation was read off its behaviour.
+//! Claude Code. Facts were measured on 2.1.330; those missing from its documentation come from its behavior.
 
 mod arguments;
 mod environment;
@@ -26,8 +26,8 @@ use refusal::MARKERS;
 
 pub(super) struct Claude;
 
-/// How often the agent asks again before it gives up, where kage goes on from there; by itself it tries for
-/// three minutes.
+/// How often the agent retries a request if kage continues after its failure. By default it retries for three
+/// minutes.
 const RETRIES: (&str, &str) = ("CLAUDE_CODE_MAX_RETRIES", "2");
 
 /// The credential of a subscription, from `claude setup-token`.
@@ -36,7 +36,7 @@ static SETUP_TOKEN: SecretKind = SecretKind {
     variable: "CLAUDE_CODE_OAUTH_TOKEN",
     descriptor: Some("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"),
     model: Some("sonnet"),
-    lasts: Some(365),
+    lifetime_days: Some(365),
 };
 
 static API_KEY: SecretKind = SecretKind {
@@ -44,18 +44,18 @@ static API_KEY: SecretKind = SecretKind {
     variable: "ANTHROPIC_API_KEY",
     descriptor: Some("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR"),
     model: Some("opus"),
-    lasts: None,
+    lifetime_days: None,
 };
 
 static INSTALL: InstallInfo = InstallInfo {
     install: "npm install -g @anthropic-ai/claude-code",
     update: "claude update",
-    // Its changelog: mended in 2.1.225.
-    oldest: Some(([2, 1, 225], "lets a stored login win over the credential of the run")),
+    // Source: its changelog, fixed in 2.1.225.
+    oldest: Some(([2, 1, 225], "lets a stored login override the credential of the run")),
 };
 
 /// Source: the help of 2.1.330.
-const UPKEEP: [&str; 22] = [
+const MAINTENANCE: [&str; 22] = [
     "--help",
     "--version",
     "-h",
@@ -86,7 +86,7 @@ impl Agent for Claude {
     }
 
     fn maintenance_commands(&self) -> &'static [&'static str] {
-        &UPKEEP
+        &MAINTENANCE
     }
 
     fn trial(&self) -> Option<&'static [&'static str]> {
@@ -107,8 +107,8 @@ impl Agent for Claude {
         &SETUP_TOKEN
     }
 
-    fn looks(&self) -> &'static str {
-        "sk-ant-oat01-... (a subscription's token) or sk-ant-api03-... (an API key)"
+    fn secret_formats(&self) -> &'static str {
+        "sk-ant-oat01-... (a subscription token) or sk-ant-api03-... (an API key)"
     }
 
     fn how_to_get(&self) -> &'static str {
@@ -129,14 +129,14 @@ impl Agent for Claude {
     }
 
     fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
-        settings::that_matter(job, &config_dir(job))
+        settings::relevant(job, &config_dir(job))
     }
 
     fn competes(&self, variable: &str) -> bool {
         environment::competes(variable)
     }
 
-    fn harmful(&self) -> &'static [&'static str] {
+    fn harmful_variables(&self) -> &'static [&'static str] {
         &["CLAUDE_CODE_ATTRIBUTION_HEADER=0"]
     }
 
@@ -153,10 +153,10 @@ impl Agent for Claude {
             names_model: model.is_some(),
             model: model.and_then(|model| refusal::family(&model.to_string_lossy())),
             repeatable: conversation.session == Session::Unset,
-            converses: conversation.input_is_lines,
+            stays_open: conversation.input_is_lines,
             not_resumable: conversation
-                .forgets
-                .then_some("`--no-session-persistence` leaves nothing to go on with"),
+                .is_ephemeral
+                .then_some("`--no-session-persistence` leaves nothing to resume"),
             resumes: match conversation.session {
                 Session::Resumed(id) => Some(Resumed::Session(id)),
                 Session::Latest => Some(Resumed::Latest),
@@ -168,7 +168,7 @@ impl Agent for Claude {
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
         let args = match job.opening {
             Opening::AsTyped => job.args.to_vec(),
-            Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
+            Opening::Resuming { session, prompt } => arguments::resume_args(job.args, session, prompt),
         };
         let mut plan = LaunchPlan::new(args, job, environment::competes, "CLAUDE_CONFIG_DIR");
         if job.takes_over && job.variable(RETRIES.0).is_none() {
@@ -176,7 +176,7 @@ impl Agent for Claude {
         }
         match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {
-                converse(&conversation, job, &mut plan);
+                prepare_conversation(&conversation, job, &mut plan);
             }
             Invocation::Other if job.is_agent => {}
             _ => settings::guard_other_program(job, &config_dir(job), &mut plan),
@@ -184,8 +184,8 @@ impl Agent for Claude {
         plan
     }
 
-    fn resuming(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
-        Some(arguments::resuming(args, session, prompt))
+    fn resume_args(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
+        Some(arguments::resume_args(args, session, prompt))
     }
 
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
@@ -207,7 +207,7 @@ impl Agent for Claude {
         let known = recorded.is_some() || printed.is_some();
         let is_recorded = recorded.is_some();
         let mut evidence = recorded.unwrap_or_default();
-        // An answer may be a sample of what an error looks like; the record of the conversation knows.
+        // An answer may quote an error. The transcript shows whether there was an answer.
         let answered = evidence.work == Work::Done && captured.lines.is_empty();
         if let Some(printed) = printed {
             evidence.readings = printed.readings;
@@ -225,12 +225,12 @@ impl Agent for Claude {
         if captured.progressed {
             evidence.work = Work::Done;
         } else if !known && watch.is_none() {
-            // Without a record only what it printed could tell, and text does not.
+            // There is no transcript, and plain text does not show whether work was done.
             evidence.work = Work::Unknown;
         }
-        // An answer that is recorded makes of what was printed an answer, not an error.
+        // After recorded work, the printed text is the answer, not an error.
         if evidence.work != Work::Done {
-            evidence.said = said_of(whole, &captured.stderr, now);
+            evidence.said = error_lines(whole, &captured.stderr, now);
         }
         evidence
     }
@@ -251,8 +251,8 @@ impl Agent for Claude {
         Some("CLAUDE_PID")
     }
 
-    fn parse_hook(&self, told: &[u8]) -> Option<HookEvent> {
-        hook::parse(told)
+    fn parse_hook(&self, input: &[u8]) -> Option<HookEvent> {
+        hook::parse(input)
     }
 
     fn evidence_at_end(&self, record: &Path, since: Timestamp, now: &Zoned) -> Evidence {
@@ -260,9 +260,9 @@ impl Agent for Claude {
     }
 }
 
-/// The line that may be an error: alone on standard output. Only what is wrong with the arguments is on
-/// standard error, with nothing on the other.
-fn said_of(out: &[u8], err: &[u8], now: &Zoned) -> Vec<String> {
+/// The lines that may be an error message: the only line of standard output. If that is empty, an error about
+/// the arguments may be on standard error.
+fn error_lines(out: &[u8], err: &[u8], now: &Zoned) -> Vec<String> {
     if let Some(line) = said::sole_line(out) {
         return vec![line];
     }
@@ -275,7 +275,7 @@ fn said_of(out: &[u8], err: &[u8], now: &Zoned) -> Vec<String> {
     lines
 }
 
-/// How it will talk. Without a terminal to talk to it prints, whether asked to or not.
+/// The form of its output. If standard output is not a terminal, the agent prints even without `--print`.
 fn form(conversation: &Conversation, to_terminal: bool) -> Form {
     match &conversation.output {
         _ if !conversation.prints && to_terminal => Form::Interactive,
@@ -284,30 +284,30 @@ fn form(conversation: &Conversation, to_terminal: bool) -> Form {
     }
 }
 
-/// A conversation gets a session id, by which its records are found, and settings that keep the
-/// user's other credentials from winning. In front of the user's own arguments: an option that takes
-/// any number of values would swallow what comes behind it.
-fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
+/// Adds a session id, which identifies the records of the conversation, and settings that keep the agent from
+/// the user's other credentials. They come before the user's own arguments: an option that accepts any number
+/// of values would swallow the arguments after it.
+fn prepare_conversation(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     let config = config_dir(job);
-    settings::arrange(conversation, job, &config, plan);
+    settings::add_to_plan(conversation, job, &config, plan);
     if conversation.is_bare && matches!(job.grant, Grant::Secret(kind, _) if *kind == SETUP_TOKEN) {
         plan.ignores_credential = true;
-        plan.warnings.push("with `--bare` claude takes an API key and no subscription's token".into());
+        plan.warnings.push("with `--bare`, claude accepts an API key but no subscription token".into());
     }
     let output = conversation.output.as_deref().and_then(OsStr::to_str);
     plan.prints_json = matches!(output, Some("json" | "stream-json"));
     let projects = config.join("projects");
     let session = match &conversation.session {
-        Session::Unset => Some(begin(&[], plan)),
+        Session::Unset => Some(assign_session_id(&[], plan)),
         Session::Given(id) | Session::Resumed(id) => Some(id.clone()),
-        // With nothing to go on with, the agent begins a new session, and a fork is one whose id may be given.
-        Session::Latest => {
-            transcript::latest(&projects, job.cwd).or_else(|| Some(begin(&["--fork-session"], plan)))
-        }
+        // If there is nothing to continue, the agent begins a new session. With `--fork-session` it accepts
+        // an id for it.
+        Session::Latest => transcript::latest(&projects, job.cwd)
+            .or_else(|| Some(assign_session_id(&["--fork-session"], plan))),
         Session::Unknown => None,
     };
-    let session = session.filter(|_| !conversation.forgets);
-    // Hooks tell of any conversation, also of one that the agent lets the user choose.
+    let session = session.filter(|_| !conversation.is_ephemeral);
+    // Hooks report every conversation, including one that the user chooses inside the agent.
     if session.is_some() || job.hook.is_some() {
         plan.watch = Some(transcript::watch(projects, session, job.cwd, job.began));
     }
@@ -316,15 +316,15 @@ fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     }
 }
 
-/// Gives the session that begins an id, behind the options that allow it.
-fn begin(options: &[&str], plan: &mut LaunchPlan) -> String {
+/// Chooses the id of a new session and passes it to the agent, after the options that allow it.
+fn assign_session_id(options: &[&str], plan: &mut LaunchPlan) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let more = options.iter().copied().chain(["--session-id", &id]).map(OsString::from);
     plan.args.splice(0..0, more.collect::<Vec<_>>());
     id
 }
 
-/// Where the child keeps its settings and transcripts. An empty variable is the current directory to it.
+/// The child's directory of settings and transcripts. To the agent, an empty variable means the current one.
 fn config_dir(job: &Job<'_>) -> PathBuf {
     match job.grant {
         Grant::Home(home) => home.to_owned(),

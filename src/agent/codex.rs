@@ -1,4 +1,4 @@
-//! Codex. Measured on 0.169.0; what is not in its documentation was read off its behaviour.
+//! Codex. Facts were measured on 0.169.0; those missing from its documentation come from its behavior.
 
 mod arguments;
 mod environment;
@@ -25,15 +25,20 @@ use refusal::MARKERS;
 
 pub(super) struct Codex;
 
-/// An API key. It counts in `codex exec` only, where it beats the login; logins go by their directory.
-static API_KEY: SecretKind =
-    SecretKind { prefix: "sk-", variable: "CODEX_API_KEY", descriptor: None, model: None, lasts: None };
+/// An API key. The agent uses it only in `codex exec`, where it overrides the login.
+static API_KEY: SecretKind = SecretKind {
+    prefix: "sk-",
+    variable: "CODEX_API_KEY",
+    descriptor: None,
+    model: None,
+    lifetime_days: None,
+};
 
-/// What the keys of another provider begin with.
-const OF_ANTHROPIC: &str = "sk-ant-";
+/// The prefix of another provider's keys.
+const ANTHROPIC_PREFIX: &str = "sk-ant-";
 
 /// Source: the help of 0.169.0.
-const UPKEEP: [&str; 20] = [
+const MAINTENANCE: [&str; 20] = [
     "--help",
     "--version",
     "-V",
@@ -62,30 +67,30 @@ impl Agent for Codex {
     }
 
     fn maintenance_commands(&self) -> &'static [&'static str] {
-        &UPKEEP
+        &MAINTENANCE
     }
 
     fn trial(&self) -> Option<&'static [&'static str]> {
         Some(&["exec", "--skip-git-repo-check", "Answer with the one word: ready"])
     }
 
-    /// Keys of compatible providers have looks of their own.
+    /// Any word can be a key: those of compatible providers have their own formats.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
         let text = secret.expose();
         let is_one_word = !text.is_empty() && !text.contains(char::is_whitespace);
-        (is_one_word && !text.starts_with(OF_ANTHROPIC)).then_some(&API_KEY)
+        (is_one_word && !text.starts_with(ANTHROPIC_PREFIX)).then_some(&API_KEY)
     }
 
     fn default_kind(&self) -> &'static SecretKind {
         &API_KEY
     }
 
-    fn looks(&self) -> &'static str {
+    fn secret_formats(&self) -> &'static str {
         "sk-... (an API key); a ChatGPT plan needs a login directory"
     }
 
     fn how_to_get(&self) -> &'static str {
-        "make an API key at https://platform.openai.com/api-keys; for a ChatGPT plan use a login directory"
+        "create an API key at https://platform.openai.com/api-keys; for a ChatGPT plan use a login directory"
     }
 
     fn competes(&self, variable: &str) -> bool {
@@ -94,7 +99,7 @@ impl Agent for Codex {
 
     fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
         let takes_key = matches!(job.grant, Grant::Secret(..));
-        takes_key.then(|| settings::that_matters(&home(job))).flatten().into_iter().collect()
+        takes_key.then(|| settings::competing_setting(&home(job))).flatten().into_iter().collect()
     }
 
     fn install_info(&self) -> Option<&'static InstallInfo> {
@@ -106,13 +111,13 @@ impl Agent for Codex {
     }
 
     fn login_hint(&self, home: &Path) -> Option<String> {
-        // The agent does not make the directory.
+        // The agent does not create the directory.
         let home = in_single_quotes(&home.display().to_string());
         Some(format!("mkdir -p {home} && CODEX_HOME={home} codex login"))
     }
 
     fn is_logged_in(&self, home: &Path) -> Option<bool> {
-        // Its config may put the login into the keychain.
+        // Its config can move the login into the keychain.
         let config = fs::read_to_string(home.join("config.toml")).unwrap_or_default();
         (!config.contains("cli_auth_credentials_store")).then(|| home.join("auth.json").exists())
     }
@@ -129,14 +134,14 @@ impl Agent for Codex {
             names_model: conversation.model.is_some(),
             model: conversation.model.as_ref().map(|model| model.to_string_lossy().to_lowercase()),
             repeatable: matches!(conversation.session, Session::New | Session::Review),
-            not_resumable: if conversation.forgets {
-                Some("`--ephemeral` leaves nothing to go on with")
+            not_resumable: if conversation.is_ephemeral {
+                Some("`--ephemeral` leaves nothing to resume")
             } else if conversation.session == Session::Review {
-                Some("a review cannot be gone on with")
+                Some("a review cannot be resumed")
             } else {
                 None
             },
-            converses: false,
+            stays_open: false,
             resumes: match conversation.session {
                 Session::Resumed(id) => Some(Resumed::Session(id)),
                 Session::Latest => Some(Resumed::Latest),
@@ -148,13 +153,13 @@ impl Agent for Codex {
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
         let args = match job.opening {
             Opening::AsTyped => job.args.to_vec(),
-            Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
+            Opening::Resuming { session, prompt } => arguments::resume_args(job.args, session, prompt),
         };
         let mut plan = LaunchPlan::new(args, job, environment::competes, "CODEX_HOME");
         let home = home(job);
         match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {
-                converse(conversation, job, &home, &mut plan);
+                prepare_conversation(conversation, job, &home, &mut plan);
             }
             Invocation::Other if job.is_agent => {}
             _ if matches!(job.grant, Grant::Secret(..)) => settings::guard_other_program(&home, &mut plan),
@@ -163,11 +168,11 @@ impl Agent for Codex {
         plan
     }
 
-    /// A login directory holds its own conversations, unless its `sessions` is a link to those of another.
-    fn resuming(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
-        Some(arguments::resuming(args, session, prompt))
+    fn resume_args(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
+        Some(arguments::resume_args(args, session, prompt))
     }
 
+    /// A login directory contains only its own conversations, unless `sessions` links to those of another.
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
         sessions::exists(&home(job).join("sessions"), session)
     }
@@ -182,7 +187,7 @@ impl Agent for Codex {
         let session = printed.as_ref().and_then(|printed| printed.session.clone());
         let session = session.or_else(|| printed::session(&captured.stderr));
         let recorded = watch.and_then(|watch| rollout::read(watch, session.as_deref(), now.time_zone()));
-        // Whose records those are is not known, so they may hold this attempt's work.
+        // It is unknown which attempt wrote these records, so they may contain this one's work.
         let unread = recorded.is_none() && watch.is_none_or(sessions::any_since);
         let printed_anything = printed.is_some();
         let mut evidence = recorded.or(printed.clone()).unwrap_or_default();
@@ -194,16 +199,16 @@ impl Agent for Codex {
         } else if unread && !printed_anything {
             evidence.work = Work::Unknown;
         }
-        // Standard error tells the whole run, so that words in it may be those of a tool.
+        // Standard error contains the whole run, so its text may come from a tool.
         if evidence.work != Work::Done && evidence.errors.is_empty() {
-            evidence.said = printed::last_words(&captured.stderr);
+            evidence.said = printed::error_lines(&captured.stderr);
         }
         evidence
     }
 
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
         let Some(records) = records::of(text, |_, _| false) else {
-            return Evidence { said: printed::quotable(text), ..Evidence::default() };
+            return Evidence { said: printed::saved_error_lines(text), ..Evidence::default() };
         };
         let recorded = rollout::examine(text, now.time_zone());
         if recorded != Evidence::default() {
@@ -228,17 +233,18 @@ fn form(conversation: &Conversation) -> Form {
     }
 }
 
-/// A conversation's records are found by its directory and time, and later by the id that it prints: the
-/// agent takes no id for a new one.
-fn converse(conversation: Conversation, job: &Job<'_>, home: &Path, plan: &mut LaunchPlan) {
+/// Adds the options of the model and the credential, and plans how to find the records. The agent accepts no
+/// id for a new conversation, so its records are found by directory and time, and later by the id that it
+/// prints.
+fn prepare_conversation(conversation: Conversation, job: &Job<'_>, home: &Path, plan: &mut LaunchPlan) {
     if let Some(model) = job.model {
         let at = conversation.options_at;
         plan.args.splice(at..at, ["--model".into(), model.into()]);
     }
     if matches!(job.grant, Grant::Secret(..)) {
-        settings::neutralise(&conversation, home, plan);
+        settings::override_config(&conversation, home, plan);
     }
-    if conversation.forgets {
+    if conversation.is_ephemeral {
         return;
     }
     let records = home.join("sessions");
@@ -251,7 +257,7 @@ fn converse(conversation: Conversation, job: &Job<'_>, home: &Path, plan: &mut L
     plan.watch = Some(sessions::watch(records, session, cwd, job.began));
 }
 
-/// Where the child keeps its settings, its login and its records.
+/// The child's directory of settings, login and records.
 fn home(job: &Job<'_>) -> PathBuf {
     match job.grant {
         Grant::Home(home) => home.to_owned(),

@@ -1,5 +1,5 @@
-//! An agent of the user's config: a program, the variable for its credential, and markers. kage knows none of
-//! its records, so its words are all the evidence.
+//! An agent defined in the user's config: a program, the variable for its credential, and markers. kage
+//! cannot read its records, so its output is the only evidence.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,19 +9,19 @@ use jiff::Zoned;
 use super::{Agent, Captured, Evidence, Form, Intent, Job, LaunchPlan, Marker, SecretKind, Work, said};
 use crate::secret::Secret;
 
-/// How many lines at the end of each stream may be an error message.
+/// How many lines at the end of each stream are searched for an error message.
 const LAST_LINES: usize = 5;
 
-/// What the config says of an agent.
+/// The definition of an agent in the config.
 #[derive(Debug, Clone, Default)]
 pub struct Definition {
-    /// The program's file name, where it is not the agent's name.
+    /// The program's file name, if it is not the agent's name.
     pub program: Option<String>,
     /// The variable that carries the credential.
     pub credential_env: Option<String>,
-    /// Variables that would compete with it.
+    /// Variables that would compete with `credential_env`.
     pub remove_env: Vec<String>,
-    /// Arguments any of which make a run one answer and an end.
+    /// Arguments that make the agent answer once and exit; any one of them is enough.
     pub print_args: Vec<String>,
     pub markers: Vec<Marker>,
 }
@@ -38,8 +38,13 @@ impl Custom {
     pub(super) fn new(name: String, definition: Definition) -> (Vec<Marker>, Self) {
         let variable =
             definition.credential_env.unwrap_or_else(|| format!("{}_API_KEY", name.to_uppercase()));
-        let kind =
-            SecretKind { prefix: "", variable: variable.leak(), descriptor: None, model: None, lasts: None };
+        let kind = SecretKind {
+            prefix: "",
+            variable: variable.leak(),
+            descriptor: None,
+            model: None,
+            lifetime_days: None,
+        };
         let custom = Self {
             program: definition.program.unwrap_or_else(|| name.clone()),
             name,
@@ -68,12 +73,12 @@ impl Agent for Custom {
         self.kind
     }
 
-    fn looks(&self) -> &'static str {
+    fn secret_formats(&self) -> &'static str {
         "any text"
     }
 
     fn how_to_get(&self) -> &'static str {
-        "see the agent's documentation for a key or token"
+        "see the agent's documentation for how to get a key or token"
     }
 
     fn has_login_dirs(&self) -> bool {
@@ -113,18 +118,18 @@ impl Agent for Custom {
         false
     }
 
-    fn speaks_on_stderr(&self) -> bool {
+    fn errors_on_stderr(&self) -> bool {
         true
     }
 
     fn collect(&self, _plan: &LaunchPlan, captured: &Captured, _now: &Zoned) -> Evidence {
         let out = captured.whole.as_deref().unwrap_or_default();
         let printed = said::lines(out).len();
-        let words =
+        let said =
             [said::last_lines(&captured.stderr, LAST_LINES), said::last_lines(out, LAST_LINES)].concat();
-        // An error alone on standard output is all that came; anything else may have been work.
+        // At most one line on standard output can be just an error; more may mean work.
         let work = if captured.whole.is_some() && printed <= 1 { Work::None } else { Work::Unknown };
-        Evidence { work, said: words, ..Evidence::default() }
+        Evidence { work, said, ..Evidence::default() }
     }
 
     fn examine(&self, text: &[u8], _now: &Zoned) -> Evidence {

@@ -1,11 +1,11 @@
-//! What a saved output means, whichever agent it is of. Called by `kage detect`.
+//! Classifies a saved output of any agent. Called by `kage detect`.
 
 use jiff::Zoned;
 
 use super::{Agent, Agents, Case, Evidence, Exit};
 use crate::pool::Outcome;
 
-/// An output that somebody saved.
+/// An output that the user saved.
 #[derive(Clone, Copy)]
 pub struct Saved<'a> {
     pub text: &'a [u8],
@@ -14,41 +14,43 @@ pub struct Saved<'a> {
     pub at: &'a Zoned,
 }
 
-/// What it means.
+/// The meaning of a saved output.
 pub struct Detected {
-    /// Whose it is, where that shows.
+    /// The agent that printed it, if that is recognized.
     pub agent: Option<&'static dyn Agent>,
     pub outcome: Outcome,
 }
 
 impl Detected {
-    /// Whether anything in the text told; else only the exit status did.
-    fn is_told(&self) -> bool {
+    /// Whether the outcome comes from the text, not only from the exit status.
+    fn is_from_text(&self) -> bool {
         self.outcome.rule != "exit"
     }
 }
 
 impl Agents {
-    /// Tries one agent, or each: first the records of all, then, where none of them knows the text for a
-    /// record of its own, their words.
+    /// Tries the named agent, or each. The records of all agents are tried first; the plain text only if no
+    /// agent recognizes the text as its record.
     pub fn detect(&self, named: Option<&'static dyn Agent>, saved: Saved<'_>) -> Detected {
-        let asked = self.all().filter(|agent| named.is_none_or(|named| named.name() == agent.name()));
-        let examined: Vec<_> = asked.map(|agent| (agent, agent.examine(saved.text, saved.at))).collect();
+        let tried = self.all().filter(|agent| named.is_none_or(|named| named.name() == agent.name()));
+        let examined: Vec<_> = tried.map(|agent| (agent, agent.examine(saved.text, saved.at))).collect();
         let judge = |agent: &'static dyn Agent, evidence: &Evidence| {
             let case = Case { exit: saved.exit, evidence, more: self.markers(agent), now: saved.at };
             Detected { agent: Some(agent), outcome: agent.judge(&case) }
         };
-        let records: Vec<_> = examined.iter().map(|(agent, evidence)| (*agent, wordless(evidence))).collect();
-        let told = |(agent, evidence): &(_, _)| Some(judge(*agent, evidence)).filter(Detected::is_told);
+        let records: Vec<_> =
+            examined.iter().map(|(agent, evidence)| (*agent, without_text(evidence))).collect();
+        let from_text =
+            |(agent, evidence): &(_, _)| Some(judge(*agent, evidence)).filter(Detected::is_from_text);
         let known = |(_, evidence): &&(_, Evidence)| *evidence != Evidence::default();
-        if let Some(told) = records.iter().find_map(told) {
-            told
+        if let Some(detected) = records.iter().find_map(from_text) {
+            detected
         } else if let Some((agent, evidence)) = records.iter().find(known) {
             judge(*agent, evidence)
-        } else if let Some(told) = examined.iter().find_map(told) {
-            told
+        } else if let Some(detected) = examined.iter().find_map(from_text) {
+            detected
         } else if let Some(agent) = named {
-            // What its exit status means is for the agent to say.
+            // The agent decides what its exit status means.
             judge(agent, &Evidence::default())
         } else {
             Detected { agent: None, outcome: super::verdict::by_exit_alone(saved.exit) }
@@ -56,6 +58,6 @@ impl Agents {
     }
 }
 
-fn wordless(evidence: &Evidence) -> Evidence {
+fn without_text(evidence: &Evidence) -> Evidence {
     Evidence { said: Vec::new(), ..evidence.clone() }
 }

@@ -1,4 +1,4 @@
-//! What an attempt leaves behind, in words that are the same for all agents.
+//! The evidence of an attempt, in types that are the same for all agents.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,28 +15,28 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// What a line of an agent's JSON lines is to whoever reads them.
+/// The role of one line in an agent's JSON lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Opens the stream. A run has one, however many attempts it takes.
+    /// Opens the stream. A run shows only one, even if it has several attempts.
     Opening,
-    /// The conversation has moved on: the attempt was good for something.
+    /// The conversation has advanced, so the attempt was useful.
     Progress,
-    /// Progress, and sums up what came before it.
+    /// Progress, and a summary of the lines before it.
     Sum,
-    /// Says that the attempt failed.
+    /// Reports that the attempt failed.
     Failure,
-    /// Neither: a notice.
+    /// A notice.
     Neutral,
 }
 
-/// What kage saw of an attempt's output while it passed it on.
+/// The part of an attempt's output that kage kept while it relayed the output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// All of standard output, where it comes in one piece and is not too long; `None` where it was longer,
-    /// or not looked at.
+    /// All of standard output, if the agent prints it in one piece; `None` if it was too long or not
+    /// captured.
     pub whole: Option<Vec<u8>>,
-    /// Of JSON lines: those that are not mere progress, in order. The oldest are dropped where they grow many.
+    /// The JSON lines that are more than progress, in order. If there are too many, the oldest are dropped.
     pub lines: Vec<Vec<u8>>,
     /// Whether a line of progress came.
     pub progressed: bool,
@@ -44,32 +44,32 @@ pub struct Captured {
     pub stderr: Vec<u8>,
 }
 
-/// What an attempt left behind, as the agent's module reads it.
+/// The evidence of an attempt, as the agent's module reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     pub usage: Usage,
     pub work: Work,
-    /// The conversation, where its records exist.
+    /// The conversation, if its records exist.
     pub session: Option<String>,
-    /// The model that was asked.
+    /// The model that was used.
     pub model: Option<String>,
-    /// How full the provider's windows are, by its words for them.
+    /// The utilization of the provider's windows, by the provider's names for them.
     pub readings: BTreeMap<String, Reading>,
-    /// Errors in the main conversation, as records and structured output tell them, oldest first.
+    /// Errors in the main conversation, from records and structured output, oldest first.
     pub errors: Vec<ProviderError>,
-    /// One that structured output tells, and that is over, or was never the agent's, where the attempt did not
-    /// fail.
-    pub of_failure: Option<ProviderError>,
-    /// Lines that may be the agent's rendering of an error. They count only where nothing above tells one,
-    /// and only of a failed attempt.
+    /// An error in structured output that counts only if the attempt failed. Otherwise it is over, or was not
+    /// the agent's own.
+    pub if_failed: Option<ProviderError>,
+    /// Lines of output that may be the agent's text for an error. They count only if the attempt failed and
+    /// the fields above contain no error.
     pub said: Vec<String>,
 }
 
 impl Evidence {
-    /// The same with those errors only that the conversation stands at: neither has the provider answered since,
-    /// nor has the user gone on.
+    /// Drops the errors after which the provider has answered or the user has continued. The rest are where
+    /// the conversation stopped.
     pub fn final_errors(mut self) -> Self {
-        self.errors.retain(|error| !error.answered_since && !error.overtaken);
+        self.errors.retain(|error| !error.answered_since && !error.superseded);
         self
     }
 }
@@ -77,11 +77,11 @@ impl Evidence {
 /// Whether an attempt did anything that must not be done twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Work {
-    /// Nothing but the error came back.
+    /// The attempt produced nothing but the error.
     #[default]
     None,
     Done,
-    /// The agent keeps no record of it.
+    /// The agent keeps no record that would show it.
     Unknown,
 }
 
@@ -89,25 +89,25 @@ pub enum Work {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderError {
     pub kind: Kind,
-    /// What a usage limit covers.
+    /// The models that a usage limit covers.
     pub scope: Scope,
     pub window: Option<Window>,
     pub resets_at: Option<Timestamp>,
     pub retry_after: Option<SignedDuration>,
     /// The line that the user saw.
     pub text: String,
-    /// What it was read by: `transcript`, a marker's name.
+    /// The rule that recognized it: `transcript`, or the name of a marker.
     pub rule: Cow<'static, str>,
     /// Whether the provider answered again afterwards.
     pub answered_since: bool,
-    /// When it came, where the records tell.
+    /// When it occurred, if the records show it.
     pub at: Option<Timestamp>,
-    /// Whether the user has gone on with the conversation since.
-    pub overtaken: bool,
+    /// Whether the user has continued the conversation since.
+    pub superseded: bool,
 }
 
 impl ProviderError {
-    /// One of which no more is known.
+    /// Returns an error without further details.
     pub fn new(kind: Kind, text: impl Into<String>, rule: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
@@ -119,29 +119,30 @@ impl ProviderError {
             rule: rule.into(),
             answered_since: false,
             at: None,
-            overtaken: false,
+            superseded: false,
         }
     }
 }
 
-/// What an error is about.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The account's own limit.
+    /// A usage limit of the subscription.
     UsageLimit,
-    /// Too many requests at once.
+    /// Too many requests at the same time.
     Throttled,
-    /// The provider is out of capacity or out of order.
+    /// The provider has no capacity or is out of order.
     Overloaded,
     Network,
     Timeout,
     Auth,
-    /// The account's organisation forbids it.
-    Organisation,
+    /// The organization of the subscription does not allow it.
+    #[serde(rename = "organisation")]
+    Organization,
     Billing,
-    /// The agent did not accept its arguments or settings.
+    /// The agent rejected its arguments or settings.
     Startup,
-    /// Reads like one of the others and is none: a warning, a notice.
+    /// Not an error, although the text is similar: a warning, a notice.
     None,
 }

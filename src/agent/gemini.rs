@@ -1,4 +1,4 @@
-//! Gemini CLI. Measured on 0.61.0; what is not in its documentation was read off its behaviour.
+//! Gemini CLI. Facts that are not in its documentation were measured on 0.61.0.
 
 mod arguments;
 mod environment;
@@ -23,19 +23,25 @@ use refusal::MARKERS;
 
 pub(super) struct Gemini;
 
-/// The key of a project, from Google AI Studio.
-static API_KEY: SecretKind =
-    SecretKind { prefix: "AIza", variable: environment::KEY, descriptor: None, model: None, lasts: None };
+/// The API key of a project, from Google AI Studio.
+static API_KEY: SecretKind = SecretKind {
+    prefix: "AIza",
+    variable: environment::KEY,
+    descriptor: None,
+    model: None,
+    lifetime_days: None,
+};
 
-/// The agent starts itself once more, for more memory, and the first process, which is the one that kage can
-/// signal, ignores INT, HUP and TERM. With this there is only one, which ends by them.
+/// Disables the relaunch of the agent. Without it, the agent starts itself a second time to get more memory,
+/// and the first process, which is the one that kage can signal, ignores INT, HUP and TERM. With it, there is
+/// one process, which these signals end.
 const NO_RELAUNCH: &str = "GEMINI_CLI_NO_RELAUNCH";
 
-/// The families of models, the longest name first.
+/// The model families; a name that contains another one comes first.
 const FAMILIES: [&str; 3] = ["flash-lite", "flash", "pro"];
 
 /// Source: the help of 0.61.0.
-const UPKEEP: [&str; 16] = [
+const MAINTENANCE: [&str; 16] = [
     "--delete-session",
     "--help",
     "--list-extensions",
@@ -60,7 +66,7 @@ impl Agent for Gemini {
     }
 
     fn maintenance_commands(&self) -> &'static [&'static str] {
-        &UPKEEP
+        &MAINTENANCE
     }
 
     fn trial(&self) -> Option<&'static [&'static str]> {
@@ -76,12 +82,12 @@ impl Agent for Gemini {
         &API_KEY
     }
 
-    fn looks(&self) -> &'static str {
-        "AIza... (an API key of the Gemini API)"
+    fn secret_formats(&self) -> &'static str {
+        "AIza... (a Gemini API key)"
     }
 
     fn how_to_get(&self) -> &'static str {
-        "make a key at https://aistudio.google.com/apikey with that account, and copy it"
+        "create a key at https://aistudio.google.com/apikey with that account, and copy it"
     }
 
     fn competes(&self, variable: &str) -> bool {
@@ -89,7 +95,7 @@ impl Agent for Gemini {
     }
 
     fn settings(&self, job: &Job<'_>) -> Vec<Setting> {
-        environment::that_matter(job)
+        environment::relevant_settings(job)
     }
 
     fn install_info(&self) -> Option<&'static InstallInfo> {
@@ -105,7 +111,7 @@ impl Agent for Gemini {
     }
 
     fn is_logged_in(&self, home: &Path) -> Option<bool> {
-        // A newer one may keep the login sealed, under the second name.
+        // A newer agent may store the login encrypted, in the second file.
         let files = ["oauth_creds.json", "gemini-credentials.json"];
         Some(files.into_iter().any(|file| home.join(".gemini").join(file).exists()))
     }
@@ -125,9 +131,9 @@ impl Agent for Gemini {
             model: model.and_then(|model| family(&model.to_string_lossy())),
             repeatable: conversation.session == Session::Unset,
             not_resumable: conversation
-                .moves
-                .then_some("`--worktree` gives each attempt a directory of its own"),
-            converses: false,
+                .worktree
+                .then_some("`--worktree` gives each attempt its own directory"),
+            stays_open: false,
             resumes: match conversation.session {
                 Session::Resumed(id) => Some(Resumed::Session(id)),
                 Session::Latest => Some(Resumed::Latest),
@@ -139,20 +145,20 @@ impl Agent for Gemini {
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
         let args = match job.opening {
             Opening::AsTyped => job.args.to_vec(),
-            Opening::Resuming { session, prompt } => arguments::resuming(job.args, session, prompt),
+            Opening::Resuming { session, prompt } => arguments::resume_args(job.args, session, prompt),
         };
         let mut plan = environment::plan(args, job);
         match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {
-                converse(&conversation, job, &mut plan);
+                plan_conversation(&conversation, job, &mut plan);
             }
             _ => {}
         }
         plan
     }
 
-    fn resuming(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
-        Some(arguments::resuming(args, session, prompt))
+    fn resume_args(&self, args: &[OsString], session: &str, prompt: &str) -> Option<Vec<OsString>> {
+        Some(arguments::resume_args(args, session, prompt))
     }
 
     fn can_resume(&self, session: &str, job: &Job<'_>) -> bool {
@@ -160,7 +166,7 @@ impl Agent for Gemini {
         !record::watch(projects, session.to_owned(), job.cwd, job.began).lengths.is_empty()
     }
 
-    fn speaks_on_stderr(&self) -> bool {
+    fn errors_on_stderr(&self) -> bool {
         true
     }
 
@@ -177,7 +183,7 @@ impl Agent for Gemini {
         let recorded = watch.and_then(|watch| record::read(watch, now.time_zone()));
         let known = recorded.is_some() || printed.known || ending.known;
         let record::Recorded { mut evidence, answered } = recorded.unwrap_or_default();
-        evidence.usage = fuller(printed.usage, evidence.usage);
+        evidence.usage = more_complete(printed.usage, evidence.usage);
         evidence.model = evidence.model.or(printed.model);
         let session = printed.session.or(ending.session);
         evidence.session = evidence.session.or(session.filter(|_| watch.is_none()));
@@ -187,9 +193,9 @@ impl Agent for Gemini {
             evidence.work = Work::Unknown;
         }
         evidence.errors = printed.error.into_iter().collect();
-        // What stands on standard error of a conversation that was answered is of a tool, or was got over.
+        // After an answer, errors on standard error are from a tool, or the agent recovered from them.
         if !answered && !printed.answered {
-            evidence.of_failure = printed.of_object.or(ending.of_object);
+            evidence.if_failed = printed.error_in_object.or(ending.error_in_object);
             evidence.said = refusal::rendered(&captured.stderr, now);
         }
         evidence
@@ -201,7 +207,7 @@ impl Agent for Gemini {
         let recorded = record::examine(text, now.time_zone());
         if printed.known || recorded != Evidence::default() {
             let errors = printed.error.into_iter().collect();
-            return Evidence { errors, of_failure: printed.of_object, ..recorded };
+            return Evidence { errors, if_failed: printed.error_in_object, ..recorded };
         }
         Evidence { said: refusal::quotable(text), ..recorded }
     }
@@ -213,8 +219,9 @@ impl Agent for Gemini {
     fn judge(&self, case: &Case<'_>) -> Outcome {
         let Evidence { usage, readings, .. } = case.evidence;
         if refusal::is_own_status(case.exit) {
-            let told = Evidence { usage: usage.clone(), readings: readings.clone(), ..Evidence::default() };
-            let mut outcome = verdict::judge(&Case { evidence: &told, ..*case }, || &MARKERS);
+            let without_errors =
+                Evidence { usage: usage.clone(), readings: readings.clone(), ..Evidence::default() };
+            let mut outcome = verdict::judge(&Case { evidence: &without_errors, ..*case }, || &MARKERS);
             refusal::complete(&mut outcome, case);
             return outcome;
         }
@@ -224,17 +231,18 @@ impl Agent for Gemini {
     }
 }
 
-/// What was printed counts every request, also those that choose a model; records have only the
-/// conversation's, but may be all there is.
-fn fuller(printed: Usage, recorded: Usage) -> Usage {
+/// Prefers the printed usage, which includes every request, even those that choose a model. Records include
+/// only the requests of the conversation, but may be the only source.
+fn more_complete(printed: Usage, recorded: Usage) -> Usage {
     if printed.slices.is_empty() {
         return recorded;
     }
     Usage { requests: printed.requests.max(recorded.requests), ..printed }
 }
 
-/// How it will talk. Without a terminal to talk to it prints, whether asked to or not. Text comes as it is
-/// made, and a failed attempt's would stand in front of the next one's: so it is one piece like an object.
+/// Returns the form of the output. Without a terminal the agent always prints. It prints text as the model
+/// produces it, and the text of a failed attempt would precede that of the next one: so text is held until
+/// the end, like an object.
 fn form(conversation: &Conversation, at_terminal: bool) -> Form {
     match &conversation.output {
         _ if !conversation.prints && at_terminal => Form::Interactive,
@@ -243,24 +251,24 @@ fn form(conversation: &Conversation, at_terminal: bool) -> Form {
     }
 }
 
-/// Under these the agent also prints at a terminal.
+/// Whether a variable of a CI system is set, which makes the agent print even at a terminal.
 fn is_automated(environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
     ["CI", "GITHUB_ACTIONS"].into_iter().any(|name| environment(name).is_some_and(|value| value == "true"))
 }
 
-/// The family in a model's name or alias.
+/// Returns the model family in a model's name or alias.
 fn family(model: &str) -> Option<String> {
     let model = model.to_ascii_lowercase();
     FAMILIES.into_iter().find(|family| model.contains(family)).map(str::to_owned)
 }
 
-/// A conversation gets a session id, by which its records are found.
-fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
+/// Plans a conversation. It gets a session id, by which its records are found.
+fn plan_conversation(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     let output = conversation.output.as_deref().and_then(OsStr::to_str);
     plan.prints_json = matches!(output, Some("json" | "stream-json"));
     let projects = environment::own_dir(job).join("tmp");
     let session = match &conversation.session {
-        Session::Unset => Some(begin(plan)),
+        Session::Unset => Some(add_session_id(plan)),
         Session::Given(id) | Session::Resumed(id) => Some(id.clone()),
         Session::Latest => record::latest(&projects, job.cwd),
         Session::Unknown => None,
@@ -274,8 +282,8 @@ fn converse(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     }
 }
 
-/// Gives the session that begins an id.
-fn begin(plan: &mut LaunchPlan) -> String {
+/// Chooses the id of a new session and adds it to the arguments.
+fn add_session_id(plan: &mut LaunchPlan) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     plan.args.splice(0..0, ["--session-id", &id].map(OsString::from));
     id

@@ -1,14 +1,16 @@
-//! What can be told of an agent without running it: how it is had, and what its settings do to a run. Asked for by
+//! Facts about an agent that need no run: how to install it, and how its settings affect a run. Used by
 //! `kage doctor`.
 
 use std::path::PathBuf;
 
-/// How the program of an agent is had.
+/// How to install an agent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InstallInfo {
+    /// The command that installs it.
     pub install: &'static str,
+    /// The command that updates it.
     pub update: &'static str,
-    /// The oldest version that serves, and what is wrong with those before it.
+    /// The oldest supported version, and the problem with older ones.
     pub oldest: Option<([u32; 3], &'static str)>,
 }
 
@@ -20,13 +22,13 @@ pub struct Setting {
     pub effect: Effect,
 }
 
-/// What a setting does to a run.
+/// The effect of a setting on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It would win over the credential; kage switches it off for the run.
+    /// It would override the credential; kage switches it off for the run.
     SwitchedOff,
-    /// It wins over the credential, and kage cannot switch it off.
-    Wins,
-    /// The agent calls no hooks, so that kage is not told of its conversations.
-    Silences,
+    /// It overrides the credential, and kage cannot switch it off.
+    Overrides,
+    /// The agent calls no hooks, so kage gets no reports about its conversations.
+    DisablesHooks,
 }

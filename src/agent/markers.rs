@@ -1,5 +1,5 @@
-//! Markers: the texts by which an agent says that it was refused, as data. A marker is matched against a
-//! whole short line, from its beginning, and only where an agent's records say nothing.
+//! Markers: the texts in which an agent reports a refusal, as data. A marker is matched against a short line,
+//! from its beginning, and only if the agent's records contain no error.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde::Deserialize;
 use super::{Kind, ProviderError, reset};
 use crate::pool::{Scope, Window};
 
-/// A longer line is no error message.
+/// Longer lines (in bytes) are not error messages.
 const LONGEST_LINE: usize = 400;
-/// A limit that lasts longer than this is one of days.
+/// A limit that lasts longer than this has a window of days.
 const LONGEST_HOURS: SignedDuration = SignedDuration::from_hours(24);
 
-/// A text that means something.
+/// A text that identifies a kind of error.
 #[derive(Debug, Clone)]
 pub struct Marker {
     name: String,
@@ -24,50 +24,52 @@ pub struct Marker {
     window: Option<String>,
     model: Option<String>,
     resets: Resets,
-    /// The provider's words for what people call a window, in small letters.
+    /// Maps the name of a window in a message, in lower case, to the provider's name.
     windows: BTreeMap<String, String>,
 }
 
-/// Where the end of a limit is said.
+/// Where a line contains the reset of a limit.
 #[derive(Debug, Clone)]
 enum Resets {
     /// In the group `reset` of the marker's own pattern, if it has one.
     Inside,
-    /// In the first group of another pattern, anywhere in the line.
+    /// In the first group of another pattern, which may match anywhere in the line.
     At(Regex),
+    /// Nowhere: the limit is reset after this time.
     After(SignedDuration),
 }
 
-/// A marker as it is written.
+/// A marker as written in a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawMarker {
-    /// By what `kage detect` names it.
+    /// The name that `kage detect` shows.
     name: Option<String>,
     kind: Kind,
-    /// A regular expression for the whole line, from its beginning. Groups: `window`, `model`, `reset`.
+    /// A regular expression that must match at the beginning of the line. Groups: `window`, `model`, `reset`.
     pattern: String,
-    /// The provider's word for the window, where the pattern has no such group.
+    /// The provider's name of the window, if the pattern has no such group.
     window: Option<String>,
-    /// The model family that is limited, where the pattern has no such group.
+    /// The limited model family, if the pattern has no such group.
     model: Option<String>,
-    /// A duration after which the limit ends, or a pattern that finds the time of it in the line.
+    /// The duration after which the limit is reset, or a pattern that finds the time of the reset in the
+    /// line.
     reset: Option<String>,
-    /// Where the text was seen. For the reader of the file.
+    /// Where the text was seen. For readers of the file.
     #[serde(rename = "source")]
     _source: Option<String>,
-    /// Which versions print it. For the reader of the file.
+    /// The versions that print it. For readers of the file.
     #[serde(rename = "versions")]
     _versions: Option<String>,
 }
 
 impl RawMarker {
-    /// Its name, or its number in its list.
+    /// Returns its name, or else its number in the list.
     pub fn label(&self, number: usize) -> String {
         self.name.as_ref().map_or_else(|| format!("marker {number}"), |name| format!("marker `{name}`"))
     }
 
-    /// A marker that works, or why its patterns do not.
+    /// Compiles the patterns. Returns the reason as an error if one of them is not valid.
     pub fn compile(self, fallback_name: &str, windows: &BTreeMap<String, String>) -> Result<Marker, String> {
         let resets = match self.reset.as_deref().map(|text| (text, duration(text))) {
             None => Resets::Inside,
@@ -75,9 +77,9 @@ impl RawMarker {
             Some((pattern, None)) => Resets::At(regex(pattern)?),
         };
         let pattern =
-            Regex::new(&format!("^(?:{})", self.pattern)).map_err(|why| no_pattern(&self.pattern, &why))?;
+            Regex::new(&format!("^(?:{})", self.pattern)).map_err(|why| invalid(&self.pattern, &why))?;
         if self.kind != Kind::None && pattern.is_match("") {
-            return Err(format!("`{}` fits every line", self.pattern));
+            return Err(format!("`{}` matches every line", self.pattern));
         }
         Ok(Marker {
             name: self.name.unwrap_or_else(|| fallback_name.to_owned()),
@@ -92,11 +94,11 @@ impl RawMarker {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|why| no_pattern(pattern, &why))
+    Regex::new(pattern).map_err(|why| invalid(pattern, &why))
 }
 
-fn no_pattern(pattern: &str, why: &regex_lite::Error) -> String {
-    format!("`{pattern}` is not a pattern: {why}")
+fn invalid(pattern: &str, why: &regex_lite::Error) -> String {
+    format!("`{pattern}` is not a valid pattern: {why}")
 }
 
 fn duration(text: &str) -> Option<SignedDuration> {
@@ -110,29 +112,29 @@ fn duration(text: &str) -> Option<SignedDuration> {
 struct File {
     #[serde(default)]
     windows: BTreeMap<String, String>,
-    /// Parts that several patterns have, by the name that stands for them in braces.
+    /// Parts that several patterns share. A pattern contains their name in braces.
     #[serde(default)]
     pieces: BTreeMap<String, String>,
     markers: Vec<RawMarker>,
 }
 
-/// The markers that an agent comes with.
+/// Returns the built-in markers of an agent.
 pub(super) fn built_in(file: &'static str) -> Vec<Marker> {
-    let file: File = toml::from_str(file).expect("a test reads every file of markers");
+    let file: File = toml::from_str(file).expect("a test parses every file of markers");
     let compile = |marker: RawMarker| {
-        let pattern = whole(&marker.pattern, &file.pieces);
+        let pattern = expanded(&marker.pattern, &file.pieces);
         RawMarker { pattern, ..marker }.compile("marker", &file.windows)
     };
     let markers = file.markers.into_iter().map(compile);
     markers.collect::<Result<_, _>>().expect("a test compiles every marker")
 }
 
-/// A pattern with its pieces in place, of which each may have others whose names come later.
-fn whole(pattern: &str, pieces: &BTreeMap<String, String>) -> String {
+/// Inserts the pieces into a pattern. A piece may contain other pieces whose names are later in the alphabet.
+fn expanded(pattern: &str, pieces: &BTreeMap<String, String>) -> String {
     pieces.iter().fold(pattern.to_owned(), |text, (name, piece)| text.replace(&format!("{{{name}}}"), piece))
 }
 
-/// The first line that a marker knows to be an error, and what it says.
+/// Returns the error in the first line that a marker recognizes as an error.
 pub(super) fn find<'a>(
     lines: impl Iterator<Item = &'a String>,
     markers: &[&[Marker]],
@@ -142,18 +144,18 @@ pub(super) fn find<'a>(
     lines.filter_map(known).find(|error| error.kind != Kind::None)
 }
 
-/// What the first marker that knows the line says of it. A warning can stand in front of the limit that it
-/// reads like.
+/// Reads a line with the first marker that matches it. The order matters: the marker of a warning must
+/// precede the marker of a limit with a similar text.
 pub(super) fn read(line: &str, markers: &[&[Marker]], now: &Zoned) -> Option<ProviderError> {
     if line.len() > LONGEST_LINE {
         return None;
     }
     let line = clean(line);
-    let fits = |marker: &&Marker| marker.pattern.is_match(&line);
-    markers.iter().copied().flatten().find(fits)?.read(&line, now)
+    let matches = |marker: &&Marker| marker.pattern.is_match(&line);
+    markers.iter().copied().flatten().find(matches)?.read(&line, now)
 }
 
-/// A line without what a terminal would not show.
+/// Removes escape sequences and surrounding blanks, and replaces typographic apostrophes.
 fn clean(line: &str) -> String {
     anstream::adapter::strip_str(line).to_string().trim().replace('\u{2019}', "'")
 }
@@ -188,8 +190,8 @@ impl Marker {
     }
 
     fn window_of(&self, groups: &Captures<'_>, model: Option<&str>) -> String {
-        let said = group(groups, "window").map(|word| word.to_lowercase());
-        let known = said.map(|word| self.windows.get(&word).cloned().unwrap_or(word));
+        let word = group(groups, "window").map(|word| word.to_lowercase());
+        let known = word.map(|word| self.windows.get(&word).cloned().unwrap_or(word));
         let named = known.or_else(|| self.window.clone()).unwrap_or_else(|| "usage".to_owned());
         match model {
             Some(model) => format!("{named}_{}", model.to_lowercase()),
@@ -198,7 +200,7 @@ impl Marker {
     }
 }
 
-/// A window, which is one of days where its name or its end says so.
+/// Returns a window. It is long (counted in days) if its name or its reset shows that.
 pub(super) fn window(name: String, resets_at: Option<Timestamp>, now: Timestamp) -> Window {
     let far = resets_at.is_some_and(|at| at.duration_since(now) > LONGEST_HOURS);
     let days = ["day", "week", "month", "quota", "credit", "spend"].iter().any(|word| name.contains(word));

@@ -1,15 +1,15 @@
-//! Whether a saved text is made of JSON records. An answer may quote any record there is; only a text that holds
-//! nothing else is one.
+//! Whether a saved text consists of JSON records. An answer can quote any record, so a text counts as records
+//! only if it contains nothing else.
 
 use serde::de::IgnoredAny;
 
 use super::said;
 
-/// The records that a text is made of: the whole of it, on however many lines, or each line. `None` where it
-/// is made of words, be there records among them.
+/// Returns the records of a text: the whole text as one record on any number of lines, or one record per
+/// line. Returns `None` for plain text, even if it contains records.
 ///
-/// A file that was cut at either end is one of lines. So is a stream that is whole, as `is_whole` tells by
-/// its first line and its last, although something else wrote to the same file meanwhile.
+/// The first and the last line may be cut off. Other lines are allowed between the records if the stream is
+/// complete (`is_whole`, given the first and the last line): another process wrote to the same file.
 pub(super) fn of(text: &[u8], is_whole: fn(&[u8], &[u8]) -> bool) -> Option<Vec<&[u8]>> {
     if is_record(text) {
         return Some(vec![text]);
@@ -33,7 +33,7 @@ pub(super) fn of(text: &[u8], is_whole: fn(&[u8], &[u8]) -> bool) -> Option<Vec<
     (records.len() > others).then_some(records)
 }
 
-/// Whether a line can be an object. serde also reads a list for one, by the order of its fields.
+/// Whether a line can be an object. serde would also read an array as a struct, by the order of its fields.
 pub(super) fn may_be_object(line: &[u8]) -> bool {
     line.trim_ascii_start().first() == Some(&b'{')
 }
@@ -52,7 +52,7 @@ mod tests {
     const END: &str = r#"{"type":"end"}"#;
 
     #[test]
-    fn a_text_is_made_of_records_or_of_words() {
+    fn a_text_consists_of_records_or_is_plain() {
         let is_whole = |first: &[u8], last: &[u8]| (first, last) == (OPENING.as_bytes(), END.as_bytes());
         for (text, records) in [
             (String::new(), None),
@@ -66,7 +66,7 @@ mod tests {
             (format!("[{OPENING},\n{EVENT}]\n"), Some(1)),
             (format!("{OPENING}\n{EVENT}\n"), Some(2)),
             (format!("{OPENING}\r\n\r\n{EVENT}\r\n"), Some(2)),
-            // cut at either end
+            // cut off at either end
             (format!("{OPENING}\n{EVENT}\n{{\"type\":\"resu"), Some(2)),
             (format!("e\":\"user\"}}\n{EVENT}\n"), Some(1)),
             // something else wrote in between

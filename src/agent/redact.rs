@@ -1,23 +1,23 @@
-//! Secrets in what an agent or a provider said. Evidence is kept in the state and shown, and a provider may
-//! quote the key that it refuses.
+//! Removes secrets from messages of agents and providers. Evidence is stored in the state and shown, and a
+//! provider may quote the key that it refuses.
 
-/// What stands in place of a word that may be a secret.
+/// The replacement for a word that may be a secret.
 const MASK: &str = "[redacted]";
-/// A word of so many letters and digits is no word of a language.
+/// A word of at least this many letters and digits is not a natural word.
 const LONG: usize = 32;
-/// How many letters behind `ey` make a word a token: JSON that was encoded begins so.
+/// How many characters after `ey` make a word a token: base64 of JSON begins with `ey`.
 const ENCODED: usize = 20;
 
-/// The text without the words that may be secrets.
+/// Returns the text with `[redacted]` in place of words that may be secrets.
 pub fn redacted(text: &str) -> String {
     let mut rest = text;
     let mut clean = String::with_capacity(text.len());
     while let Some(begins) = rest.find(is_of_word) {
         let (between, from) = rest.split_at(begins);
-        let (word, behind) = from.split_at(from.find(|letter| !is_of_word(letter)).unwrap_or(from.len()));
+        let (word, after) = from.split_at(from.find(|letter| !is_of_word(letter)).unwrap_or(from.len()));
         clean.push_str(between);
         clean.push_str(if may_be_secret(word) { MASK } else { word });
-        rest = behind;
+        rest = after;
     }
     clean + rest
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_may_be_secrets_are_masked_and_all_else_stays() {
+    fn words_that_may_be_secrets_are_masked_and_other_text_is_kept() {
         for (text, expected) in [
             ("", ""),
             ("You've hit your limit · resets 1pm (UTC)", "You've hit your limit · resets 1pm (UTC)"),

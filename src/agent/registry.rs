@@ -1,4 +1,4 @@
-//! The agents that there are: kage's own, and those of the user's config.
+//! The list of agents: the built-in ones, and those of the user's config.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use super::{Agent, Definition, Marker, claude, codex, gemini};
 
 const BUILT_IN: [&dyn Agent; 3] = [&claude::Claude, &codex::Codex, &gemini::Gemini];
 
-/// Every agent, with the user's own markers for it.
+/// All agents, each with the user's own markers for it.
 #[derive(Clone)]
 pub struct Agents(Vec<Known>);
 
@@ -32,26 +32,27 @@ impl std::fmt::Debug for Agents {
 }
 
 impl Agents {
-    /// kage's own agents and the user's. A definition under a known name only adds markers to it.
+    /// Returns the built-in agents and the user's. A definition with the name of a built-in agent only adds
+    /// markers to that agent.
     pub fn with(definitions: BTreeMap<String, Definition>) -> Self {
         let mut agents = Self::default();
         for (name, definition) in definitions {
             let (markers, custom) = Custom::new(name, definition);
             match agents.0.iter_mut().find(|known| known.agent.name() == custom.name()) {
                 Some(known) => known.markers = markers,
-                // Agents live as long as the program, and a config is read once.
+                // Agents live as long as the process, and the config is read once.
                 None => agents.0.push(Known { agent: Box::leak(Box::new(custom)), markers }),
             }
         }
         agents
     }
 
-    /// The agent of a name.
+    /// Returns the agent with this name.
     pub fn find(&self, name: &str) -> Option<&'static dyn Agent> {
         self.all().find(|agent| agent.name() == name)
     }
 
-    /// The agent whose program this is, by its file name.
+    /// Returns the agent whose program has this file name.
     pub fn of_program(&self, program: &OsStr) -> Option<&'static dyn Agent> {
         let program = Path::new(program).file_name()?.to_str()?;
         self.all().find(|agent| agent.program() == program)
@@ -61,13 +62,13 @@ impl Agents {
         self.0.iter().map(|known| known.agent)
     }
 
-    /// The user's own markers for an agent.
+    /// Returns the user's own markers for an agent.
     pub fn markers(&self, agent: &dyn Agent) -> &[Marker] {
         let known = self.0.iter().find(|known| known.agent.name() == agent.name());
         known.map_or(&[], |known| &known.markers)
     }
 
-    /// The names of all agents, for a person.
+    /// Returns the names of all agents, as text for the user.
     pub fn names(&self) -> String {
         self.all().map(Agent::name).collect::<Vec<_>>().join(", ")
     }

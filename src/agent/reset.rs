@@ -1,6 +1,7 @@
-//! When a limit ends, in the words that agents have for it: `3pm (Europe/Berlin)`, `Apr 28th, 2026 10:03 PM`,
-//! `2 days 3 hours`, seconds of the epoch. Called by the readers of agents' messages, with the piece that
-//! says when. What is not understood has no time: a guess could put a subscription away for a day.
+//! Parses the reset of a limit as agents print it: `3pm (Europe/Berlin)`, `Apr 28th, 2026 10:03 PM`,
+//! `2 days 3 hours`, seconds since the epoch. Called by the readers of agents' messages, with the part that
+//! contains the time. A text that is not understood has no time, because a wrong guess could keep a
+//! subscription unused for a day.
 
 mod clock;
 mod formats;
@@ -9,33 +10,33 @@ mod zone;
 use formats::first_match;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
 
-/// A longer text says more than a time, in characters.
+/// A text with more characters is more than a time.
 const LONGEST_TEXT: usize = 200;
-/// Nothing that is limited today waits longer than this, with a leap day.
+/// No limit lasts longer than this: a year, with a leap day.
 pub(super) const FARTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);
-/// What begins the next clause, as in `resets 2am · /upgrade to Max 20x`.
+/// Separators before the next clause, as in `resets 2am · /upgrade to Max 20x`.
 const CLAUSE_ENDS: [&str; 6] = ["·", "∙", "•", "|", " - ", ". "];
-/// Words that lead to the time.
+/// Words that may precede the time.
 const LEADING_WORDS: [&str; 15] = [
     "access", "after", "again", "at", "in", "limit", "on", "please", "quota", "reset", "resets", "retry",
     "try", "will", "your",
 ];
 
-/// When a limit ends, from what an agent's message says of it. Times without a zone are local (the zone of
-/// `now`). `now` is when the message was written, which for an old record is not the present. A limit that is
-/// over already may be an answer.
+/// Returns the reset of a limit, given its text in an agent's message. `now` is when the message was written,
+/// which for an old record is not the present. Times without a zone are in the zone of `now`. The result may
+/// be in the past.
 pub fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
     if text.chars().nth(LONGEST_TEXT).is_some() {
         return None;
     }
     let text = plain(text);
     let words = without_lead(first_clause(&text));
-    let at = instant(words, now).or_else(|| instant_elsewhere(words, now))?;
+    let at = instant(words, now).or_else(|| instant_in_zone(words, now))?;
     let latest = now.timestamp().checked_add(FARTHEST).ok()?;
     (at <= latest).then_some(at)
 }
 
-/// Lower case and plain spaces: ICU 72, and a Node.js that has it, puts U+202F before `PM`.
+/// Returns the text in lower case with plain spaces: ICU 72, and Node.js with it, puts U+202F before `PM`.
 fn plain(text: &str) -> String {
     let plain = |letter: char| if letter.is_whitespace() { ' ' } else { letter.to_ascii_lowercase() };
     text.chars().map(plain).collect()
@@ -62,8 +63,8 @@ fn instant(words: &str, now: &Zoned) -> Option<Timestamp> {
         .or_else(|| clock::parse(words, now))
 }
 
-/// The zone is said behind the time: `3pm (Asia/Seoul)`, `11:00 am gmt+2`.
-fn instant_elsewhere(words: &str, now: &Zoned) -> Option<Timestamp> {
+/// Parses a time that is followed by its zone: `3pm (Asia/Seoul)`, `11:00 am gmt+2`.
+fn instant_in_zone(words: &str, now: &Zoned) -> Option<Timestamp> {
     let (time, name) = match words.split_once('(') {
         Some((time, rest)) => (time, rest.strip_suffix(')')?),
         None => words.rsplit_once(' ')?,
@@ -72,7 +73,7 @@ fn instant_elsewhere(words: &str, now: &Zoned) -> Option<Timestamp> {
     clock::parse(time.trim_end(), &now.with_time_zone(zone))
 }
 
-/// Seconds have ten digits from 2001 to 2286, milliseconds thirteen.
+/// Parses seconds or milliseconds since the epoch. From 2001 to 2286 they have ten and thirteen digits.
 fn epoch(words: &str) -> Option<Timestamp> {
     if !words.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -84,7 +85,7 @@ fn epoch(words: &str) -> Option<Timestamp> {
     }
 }
 
-/// How long from now, in whole seconds and never less than was said. A day is 24 hours.
+/// Parses a duration, rounded up to whole seconds. A day is 24 hours.
 fn duration(words: &str) -> Option<SignedDuration> {
     // jiff also reads `15:00:00` as a duration; here that is a time of day.
     if words.contains(':') {
@@ -92,8 +93,8 @@ fn duration(words: &str) -> Option<SignedDuration> {
     }
     let span: Span = words.replace(" and ", " ").parse().ok()?;
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-    let begun = i64::from(exact.subsec_nanos() > 0);
-    (!exact.is_negative()).then(|| SignedDuration::from_secs(exact.as_secs() + begun))
+    let partial = i64::from(exact.subsec_nanos() > 0);
+    (!exact.is_negative()).then(|| SignedDuration::from_secs(exact.as_secs() + partial))
 }
 
 #[cfg(test)]

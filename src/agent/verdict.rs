@@ -1,5 +1,5 @@
-//! From evidence to a verdict, the same for all agents. The exit status alone never means a limit, and
-//! exit 0 hides one: a terminal session that hit its limit ends with 0.
+//! Turns evidence into a verdict, in the same way for all agents. The exit status alone never means a limit,
+//! and exit 0 does not rule one out: a terminal session that hit its limit ends with 0.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::reset::FARTHEST;
 use super::{Evidence, Exit, Kind, ProviderError};
 use crate::pool::{Outcome, Scope, Usage, Verdict, Window};
 
-/// What a verdict goes by.
+/// The input of a verdict.
 pub struct Case<'a> {
     pub exit: Exit,
     pub evidence: &'a Evidence,
@@ -20,31 +20,32 @@ pub struct Case<'a> {
     pub now: &'a Zoned,
 }
 
-/// What the evidence means. Records come before words, and words count only of a failed attempt. Most
-/// attempts need no markers, and to read them takes longer than all else that kage does.
-pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Outcome {
+/// Turns evidence into an outcome. Records are tried before plain text, which counts only if the attempt
+/// failed. `built_in` is a function because most attempts need no markers, and to compile them takes longer
+/// than the rest of kage's work.
+pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -> Outcome {
     let (evidence, now) = (case.evidence, case.now.timestamp());
     let failed = matches!(case.exit, Exit::Code(code) if code != 0);
-    let meant = |error: &ProviderError| {
+    let judged = |error: &ProviderError| {
         let known = Some(error.clone()).filter(|error| error.kind != Kind::None);
-        let error = known.or_else(|| failed.then(|| of_the_user(error, case))?)?;
+        let error = known.or_else(|| failed.then(|| by_user_markers(error, case))?)?;
         verdict_of(&error, now).map(|verdict| (error, verdict))
     };
-    let latest = || evidence.errors.iter().rev().find_map(meant);
-    // A connection that breaks later does not end a limit.
-    let ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > now);
+    let latest = || evidence.errors.iter().rev().find_map(judged);
+    // A limit that has not been reset counts even if another error follows, such as a broken connection.
+    let is_ahead = |error: &ProviderError| error.resets_at.is_none_or(|at| at > now);
     let is_final =
-        |error: &&ProviderError| error.kind == Kind::UsageLimit && !error.answered_since && ahead(error);
-    let recorded = evidence.errors.iter().rev().find(is_final).and_then(meant).or_else(latest);
-    let told = || evidence.of_failure.as_ref().filter(|_| failed).and_then(meant);
+        |error: &&ProviderError| error.kind == Kind::UsageLimit && !error.answered_since && is_ahead(error);
+    let recorded = evidence.errors.iter().rev().find(is_final).and_then(judged).or_else(latest);
+    let structured = || evidence.if_failed.as_ref().filter(|_| failed).and_then(judged);
     let rendered = || {
         if !failed || evidence.said.is_empty() {
             return None;
         }
-        let error = markers::find(evidence.said.iter(), &[case.more, own()], case.now)?;
+        let error = markers::find(evidence.said.iter(), &[case.more, built_in()], case.now)?;
         verdict_of(&error, now).map(|verdict| (error, verdict))
     };
-    let outcome = match recorded.or_else(told).or_else(rendered) {
+    let outcome = match recorded.or_else(structured).or_else(rendered) {
         Some((error, verdict)) => Outcome {
             verdict,
             rule: error.rule,
@@ -56,19 +57,19 @@ pub(super) fn judge(case: &Case<'_>, own: impl Fn() -> &'static [Marker]) -> Out
     Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), ..outcome }
 }
 
-/// What the user's own markers make of an error that means nothing by itself.
-fn of_the_user(error: &ProviderError, case: &Case<'_>) -> Option<ProviderError> {
+/// Classifies an error of no known kind by the user's own markers.
+fn by_user_markers(error: &ProviderError, case: &Case<'_>) -> Option<ProviderError> {
     let lines: Vec<String> = error.text.lines().map(str::to_owned).collect();
     let known = markers::find(lines.iter(), &[case.more], case.now)?;
     Some(ProviderError {
         answered_since: error.answered_since,
         at: error.at,
-        overtaken: error.overtaken,
+        superseded: error.superseded,
         ..known
     })
 }
 
-/// What is known where nothing but the exit status is.
+/// Returns the outcome if only the exit status is known.
 pub(super) fn by_exit_alone(exit: Exit) -> Outcome {
     Outcome {
         verdict: by_exit(exit),
@@ -79,8 +80,8 @@ pub(super) fn by_exit_alone(exit: Exit) -> Outcome {
     }
 }
 
-/// What an error still means at the end: one that the provider answered after is over, unless it was a
-/// limit of one model family and the answer came from another.
+/// Returns the verdict of an error at the end of the attempt. An error is over if the provider answered
+/// afterwards, except a limit of one model family: the answer came from another family.
 fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
     let of_one_model = error.kind == Kind::UsageLimit && matches!(error.scope, Scope::Model(_));
     if error.answered_since && !of_one_model {
@@ -99,7 +100,7 @@ fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
         Kind::Network => Verdict::Unreachable,
         Kind::Timeout => Verdict::TimedOut,
         Kind::Auth => Verdict::AuthRejected,
-        Kind::Organisation => Verdict::OrganisationRefused,
+        Kind::Organization => Verdict::OrganizationRefused,
         Kind::Billing => Verdict::BillingRejected,
         Kind::Startup => Verdict::NotStarted,
         Kind::None => return None,
@@ -109,7 +110,7 @@ fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
 fn by_exit(exit: Exit) -> Verdict {
     match exit {
         Exit::Code(0) => Verdict::Succeeded,
-        // 128 + HUP, INT, TERM: an agent that caught the signal and ended by itself.
+        // 128 + HUP, INT, TERM: the agent caught the signal and exited on its own.
         Exit::Signal(_) | Exit::Code(129 | 130 | 143) => Verdict::Interrupted,
         Exit::Code(_) => Verdict::AgentFailed,
     }

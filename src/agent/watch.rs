@@ -1,4 +1,4 @@
-//! Which records belong to an attempt.
+//! Determines which of an agent's records belong to an attempt.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,56 +9,57 @@ use jiff::Timestamp;
 use super::LaunchPlan;
 use crate::pool::{Lease, Record, Visit};
 
-/// Which records belong to an attempt.
+/// Where the records of an attempt are, and how to recognize them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// The agent's directory of records.
     pub records: PathBuf,
-    /// The conversation, where kage knows it before the start.
+    /// The conversation, if kage knows it before the start.
     pub session: Option<String>,
     pub cwd: PathBuf,
-    /// Rows from before are not of this attempt, wherever they stand.
+    /// Rows from before this time do not belong to the attempt.
     pub began: Timestamp,
-    /// Nor are those from then on; `None` while nothing has come behind it.
+    /// Rows from this time on do not belong to the attempt; `None` if no later attempt has begun.
     pub ended: Option<Timestamp>,
-    /// How long each file of the session was before: nothing before that is read again.
+    /// The length in bytes of each file of the session before the attempt. That part is not read again.
     pub lengths: BTreeMap<PathBuf, u64>,
-    /// The conversations that the agent was in, as its hooks told; none where they told nothing.
+    /// The conversations that the agent was in, as its hooks reported; empty if they reported none.
     pub visits: Vec<Visit>,
-    /// Whose records may lie among those of the attempt.
+    /// Other attempts whose records may be in the same directory.
     pub others: Others,
 }
 
-/// What is known of other attempts by the same agent in the same directory.
+/// What is known about other attempts of the same agent in the same directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Others {
-    /// The conversations that are told to be theirs.
+    /// Their known conversations.
     pub sessions: Vec<String>,
-    /// When those began that began after the attempt and still run, so that their conversation is not known.
+    /// The start times of attempts that began after this one and still run: their conversations are not known
+    /// yet.
     pub later: Vec<Timestamp>,
 }
 
 impl Watch {
-    /// What the next kage is to know of the attempt, where all of it is text.
+    /// Returns what a later kage needs to find these records; `None` if a path is not UTF-8.
     pub fn record(&self) -> Option<Record> {
         let text = |path: &Path| path.to_str().map(str::to_owned);
         Some(Record { dir: text(&self.records)?, session: self.session.clone(), cwd: text(&self.cwd)? })
     }
 
-    /// When rows are the attempt's.
+    /// Returns the time span of the attempt's rows.
     pub(super) fn span(&self) -> Range<Timestamp> {
         self.began..self.ended.unwrap_or(Timestamp::MAX)
     }
 }
 
 impl LaunchPlan {
-    /// One that was carried out by a kage that is gone, as far as its records go.
+    /// Returns a plan for reading the records of an attempt whose kage no longer runs.
     pub fn from_lost_lease(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
         let watch = Watch {
             records: PathBuf::from(&record.dir),
             session: record.session.clone(),
             cwd: PathBuf::from(&record.cwd),
-            // Rows have milliseconds.
+            // Rows have times in whole milliseconds.
             began: Timestamp::from_millisecond(lease.since.as_millisecond()).unwrap_or(lease.since),
             ended,
             lengths: BTreeMap::new(),

@@ -1,17 +1,17 @@
-//! What can be typed to set kage up.
+//! The arguments of `kage setup`.
 
 use clap::{Args, ValueEnum};
 
 use super::SecretInput;
 use crate::pool::Name;
 
-/// Walk through the first subscription, your shell, and a test run
+/// Set up the first subscription and your shell, and do a test run
 ///
-/// Asks what it needs to know and says what it does; each answer can be given as a flag instead. --yes takes
-/// the usual answer to every question but the credential, which is read from standard input where that is no
-/// terminal. Nothing is done twice: a subscription or a line that is there already stays as it is.
+/// Asks what it needs to know and shows what it does; each answer can be given as a flag instead. --yes gives
+/// the default answer to every question except the credential, which is read from standard input if that is
+/// not a terminal. An existing subscription or start-up line is left as it is.
 ///
-/// Exit status: 0, or 1 where something could not be done, the test run included.
+/// Exit status: 0, or 1 if a step failed, including the test run.
 ///
 /// Examples:
 ///   kage setup
@@ -28,13 +28,13 @@ pub(crate) struct Setup {
     pub name: Option<Name>,
     #[command(flatten)]
     pub secret: SecretInput,
-    /// The shell whose start-up file gets its line [default: that of SHELL]
+    /// The shell to set up [default: the shell in SHELL]
     #[arg(long, value_enum)]
     pub shell: Option<ShellChoice>,
-    /// Without a test run
+    /// Skip the test run
     #[arg(long)]
     pub no_test: bool,
-    /// Ask nothing but the credential
+    /// Ask only for the credential
     #[arg(short, long)]
     pub yes: bool,
 }

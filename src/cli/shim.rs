@@ -1,4 +1,4 @@
-//! What can be typed about shims.
+//! The arguments of `kage shim`, and of the hidden verb that a shim calls.
 
 use std::ffi::OsString;
 
@@ -6,12 +6,13 @@ use clap::{Args, Subcommand};
 
 use super::Json;
 
-/// Put kage under an agent's name, for scripts, cron and editors
+/// Run agents through kage from scripts, cron and editors
 ///
-/// A shim is a small script with an agent's name in a directory of its own (~/.local/share/kage/shims). Whoever
-/// calls `claude` and finds it first on PATH runs the real one, further back on PATH, as `kage exec -- claude`
-/// would. KAGE_NAMESPACE and KAGE_PRIORITY say what for. What needs no subscription (`claude --version`,
-/// `claude mcp`) and what an agent calls that runs already goes straight to the real one.
+/// A shim is a small script with an agent's name in a separate directory (~/.local/share/kage/shims). If that
+/// directory comes first on PATH, calling `claude` runs the real claude, found later on PATH, as `kage exec
+/// -- claude` would. KAGE_NAMESPACE and KAGE_PRIORITY set the namespace and the level. Commands that need no
+/// subscription (`claude --version`, `claude mcp`), and calls from an agent that kage already runs, go
+/// straight to the real claude.
 ///
 /// Examples:
 ///   kage shim install claude
@@ -25,9 +26,9 @@ pub(crate) enum Shim {
     List(ListShims),
 }
 
-/// Write the shims of some agents, or write them anew
+/// Write the shims of agents, or rewrite them
 ///
-/// Where the directory is not first on PATH, the line that puts it there is printed.
+/// If the directory is not first on PATH, prints the line that puts it there.
 ///
 /// Examples:
 ///   kage shim install
@@ -36,15 +37,15 @@ pub(crate) enum Shim {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Install {
-    /// These agents [default: those that have a subscription]
+    /// The agents [default: those that have a subscription]
     #[arg(value_name = "AGENT")]
     pub agents: Vec<String>,
-    /// Also in the place of a file that is no shim
+    /// Replace a file that is not a shim
     #[arg(long)]
     pub force: bool,
 }
 
-/// Take shims away
+/// Remove shims
 ///
 /// Examples:
 ///   kage shim remove
@@ -52,15 +53,15 @@ pub(crate) struct Install {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RemoveShims {
-    /// Of these agents [default: all]
+    /// The agents [default: all]
     #[arg(value_name = "AGENT")]
     pub agents: Vec<String>,
 }
 
-/// List the shims: what each calls, and whether it comes first
+/// List the shims: what each one calls, and whether it comes first
 ///
-/// For each: the kage that it calls, the real program behind it, and whether a shell finds the shim before
-/// that.
+/// Shows for each shim the kage that it calls, the real program that kage would run, and whether a shell
+/// finds the shim before that program.
 ///
 /// Examples:
 ///   kage shim list
@@ -72,13 +73,13 @@ pub(crate) struct ListShims {
     pub form: Json,
 }
 
-/// Do what an agent would, on a subscription; called by its shim
+/// Run an agent on a subscription; called by the agent's shim
 #[derive(Debug, Args)]
 pub(crate) struct RunAs {
-    /// The name of its program
+    /// The name of the agent's program
     #[arg(value_name = "PROGRAM")]
     pub program: OsString,
-    /// Its arguments, as they are
+    /// The agent's arguments, unchanged
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub args: Vec<OsString>,
 }

@@ -1,4 +1,4 @@
-//! The verbs below `kage subscription`.
+//! The verbs of `kage subscription`.
 
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
@@ -8,7 +8,8 @@ use crate::pool::{Cost, Level, Name, Selector};
 
 /// Manage the subscriptions of the pool
 ///
-/// What is defined is in ~/.config/kage/config.toml, whose comments and layout survive; the secrets are not.
+/// The definitions are in ~/.config/kage/config.toml, whose comments and layout are kept. The secrets are
+/// stored elsewhere.
 ///
 /// Examples:
 ///   kage subscription add work-premium --priority 150 --tags backend
@@ -22,8 +23,8 @@ pub(crate) enum Subscription {
     List(List),
     /// Show one subscription in full
     ///
-    /// Its settings, how full the windows of its plan are, what limits it, since when and by which rule, and
-    /// where its secret is.
+    /// Shows its settings, how full the windows of its plan are, what limits it, since when and by which
+    /// rule, and where its secret is stored.
     ///
     /// Examples:
     ///   kage subscription show work-premium
@@ -36,21 +37,22 @@ pub(crate) enum Subscription {
         form: Json,
     },
     Set(Set),
-    /// Give a subscription another name, in the routes too
+    /// Rename a subscription, also in the routes
     ///
-    /// Its secret, its limits and its totals of today go with it; the ledger keeps the name a run was made under.
+    /// Its secret, its limits and today's totals move to the new name. The ledger keeps the name that the
+    /// subscription had when a run was made.
     ///
     /// Examples:
     ///   kage subscription rename work work-premium
     #[command(verbatim_doc_comment)]
     Rename {
-        /// The name it has
+        /// The current name
         old: Name,
-        /// The name it gets
+        /// The new name
         new: Name,
     },
     Remove(Remove),
-    /// Let runs use a subscription again
+    /// Allow runs to use a subscription again
     ///
     /// Examples:
     ///   kage subscription enable personal
@@ -59,9 +61,9 @@ pub(crate) enum Subscription {
         /// The subscription
         name: Name,
     },
-    /// Keep a subscription from all runs
+    /// Exclude a subscription from all runs
     ///
-    /// Agents that run on it go on.
+    /// Agents that are running on it continue.
     ///
     /// Examples:
     ///   kage subscription disable personal
@@ -70,9 +72,9 @@ pub(crate) enum Subscription {
         /// The subscription
         name: Name,
     },
-    /// Forget a subscription's limits and health
+    /// Clear a subscription's limits and health
     ///
-    /// The next run may use it at once. If its provider still refuses it, the limit is back then.
+    /// The next run may use it immediately. If its provider still refuses it, kage records the limit again.
     ///
     /// Examples:
     ///   kage subscription reset work-premium
@@ -89,7 +91,7 @@ pub(crate) enum Subscription {
 
 /// Add a subscription and store its credential
 ///
-/// The credential is asked for at the terminal, or read from standard input where that is no terminal.
+/// kage asks for the credential at the terminal, or reads it from standard input if that is not a terminal.
 ///
 /// Examples:
 ///   kage subscription add work-premium --priority 150 --tags backend,audited
@@ -102,10 +104,10 @@ pub(crate) struct Add {
     /// The name: letters, digits, `.`, `_`, `-`
     #[arg(value_name = "NAME", required_unless_present = "name_option")]
     pub name: Option<Name>,
-    /// The same as an option
+    /// The name, as an option
     #[arg(long = "name", value_name = "NAME", conflicts_with = "name")]
     pub name_option: Option<Name>,
-    /// The agent it is for
+    /// The agent that the subscription is for
     #[arg(long, value_name = "AGENT", default_value = "claude")]
     pub agent: String,
     #[command(flatten)]
@@ -114,39 +116,39 @@ pub(crate) struct Add {
     pub secret: SecretInput,
 }
 
-/// The settings of a subscription; `none` takes an optional one away
+/// The settings of a subscription; `none` removes an optional one
 #[derive(Debug, Args)]
 pub(crate) struct Fields {
-    /// 0-255: its share of the work, or its rank [default: 100]
+    /// 0-255: its share of the runs or its rank, depending on the strategy [default: 100]
     #[arg(long)]
     pub priority: Option<u8>,
-    /// Words that routes and --tag select by
+    /// Words by which routes and --tag select it
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub tags: Option<Vec<String>>,
-    /// For people
+    /// A description in your own words
     #[arg(long)]
     pub description: Option<String>,
-    /// Most agents that may run on it at once
+    /// Maximum number of agents that run on it at the same time
     #[arg(long, value_name = "N", value_parser = parallel)]
     pub max_parallel: Option<Number>,
-    /// Requests it may make in `rate_limit_window`
+    /// Maximum number of requests per `rate_limit_window`
     #[arg(long, value_name = "N")]
     pub requests_per_window: Option<Number>,
-    /// Input and output tokens it may use in a day
+    /// Maximum input and output tokens per day
     #[arg(long, value_name = "N")]
     pub tokens_per_day: Option<Number>,
-    /// What its tokens of a day may cost, API-equivalent
+    /// Maximum API-equivalent cost per day
     #[arg(long, value_name = "USD")]
     pub cost_per_day: Option<Dollars>,
-    /// The same of a month
+    /// Maximum API-equivalent cost per month
     #[arg(long, value_name = "USD")]
     pub cost_per_month: Option<Dollars>,
-    /// A variable for its agent; an empty value takes it away (repeatable)
+    /// A variable for its agent; an empty value removes it (repeatable)
     #[arg(long, value_name = "K=V", value_parser = variable)]
     pub env: Vec<(String, String)>,
 }
 
-/// A whole number from 1 on, as far as TOML has them, or `none`.
+/// A positive whole number in TOML's range, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number(pub Option<i64>);
 
@@ -157,12 +159,12 @@ impl std::str::FromStr for Number {
         match text.parse() {
             _ if text == "none" => Ok(Self(None)),
             Ok(number) if number > 0 => Ok(Self(Some(number))),
-            _ => Err("expected a whole number from 1 on, or `none`".into()),
+            _ => Err("expected a positive whole number or `none`".into()),
         }
     }
 }
 
-/// An amount of US dollars, or `none`.
+/// An amount in US dollars, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Dollars(pub Option<f64>);
 
@@ -173,20 +175,20 @@ impl std::str::FromStr for Dollars {
         match text.parse() {
             _ if text == "none" => Ok(Self(None)),
             Ok(dollars) if Cost::from_dollars(dollars).is_some() => Ok(Self(Some(dollars))),
-            _ => Err("expected an amount of US dollars such as `5` or `2.50`, or `none`".into()),
+            _ => Err("expected an amount in US dollars such as `5` or `2.50`, or `none`".into()),
         }
     }
 }
 
 fn parallel(text: &str) -> Result<Number, String> {
     match text.parse()? {
-        Number(Some(most)) if u32::try_from(most).is_err() => Err(format!("expected {} at most", u32::MAX)),
+        Number(Some(most)) if u32::try_from(most).is_err() => Err(format!("expected at most {}", u32::MAX)),
         number => Ok(number),
     }
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    text.parse().map_err(|_| "expected a day such as 2026-11-23".to_owned())
+    text.parse().map_err(|_| "expected a date such as 2026-11-23".to_owned())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -196,19 +198,19 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Where the secret goes and where it comes from
+/// Where the secret comes from and where it is stored
 #[derive(Debug, Args)]
 pub(crate) struct SecretInput {
     /// keychain, file, command:CMD or home:DIR [default: keychain]
     #[arg(long, value_name = "WHERE")]
     pub credential: Option<String>,
-    /// Read the secret from standard input, also at a terminal
+    /// Read the secret from standard input, even at a terminal
     #[arg(long)]
     pub stdin: bool,
-    /// Take a secret that does not look like the agent's
+    /// Accept a secret that does not have the agent's format
     #[arg(long)]
     pub force: bool,
-    /// The day a token was made, where that is not today; claude's last for a year
+    /// The day the token was created, if not today; claude's tokens are valid for a year
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub minted: Option<Date>,
 }
@@ -221,7 +223,7 @@ pub(crate) struct SecretInput {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct List {
-    /// Only those of this status
+    /// Only subscriptions with this status
     #[arg(long, value_parser = ["active", "rate_limited", "exhausted", "disabled", "unhealthy"])]
     pub status: Option<String>,
     #[command(flatten)]
@@ -230,7 +232,8 @@ pub(crate) struct List {
 
 /// Change settings of a subscription
 ///
-/// Only what is given is changed. `none` takes a number away, an empty value the tags or the description.
+/// Only the given settings change. `none` removes a number; an empty value removes the tags or the
+/// description.
 ///
 /// Examples:
 ///   kage subscription set work-premium --priority 200 --max-parallel 4
@@ -247,7 +250,7 @@ pub(crate) struct Set {
 
 /// Remove a subscription and its secret
 ///
-/// Asks first, and refuses while a route names it. What ran on it stays in the ledger.
+/// Asks first, and refuses if a route names the subscription. Its past runs stay in the ledger.
 ///
 /// Examples:
 ///   kage subscription remove old-trial
@@ -257,15 +260,15 @@ pub(crate) struct Set {
 pub(crate) struct Remove {
     /// The subscription
     pub name: Name,
-    /// Do not ask, and take it out of the routes
+    /// Do not ask, and remove it from the routes
     #[arg(long)]
     pub force: bool,
 }
 
-/// Replace the secret of a subscription, or move it to another place
+/// Replace the secret of a subscription, or move it to another location
 ///
-/// The secret is asked for at the terminal, or read from standard input where that is no terminal. Runs that the
-/// old one was refused for are possible again at once.
+/// kage asks for the secret at the terminal, or reads it from standard input if that is not a terminal. If
+/// the old secret was refused, runs can use the subscription again immediately.
 ///
 /// Examples:
 ///   kage subscription credential work-premium
@@ -279,20 +282,20 @@ pub(crate) struct Credential {
     pub(crate) name: Option<Name>,
     #[command(flatten)]
     pub(crate) secret: SecretInput,
-    /// Take away a stored secret that no subscription uses
+    /// Delete a stored secret that no subscription uses
     #[arg(long, requires = "name", conflicts_with_all = ["credential", "stdin", "force", "minted"])]
     pub(crate) forget: bool,
-    /// List the secrets that are stored, by name and place
+    /// List the stored secrets by name and location
     #[arg(short, long, conflicts_with_all = ["name", "credential", "stdin", "force", "minted", "forget"])]
     pub(crate) list: bool,
     #[command(flatten)]
     pub(crate) form: Json,
 }
 
-/// Say which subscriptions a namespace or a level may use
+/// Set which subscriptions a namespace or a level may use
 ///
-/// A route is a closed set: work never leaves it silently. A fallback is tried only when none of the set
-/// is ready.
+/// Runs with a route use only the subscriptions of that route. A fallback is used only if none of them is
+/// ready.
 ///
 /// Examples:
 ///   kage subscription route --namespace backend --subscriptions work-a,work-b
@@ -302,22 +305,22 @@ pub(crate) struct Credential {
 #[command(verbatim_doc_comment)]
 #[group(id = "action", required = true, multiple = false, args = ["namespace", "priority", "list", "remove"])]
 pub(crate) struct Route {
-    /// For runs of this namespace
+    /// For runs in this namespace
     #[arg(short, long, value_name = "NAMESPACE", requires = "subscriptions")]
     pub namespace: Option<Name>,
-    /// For runs of this level
+    /// For runs at this level
     #[arg(short, long, value_name = "LEVEL", requires = "subscriptions")]
     pub priority: Option<Level>,
-    /// Names, or tag:NAME
+    /// Names of subscriptions, or tag:NAME
     #[arg(short, long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["list", "remove"])]
     pub subscriptions: Option<Vec<Selector>>,
-    /// Tried only when none of the set is ready
+    /// Used only if none of --subscriptions is ready
     #[arg(long, value_name = "C,D", value_delimiter = ',', requires = "subscriptions")]
     pub fallback: Vec<Selector>,
     /// List the routes
     #[arg(short, long)]
     pub list: bool,
-    /// Remove the route of a namespace or level
+    /// Remove the route of a namespace or a level
     #[arg(long, value_name = "KEY")]
     pub remove: Option<Name>,
     #[command(flatten)]

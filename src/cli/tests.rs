@@ -3,11 +3,11 @@ use clap::{Command, CommandFactory as _, Parser as _};
 use super::Cli;
 
 #[test]
-fn clap_finds_no_fault_in_the_definitions() {
+fn clap_accepts_the_definitions() {
     Cli::command().debug_assert();
 }
 
-/// Every command that a user is shown, with its name in full.
+/// Every visible command, with its full name.
 fn visible() -> Vec<(String, Command)> {
     fn walk(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
         found.push((path.to_owned(), command.clone()));
@@ -25,13 +25,13 @@ fn visible() -> Vec<(String, Command)> {
 
 fn examples(command: &Command) -> Vec<String> {
     let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
-    let behind = help.split("Examples:\n").nth(1).unwrap_or_default();
-    behind.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+    let section = help.split("Examples:\n").nth(1).unwrap_or_default();
+    section.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
 }
 
-/// The commands of a line of a shell, as far as examples need it: `a | b`, `a; b` and `a && b`.
+/// The commands of a shell line, in the forms that examples use: `a | b`, `a; b` and `a && b`.
 fn commands(line: &str) -> Vec<Vec<String>> {
-    let words = shlex::split(line).unwrap_or_else(|| panic!("no shell reads `{line}`"));
+    let words = shlex::split(line).unwrap_or_else(|| panic!("not valid shell syntax: {line}"));
     let mut commands = vec![Vec::new()];
     for word in words {
         let ends = ["|", ";", "&&"].contains(&word.as_str());
@@ -47,7 +47,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn each_verb_shows_examples_that_can_be_typed() {
+fn the_help_of_each_verb_has_examples_that_parse() {
     for (path, command) in visible() {
         let examples = examples(&command);
         assert!(!examples.is_empty(), "`{path} --help` has no examples");
@@ -55,17 +55,17 @@ fn each_verb_shows_examples_that_can_be_typed() {
             let commands = commands(&line);
             let kages: Vec<_> =
                 commands.iter().filter(|words| words.first().is_some_and(|w| w == "kage")).collect();
-            assert!(!kages.is_empty(), "an example of `{path}` calls no kage: {line}");
+            assert!(!kages.is_empty(), "an example of `{path}` does not call kage: {line}");
             for words in kages {
                 let parsed = Cli::try_parse_from(words);
-                assert!(parsed.is_ok(), "an example of `{path}` is refused: {line}\n{}", parsed.unwrap_err());
+                assert!(parsed.is_ok(), "an example of `{path}` is invalid: {line}\n{}", parsed.unwrap_err());
             }
         }
     }
 }
 
 #[test]
-fn the_first_line_of_a_help_is_short() {
+fn the_first_line_of_each_help_is_short() {
     for (path, command) in visible() {
         let about = command.get_about().unwrap_or_else(|| panic!("`{path}` has no help")).to_string();
         let is_short = about.chars().count() <= 70 && !about.contains('\n') && !about.ends_with('.');

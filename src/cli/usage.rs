@@ -1,4 +1,4 @@
-//! `kage usage`: what can be asked of the ledger.
+//! The arguments of `kage usage`, which queries the ledger.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use jiff::civil::Date;
 
 use crate::pool::Name;
 
-/// Show what ran, how many tokens it took, and what they would have cost
+/// Show past runs, the tokens they used and their API-equivalent cost
 ///
-/// Counts what ran under kage, from the agents' own records. Days are days of your time zone; a period ends
-/// today. The cost is API-equivalent: what the same tokens cost at the providers' public prices. It is not what
-/// you paid for a subscription. A model that is not in the price table is `unpriced`; `[prices]` in the config
-/// adds to the table.
+/// Counts all runs under kage, from the agents' own records. Days are in your time zone; a period ends today.
+/// The API-equivalent cost is what the same tokens cost at the providers' public prices. It is not what you
+/// paid for a subscription. A model that is not in the price table is `unpriced`; `[prices]` in the config
+/// adds prices to the table.
 ///
 /// Examples:
 ///   kage usage
@@ -22,13 +22,13 @@ use crate::pool::Name;
 #[command(verbatim_doc_comment)]
 #[allow(clippy::struct_excessive_bools)] // switches
 pub(crate) struct Usage {
-    /// Which days [default: month, unless --since or --until is given]
+    /// The period [default: month, unless --since or --until is given]
     #[arg(long, value_enum, value_name = "PERIOD", conflicts_with_all = ["since", "until"])]
     pub period: Option<Period>,
-    /// The first day, as in 2026-11-01
+    /// The first day, such as 2026-11-01
     #[arg(long, value_name = "DATE")]
     pub since: Option<Date>,
-    /// The last day, which is counted too
+    /// The last day, inclusive
     #[arg(long, value_name = "DATE")]
     pub until: Option<Date>,
     /// Only this subscription
@@ -37,31 +37,31 @@ pub(crate) struct Usage {
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<Name>,
-    /// Only this model, or all whose id begins like this
+    /// Only this model, or all models whose id begins with this
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// A row for each of these
+    /// The columns to group by
     #[arg(long, value_enum, value_name = "A,B", value_delimiter = ',', default_value = "subscription")]
     pub by: Vec<By>,
-    /// Days of UTC instead of yours
+    /// Days in UTC instead of your time zone
     #[arg(long)]
     pub utc: bool,
     /// One JSON object instead of a table
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
-    /// Lines for a spreadsheet
+    /// CSV, for a spreadsheet
     #[arg(long)]
     pub csv: bool,
-    /// Write a page with charts, for a browser; it needs nothing from elsewhere
+    /// Write a self-contained HTML page with charts
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
     pub html: Option<PathBuf>,
-    /// Sum the whole ledger up anew
+    /// Recompute all sums from the ledger
     ///
-    /// The sums lie beside the ledger so that a question need not read all of it. They can be deleted at any
-    /// time.
+    /// The sums are stored next to the ledger, so that a query need not read all of it. They can be deleted
+    /// at any time.
     #[arg(long)]
     pub rebuild: bool,
-    /// Delete what ran before this day from the ledger, for good
+    /// Permanently delete the records of runs before this day from the ledger
     #[arg(long, value_name = "DATE", exclusive = true)]
     pub prune_before: Option<Date>,
 }
@@ -72,18 +72,18 @@ pub(crate) enum Period {
     Today,
     /// Since Monday
     Week,
-    /// Since the first
+    /// Since the first of the month
     Month,
     All,
 }
 
-/// What rows are told apart by.
+/// What rows are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     Subscription,
     Model,
     Namespace,
-    /// The directory
+    /// The directory of the run
     Project,
     Day,
     Hour,

@@ -1,19 +1,19 @@
-//! What nearly every verb begins with.
+//! Opens the context with which nearly every verb begins.
 
 use anyhow::Result;
 
 use crate::cli;
-use crate::engine::{Ask, Context, Voice};
+use crate::engine::{Context, RequestArgs, Voice};
 use crate::report;
 
-/// The context of a verb that speaks at the terminal.
+/// Opens the context of a verb that prints messages to the terminal.
 pub(super) fn open() -> Result<Context> {
     Context::open(Voice::terminal(report::sentence))
 }
 
-/// What was asked of the pool.
-pub(super) fn ask(ask: &cli::Ask) -> Ask {
-    Ask {
+/// Converts the request options of the command line.
+pub(super) fn ask(ask: &cli::RequestArgs) -> RequestArgs {
+    RequestArgs {
         namespace: ask.namespace.clone(),
         level: ask.priority,
         tags: ask.tags.clone(),
@@ -21,7 +21,7 @@ pub(super) fn ask(ask: &cli::Ask) -> Ask {
     }
 }
 
-/// Like `open`, for a verb that works without a config and writes one.
+/// Like `open`, for a verb that also works without a config and creates one.
 pub(super) fn open_or_begin() -> Result<Context> {
     Context::open_or_begin(Voice::terminal(report::sentence))
 }

@@ -1,5 +1,5 @@
-//! `kage demo`: the main job in a throwaway home, with invented accounts. Each step is the real command,
-//! run by this very program; only the agent is a stand-in.
+//! `kage demo`: shows a failover in a temporary home, with invented subscriptions. Each step runs the real
+//! command with this program; only the agent is a stand-in.
 
 mod agent;
 
@@ -26,37 +26,35 @@ const SUBSCRIPTIONS: [(&str, &str, &[&str]); 3] = [
 const PROMPT: &str = "Why does the login test fail?";
 
 const NEXT: &str = "
-That was all of it, in a home that is gone now. For real use:
+The demo is finished, and its temporary home is deleted. For real use:
 
-  kage setup                            # asks for the first account, and sets your shell up
-  kage subscription add personal        # once more for each other account
+  kage setup                            # asks for the first subscription, and sets up your shell
+  kage subscription add personal        # once for each other subscription
   kage exec -- claude
 ";
 
-/// Tells the story; the answer is the exit status.
+/// Runs all steps and returns the exit status.
 pub(super) fn run() -> Result<i32> {
     let stage = Stage::build()?;
-    report::print("Three subscriptions. Their secrets go into an encrypted file, not into the config.\n")?;
+    report::print("Three subscriptions. Their secrets are in an encrypted file, not in the config.\n")?;
     for (name, secret, flags) in SUBSCRIPTIONS {
         let words =
             ["subscription", "add", name, "--credential", "file"].into_iter().chain(flags.iter().copied());
         stage.kage(&words.collect::<Vec<_>>(), Some(secret), 0)?;
     }
-    report::print("\nWork on the backend may use two of them and nothing else.\n")?;
+    report::print("\nRuns in the namespace backend may use only two of them.\n")?;
     let pair = "work-premium,work-basic";
     stage.kage(&["subscription", "route", "--namespace", "backend", "--subscriptions", pair], None, 0)?;
-    report::print(
-        "\nThe run draws work-premium, whose limit happens to be reached, and goes on with the other.\n",
-    )?;
+    report::print("\nThe run gets work-premium, which hits its limit. kage continues on the other one.\n")?;
     stage.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 0)?;
-    report::print("\nThe pool at a glance, and why the next run would get what it gets.\n")?;
+    report::print("\nThe pool at a glance, and the reasons for the choice of the next run.\n")?;
     stage.kage(&["status"], None, 0)?;
     stage.kage(&["why", "-n", "backend"], None, 0)?;
     report::print(NEXT)?;
     Ok(0)
 }
 
-/// A home that is removed at the end, with a `claude` on its PATH that is the stand-in.
+/// A temporary home that is removed at the end, and a PATH on which `claude` is the stand-in.
 struct Stage {
     home: PathBuf,
     kage: PathBuf,
@@ -69,7 +67,7 @@ impl Stage {
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&home)
-            .with_context(|| format!("could not make {}", home.display()))?;
+            .with_context(|| format!("could not create {}", home.display()))?;
         let stage = Self { home, kage };
         let bin = stage.home.join("bin");
         fs::create_dir(&bin)?;
@@ -80,7 +78,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Shows a command, runs it, and insists on its exit status.
+    /// Shows a command, runs it, and fails if its exit status is not the expected one.
     fn kage(&self, words: &[&str], stdin: Option<&str>, expected: i32) -> Result<()> {
         report::print(&format!("\n$ kage {}\n", shown(words)))?;
         let mut command = Command::new(&self.kage);
@@ -92,11 +90,11 @@ impl Stage {
         command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = command.spawn().context("could not start kage")?;
         if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
-            pipe.write_all(text.as_bytes()).context("could not hand over the demo's secret")?;
+            pipe.write_all(text.as_bytes()).context("could not pass the demo's secret to kage")?;
         }
         let status = child.wait().context("could not wait for kage")?;
         if status.code() != Some(expected) {
-            bail!("the demo's step ended with {status}, expected was {expected}");
+            bail!("a step of the demo ended with {status}, not with {expected}");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `kage detect`: what a saved output of an agent means. Changes nothing, and reads no state.
+//! `kage detect`: the verdict on the saved output of an agent. Changes nothing and reads no state.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Read};
@@ -15,7 +15,7 @@ use crate::paths::Paths;
 use crate::pool::Verdict;
 use crate::report;
 
-/// No more than this of a file is looked at, in bytes; an error is at its end.
+/// Only this many bytes at the end of a file are read, because an error is at the end.
 const LONGEST: usize = 64 << 20;
 
 pub(super) fn run(args: &cli::Detect) -> Result<i32> {
@@ -34,13 +34,13 @@ pub(super) fn run(args: &cli::Detect) -> Result<i32> {
     Ok(status(&detected.outcome.verdict))
 }
 
-/// The exit status that tells a script the verdict.
+/// The exit status for a verdict.
 fn status(verdict: &Verdict) -> i32 {
     match verdict {
         Verdict::UsageLimit { .. } => 10,
         Verdict::Throttled { .. } => 11,
         Verdict::Overloaded => 12,
-        Verdict::AuthRejected | Verdict::OrganisationRefused | Verdict::BillingRejected => 13,
+        Verdict::AuthRejected | Verdict::OrganizationRefused | Verdict::BillingRejected => 13,
         Verdict::Succeeded
         | Verdict::AgentFailed
         | Verdict::NotStarted
@@ -50,28 +50,28 @@ fn status(verdict: &Verdict) -> i32 {
     }
 }
 
-/// What was saved, or its end.
+/// Reads the saved output, or the end of it.
 fn text(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let (name, read) = match file.filter(|file| *file != Path::new("-")) {
         Some(file) => (file.display().to_string(), File::open(file).and_then(end)),
         None => ("standard input".to_owned(), end_of_stdin()),
     };
-    let (text, is_cut) = read.map_err(|refused| unreadable(&name, &refused))?;
+    let (text, is_cut) = read.map_err(|why| unreadable(&name, &why))?;
     if is_cut {
-        report::warn(format_args!("{name} is long; only its last {} MiB were looked at", LONGEST >> 20));
+        report::warn(format_args!("{name} is too long; only its last {} MiB were read", LONGEST >> 20));
     }
     Ok(text)
 }
 
 fn end_of_stdin() -> io::Result<(Vec<u8>, bool)> {
     if io::stdin().is_terminal() {
-        report::say("reading what you paste; end it with Ctrl-D");
+        report::say("paste the output, then press Ctrl-D");
     }
     end(io::stdin().lock())
 }
 
-/// The end of a stream, and whether anything stood before it. A line that was cut stays: without it what
-/// is behind might look like all that there was.
+/// Reads the end of a stream. Also returns whether the beginning was cut off. A partial first line is kept:
+/// without it, the rest could look like the whole output.
 fn end(mut stream: impl Read) -> io::Result<(Vec<u8>, bool)> {
     let mut text = Vec::new();
     let mut is_cut = false;
@@ -84,11 +84,11 @@ fn end(mut stream: impl Read) -> io::Result<(Vec<u8>, bool)> {
     Ok((text, is_cut))
 }
 
-fn unreadable(name: &str, refused: &io::Error) -> Failure {
-    let hint = match refused.kind() {
+fn unreadable(name: &str, why: &io::Error) -> Failure {
+    let hint = match why.kind() {
         ErrorKind::NotFound => "check the path, or pipe the output in: claude -p hi | kage detect",
         ErrorKind::IsADirectory => "name a file: a saved output, or a transcript in that directory",
-        _ => "check who may read it: ls -l",
+        _ => "check its permissions: ls -l",
     };
-    Failure::usage(format!("could not read {name}: {refused}")).hint(hint)
+    Failure::usage(format!("could not read {name}: {why}")).hint(hint)
 }

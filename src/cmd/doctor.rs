@@ -1,5 +1,5 @@
-//! `kage doctor`: looks at all that kage needs, and names for each fault the command that mends it. It never
-//! fails and never waits long; what it cannot look at for an earlier fault is left out.
+//! `kage doctor`: checks everything that kage needs, and names the command that fixes each problem. It never
+//! fails and never waits long. Checks that an earlier problem makes impossible are skipped.
 
 mod agents;
 mod config;
@@ -8,8 +8,8 @@ mod directories;
 mod direnv;
 mod environment;
 mod filesystem;
+mod fix;
 mod install;
-mod mend;
 mod scene;
 mod secret;
 mod settings;
@@ -23,14 +23,14 @@ use std::thread;
 
 use anyhow::Result;
 
-use self::mend::{reopen, unset, word};
+use self::fix::{make_usable, unset, word};
 use self::scene::Scene;
 use super::editor::open_at as edit;
 use crate::cli;
 use crate::paths::Paths;
 use crate::report::{self, Finding, Severity};
 
-/// The answer is the exit status: 0 all is well, 1 warnings, 2 errors.
+/// Returns the exit status: 0 no problems, 1 warnings, 2 errors.
 pub(super) fn run(args: &cli::Doctor) -> Result<i32> {
     let found = examine();
     if args.form.json {
@@ -60,7 +60,7 @@ fn examine() -> Vec<Finding> {
     let mut found = config::examine(&mut scene);
     found.extend(state::examine(&mut scene));
     found.extend(directories::examine(&scene, &found));
-    // What starts programs or asks the keychain takes its time; all of it is done at once.
+    // These checks start programs or open the keychain, which takes time, so they run in parallel.
     let areas = [
         credentials::examine,
         agents::examine,

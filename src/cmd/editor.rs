@@ -1,11 +1,12 @@
-//! The command that opens a file at a line, as a person types it. Called for hints and for the doctor's mends.
+//! The command that opens a file at a line in the user's editor. Called for hints and for the fixes of the
+//! doctor.
 
 use std::env;
 use std::path::Path;
 
 use crate::text::quoted;
 
-/// Editors that know no `+LINE`, and what they take instead.
+/// Editors that do not support `+LINE`, and the flag before `FILE:LINE` that they take instead.
 const OTHERS: [(&str, &str); 7] = [
     ("code", "--goto "),
     ("code-insiders", "--goto "),
@@ -16,7 +17,7 @@ const OTHERS: [(&str, &str); 7] = [
     ("zed", ""),
 ];
 
-/// The user's own editor is named as it is: not every shell reads `${EDITOR:-vi}`.
+/// The command contains the name of the editor, because not every shell supports `${EDITOR:-vi}`.
 pub(super) fn open_at(file: &Path, line: usize) -> String {
     let named = |name| env::var(name).ok().map(|editor| editor.trim().to_owned());
     let editor = ["VISUAL", "EDITOR"].into_iter().filter_map(named).find(|editor| !editor.is_empty());
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_editor_is_told_the_line_in_its_own_way() {
+    fn each_editor_gets_the_line_in_its_own_syntax() {
         let opened = |editor: &str, file: &str| command(editor, Path::new(file), 12);
         assert_eq!(opened("vi", "/a/b"), "vi +12 /a/b");
         assert_eq!(opened("emacs -nw", "/a b"), "emacs -nw +12 '/a b'");

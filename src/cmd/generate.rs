@@ -1,4 +1,4 @@
-//! `kage generate`: the completion scripts and the man pages, as they are checked in under completions/.
+//! `kage generate`: writes the completion scripts and the man pages that are checked in under completions/.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `kage init`: what a shell, direnv or tmux is to load, and putting it there.
+//! `kage init`: prints or installs the integration with a shell, direnv or tmux.
 
 mod file;
 mod line;
@@ -8,8 +8,10 @@ use std::env;
 use anyhow::Result;
 
 use self::file::OwnFile;
-use self::line::Place;
-use super::places::{READ_BASHRC, direnv_file, login_file_past_bashrc, start_up_file, tmux_conf};
+use self::line::StartUpLine;
+use super::integration_files::{
+    READ_BASHRC, direnv_file, login_file_without_bashrc, start_up_file, tmux_conf,
+};
 use crate::agent::{Agent, Agents};
 use crate::cli::{Init, Target};
 use crate::config::Config;
@@ -31,30 +33,30 @@ pub(super) fn run(args: &Init) -> Result<()> {
     }
 }
 
-/// The shell of SHELL, where kage has functions for it.
+/// The shell in SHELL, if kage has functions for it.
 pub(super) fn users_shell() -> Option<Shell> {
     Shell::of_program(&env::var("SHELL").ok()?)
 }
 
 fn unknown_shell() -> Failure {
-    Failure::usage("SHELL names no shell that kage has functions for").hint("kage init bash")
+    Failure::usage("SHELL is not bash, zsh or fish").hint("kage init bash")
 }
 
 fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
     let kage = program()?;
     if args.install || args.uninstall {
-        let place = place(shell, paths);
+        let start_up = start_up_line(shell, paths);
         if args.uninstall {
-            return place.remove(args.yes);
+            return start_up.remove(args.yes);
         }
         agents(paths, &args.alias)?;
-        let added = place.add(&shell.line(&kage, &args.alias), args.yes)?;
+        let added = start_up.add(&shell.line(&kage, &args.alias), args.yes)?;
         if added {
-            report::say(format_args!("it takes effect in new shells; in this one: exec {shell}"));
-            if let Some(file) = login_file_past_bashrc(paths).filter(|_| shell == Shell::Bash) {
+            report::say(format_args!("it takes effect in new shells; in this one, run: exec {shell}"));
+            if let Some(file) = login_file_without_bashrc(paths).filter(|_| shell == Shell::Bash) {
                 let file = file.display();
                 report::say(format_args!(
-                    "login shells, as in tmux, need this line in {file}: {READ_BASHRC}"
+                    "login shells, such as those of tmux, need this line in {file}: {READ_BASHRC}"
                 ));
             }
         }
@@ -72,7 +74,7 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
     report::print(&shell.integration(&kage, &functions))
 }
 
-/// direnv reads every file of its lib directory, so no file of the user's needs a line.
+/// direnv reads every file in its lib directory, so no file of the user needs a line.
 fn direnv(args: &Init, paths: &Paths) -> Result<()> {
     no_alias(args)?;
     let file = OwnFile { file: direnv_file(paths), begins: shell::DIRENV_BEGINS };
@@ -81,7 +83,7 @@ fn direnv(args: &Init, paths: &Paths) -> Result<()> {
     } else if args.install {
         file.put(shell::DIRENV, args.yes)
     } else if args.print_rc {
-        let message = "direnv needs no line in a start-up file of kage's";
+        let message = "direnv needs no start-up line from kage";
         Err(Failure::usage(message).hint("kage init direnv --install").into())
     } else {
         report::print(shell::DIRENV)
@@ -91,13 +93,15 @@ fn direnv(args: &Init, paths: &Paths) -> Result<()> {
 fn tmux(args: &Init, paths: &Paths) -> Result<()> {
     no_alias(args)?;
     let kage = program()?;
-    let place = Place { file: tmux_conf(paths), names: "init tmux".to_owned() };
+    let start_up = StartUpLine { file: tmux_conf(paths), call: "init tmux".to_owned() };
     if args.uninstall {
-        place.remove(args.yes)
+        start_up.remove(args.yes)
     } else if args.install {
-        if place.add(&shell::tmux_line(&kage), args.yes)? {
-            let file = quoted(&place.file.display().to_string());
-            report::say(format_args!("it takes effect in new servers; in this one: tmux source-file {file}"));
+        if start_up.add(&shell::tmux_line(&kage), args.yes)? {
+            let file = quoted(&start_up.file.display().to_string());
+            report::say(format_args!(
+                "it takes effect in new servers; in this one, run: tmux source-file {file}"
+            ));
         }
         Ok(())
     } else if args.print_rc {
@@ -111,17 +115,17 @@ fn no_alias(args: &Init) -> Result<(), Failure> {
     if args.alias.is_empty() {
         return Ok(());
     }
-    Err(Failure::usage("--alias is for bash, zsh and fish").hint("leave it out"))
+    Err(Failure::usage("--alias works only with bash, zsh and fish").hint("remove --alias"))
 }
 
-/// The agents that are run by kage in a shell: those named, else those with a subscription. A config that
-/// cannot be read is told where something is run, not at the start of each shell; until it is mended no agent
-/// slips past the pool.
+/// The agents that get a shell function: those given, else those with a subscription. A config that cannot be
+/// read is reported by runs, not at the start of each shell. Until it is fixed, all agents get a function, so
+/// that none runs without the pool.
 fn agents(paths: &Paths, named: &[String]) -> Result<Vec<&'static dyn Agent>> {
     let config = match Config::load(paths) {
         Ok(config) => config,
         Err(_) if named.is_empty() => return Ok(Agents::default().all().collect()),
-        Err(refused) => return Err(refused),
+        Err(why) => return Err(why),
     };
     if !named.is_empty() {
         return named.iter().map(|name| config.agent(name).map_err(Into::into)).collect();
@@ -130,11 +134,11 @@ fn agents(paths: &Paths, named: &[String]) -> Result<Vec<&'static dyn Agent>> {
     Ok(config.agents.all().filter(uses).collect())
 }
 
-/// Whether a start-up file loads kage already.
+/// Whether the start-up file already loads kage.
 pub(super) fn is_set_up(shell: Shell, paths: &Paths) -> bool {
-    place(shell, paths).is_there()
+    start_up_line(shell, paths).exists()
 }
 
-fn place(shell: Shell, paths: &Paths) -> Place {
-    Place { file: start_up_file(shell, paths), names: format!("init {shell}") }
+fn start_up_line(shell: Shell, paths: &Paths) -> StartUpLine {
+    StartUpLine { file: start_up_file(shell, paths), call: format!("init {shell}") }
 }

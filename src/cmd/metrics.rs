@@ -9,7 +9,7 @@ use crate::report::{self, Metrics, metrics};
 
 pub(super) fn run() -> Result<()> {
     let context = crate::cmd::context::open()?;
-    let state = context.state()?; // first, so that what killed runs have used is in the ledger
+    let state = context.state()?; // first: this books the tokens of killed runs in the ledger
     let books = context.books();
     let all = Query::all(TimeZone::UTC);
     let attempts = books.ask(&all.by(&[By::Subscription, By::Agent, By::Verdict]))?;

@@ -1,4 +1,4 @@
-//! `kage ps`: the agents that run.
+//! `kage ps`: the running agents.
 
 use anyhow::Result;
 

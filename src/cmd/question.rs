@@ -1,4 +1,4 @@
-//! Asking at the terminal: for a secret without showing it, for yes or no, and what `kage setup` wants to know.
+//! Questions at the terminal: for a secret without echo, for yes or no, and the questions of `kage setup`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _};
@@ -15,27 +15,29 @@ use signal_hook::low_level;
 use crate::error::{Failure, Status};
 use crate::report;
 
-/// Asks for a secret.
-pub(super) fn hidden(question: &str) -> Result<Vec<u8>> {
+/// Asks for a secret, without echo.
+pub(super) fn secret(question: &str) -> Result<Vec<u8>> {
     let typed = guarded(|| {
         let typed = rpassword::prompt_password(question);
-        // A ^C comes as a character there; it has been made a signal, and the guard is about to die of it.
+        // rpassword reads ^C as a character and raises SIGINT for it; the guard thread is about to end the
+        // process.
         let interrupted = typed.as_ref().is_err_and(|why| why.kind() == ErrorKind::Interrupted);
         (typed, interrupted)
     })?;
     Ok(typed.context("could not read from the terminal")?.into_bytes())
 }
 
-/// Does what changes the modes of the terminal. A signal meanwhile must not leave it like that: typed text would
-/// not be shown. The second half of the answer is whether that signal is on its way.
+/// Runs a function that changes the terminal modes, and restores the modes if a signal ends kage meanwhile.
+/// Otherwise the shell would not echo typed text. The second value that the function returns is whether a
+/// signal is pending.
 fn guarded<T>(ask: impl FnOnce() -> (T, bool)) -> Result<T> {
     let terminal = File::open("/dev/tty").context("could not open the terminal")?;
-    let shown = tcgetattr(&terminal).context("could not ask the terminal for its modes")?;
+    let modes = tcgetattr(&terminal).context("could not read the modes of the terminal")?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
     let answered = signals.handle();
     let guard = thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            let _ = tcsetattr(&terminal, OptionalActions::Now, &shown);
+            let _ = tcsetattr(&terminal, OptionalActions::Now, &modes);
             let _ = low_level::emulate_default_handler(signal);
         }
     });
@@ -47,18 +49,18 @@ fn guarded<T>(ask: impl FnOnce() -> (T, bool)) -> Result<T> {
     Ok(answer)
 }
 
-/// Lets the user decide, one way or the other.
-pub(super) fn decides(question: &str, default: bool) -> Result<bool> {
+/// Asks a yes-or-no question.
+pub(super) fn yes_or_no(question: &str, default: bool) -> Result<bool> {
     answered(|| Confirm::new(question).with_default(default).prompt())
 }
 
-/// Lets the user choose; the answer is the place of what was chosen.
-pub(super) fn chooses(question: &str, choices: Vec<String>) -> Result<usize> {
+/// Lets the user choose one of several items. Returns the index of the choice.
+pub(super) fn select(question: &str, choices: Vec<String>) -> Result<usize> {
     Ok(answered(|| Select::new(question, choices).raw_prompt())?.index)
 }
 
-/// Lets the user type something, until it is what it should be.
-pub(super) fn types<T>(
+/// Asks for a text until it parses.
+pub(super) fn text<T>(
     question: &str,
     default: &str,
     help: &str,
@@ -66,8 +68,8 @@ pub(super) fn types<T>(
 ) -> Result<T> {
     let check = parse.clone();
     let validate = move |text: &str| {
-        let refused = check(text.trim()).err();
-        Ok(refused.map_or(Validation::Valid, |why| Validation::Invalid(ErrorMessage::Custom(why))))
+        let error = check(text.trim()).err();
+        Ok(error.map_or(Validation::Valid, |why| Validation::Invalid(ErrorMessage::Custom(why))))
     };
     let text = answered(|| {
         let ask = Text::new(question).with_help_message(help).with_validator(validate);
@@ -76,7 +78,7 @@ pub(super) fn types<T>(
     parse(text.trim()).map_err(|why| Failure::usage(why).into())
 }
 
-/// The answer. A ^C ends kage as it ends any program; with Escape the user changes their mind.
+/// Returns the answer. ^C ends kage like any program; Escape cancels the setup.
 fn answered<T>(ask: impl FnOnce() -> Result<T, InquireError>) -> Result<T> {
     match guarded(|| (ask(), false))? {
         Ok(answer) => Ok(answer),
@@ -85,31 +87,31 @@ fn answered<T>(ask: impl FnOnce() -> Result<T, InquireError>) -> Result<T> {
             Err(Failure::new(Status::Failed, "interrupted").into())
         }
         Err(InquireError::OperationCanceled) => {
-            Err(Failure::new(Status::Failed, "left there; what was done before stays")
+            Err(Failure::new(Status::Failed, "canceled; the completed steps are kept")
                 .hint("kage setup")
                 .into())
         }
-        Err(why) => Err(why).context("could not ask at the terminal"),
+        Err(why) => Err(why).context("could not prompt at the terminal"),
     }
 }
 
-/// Asks a yes-or-no question; no is the default, and the answer where nobody can be asked.
-pub(super) fn confirms(question: &str) -> Result<bool> {
+/// Asks a yes-or-no question whose default is no. Without a terminal the answer is no.
+pub(super) fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
     }
     Ok(matches!(line(&format!("{question} [y/N] "))?.as_deref(), Some("y" | "Y" | "yes")))
 }
 
-/// The same for a question whose default is yes. The end of input is a no.
-pub(super) fn agrees(question: &str) -> Result<bool> {
+/// Asks a yes-or-no question whose default is yes. At the end of input the answer is no.
+pub(super) fn confirm_by_default(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
     }
     Ok(matches!(line(&format!("{question} [Y/n] "))?.as_deref(), Some("" | "y" | "Y" | "yes")))
 }
 
-/// The line that is typed, without the white space around it; `None` at the end of input.
+/// Returns the typed line without surrounding white space, or `None` at the end of input.
 fn line(question: &str) -> Result<Option<String>> {
     report::ask(question);
     let mut answer = String::new();

@@ -1,5 +1,5 @@
-//! `kage setup`: the first subscription, the line for the shell, and a run that shows that it works. Each step is
-//! the verb that does it alone.
+//! `kage setup`: the first subscription, the line for the shell, and a run that shows that it works. Each
+//! step is the verb that does it alone.
 
 use std::ffi::OsStr;
 
@@ -19,12 +19,12 @@ use crate::run::Program;
 use crate::shell::Shell;
 use crate::text::quoted;
 
-const USUAL_NAME: &str = "work";
+const DEFAULT_NAME: &str = "work";
 
-/// Goes through the steps, each of which is another verb that `dispatch` runs.
+/// Runs the steps, each of which is another verb, run by `dispatch`.
 pub(super) fn run(args: Setup, dispatch: fn(Cli) -> Result<i32>) -> Result<()> {
     if !args.yes && !report::can_ask() {
-        return Err(Failure::usage("setup asks, and there is nobody at the terminal")
+        return Err(Failure::usage("setup asks questions and needs a terminal")
             .hint("kage setup --yes --name work <token")
             .into());
     }
@@ -33,7 +33,8 @@ pub(super) fn run(args: Setup, dispatch: fn(Cli) -> Result<i32>) -> Result<()> {
     guide.shell()?;
     let agent = guide.test_run(&name)?;
     report::say(format_args!(
-        "that is all: `kage exec -- {}` runs it, `kage status` shows the pool, `kage doctor` looks after it",
+        "setup is complete: `kage exec -- {}` runs the agent, `kage status` shows the pool, \
+         `kage doctor` checks the setup",
         agent.program(),
     ));
     Ok(())
@@ -46,18 +47,18 @@ struct Guide {
 }
 
 impl Guide {
-    /// Adds a subscription; the answer is the one to try.
+    /// Adds a subscription. Returns the subscription for the test run.
     fn subscription(&self) -> Result<Name> {
         let config = Config::load(&self.paths)?;
         let known = &config.pool.subscriptions;
         if let Some(name) = self.args.name.as_ref().filter(|&name| known.contains_key(name)) {
-            report::say(format_args!("there is a subscription `{name}` already"));
+            report::say(format_args!("subscription `{name}` already exists"));
             return Ok(name.clone());
         }
         if let (Some(first), None) = (known.keys().next(), &self.args.name) {
             let names = known.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-            report::say(format_args!("the pool has {names}"));
-            if self.args.yes || !question::decides("Add another subscription?", false)? {
+            report::say(format_args!("subscriptions in the pool: {names}"));
+            if self.args.yes || !question::yes_or_no("Add another subscription?", false)? {
                 return Ok(first.clone());
             }
         }
@@ -74,22 +75,22 @@ impl Guide {
         );
         let minted = minted.map(|day| day.to_string());
         words.extend(minted.iter().flat_map(|day| ["--minted", day]));
-        self.does(&words)?;
+        self.run_command(&words)?;
         Ok(name)
     }
 
-    /// The agent that was named, the only one that is installed, or the one that is chosen.
+    /// The given agent, the only one that is installed, or the one that the user chooses.
     fn agent(&self, config: &Config) -> Result<&'static dyn Agent> {
-        let is_there =
+        let is_installed =
             |agent: &&dyn Agent| Program::find(OsStr::new(agent.program()), &self.paths.shims).is_ok();
         if let Some(name) = &self.args.agent {
             let agent = config.agent(name)?;
-            return if is_there(&agent) { Ok(agent) } else { Err(missing(agent).into()) };
+            return if is_installed(&agent) { Ok(agent) } else { Err(missing(agent).into()) };
         }
-        let installed: Vec<_> = config.agents.all().filter(is_there).collect();
+        let installed: Vec<_> = config.agents.all().filter(is_installed).collect();
         match installed[..] {
             [] => {
-                let message = "none of the agents that kage knows is on PATH";
+                let message = "no agent that kage knows is on PATH";
                 let hint = "npm install -g @anthropic-ai/claude-code";
                 Err(Failure::new(Status::Failed, message).hint(hint).into())
             }
@@ -97,7 +98,7 @@ impl Guide {
             [first, ..] if self.args.yes => Ok(first),
             _ => {
                 let names: Vec<_> = installed.iter().map(|agent| agent.name().to_owned()).collect();
-                let at = question::chooses("Which agent is it for?", names)?;
+                let at = question::select("Which agent is it for?", names)?;
                 Ok(installed[at])
             }
         }
@@ -108,57 +109,58 @@ impl Guide {
             return Ok(name.clone());
         }
         if self.args.yes {
-            return parsed(USUAL_NAME);
+            return parsed(DEFAULT_NAME);
         }
-        let help = "what tells it from others: work, personal, client-acme";
+        let help = "a descriptive name, such as work, personal or client-acme";
         let taken: Vec<_> = config.pool.subscriptions.keys().cloned().collect();
-        question::types("What shall it be called?", USUAL_NAME, help, move |text| {
+        question::text("What should it be called?", DEFAULT_NAME, help, move |text| {
             let name: Name = text.parse()?;
             if taken.contains(&name) {
-                return Err(format!("there is a subscription `{name}` already"));
+                return Err(format!("subscription `{name}` already exists"));
             }
             Ok(name)
         })
     }
 
-    /// Where the secret is to be, as `--credential` has it.
+    /// The location of the secret, in the format of `--credential`.
     fn credential(&self, agent: &dyn Agent) -> Result<String> {
-        if let Some(place) = &self.args.secret.credential {
-            return Ok(place.clone());
+        if let Some(location) = &self.args.secret.credential {
+            return Ok(location.clone());
         }
-        let keychain = credentials::backend(&Source::Keychain, &self.paths).has(&parsed(USUAL_NAME)?);
+        let keychain = credentials::backend(&Source::Keychain, &self.paths).has(&parsed(DEFAULT_NAME)?);
         if let Err(why) = &keychain {
-            report::say(format_args!("no keychain answers here ({why:#})"));
+            report::say(format_args!("no keychain is available ({why:#})"));
         }
         if self.args.yes {
             return Ok(if keychain.is_ok() { "keychain" } else { "file" }.to_owned());
         }
-        let mut places = vec![("file", "kage's encrypted file"), ("command", "a command that prints it")];
+        let mut locations = vec![("file", "kage's encrypted file"), ("command", "a command that prints it")];
         if keychain.is_ok() {
-            places.insert(0, ("keychain", "the keychain of this system"));
+            locations.insert(0, ("keychain", "the keychain of this system"));
         }
         if agent.has_login_dirs() {
-            places.push(("home", "no secret: a login directory of the agent's own"));
+            locations.push(("home", "no secret: the agent's own login directory"));
         }
-        let shown = places.iter().map(|(_, shown)| (*shown).to_owned()).collect();
-        let place = places[question::chooses("Where shall its secret be?", shown)?].0;
-        let not_empty =
-            |text: &str| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) };
-        Ok(match place {
+        let shown = locations.iter().map(|(_, shown)| (*shown).to_owned()).collect();
+        let location = locations[question::select("Where should its secret be stored?", shown)?].0;
+        let not_empty = |text: &str| {
+            if text.is_empty() { Err("it must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+        };
+        Ok(match location {
             "command" => {
-                let help = "such as: op read op://work/claude/token";
-                format!("command:{}", question::types("Which command?", "", help, not_empty)?)
+                let help = "for example: op read op://work/claude/token";
+                format!("command:{}", question::text("Which command?", "", help, not_empty)?)
             }
             "home" => {
                 let directory = format!("~/.{}-work", agent.name());
-                let help = "kage stores and reads nothing there";
-                format!("home:{}", question::types("Which directory?", &directory, help, not_empty)?)
+                let help = "kage does not store or read anything there";
+                format!("home:{}", question::text("Which directory?", &directory, help, not_empty)?)
             }
-            place => place.to_owned(),
+            location => location.to_owned(),
         })
     }
 
-    /// The line in the start-up file of the user's shell.
+    /// Adds the line to the start-up file of the user's shell.
     fn shell(&self) -> Result<()> {
         let shell = match self.args.shell {
             Some(ShellChoice::None) => return Ok(()),
@@ -168,7 +170,7 @@ impl Guide {
             None => match init::users_shell() {
                 Some(shell) => shell,
                 None => {
-                    report::say("kage has no functions for your SHELL; `kage shim install` serves any");
+                    report::say("SHELL is not bash, zsh or fish; `kage shim install` works with any shell");
                     return Ok(());
                 }
             },
@@ -176,24 +178,24 @@ impl Guide {
         if init::is_set_up(shell, &self.paths) {
             return Ok(());
         }
-        let question = format!("Shall {shell} run your agents with kage, in each new shell?");
-        if self.args.yes || question::decides(&question, true)? {
-            self.does(&["init", shell.name(), "--install", "--yes"])?;
+        let question = format!("Run your agents with kage in each new {shell} shell?");
+        if self.args.yes || question::yes_or_no(&question, true)? {
+            self.run_command(&["init", shell.name(), "--install", "--yes"])?;
         }
         Ok(())
     }
 
-    /// One short answer on the subscription, from its agent.
+    /// Asks the agent of the subscription one short question.
     fn test_run(&self, name: &Name) -> Result<&'static dyn Agent> {
         let config = Config::load(&self.paths)?;
         let agent = config.agent(&config.pool.subscriptions[name].agent)?;
         let Some(trial) = agent.trial().filter(|_| !self.args.no_test) else { return Ok(agent) };
         let question = format!("Try it with one short question to {}?", agent.name());
-        if !self.args.yes && !question::decides(&question, true)? {
+        if !self.args.yes && !question::yes_or_no(&question, true)? {
             return Ok(agent);
         }
         let words = ["exec", "-s", name.as_str(), "--", agent.program()];
-        let status = self.does(&[&words, trial].concat())?;
+        let status = self.run_command(&[&words, trial].concat())?;
         if status != 0 {
             let message = format!("the test run on `{name}` ended with exit status {status}");
             return Err(Failure::new(Status::Failed, message).hint("kage doctor").into());
@@ -201,19 +203,19 @@ impl Guide {
         Ok(agent)
     }
 
-    /// Runs one of kage's own commands, and shows it first: it is what does this step alone.
-    fn does(&self, words: &[&str]) -> Result<i32> {
+    /// Shows and runs the kage command that does this step.
+    fn run_command(&self, words: &[&str]) -> Result<i32> {
         let shown = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         report::say(format_args!("$ kage {shown}"));
         let command = Cli::try_parse_from(["kage"].iter().chain(words));
-        (self.dispatch)(command.map_err(|refused| Failure::usage(refused.to_string()))?)
+        (self.dispatch)(command.map_err(|why| Failure::usage(why.to_string()))?)
     }
 }
 
-/// Before anything is stored for an agent that cannot run.
+/// The error for an agent that is not installed. It occurs before anything is stored.
 fn missing(agent: &dyn Agent) -> Failure {
     let message = format!("`{}` was not found", agent.program());
-    let hint = agent.install_info().map_or("install it, and try again", |known| known.install);
+    let hint = agent.install_info().map_or("install it and try again", |known| known.install);
     Failure::new(Status::Failed, message).hint(hint)
 }
 

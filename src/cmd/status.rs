@@ -1,4 +1,4 @@
-//! `kage status`: the pool at a glance, once or again and again.
+//! `kage status`: the pool at a glance, once or redrawn every second.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -25,7 +25,7 @@ pub(super) fn run(args: &cli::Status) -> Result<i32> {
     }
     if args.subscription.is_some() {
         let hint = "kage subscription show NAME";
-        return Err(Failure::usage("-s is for --format tmux").hint(hint).into());
+        return Err(Failure::usage("-s works only with --format tmux").hint(hint).into());
     }
     let context = crate::cmd::context::open()?;
     let (state, now) = (context.state()?, context.now());
@@ -37,15 +37,15 @@ pub(super) fn run(args: &cli::Status) -> Result<i32> {
     Ok(0)
 }
 
-/// A status line is drawn again and again, and nobody reads what a command in it says elsewhere.
+/// Prints the segment for tmux. Errors are shown as a mark in it, because tmux does not show standard error.
 fn segment(subscription: Option<&str>) -> Result<()> {
-    let text = drawn(subscription).unwrap_or_else(|_| report::tmux_trouble());
+    let text = drawn(subscription).unwrap_or_else(|_| report::tmux_error());
     report::print(&text)
 }
 
 fn drawn(subscription: Option<&str>) -> Result<String> {
     let context = Context::open(Voice::silent())?;
-    let state = context.undamaged_view()?;
+    let state = context.strict_view()?;
     Ok(report::tmux(&context.config.pool, &state, subscription, &context.now()))
 }
 
@@ -60,10 +60,10 @@ fn watch() -> Result<i32> {
     let mut watched = Watched::open()?;
     let signal =
         run::draw_each_second(|size| watched.frame(size)).context("could not draw on the terminal")?;
-    Ok(signal.map_or(0, run::die_of))
+    Ok(signal.map_or(0, run::reraise))
 }
 
-/// What is shown, as it was last read.
+/// The config and the state that were last read.
 struct Watched {
     context: Context,
     state: State,
@@ -77,12 +77,12 @@ impl Watched {
         Ok(Self { context, state: State::default(), config })
     }
 
-    /// What cannot be read now may be readable in a second; until then what was read before stays, below
-    /// the reason.
+    /// Draws one frame. If something cannot be read now, the frame shows the reason and then what was read
+    /// before: the next attempt, a second later, may succeed.
     fn frame(&mut self, size: Size) -> Vec<String> {
-        let read = self.read_config().and(self.context.undamaged_view().map(|state| self.state = state));
+        let read = self.read_config().and(self.context.strict_view().map(|state| self.state = state));
         let mut lines: Vec<_> =
-            read.err().map(|why| report::trouble(&format!("{why:#}"))).into_iter().collect();
+            read.err().map(|why| report::error_line(&format!("{why:#}"))).into_iter().collect();
         let height = size.rows.saturating_sub(lines.len());
         let now = self.context.now();
         lines.extend(overview(&self.context, &self.state, &now).frame(size.columns, height));
@@ -99,7 +99,7 @@ impl Watched {
     }
 }
 
-/// By what a file is seen to be another one, or to have been written: its number, its length, and when.
+/// Identifies a version of a file: inode, length, and the seconds and nanoseconds of its modification.
 type Stamp = Option<(u64, u64, i64, i64)>;
 
 fn stamp(file: &Path) -> Stamp {

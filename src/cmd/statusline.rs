@@ -1,5 +1,5 @@
-//! `kage statusline`: what an agent shows of its subscription while it runs. The agent calls it at each redraw,
-//! so it fails at nothing, waits for nobody for long, and nearly always only reads.
+//! `kage statusline`: the subscription of a running agent, for the agent's status line. The agent calls it at
+//! each redraw, so it never fails, never waits long, and almost always only reads.
 
 mod input;
 
@@ -21,10 +21,10 @@ use crate::report::{self, Segment};
 use crate::run::Program;
 use crate::secret::PASSPHRASE;
 
-/// How long the agent's input is waited for.
-const PATIENCE: Duration = Duration::from_millis(150);
-/// Between kage's own part and that of the command behind it.
-const BETWEEN: &str = " │ ";
+/// How long to wait for the agent's input.
+const TIMEOUT: Duration = Duration::from_millis(150);
+/// The separator between kage's segment and the output of the user's command.
+const SEPARATOR: &str = " │ ";
 
 pub(super) fn run(args: &cli::Statusline) {
     let drawn = draw().unwrap_or_else(|why| {
@@ -32,10 +32,10 @@ pub(super) fn run(args: &cli::Statusline) {
         None
     });
     let program = args.command.first().map(|name| Program::find(name, &shims()));
-    let behind = if matches!(program, Some(Ok(_))) { BETWEEN } else { "\n" };
+    let end = if matches!(program, Some(Ok(_))) { SEPARATOR } else { "\n" };
     if let Some(drawn) = &drawn {
         report::print_part(&drawn.segment);
-        report::print_part(behind);
+        report::print_part(end);
         drawn.run.record(&drawn.context, &drawn.readings);
     }
     match program {
@@ -51,12 +51,12 @@ pub(super) fn run(args: &cli::Statusline) {
     }
 }
 
-/// Runs the command in the place of kage, so that its end and the signals for it are its own. It returns only
-/// where that cannot be.
+/// Replaces kage with the command, so that the command gets the signals and its exit status is the result.
+/// Returns only if this fails.
 fn become_command(program: &Program, words: &[OsString], drawn: Option<&Drawn>) -> io::Error {
     let mut command = Command::new(&program.path);
     command.arg0(&program.name).args(&words[1..]).env_remove(PASSPHRASE);
-    match drawn.map(|drawn| input::once_more(&drawn.input)) {
+    match drawn.map(|drawn| input::as_stdin(&drawn.input)) {
         Some(Ok(stdin)) => drop(command.stdin(stdin)),
         Some(Err(why)) => return why,
         None => {}
@@ -68,7 +68,7 @@ fn shims() -> PathBuf {
     Paths::from_environment().map(|paths| paths.shims).unwrap_or_default()
 }
 
-/// kage's own part of the line, and what it was drawn from.
+/// kage's segment of the line, and the data from which it was drawn.
 struct Drawn {
     segment: String,
     input: Vec<u8>,
@@ -77,15 +77,15 @@ struct Drawn {
     readings: WindowReadings,
 }
 
-/// `None` where no kage runs the agent: its input is left untouched then.
+/// Draws kage's segment. Returns `None`, without reading the input, if the agent was not started by kage.
 fn draw() -> Result<Option<Drawn>> {
     if !StatuslineRun::is_marked() {
         return Ok(None);
     }
-    // It is drawn again and again: what there is to say is said by other verbs.
+    // Silent, because this is called again and again; other verbs report problems.
     let context = Context::open(Voice::silent())?;
     let Some(run) = StatuslineRun::find(&context)? else { return Ok(None) };
-    let input = input::read(Instant::now() + PATIENCE);
+    let input = input::read(Instant::now() + TIMEOUT);
     let readings = run.readings(&context, &input);
     let segment = segment(&context, &run, &readings);
     Ok(Some(Drawn { segment, input, context, run, readings }))
@@ -102,7 +102,7 @@ fn segment(context: &Context, run: &StatuslineRun, readings: &WindowReadings) ->
         windows: &known.windows(&readings.all, now.timestamp()),
         status: subscription.map_or(Status::Active, status),
         near_limit: pool.near_limit,
-        colour: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        color: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
     segment.line(&now)
 }

@@ -1,4 +1,4 @@
-//! `kage subscription ...`: the definitions and the secrets that belong to them.
+//! `kage subscription ...`: the definitions and their secrets.
 
 mod add;
 mod credential;
@@ -15,7 +15,7 @@ use crate::config::edit::{self};
 use crate::engine::Context;
 use crate::pool::{Name, Source, Subscription};
 use crate::report;
-use secret::{edit_with_secret, leave, with_backend};
+use secret::{edit_with_secret, forget_secret, with_backend};
 
 pub(super) fn run(verb: cli::Subscription) -> Result<i32> {
     let done = match verb {
@@ -49,7 +49,7 @@ fn list(args: &cli::List) -> Result<()> {
 
 fn show(name: &Name, form: &cli::Json) -> Result<()> {
     let context = crate::cmd::context::open()?;
-    let subscription = context.config.known(name)?;
+    let subscription = context.config.subscription(name)?;
     let state = context.view()?;
     if form.json {
         report::print_json(&report::details_json(
@@ -64,54 +64,54 @@ fn show(name: &Name, form: &cli::Json) -> Result<()> {
     }
 }
 
-/// Where the secret is, and whether it is there. A command is not run just to look.
+/// Where the secret is stored, and whether it exists. A credential command is not run for this.
 fn stored(subscription: &Subscription, context: &Context) -> String {
     let source = &subscription.credential.source;
-    let place = match source {
+    let location = match source {
         Source::Command(line) => return format!("command: {line}"),
         Source::Home(dir) => format!("home: {}", dir.display()),
         Source::Keychain | Source::File => source.word().to_owned(),
     };
     match with_backend(source, &context.paths, |backend| backend.has(&subscription.name)) {
-        Ok(true) => place,
-        Ok(false) if *source == Source::Keychain => format!("{place} (missing, or never unlocked)"),
-        Ok(false) => format!("{place} (missing)"),
-        Err(why) => format!("{place} ({why:#})"),
+        Ok(true) => location,
+        Ok(false) if *source == Source::Keychain => format!("{location} (missing, or never unlocked)"),
+        Ok(false) => format!("{location} (missing)"),
+        Err(why) => format!("{location} ({why:#})"),
     }
 }
 
-/// The secret goes first to its new name, and leaves the old one only when all else has followed.
+/// Renames a subscription. The secret is copied to its new name first, and removed from the old name last.
 fn rename(old: &Name, new: &Name) -> Result<()> {
     let context = crate::cmd::context::open()?;
-    let source = context.config.known(old)?.credential.source.clone();
-    // A keychain that was never unlocked looks empty: there the secret must be had, or it would stay behind
-    // under a name that nothing uses.
+    let source = context.config.subscription(old)?.credential.source.clone();
+    // A keychain that was never unlocked looks empty. So the secret must be read from it; otherwise the
+    // secret could remain under a name that nothing uses.
     let secret = with_backend(&source, &context.paths, |backend| {
         let moves = source == Source::Keychain || (source == Source::File && backend.has(old)?);
         moves.then(|| backend.get(old)).transpose()
     })?;
     edit_with_secret(&context, new, &source, secret.as_ref(), |draft| draft.rename(old, new))?;
     context.rename_subscription(old, new)?;
-    report::say(format_args!("`{old}` is now `{new}`"));
+    report::say(format_args!("renamed `{old}` to `{new}`"));
     if secret.is_some() {
-        leave(&source, old, &context.paths);
+        forget_secret(&source, old, &context.paths);
     }
     Ok(())
 }
 
 fn enable(name: &Name, enabled: bool) -> Result<()> {
     let context = crate::cmd::context::open()?;
-    context.config.known(name)?;
-    // Enabled is the default and needs no line.
+    context.config.subscription(name)?;
+    // The key is removed when it is true, which is the default.
     edit::edit(&context.paths, |draft| draft.set(name, "enabled", (!enabled).then(|| false.into())))?;
-    report::say(format_args!("`{name}` is {}", if enabled { "enabled" } else { "disabled" }));
+    report::say(format_args!("{} `{name}`", if enabled { "enabled" } else { "disabled" }));
     Ok(())
 }
 
 fn reset(name: &Name) -> Result<()> {
     let context = crate::cmd::context::open()?;
-    context.config.known(name)?;
+    context.config.subscription(name)?;
     context.reset_subscription(name)?;
-    report::say(format_args!("limits and health of `{name}` are forgotten"));
+    report::say(format_args!("cleared the limits and the health of `{name}`"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `kage usage`: what ran, how many tokens it took, and what they would have cost.
+//! `kage usage`: past runs, the tokens they used, and their API-equivalent cost.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::engine::{Answer, Books, By, Context, Key, Query};
 use crate::error::{Failure, Status};
 use crate::files;
 use crate::pool::{Name, State};
-use crate::report::{self, Around, Charts, Terminal, Usage};
+use crate::report::{self, Charts, Extras, Terminal, Usage};
 use crate::text::quoted_path;
 
 pub(super) fn run(args: &cli::Usage) -> Result<()> {
@@ -23,7 +23,7 @@ pub(super) fn run(args: &cli::Usage) -> Result<()> {
     if let Some(before) = args.prune_before {
         return prune(&context, before);
     }
-    let state = context.state()?; // first, so that what killed runs have used is in the ledger
+    let state = context.state()?; // first: this books the tokens of killed runs in the ledger
     let books = context.books();
     let zone = if args.utc { TimeZone::UTC } else { context.zone().clone() };
     let now = context.now().with_time_zone(zone);
@@ -36,7 +36,7 @@ pub(super) fn run(args: &cli::Usage) -> Result<()> {
     }
     let answer = books.ask(&query)?;
     warn_of_damage(&answer);
-    let name = if args.utc { Some("UTC".to_owned()) } else { clock::name_of_zone() };
+    let name = if args.utc { Some("UTC".to_owned()) } else { clock::zone_name() };
     let version = context.config.prices.version();
     let usage = Usage {
         query: &query,
@@ -57,18 +57,18 @@ pub(super) fn run(args: &cli::Usage) -> Result<()> {
     }
 }
 
-/// Whoever types the day means it: there is no question.
+/// Deletes the records before a day. It does not ask, because the user has to type the day.
 fn prune(context: &Context, before: Date) -> Result<()> {
     let pruned = context.books().prune(before, context.zone())?;
     report::print(&format!("deleted {} from before {before}\n", report::counted(pruned, "attempt")))
 }
 
-/// Says which files have lines that are not counted.
+/// Warns about files with damaged lines, which are not counted.
 pub(super) fn warn_of_damage(answer: &Answer) {
     for (file, lines) in &answer.damaged {
         match lines {
-            1 => report::warn(format_args!("1 line of {file} is damaged and was left out")),
-            lines => report::warn(format_args!("{lines} lines of {file} are damaged and were left out")),
+            1 => report::warn(format_args!("1 line of {file} is damaged and was skipped")),
+            lines => report::warn(format_args!("{lines} lines of {file} are damaged and were skipped")),
         }
     }
 }
@@ -77,14 +77,14 @@ fn table(usage: &Usage<'_>, books: &Books<'_>) -> Result<String> {
     let (query, answer) = (usage.query, usage.answer);
     let today = usage.now.date();
     if answer.rows.is_empty() {
-        return Ok(report::nothing(query, today));
+        return Ok(report::no_usage(query, today));
     }
-    let step = if report::is_of_one_day(query, today) { By::Hour } else { By::Day };
+    let step = if report::is_single_day(query, today) { By::Hour } else { By::Day };
     let over_time = books.ask(&query.by(&[step]))?;
     let unpriced =
         if answer.total.unpriced > 0 { unpriced(&books.ask(&query.by(&[By::Model]))?) } else { vec![] };
-    let around = Around { over_time: &over_time, unpriced: &unpriced };
-    Ok(report::table(usage, &around, &Terminal::here()))
+    let extras = Extras { over_time: &over_time, unpriced: &unpriced };
+    Ok(report::table(usage, &extras, &Terminal::here()))
 }
 
 /// The models without a price.
@@ -104,21 +104,22 @@ fn page(usage: &Usage<'_>, books: &Books<'_>, context: &Context, state: &State) 
     Ok(report::page(usage, &Charts { over_time: &over_time, models: &models, pool, state }))
 }
 
-/// `-` is standard output. A file is replaced as a whole; what is no file (a pipe, a device) is written to.
+/// Writes a page; `-` is standard output. A regular file is replaced atomically; a pipe or a device is
+/// written to.
 fn write(file: &Path, page: &str) -> Result<()> {
     if file == Path::new("-") {
         return report::print(page);
     }
     let path = fs::canonicalize(file).unwrap_or_else(|_| PathBuf::from(file));
     let written = match fs::metadata(&path) {
-        Ok(there) if there.is_dir() => {
+        Ok(known) if known.is_dir() => {
             let shown = file.display();
             let failure = Failure::usage(format!("could not write {shown}: it is a directory"));
             return Err(failure
                 .hint(format!("kage usage --html {}", quoted_path(&file.join("usage.html"))))
                 .into());
         }
-        Ok(there) if !there.is_file() => fs::write(&path, page),
+        Ok(known) if !known.is_file() => fs::write(&path, page),
         _ => files::replace_named(&path, page.as_bytes()),
     };
     written.map_err(|why| {
@@ -130,7 +131,8 @@ fn write(file: &Path, page: &str) -> Result<()> {
     Ok(())
 }
 
-/// A subscription that was removed is still in the ledger.
+/// Fails if a subscription is neither in the config nor in the ledger, which still contains removed
+/// subscriptions.
 fn expect_known(name: &Name, context: &Context, books: &Books<'_>) -> Result<()> {
     let subscriptions = &context.config.pool.subscriptions;
     if subscriptions.contains_key(name) {
@@ -144,7 +146,7 @@ fn expect_known(name: &Name, context: &Context, books: &Books<'_>) -> Result<()>
         closest(name.as_str(), subscriptions.keys().map(Name::as_str).chain(seen.iter().map(String::as_str)));
     let hint =
         near.map_or_else(|| "kage subscription list".to_owned(), |near| format!("did you mean `{near}`?"));
-    let message = format!("there is no subscription `{name}`, and nothing ran on one of that name");
+    let message = format!("no subscription named `{name}`, and no past runs on that name");
     Err(Failure::usage(message).hint(hint).into())
 }
 
@@ -156,9 +158,9 @@ fn query(args: &cli::Usage, now: &Zoned) -> Result<Query, Failure> {
         return Err(failure.hint(format!("kage usage --since {until} --until {since}")));
     }
     let mut by: Vec<By> = Vec::new();
-    for &asked in &args.by {
-        if !by.contains(&asked.into()) {
-            by.push(asked.into());
+    for &column in &args.by {
+        if !by.contains(&column.into()) {
+            by.push(column.into());
         }
     }
     Ok(Query {
@@ -173,8 +175,8 @@ fn query(args: &cli::Usage, now: &Zoned) -> Result<Query, Failure> {
 }
 
 fn since(args: &cli::Usage, today: Date) -> Option<Date> {
-    let usual = args.since.is_none() && args.until.is_none();
-    match args.period.or(usual.then_some(Period::Month)) {
+    let is_unbounded = args.since.is_none() && args.until.is_none();
+    match args.period.or(is_unbounded.then_some(Period::Month)) {
         None => args.since,
         Some(Period::Today) => Some(today),
         Some(Period::Week) => {

@@ -1,4 +1,4 @@
-//! `kage` alone, where nothing has been set up.
+//! `kage` without arguments, if nothing is set up yet.
 
 use anyhow::Result;
 
@@ -7,19 +7,19 @@ use crate::paths::Paths;
 use crate::report;
 
 const WELCOME: &str = "\
-kage runs your coding agent (claude, codex, gemini) on whichever of your subscriptions has room.
+kage runs your coding agent (claude, codex, gemini) on one of your subscriptions that has room.
 
-  kage setup                    the first subscription, the line for your shell, and a test run
-  kage subscription add work    only that; it asks for what `claude setup-token` prints
-  kage exec -- claude           the real agent, on a subscription from the pool
-  kage status                   limits, tokens and running agents at a glance
-  kage doctor                   what is wrong with the installation, and the command that mends it
-  kage demo                     all of it with invented accounts, in a throwaway home
+  kage setup                    set up the first subscription and your shell, and do a test run
+  kage subscription add work    add a subscription; asks for the token of `claude setup-token`
+  kage exec -- claude           run the real agent on a subscription from the pool
+  kage status                   show limits, tokens and running agents at a glance
+  kage doctor                   show what is wrong with the setup, and the command that fixes it
+  kage demo                     show how kage works, with invented subscriptions in a temporary home
 
-There is no subscription yet: begin with `kage setup`. `kage --help` lists every verb.
+You have no subscription yet: start with `kage setup`. `kage --help` lists every verb.
 ";
 
-/// Explains kage to somebody who has no subscription yet; the answer is whether that was so.
+/// Prints an introduction if there is no subscription yet. Returns whether it did.
 pub(crate) fn run() -> Result<bool> {
     let config = Config::load(&Paths::from_environment()?)?;
     if !config.pool.subscriptions.is_empty() {

@@ -1,4 +1,4 @@
-//! `kage why`: the choice of the next run, explained. Changes nothing.
+//! `kage why`: explains which subscription the next run would get. Changes nothing.
 
 use anyhow::Result;
 

@@ -1,6 +1,6 @@
-//! What can be named: subscriptions, namespaces, tags and the like, each with a word about it.
+//! The names that can be completed: subscriptions, namespaces, tags and so on, each with a description.
 //!
-//! Called by `complete`. A config that is missing or broken has none.
+//! Called by `complete`. With a missing or broken config the lists are empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -15,16 +15,16 @@ fn config() -> Option<Config> {
     Config::read(&Paths::from_environment().ok()?).ok()
 }
 
-/// Those that the config has of something.
-fn known(list: impl Fn(&Config) -> Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
+/// A list from the config, empty if the config cannot be read.
+fn from_config(list: impl Fn(&Config) -> Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
     config().as_ref().map(list).unwrap_or_default()
 }
 
 pub(super) fn subscriptions() -> Vec<CompletionCandidate> {
-    known(of_subscriptions)
+    from_config(subscriptions_of)
 }
 
-fn of_subscriptions(config: &Config) -> Vec<CompletionCandidate> {
+fn subscriptions_of(config: &Config) -> Vec<CompletionCandidate> {
     let about = |subscription: &Subscription| {
         let words = || [&subscription.agent].into_iter().chain(&subscription.tags);
         let agent_and_tags = || words().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -35,7 +35,7 @@ fn of_subscriptions(config: &Config) -> Vec<CompletionCandidate> {
 }
 
 pub(super) fn namespaces() -> Vec<CompletionCandidate> {
-    known(|config| {
+    from_config(|config| {
         let routed = config.pool.routes.keys().filter(|key| !key.is_level());
         let names: BTreeSet<&Name> = routed.chain(config.namespaces.keys()).collect();
         names.into_iter().map(|name| candidate(name.as_str(), route_of(config, name.as_str()))).collect()
@@ -51,9 +51,9 @@ fn known_route(key: &str) -> String {
     config().map(|config| route_of(&config, key)).unwrap_or_default()
 }
 
-/// The keys of the routes that there are.
+/// The keys of the defined routes.
 pub(super) fn routes() -> Vec<CompletionCandidate> {
-    known(|config| {
+    from_config(|config| {
         let keys = config.pool.routes.keys();
         keys.map(|key| candidate(key.as_str(), route_of(config, key.as_str()))).collect()
     })
@@ -65,16 +65,16 @@ fn route_of(config: &Config, key: &str) -> String {
 }
 
 pub(super) fn agents() -> Vec<CompletionCandidate> {
-    // kage's own are known without a config.
+    // The built-in agents are known without a config.
     let agents = config().map(|config| config.agents).unwrap_or_default();
     agents.all().map(|agent| CompletionCandidate::new(agent.name())).collect()
 }
 
 pub(super) fn tags() -> Vec<CompletionCandidate> {
-    known(|config| of_tags(config, ""))
+    from_config(|config| tags_of(config, ""))
 }
 
-fn of_tags(config: &Config, prefix: &str) -> Vec<CompletionCandidate> {
+fn tags_of(config: &Config, prefix: &str) -> Vec<CompletionCandidate> {
     let mut tags: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for subscription in config.pool.subscriptions.values() {
         for tag in &subscription.tags {
@@ -84,16 +84,16 @@ fn of_tags(config: &Config, prefix: &str) -> Vec<CompletionCandidate> {
     tags.iter().map(|(tag, names)| candidate(&format!("{prefix}{tag}"), names.join(", "))).collect()
 }
 
-/// What may stand in a route: subscriptions, and tags behind `tag:`.
+/// The selectors of a route: subscriptions, and tags as `tag:NAME`.
 pub(super) fn selectors() -> Vec<CompletionCandidate> {
-    known(|config| {
-        let mut selectors = of_subscriptions(config);
-        selectors.extend(of_tags(config, "tag:"));
+    from_config(|config| {
+        let mut selectors = subscriptions_of(config);
+        selectors.extend(tags_of(config, "tag:"));
         selectors
     })
 }
 
-/// The names of the variables that are set; their values may be secrets.
+/// The names of the set variables, without values, which may be secrets.
 pub(super) fn variables() -> Vec<CompletionCandidate> {
     let names: BTreeSet<_> = env::vars_os().map(|(name, _)| name).collect();
     names.into_iter().map(CompletionCandidate::new).collect()

@@ -1,4 +1,4 @@
-//! `[agents.NAME]`: agents of the user's own, and more markers for the known ones.
+//! `[agents.NAME]`: the user's own agents, and more markers for the built-in agents.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::pool::Name;
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAgent {
-    #[serde(deserialize_with = "fields::words")]
+    #[serde(deserialize_with = "fields::non_empty")]
     program: Option<String>,
     #[serde(deserialize_with = "fields::variable")]
     credential_env: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct RawAgent {
     markers: Vec<RawMarker>,
 }
 
-/// All agents there are under a config.
+/// The built-in agents and those of the config.
 pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mistake> {
     let known = Agents::default();
     let mut definitions = BTreeMap::new();
@@ -30,7 +30,7 @@ pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mis
         let is_known = known.find(name.as_str()).is_some();
         if is_known && raw.defines_more_than_markers() {
             let message = format!("kage knows how to run `{name}`; only `markers` can be added");
-            return Err(mistake(&name, None, message, "give another agent its own name"));
+            return Err(mistake(&name, None, message, "choose another name for the agent"));
         }
         if !is_known && raw.credential_env.is_none() {
             let message = "the key `credential_env` is missing";
@@ -41,7 +41,7 @@ pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mis
         let markers = markers(&name, raw.markers)?;
         let program = raw.program.clone().unwrap_or_else(|| name.to_string());
         if let Some(other) = programs.insert(program.clone(), name.clone()) {
-            let message = format!("`{program}` is the program of `{other}` as well");
+            let message = format!("`{program}` is already the program of `{other}`");
             return Err(mistake(&name, Some("program"), message, ONE_PROGRAM));
         }
         definitions.insert(
@@ -58,10 +58,10 @@ pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mis
     Ok(Agents::with(definitions))
 }
 
-/// By its program kage knows which agent a command is.
-const ONE_PROGRAM: &str = "each agent has a program of its own, by whose name kage knows it";
-/// Variables that kage, or any program, cannot do without.
-const NOT_OF_AGENTS: [&str; 2] = ["HOME", "PATH"];
+/// kage recognizes the agent of a command by its program.
+const ONE_PROGRAM: &str = "each agent needs its own program, because kage recognizes the agent by it";
+/// Variables that every program needs.
+const RESERVED: [&str; 2] = ["HOME", "PATH"];
 
 impl RawAgent {
     fn check_variables(&self, agent: &Name) -> Result<(), Mistake> {
@@ -69,16 +69,16 @@ impl RawAgent {
         let removed = self.remove_env.iter().map(|name| ("remove_env", name));
         for (key, name) in credential.chain(removed) {
             if !fields::is_variable(name) {
-                let message = format!("`{}` cannot be a variable", name.escape_debug());
-                return Err(mistake(agent, Some(key), message, "a variable's name has no `=` and no blanks"));
+                let message = format!("`{}` is not a valid variable name", name.escape_debug());
+                return Err(mistake(agent, Some(key), message, "a variable name has no `=` and no spaces"));
             }
-            if NOT_OF_AGENTS.contains(&name.as_str()) || name.starts_with("KAGE_") {
-                let message = format!("`{name}` is no variable of an agent's credential");
+            if RESERVED.contains(&name.as_str()) || name.starts_with("KAGE_") {
+                let message = format!("`{name}` cannot be the variable of a credential");
                 return Err(mistake(
                     agent,
                     Some(key),
                     message,
-                    "name the variable that the agent reads its key from",
+                    "use the variable from which the agent reads its key",
                 ));
             }
         }
@@ -88,17 +88,17 @@ impl RawAgent {
     fn check_program(&self, agent: &Name, known: &Agents) -> Result<(), Mistake> {
         let Some(program) = &self.program else { return Ok(()) };
         if program.contains('/') {
-            let message = format!("`{}` is a path, not a program's name", program.escape_debug());
+            let message = format!("`{}` is a path, not the name of a program", program.escape_debug());
             return Err(mistake(
                 agent,
                 Some("program"),
                 message,
-                "give the file's name, and its directory in PATH",
+                "use the file name, and add its directory to PATH",
             ));
         }
         match known.all().find(|other| other.program() == program) {
             Some(other) => {
-                let message = format!("`{program}` is the program of `{}` as well", other.name());
+                let message = format!("`{program}` is already the program of `{}`", other.name());
                 Err(mistake(agent, Some("program"), message, ONE_PROGRAM))
             }
             None => Ok(()),
@@ -120,7 +120,7 @@ fn markers(agent: &Name, raw: Vec<RawMarker>) -> Result<Vec<Marker>, Mistake> {
                 agent,
                 Some("markers"),
                 format!("{label}: {why}"),
-                "a pattern is a regular expression for a line",
+                "a pattern is a regular expression that matches a line",
             )
         };
         marker.compile(&name, &BTreeMap::new()).map_err(refused)

@@ -1,7 +1,7 @@
-//! The config's text once read, kept in a form that is read faster. Called by `Config::load`, kept by runs alone.
+//! A cache of the config in a format that is faster to read. `Config::load` reads it; only runs write it.
 //!
-//! What is kept is the document, not what it means: that is checked each time. It counts only for the very file
-//! that it was made of, as it was then.
+//! It contains the parsed document, which is checked on each load. It is valid only for the same file in an
+//! unchanged state.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -10,21 +10,21 @@ use std::time::{Duration, SystemTime};
 
 use crate::files::{self, Durability, sum};
 
-/// Two changes within one tick of the file system's clock look like one: a file that was just written may be
-/// written again. The ticks of all known file systems are shorter.
+/// Two changes within one tick of the file system's clock have the same time, so a file that was just written
+/// could change again unnoticed. The ticks of all known file systems are shorter than this.
 const TICK: Duration = Duration::from_secs(3);
 
-/// The kept form of one config.
+/// The cache of one config file.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: PathBuf,
-    /// The first line: which file it was made of, and how that was then.
+    /// The first line: the path of the config file, its inode, size and times.
     head: Vec<u8>,
     is_settled: bool,
 }
 
 impl Cache {
-    /// `None` where the config is no file to keep anything of.
+    /// `None` if the config is not a regular file, or if its path cannot be written in one line.
     pub(super) fn of(config: &Path, dir: &Path) -> Option<Self> {
         let known = fs::metadata(config).ok().filter(Metadata::is_file)?;
         let path = config.to_str().filter(|path| !path.contains('\n'))?;
@@ -36,17 +36,18 @@ impl Cache {
         Some(Self { path: dir.join("config.cache"), head, is_settled: age.is_some_and(|age| age > TICK) })
     }
 
-    /// The document as JSON, where it is kept.
+    /// Returns the document as JSON, if the cache is valid.
     pub(super) fn document(&self) -> Option<Vec<u8>> {
-        let mut kept = fs::read(&self.path).ok()?;
-        let (check, document) = kept.strip_prefix(&self.head[..])?.split_first_chunk()?;
+        let mut cached = fs::read(&self.path).ok()?;
+        let (check, document) = cached.strip_prefix(&self.head[..])?.split_first_chunk()?;
         let is_whole = *check == sum(document);
         let begin = self.head.len() + check.len();
-        is_whole.then(|| kept.split_off(begin))
+        is_whole.then(|| cached.split_off(begin))
     }
 
-    /// Keeps the document of a config that was accepted. What goes wrong costs only time, the next time.
-    pub(super) fn keep(&self, text: &str) {
+    /// Writes the document of a valid config. Errors are ignored: without a cache the next load is only
+    /// slower.
+    pub(super) fn write(&self, text: &str) {
         if !self.is_settled {
             return;
         }

@@ -1,4 +1,5 @@
-//! Edits of the config that keep its comments and layout. The result is checked whole before it is written.
+//! Edits the config without losing its comments and layout. The result is checked as a whole before it is
+//! written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::files::{self, Durability, LOCK_PATIENCE, Lock};
 use crate::paths::Paths;
 use crate::pool::{Credential, Delivery, Name, Route, Selector, Source};
 
-/// An edit under way: the config is locked until it is written or dropped.
+/// An edit in progress. The config is locked until the edit is written or dropped.
 pub struct Edit<'a> {
     pub draft: Draft,
     paths: &'a Paths,
@@ -20,7 +21,7 @@ pub struct Edit<'a> {
     _lock: Lock,
 }
 
-/// The config's text, being edited.
+/// The text of the config during an edit.
 pub struct Draft(DocumentMut);
 
 impl<'a> Edit<'a> {
@@ -32,20 +33,21 @@ impl<'a> Edit<'a> {
         Ok(Self { draft: Draft(draft), paths, text, _lock: lock })
     }
 
-    /// Whether the result is a valid config; what belongs to the edit is done between this and `write`.
+    /// Fails if the result is not a valid config. Other changes that belong to the edit are made between this
+    /// and `write`.
     pub fn check(&self) -> Result<()> {
         Config::parse(&self.draft.0.to_string(), &self.paths.config, &self.paths.home).map(|_| ())
     }
 
-    /// Replaces the config, if the edit has changed it.
+    /// Replaces the config if the edit changed it.
     pub fn write(self) -> Result<()> {
         self.check()?;
         let edited = self.draft.0.to_string();
         if edited == self.text {
             return Ok(());
         }
-        // In a repository of dotfiles the config is a link, which must stay one.
-        let file = linked(&self.paths.config);
+        // The config may be a link into a dotfiles repository, and must remain a link.
+        let file = link_target(&self.paths.config);
         if let Some(parent) = file.parent() {
             files::make_private_dir(parent)?;
         }
@@ -54,16 +56,15 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// Where a link leads, also to a file that is not there yet.
-fn linked(path: &Path) -> PathBuf {
+/// The target of a link, even if the target does not exist yet.
+fn link_target(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| match (fs::read_link(path), path.parent()) {
         (Ok(link), Some(parent)) => parent.join(link),
         _ => path.to_owned(),
     })
 }
 
-/// Edits the config and nothing else. Nothing is written where `change` fails, or where the result is no
-/// valid config.
+/// Edits only the config. Writes nothing if `change` fails or if the result is not a valid config.
 pub fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
     let mut edit = Edit::begin(paths)?;
     let answer = change(&mut edit.draft)?;
@@ -72,11 +73,11 @@ pub fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> R
 }
 
 impl Draft {
-    /// Adds an empty subscription; its fields are set afterwards.
+    /// Adds an empty subscription; the caller sets its fields afterwards.
     pub fn add(&mut self, name: &Name) -> Result<()> {
         let pool = self.table(&["subscriptions", "pool"])?;
         if pool.contains_key(name.as_str()) {
-            let message = format!("there is a subscription `{name}` already");
+            let message = format!("subscription `{name}` already exists");
             return Err(Failure::usage(message)
                 .hint(format!(
                     "kage subscription set {name} changes it, kage subscription credential {name} its secret"
@@ -87,14 +88,14 @@ impl Draft {
         Ok(())
     }
 
-    /// Sets a field of a subscription, or takes it away.
+    /// Sets or removes a field of a subscription.
     pub fn set(&mut self, name: &Name, key: &str, value: Option<Value>) -> Result<()> {
         put(self.subscription(name)?, key, value);
-        self.keep(name);
+        self.keep_if_empty(name);
         Ok(())
     }
 
-    /// Sets a variable of a subscription, or takes it away where the value is empty.
+    /// Sets a variable of a subscription, or removes it if the value is empty.
     pub fn set_variable(&mut self, name: &Name, variable: &str, value: &str) -> Result<()> {
         let entry = self.subscription(name)?;
         if !value.is_empty() {
@@ -106,13 +107,14 @@ impl Draft {
         {
             entry.remove("env");
         }
-        self.keep(name);
+        self.keep_if_empty(name);
         Ok(())
     }
 
-    /// A subscription that stood only in the names of its fields stays when the last of them is gone.
-    fn keep(&mut self, name: &Name) {
-        let pool = self.known_table(&["subscriptions", "pool"]);
+    /// Keeps a subscription that existed only through the dotted keys of its fields when the last field is
+    /// removed.
+    fn keep_if_empty(&mut self, name: &Name) {
+        let pool = self.existing_table(&["subscriptions", "pool"]);
         match pool.and_then(|pool| pool.get_mut(name.as_str())) {
             Some(Item::Table(table)) if table.is_empty() => {
                 table.set_dotted(false);
@@ -123,32 +125,32 @@ impl Draft {
         }
     }
 
-    /// Gives a subscription another name, with its comments, in the pool and in the routes.
+    /// Renames a subscription, with its comments, in the pool and in the routes.
     pub fn rename(&mut self, old: &Name, new: &Name) -> Result<()> {
-        let is_there = |pool: &mut dyn TableLike| pool.contains_key(old.as_str());
-        if !self.known_table(&["subscriptions", "pool"]).is_some_and(is_there) {
-            return Err(gone(old).into());
+        let exists = |pool: &mut dyn TableLike| pool.contains_key(old.as_str());
+        if !self.existing_table(&["subscriptions", "pool"]).is_some_and(exists) {
+            return Err(not_found(old).into());
         }
         self.add(new)?;
         let pool = self.table(&["subscriptions", "pool"])?;
-        let entry = pool.remove(old.as_str()).ok_or_else(|| gone(old))?;
+        let entry = pool.remove(old.as_str()).ok_or_else(|| not_found(old))?;
         pool.insert(new.as_str(), entry);
-        self.each_selector(|selector| {
+        self.change_selectors(|selector| {
             (selector.as_str() == Some(old.as_str())).then(|| Some(new.as_str().to_owned()))
         });
         Ok(())
     }
 
     pub fn remove(&mut self, name: &Name) {
-        if let Some(pool) = self.known_table(&["subscriptions", "pool"]) {
+        if let Some(pool) = self.existing_table(&["subscriptions", "pool"]) {
             pool.remove(name.as_str());
         }
     }
 
-    /// Takes a subscription out of all routes that name it. A route that is empty then stays: without it
-    /// the namespace would reach the whole pool.
-    pub fn take_out_of_routes(&mut self, name: &Name) {
-        self.each_selector(|selector| (selector.as_str() == Some(name.as_str())).then_some(None));
+    /// Removes a subscription from all routes that name it. A route that becomes empty is kept: without it,
+    /// the namespace could use the whole pool.
+    pub fn remove_from_routes(&mut self, name: &Name) {
+        self.change_selectors(|selector| (selector.as_str() == Some(name.as_str())).then_some(None));
     }
 
     pub fn set_route(&mut self, key: &str, route: &Route) -> Result<()> {
@@ -165,15 +167,16 @@ impl Draft {
         Ok(())
     }
 
-    /// Whether there was such a route.
+    /// Removes a route. Returns whether it existed.
     pub fn remove_route(&mut self, key: &str) -> bool {
-        let routing = self.known_table(&["subscriptions", "routing"]);
+        let routing = self.existing_table(&["subscriptions", "routing"]);
         routing.is_some_and(|routing| routing.remove(key).is_some())
     }
 
-    /// Changes the entries of all routes: `Some(Some(text))` replaces one, `Some(None)` removes it.
-    fn each_selector(&mut self, change: impl Fn(&Value) -> Option<Option<String>>) {
-        let Some(routing) = self.known_table(&["subscriptions", "routing"]) else { return };
+    /// Changes the entries of all routes: `Some(Some(text))` replaces an entry, `Some(None)` removes it,
+    /// `None` keeps it.
+    fn change_selectors(&mut self, change: impl Fn(&Value) -> Option<Option<String>>) {
+        let Some(routing) = self.existing_table(&["subscriptions", "routing"]) else { return };
         for (_, route) in routing.iter_mut() {
             if let Some(list) = route.as_array_mut() {
                 change_all(list, &change);
@@ -184,14 +187,14 @@ impl Draft {
         }
     }
 
-    /// A subscription's table. It may have been removed since the config was read.
+    /// The table of a subscription, which may have been removed since the config was read.
     fn subscription(&mut self, name: &Name) -> Result<&mut dyn TableLike> {
-        let entry = self.known_table(&["subscriptions", "pool", name.as_str()]);
-        entry.ok_or_else(|| gone(name).into())
+        let entry = self.existing_table(&["subscriptions", "pool", name.as_str()]);
+        entry.ok_or_else(|| not_found(name).into())
     }
 
-    /// The table at a path, if it is there.
-    fn known_table(&mut self, path: &[&str]) -> Option<&mut dyn TableLike> {
+    /// The table at a path, if it exists.
+    fn existing_table(&mut self, path: &[&str]) -> Option<&mut dyn TableLike> {
         let mut table: &mut dyn TableLike = self.0.as_table_mut();
         for part in path {
             table = table.get_mut(part)?.as_table_like_mut()?;
@@ -199,19 +202,20 @@ impl Draft {
         Some(table)
     }
 
-    /// The table at a path, made where it is missing, without a header of its own for the outer ones.
+    /// The table at a path. Missing tables are created; the outer ones get no header of their own.
     fn table(&mut self, path: &[&str]) -> Result<&mut dyn TableLike> {
         let mut table: &mut dyn TableLike = self.0.as_table_mut();
-        // Between braces nothing has a header, and a table that would have one is not written.
+        // An inline table can contain only inline tables: toml_edit does not write a table with a header
+        // there.
         let mut in_braces = false;
         for (depth, &part) in path.iter().enumerate() {
             let missing = || {
                 if in_braces {
                     return Value::InlineTable(InlineTable::new()).into();
                 }
-                let mut made = Table::new();
-                made.set_implicit(depth == 0 || part == "pool");
-                Item::Table(made)
+                let mut created = Table::new();
+                created.set_implicit(depth == 0 || part == "pool");
+                Item::Table(created)
             };
             let item = table.entry(part).or_insert_with(missing);
             in_braces = item.is_inline_table();
@@ -221,12 +225,12 @@ impl Draft {
     }
 }
 
-/// It was there a moment ago.
-fn gone(name: &Name) -> Failure {
-    Failure::usage(format!("there is no subscription `{name}`")).hint("kage subscription list")
+/// The error for a subscription that was removed since the config was read.
+fn not_found(name: &Name) -> Failure {
+    Failure::usage(format!("no subscription named `{name}`")).hint("kage subscription list")
 }
 
-/// Sets a key with the comments around the value that was there, or removes it.
+/// Sets a key, keeping the comments around the old value, or removes it.
 fn put(table: &mut dyn TableLike, key: &str, value: Option<Value>) {
     match (value, table.get_mut(key).and_then(Item::as_value_mut)) {
         (Some(mut value), Some(known)) => {
@@ -248,7 +252,7 @@ fn change_all(list: &mut Array, change: impl Fn(&Value) -> Option<Option<String>
     }
 }
 
-/// `credential = ...` as it stands in the config.
+/// The value of `credential` in the config.
 pub fn credential(credential: &Credential) -> Value {
     let mut table = InlineTable::new();
     let (key, value) = match &credential.source {

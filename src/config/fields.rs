@@ -1,4 +1,4 @@
-//! Single values of the config, read from TOML with refusals that say what was expected.
+//! Deserializers for single values of the config, with errors that say what was expected.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +13,11 @@ use serde::{Deserialize, Deserializer};
 use crate::paths::expand_home;
 use crate::pool::{Cost, Credential, Delivery, Route, Selector, Source};
 
-/// The longest duration a setting may have: longer ones are typing mistakes.
+/// The longest duration of a setting; a longer one is probably a typing mistake.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
 
-/// Keys with their values. Left to itself serde takes a list for them too, as if everybody knew their order.
+/// A table. By default serde also accepts a list of the values in the order of the fields, which users do not
+/// know.
 #[derive(Default)]
 pub(super) struct Table<T>(pub(super) T);
 
@@ -51,8 +52,8 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Sign
     }
 }
 
-/// A share between 0.0 and 1.0.
-pub(super) fn share<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+/// A fraction between 0.0 and 1.0.
+pub(super) fn fraction<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     let value = f64::deserialize(from)?;
     let fits = (0.0..=1.0).contains(&value);
     if fits { Ok(Some(value)) } else { Err(D::Error::custom(format!("{value} is not between 0.0 and 1.0"))) }
@@ -60,11 +61,11 @@ pub(super) fn share<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D
 
 pub(super) fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
     let value = i64::deserialize(from)?;
-    let refused = || D::Error::custom(format!("{value} is not a priority (0-255)"));
-    u8::try_from(value).map(Some).map_err(|_| refused())
+    let invalid = || D::Error::custom(format!("{value} is not a priority (0-255)"));
+    u8::try_from(value).map(Some).map_err(|_| invalid())
 }
 
-/// A whole number from 1 on.
+/// A positive whole number.
 pub(super) fn positive<'de, D, N>(from: D) -> Result<Option<N>, D::Error>
 where
     D: Deserializer<'de>,
@@ -72,23 +73,23 @@ where
 {
     let value = i64::deserialize(from)?;
     if value <= 0 {
-        return Err(D::Error::custom(format!("{value} is not a whole number from 1 on")));
+        return Err(D::Error::custom(format!("{value} is not a positive whole number")));
     }
     N::try_from(value).map(Some).map_err(|_| D::Error::custom(format!("{value} is too large")))
 }
 
-/// US dollars, more than nothing.
+/// A positive amount in US dollars.
 pub(super) fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cost>, D::Error> {
     let dollars = f64::deserialize(from)?;
-    let refused = || D::Error::custom(format!("{dollars} is not an amount of US dollars such as 5 or 2.50"));
-    Cost::from_dollars(dollars).map(Some).ok_or_else(refused)
+    let invalid = || D::Error::custom(format!("{dollars} is not an amount in US dollars such as 5 or 2.50"));
+    Cost::from_dollars(dollars).map(Some).ok_or_else(invalid)
 }
 
-/// Tags are words: not empty, without commas, blanks or control characters.
+/// Tags are words: not empty, without commas, spaces or control characters.
 pub(super) fn tags<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let tags = Vec::<String>::deserialize(from)?;
     match tags.iter().find(|tag| !is_tag(tag)) {
-        Some(odd) => Err(D::Error::custom(format!("`{}` is not a tag", odd.escape_debug()))),
+        Some(invalid) => Err(D::Error::custom(format!("`{}` is not a valid tag", invalid.escape_debug()))),
         None => Ok(tags),
     }
 }
@@ -101,16 +102,18 @@ pub(super) fn is_tag(text: &str) -> bool {
 pub(super) fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let variables = BTreeMap::<String, String>::deserialize(from)?;
     match variables.iter().find(|(name, value)| !is_variable(name) || value.contains('\0')) {
-        Some((odd, _)) => Err(D::Error::custom(format!("`{}` cannot be a variable", odd.escape_debug()))),
+        Some((invalid, _)) => {
+            Err(D::Error::custom(format!("`{}` is not a valid variable name", invalid.escape_debug())))
+        }
         None => Ok(variables),
     }
 }
 
-/// A text that is not empty.
-pub(super) fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+/// A string that is not empty.
+pub(super) fn non_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(from)?;
     if text.trim().is_empty() {
-        Err(D::Error::custom("expected a text, not an empty one"))
+        Err(D::Error::custom("expected a string that is not empty"))
     } else {
         Ok(Some(text))
     }
@@ -122,7 +125,7 @@ pub(super) fn variable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Stri
     if is_variable(&name) {
         Ok(Some(name))
     } else {
-        Err(D::Error::custom(format!("`{}` cannot be a variable", name.escape_debug())))
+        Err(D::Error::custom(format!("`{}` is not a valid variable name", name.escape_debug())))
     }
 }
 
@@ -214,10 +217,10 @@ impl TryFrom<CredentialTable> for RawCredential {
             (Some(Store::File), None, None) => Source::File,
             (None, Some(command), None) if !command.trim().is_empty() => Source::Command(command),
             (None, None, Some(home)) if !home.is_empty() => Source::Home(home.into()),
-            _ => return Err("a credential has one of `from`, `command` and `home`"),
+            _ => return Err("a credential needs exactly one of `from`, `command` and `home`"),
         };
         if matches!(source, Source::Home(_)) && table.deliver == Delivery::Fd {
-            return Err("`deliver` does not go with `home`, which has no secret to deliver");
+            return Err("`deliver` cannot be combined with `home`, which has no secret to deliver");
         }
         Ok(Self { source, deliver: table.deliver })
     }

@@ -1,4 +1,4 @@
-//! From a refusal of the TOML reader to file, line and key: only ever run when something is wrong.
+//! Finds the line and the key of an error of the TOML parser. Called only after an error.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,37 +8,38 @@ use toml_edit::{Document, Item, TableLike};
 use super::wording;
 use crate::error::Failure;
 
-/// The refusal of a whole text, with file, line and key.
-pub(super) fn refusal(file: &Path, text: &str, refused: &toml::de::Error, hint: &str) -> Failure {
-    let message = wording::plain(refused.message());
-    let meant = wording::meant(refused.message());
-    let hint = meant.map_or_else(|| hint.to_owned(), |word| format!("did you mean `{word}`?"));
-    let Some(span) = refused.span() else {
-        let line = line_of_depth(text);
+/// Converts an error of the TOML parser to a failure with file, line and key.
+pub(super) fn failure(file: &Path, text: &str, why: &toml::de::Error, hint: &str) -> Failure {
+    let message = wording::reworded(why.message());
+    let suggestion = wording::suggestion(why.message());
+    let hint = suggestion.map_or_else(|| hint.to_owned(), |word| format!("did you mean `{word}`?"));
+    let Some(span) = why.span() else {
+        let line = line_of_deep_nesting(text);
         return Failure::usage(format!("{}:{line}: {message}", file.display())).hint(hint);
     };
     let line = line_at(text, span.start);
     let key = key_at(text, &span).map(|key| format!("`{key}`: ")).unwrap_or_default();
-    // A text with a key twice is no document, so its keys cannot be walked; but the place is the key itself.
+    // A text with a duplicate key cannot be parsed as a document, so `key_at` finds nothing; but the span is
+    // the key.
     let message = match text.get(span) {
-        Some(twice) if message == "duplicate key" => format!("`{}` is there twice", twice.trim()),
+        Some(duplicate) if message == "duplicate key" => format!("`{}` is defined twice", duplicate.trim()),
         _ => message,
     };
     Failure::usage(format!("{}:{line}: {key}{message}", file.display())).hint(hint)
 }
 
-/// The line that is refused without a place, counted from 1: it goes deeper than the reader does, by itself or
-/// together with those before it.
-fn line_of_depth(text: &str) -> usize {
-    let has_place =
-        |text: &str| toml::from_str::<toml::Table>(text).err().is_none_or(|refused| refused.span().is_some());
+/// Returns the line of an error without a span, counted from 1. That line, alone or together with the lines
+/// before it, is nested too deeply for the parser.
+fn line_of_deep_nesting(text: &str) -> usize {
+    let has_span =
+        |text: &str| toml::from_str::<toml::Table>(text).err().is_none_or(|why| why.span().is_some());
     let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]).collect();
-    let alone = text.lines().position(|line| !has_place(line));
-    let before = alone.unwrap_or_else(|| ends.partition_point(|&end| has_place(&text[..end])));
+    let alone = text.lines().position(|line| !has_span(line));
+    let before = alone.unwrap_or_else(|| ends.partition_point(|&end| has_span(&text[..end])));
     (before + 1).min(ends.len())
 }
 
-/// The line of a key, counted from 1; the line of its nearest known parent where it is not there.
+/// Returns the line of a key, counted from 1. If the key is missing, the line of its nearest existing parent.
 pub(super) fn line_of(text: &str, key: &[String]) -> usize {
     let Some(document) = document(text) else { return 1 };
     let mut table: &dyn TableLike = document.as_table();
@@ -54,33 +55,33 @@ pub(super) fn line_of(text: &str, key: &[String]) -> usize {
     line_at(text, start)
 }
 
-/// A text whose keys can be walked. The reader that keeps places goes on behind a mistake, and gives up the whole
-/// program where it cannot; so another one looks first whether there is any.
+/// Parses a text into a document with spans. `toml_edit` continues after a mistake and panics if it cannot,
+/// so `toml` checks first that there is none.
 fn document(text: &str) -> Option<Document<&str>> {
     text.parse::<toml::Table>().ok()?;
     Document::parse(text).ok()
 }
 
-/// The dotted key whose name or value covers a place in the text.
-fn key_at(text: &str, place: &Range<usize>) -> Option<String> {
+/// The dotted key whose name or value covers a range of the text.
+fn key_at(text: &str, range: &Range<usize>) -> Option<String> {
     let document = document(text)?;
     let mut found = Vec::new();
-    descend(document.as_table(), place, &mut found);
+    descend(document.as_table(), range, &mut found);
     (!found.is_empty()).then(|| found.join("."))
 }
 
-fn descend(table: &dyn TableLike, place: &Range<usize>, found: &mut Vec<String>) -> bool {
+fn descend(table: &dyn TableLike, range: &Range<usize>, found: &mut Vec<String>) -> bool {
     let covers = |span: Option<Range<usize>>| {
-        span.is_some_and(|span| span.start <= place.start && place.end <= span.end)
+        span.is_some_and(|span| span.start <= range.start && range.end <= span.end)
     };
     for (name, item) in table.iter() {
         let named = table.get_key_value(name).is_some_and(|(key, _)| covers(key.span()));
         found.push(name.to_owned());
-        // A table's own span is only its header, so its keys are looked at in any case. What is missing in it
-        // is placed at that header.
-        let inside = item.as_table_like().is_some_and(|inner| descend(inner, place, found));
+        // The span of a table is only its header, so the keys in it are always checked. An error about a
+        // missing key has the span of the header.
+        let inside = item.as_table_like().is_some_and(|inner| descend(inner, range, found));
         let itself = match item {
-            Item::Table(table) => table.span().as_ref() == Some(place),
+            Item::Table(table) => table.span().as_ref() == Some(range),
             _ => covers(item.span()),
         };
         if inside || named || itself {
@@ -91,7 +92,7 @@ fn descend(table: &dyn TableLike, place: &Range<usize>, found: &mut Vec<String>)
     false
 }
 
-/// The line of a place, counted from 1.
+/// The line of a byte offset, counted from 1.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
 }

@@ -1,6 +1,6 @@
-//! A mistake that has no place in the text until it is looked for.
+//! A mistake in the config whose line is not known yet.
 
-/// A mistake that only shows when the parts are put together: where, what, and how to fix it.
+/// A mistake that is found only when the parts are combined: its key, the message, and how to fix it.
 pub(super) struct Mistake {
     pub(super) key: Vec<String>,
     pub(super) message: String,

@@ -1,4 +1,4 @@
-//! `[prices]`: what models cost, on top of kage's table.
+//! `[prices]`: prices of models, which override kage's table.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer};
 use super::Mistake;
 use crate::prices::{Period, Prices, overlap};
 
-const HINT: &str = "a name is an id of a model, or the beginning of one and `*`";
+const HINT: &str = "use the id of a model, or the beginning of one followed by `*`";
 
-/// One table of prices, or a list of them for different times.
+/// One table of prices, or a list of tables for different periods.
 pub(super) struct RawPeriods(Vec<Period>);
 
 impl<'de> Deserialize<'de> for RawPeriods {
@@ -39,23 +39,23 @@ impl<'de> Deserialize<'de> for RawPeriods {
     }
 }
 
-/// The user's prices, on top of kage's own.
+/// kage's prices, overridden by the user's.
 pub(super) fn prices(raw: BTreeMap<String, RawPeriods>) -> Result<Prices, Mistake> {
     let mut own = BTreeMap::new();
     for (name, RawPeriods(periods)) in raw {
         let key = ["prices", name.as_str()];
         if name.is_empty() {
-            return Err(Mistake::new(&key, "the name of a model may not be empty", HINT));
+            return Err(Mistake::new(&key, "the name of a model must not be empty", HINT));
         }
         if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
-            return Err(Mistake::new(&key, "a `*` may stand only at the end of a name", HINT));
+            return Err(Mistake::new(&key, "a `*` is allowed only at the end of a name", HINT));
         }
         if periods.is_empty() {
-            return Err(Mistake::new(&key, "there is no price in the list", "give it one, or remove it"));
+            return Err(Mistake::new(&key, "the list contains no price", "add a price, or remove the list"));
         }
         if overlap(&periods) {
-            let message = "two of its prices hold on the same day";
-            return Err(Mistake::new(&key, message, "`until` is the last day, `from` the first"));
+            let message = "two of its prices apply to the same day";
+            return Err(Mistake::new(&key, message, "`from` is the first day, `until` the last"));
         }
         own.insert(name, periods);
     }

@@ -1,7 +1,7 @@
-//! Where a run is started: its namespace and level, from the command line down to the directory it is in.
+//! The namespace and level of a run, from the command line, the environment, the project or the directory.
 //!
-//! A cloned repository is not trusted: its `.kage/config.toml` may say the namespace and the level of a run,
-//! and nothing else.
+//! A cloned repository is not trusted: its `.kage/config.toml` may set only the namespace and the level of
+//! runs.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use super::{Config, locate};
 use crate::error::Failure;
 use crate::pool::{Level, Name};
 
-const HINT: &str = "only `namespace` and `priority` may stand in a project's .kage/config.toml";
+const HINT: &str = "a project's .kage/config.toml may contain only `namespace` and `priority`";
 
-/// What a project may say about runs below it.
+/// The settings that a project may have for the runs in its directory.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Project {
@@ -32,9 +32,9 @@ pub struct Location {
 }
 
 impl Location {
-    /// The command line wins over the environment, that over the project, that over `[namespaces.*].repos`.
+    /// Precedence: the command line, then the environment, the project, `[namespaces.*].repos`.
     pub fn find(config: &Config, namespace: Option<Name>, level: Option<Level>) -> Result<Self> {
-        // A directory that was removed under the shell still lets a run start.
+        // A run can start even if the shell's current directory was removed.
         let cwd = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let namespace = namespace.map_or_else(|| from_variable("KAGE_NAMESPACE"), |name| Ok(Some(name)))?;
         let level = level.map_or_else(|| from_variable("KAGE_PRIORITY"), |level| Ok(Some(level)))?;
@@ -56,27 +56,27 @@ fn from_variable<T: std::str::FromStr<Err = String>>(variable: &str) -> Result<O
     parsed.map(Some).map_err(|why| Failure::usage(why).hint(format!("unset {variable}")))
 }
 
-/// The nearest `.kage/config.toml`, upward from a directory.
+/// Reads the nearest `.kage/config.toml` in a directory or its parents.
 fn nearest(cwd: &Path) -> Result<Project> {
     for dir in cwd.ancestors() {
         let file = dir.join(".kage/config.toml");
         if file.is_file() {
             let text = super::read(&file)?;
-            return toml::from_str(&text)
-                .map_err(|refused| locate::refusal(&file, &text, &refused, HINT).into());
+            return toml::from_str(&text).map_err(|why| locate::failure(&file, &text, &why, HINT).into());
         }
     }
     Ok(Project::default())
 }
 
-/// The namespace whose repository the directory lies in; the innermost where they lie in each other.
+/// The namespace whose repository contains the directory. If repositories are nested, the innermost one
+/// counts.
 fn from_repos(config: &Config, cwd: &Path) -> Option<Name> {
     let lists = config.namespaces.iter();
     let repos = lists.flat_map(|(name, repos)| repos.iter().map(move |repo| (name, repo)));
-    let around = repos.filter_map(|(name, repo)| {
-        // The current directory has its links resolved; the user may have written one.
+    let containing = repos.filter_map(|(name, repo)| {
+        // The current directory has no links; the path in the config may have some.
         let real = repo.canonicalize().ok()?;
         cwd.starts_with(&real).then(|| (real.components().count(), name))
     });
-    around.max_by_key(|(depth, _)| *depth).map(|(_, name)| name.clone())
+    containing.max_by_key(|(depth, _)| *depth).map(|(_, name)| name.clone())
 }

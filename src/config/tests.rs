@@ -9,7 +9,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// The whole of it, as the README shows it.
+/// Every key, as the README shows it.
 pub(super) const FULL: &str = r#"
 [subscriptions]
 strategy = "priority"
@@ -107,7 +107,7 @@ fn the_users_prices_are_read() {
 }
 
 #[test]
-fn a_text_that_is_no_toml_is_refused_however_odd_it_is() {
+fn a_text_that_is_not_toml_is_rejected_with_its_line() {
     let refused = parse("s = { p = \nu g = [\"t\"] } } }\n[s.r]\n").unwrap_err().to_string();
     assert!(refused.starts_with("/c.toml:2: "), "{refused}");
 }
@@ -137,8 +137,8 @@ fn a_credential_may_be_delivered_on_a_pipe() {
 }
 
 #[test]
-fn a_list_is_no_table() {
-    for (text, place) in [
+fn a_list_is_not_accepted_as_a_table() {
+    for (text, location) in [
         ("\nsubscriptions = []", ":2: `subscriptions`"),
         ("[subscriptions.pool]\na = []", ":2: `subscriptions.pool.a`"),
         ("[subscriptions.pool]\na = [\"claude\", 5]", ":2: `subscriptions.pool.a`"),
@@ -147,28 +147,28 @@ fn a_list_is_no_table() {
         ("failover = [1]", ":1: `failover`"),
     ] {
         let refused = parse(text).unwrap_err().to_string();
-        assert_eq!(refused, format!("/c.toml{place}: expected a table, not a list"));
+        assert_eq!(refused, format!("/c.toml{location}: expected a table, not a list"));
     }
 }
 
 #[test]
-fn what_lies_too_deep_is_refused_with_its_line() {
+fn deep_nesting_is_rejected_with_its_line() {
     let dotted = vec!["a"; 90].join(".");
     for deep in [format!("{dotted} = 1"), format!("a = {}{}", "[".repeat(90), "]".repeat(90))] {
         let text = format!("# mine\n[failover]\nattempts = 2\n{deep}\nb = [\n1,\n2,\n3,\n4,\n5\n]\n");
         let refused = parse(&text).unwrap_err().to_string();
-        assert!(refused.starts_with("/c.toml:4: ") && refused.contains("too deep"), "{refused}");
+        assert!(refused.starts_with("/c.toml:4: ") && refused.contains("nested too deeply"), "{refused}");
     }
     let lines = format!("a = [\n{}", "[\n".repeat(90));
     let refused = parse(&lines).unwrap_err().to_string();
-    assert!(refused.starts_with("/c.toml:8") && refused.contains("too deep"), "{refused}");
+    assert!(refused.starts_with("/c.toml:8") && refused.contains("nested too deeply"), "{refused}");
     let refused = parse("[recursion]").unwrap_err().to_string();
-    assert!(!refused.contains("too deep"), "{refused}");
+    assert!(!refused.contains("nested too deeply"), "{refused}");
 }
 
-/// Each mistake, and what of its refusal must be there: the place, and words that tell the mistake.
+/// Each mistake with the parts that the error must contain: the line, the key, and the words for the mistake.
 #[test]
-fn a_mistake_is_refused_with_file_line_and_key() {
+fn a_mistake_is_reported_with_file_line_and_key() {
     let cases: &[(&str, &[&str])] = &[
         ("[subscriptions]\n\nstrateggy = \"priority\"", &["/c.toml:3: ", "strateggy"]),
         ("[subscription]\n", &["/c.toml:1: ", "subscription"]),
@@ -191,12 +191,12 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[subscriptions.pool.a]\ntags = [\"x y\"]", &[":2: `subscriptions.pool.a.tags`", "x y"]),
         (
             "[subscriptions.pool.a]\nenv = { \"A\\u001b[2J\" = \"1\" }",
-            &[":2: ", "`A\\u{1b}[2J` cannot be a variable"],
+            &[":2: ", "`A\\u{1b}[2J` is not a valid variable name"],
         ),
         ("[subscriptions.pool.a]\ncolour = 1", &[":2: `subscriptions.pool.a.colour`"]),
         ("[subscriptions.pool.a]\nagent = \"clod\"", &[":2: `subscriptions.pool.a.agent`", "clod"]),
-        ("[subscriptions.pool.\"\"]\n", &[":1: ", "may not be empty"]),
-        ("[subscriptions.pool.\"a b\"]\n", &[":1: ", "` ` may not be in a name"]),
+        ("[subscriptions.pool.\"\"]\n", &[":1: ", "must not be empty"]),
+        ("[subscriptions.pool.\"a b\"]\n", &[":1: ", "` ` is not allowed in a name"]),
         ("[subscriptions.pool.a]\ncredential = { from = \"air\" }", &[":2: ", "credential", "air"]),
         ("[subscriptions.pool.a]\ncredential = {}", &[":2: ", "one of `from`, `command` and `home`"]),
         (
@@ -225,11 +225,11 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("[prices]\na = { input = 1, output = 2, cahce_read = 1 }", &[":2: `prices.a.cahce_read`"]),
         (
             "[prices.a]\ninput = 1\noutput = 2\nlong = { above = 150000 }",
-            &[":4: `prices.a.long.above`", "100000, 128000, 200000, 272000", "not above 150000"],
+            &[":4: `prices.a.long.above`", "100000, 128000, 200000, 272000", "not 150000"],
         ),
         ("[prices.a]\ninput = 1\noutput = 2\nfrom = \"soon\"", &[":4: `prices.a.from`"]),
         ("[prices]\na = 5", &[":2: `prices.a`", "expected a table of prices, or a list of them"]),
-        ("[prices]\na = []", &[":2: `prices.a`", "no price in the list"]),
+        ("[prices]\na = []", &[":2: `prices.a`", "the list contains no price"]),
         ("[prices.\"a*b\"]\ninput = 1\noutput = 2", &[":1: `prices.a*b`", "only at the end"]),
         ("[[prices.a]]\ninput = 1\noutput = 2\n[[prices.a]]\ninput = 1\noutput = x", &[":6: "]),
         (
@@ -238,15 +238,15 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ),
         (
             "[[prices.a]]\ninput = 1\noutput = 2\n[[prices.a]]\ninput = 1\noutput = 2",
-            &[":1: `prices.a`", "two of its prices hold on the same day"],
+            &[":1: `prices.a`", "two of its prices apply to the same day"],
         ),
         ("[namespaces.high]\nrepos = []", &[":1: `namespaces.high`", "level"]),
         ("[namespaces.x]\nrepo = []", &[":2: `namespaces.x.repo`"]),
         (
             "[subscriptions]\nstrategy = \"priority\"\nstrategy = \"priority\"",
-            &["/c.toml:3: `strategy` is there twice"],
+            &["/c.toml:3: `strategy` is defined twice"],
         ),
-        ("[subscriptions.pool.a]\n[subscriptions.pool.a]", &["/c.toml:2: `a` is there twice"]),
+        ("[subscriptions.pool.a]\n[subscriptions.pool.a]", &["/c.toml:2: `a` is defined twice"]),
         ("[subscriptions.pool.a]\nmax_parallel = 5000000000", &[":2: ", "5000000000 is too large"]),
         (
             "[subscriptions.pool.a]\npriority = \"x\"",
@@ -259,7 +259,7 @@ fn a_mistake_is_refused_with_file_line_and_key() {
         ("a = 1\nb = \n", &["/c.toml:2: "]),
     ];
     for (text, parts) in cases {
-        let refused = parse(text).err().unwrap_or_else(|| panic!("taken: {text}"));
+        let refused = parse(text).err().unwrap_or_else(|| panic!("accepted: {text}"));
         let failure = refused.downcast_ref::<Failure>().unwrap_or_else(|| panic!("{refused:#}"));
         for part in *parts {
             assert!(failure.message.contains(part), "{text}\nno `{part}` in: {}", failure.message);

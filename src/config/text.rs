@@ -1,4 +1,4 @@
-//! The text of the config, as it is in the file. Called by `Config`.
+//! Reads the text of the config file. Called by `Config`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -8,18 +8,18 @@ use super::locate;
 use crate::error::Failure;
 use crate::text::quoted_path;
 
-/// The text of the config; a missing file is an empty one.
+/// Reads the text of the config. A missing file is an empty text.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let shown = file.display();
     match read_up_to(file, LONGEST) {
         Ok(bytes) if bytes.len() as u64 >= LONGEST => {
-            let failure = Failure::usage(format!("{shown} is longer than any config"));
+            let failure = Failure::usage(format!("{shown} is too large for a config file"));
             Err(failure.hint(format!("ls -l {}", quoted_path(file))))
         }
         Ok(bytes) => String::from_utf8(bytes).map_err(|refused| {
             let before = String::from_utf8_lossy(&refused.as_bytes()[..refused.utf8_error().valid_up_to()]);
             let line = locate::line_at(&before, before.len());
-            Failure::usage(format!("{shown}:{line}: not UTF-8 text")).hint("save it as UTF-8")
+            Failure::usage(format!("{shown}:{line}: not valid UTF-8")).hint("save it as UTF-8")
         }),
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(directory) if directory.kind() == ErrorKind::IsADirectory => {
@@ -34,12 +34,13 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     }
 }
 
-/// The bytes of a config that may be refused; none where it cannot be read.
+/// Returns the bytes of a config that may be invalid, or none if it cannot be read.
 pub(crate) fn bytes(file: &Path) -> Vec<u8> {
     read_up_to(file, LONGEST).unwrap_or_default()
 }
 
-/// Ten thousand subscriptions take a tenth of it; a device in the place of the file has no end.
+/// Ten times the size of a config with ten thousand subscriptions. The limit exists because the path may be a
+/// device, which has no end.
 const LONGEST: u64 = 16 << 20;
 
 fn read_up_to(file: &Path, longest: u64) -> io::Result<Vec<u8>> {

@@ -1,7 +1,6 @@
-//! The refusals of the TOML reader in the words of a config's writer, who knows lists and tables, not the
-//! types of a program.
+//! Rewords the errors of the TOML parser for users, who know lists and tables but not the types of a program.
 
-/// What the reader calls a kind of value, and what a person does. `struct ...` is a table as well.
+/// The parser's name of a kind of value, and the user's. `struct ...` is a table as well.
 const KINDS: [(&str, &str); 6] = [
     ("a sequence", "a list"),
     ("a map", "a table"),
@@ -11,30 +10,30 @@ const KINDS: [(&str, &str); 6] = [
     ("wanted string or table", "expected a string"),
 ];
 
-/// A refusal as a person would put it, in one line.
-pub(super) fn plain(refusal: &str) -> String {
-    let line = refusal.lines().collect::<Vec<_>>().join(" ");
+/// Rewords an error of the parser for users, in one line.
+pub(super) fn reworded(error: &str) -> String {
+    let line = error.lines().collect::<Vec<_>>().join(" ");
     let line = line.strip_prefix("invalid type: ").and_then(wrong_kind).unwrap_or(line.clone());
     if line == "recursion limit" || line.starts_with("cannot recurse further") {
-        return "a key or a list lies too deep in others".to_owned();
+        return "a key or a list is nested too deeply".to_owned();
     }
     if let Some(key) = line.strip_prefix("missing field ") {
         return format!("the key {key} is missing");
     }
-    kind(&line).replace("unknown field", "unknown key").replace("unknown variant", "unknown word")
+    kind(&line).replace("unknown field", "unknown key").replace("unknown variant", "unknown value")
 }
 
-/// The known key or word that is nearest to an unknown one: ``unknown field `a`, expected `b` or `c` ``.
-pub(super) fn meant(refusal: &str) -> Option<&str> {
-    let (unknown, expected) = refusal.split_once(", expected ")?;
+/// Returns the suggestion for an error such as ``unknown field `a`, expected `b` or `c` ``.
+pub(super) fn suggestion(error: &str) -> Option<&str> {
+    let (unknown, expected) = error.split_once(", expected ")?;
     let unknown = unknown.strip_prefix("unknown field `").or(unknown.strip_prefix("unknown variant `"))?;
     closest(unknown.trim_end_matches('`'), expected.split('`').skip(1).step_by(2))
 }
 
-/// From `string "x", expected i64`.
+/// Rewords `string "x", expected i64`.
 fn wrong_kind(clause: &str) -> Option<String> {
     let (got, expected) = clause.rsplit_once(", expected ")?;
-    // The reader takes a number that no setting can hold for one of another kind.
+    // For a number that is too large for every setting, the parser reports another type.
     if let Some(number) = got.strip_suffix(" as i128").or_else(|| got.strip_suffix(" as u128")) {
         return Some(format!("the {number} is too large"));
     }
@@ -50,10 +49,10 @@ fn kind(word: &str) -> &str {
     if word.starts_with("struct ") {
         return "a table";
     }
-    KINDS.iter().find(|(reader, _)| *reader == word).map_or(word, |(_, person)| person)
+    KINDS.iter().find(|(parser, _)| *parser == word).map_or(word, |(_, user)| user)
 }
 
-/// The known word that is nearest to a mistyped one, if any is near.
+/// Returns the known word that is nearest to a mistyped one, if one is near enough.
 pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
     near.min().filter(|(distance, _)| *distance <= 2.min(word.chars().count() / 2)).map(|(_, near)| near)
@@ -64,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_speaks_of_lists_tables_and_numbers() {
-        for (refusal, said) in [
+    fn errors_name_lists_tables_and_numbers() {
+        for (error, expected) in [
             ("invalid type: string \"x\", expected i64", "expected a whole number, not the string \"x\""),
             (
                 "invalid type: floating point `1.5`, expected i64",
@@ -82,7 +81,7 @@ mod tests {
             ("unknown field `a`, expected `b` or `c`", "unknown key `a`, expected `b` or `c`"),
             ("unclosed table,\nexpected `]`", "unclosed table, expected `]`"),
         ] {
-            assert_eq!(plain(refusal), said);
+            assert_eq!(reworded(error), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What every place for secrets can do.
+//! The operations of every credential location.
 
 use anyhow::Result;
 
@@ -6,18 +6,18 @@ use crate::error::Notice;
 use crate::pool::Name;
 use crate::secret::Secret;
 
-/// A place that holds secrets by the name of their subscription.
+/// A credential location. Each secret has the name of its subscription.
 pub(crate) trait Backend {
     fn get(&self, name: &Name) -> Result<Secret>;
-    /// Stores a secret, in the place of the one that was there.
+    /// Stores a secret and replaces an existing one.
     fn set(&self, name: &Name, secret: &Secret) -> Result<()>;
-    /// Removes a secret; one that is not there is no error. The answer is whether there was one.
+    /// Removes a secret. Returns whether there was one.
     fn remove(&self, name: &Name) -> Result<bool>;
-    /// A keychain that was never unlocked has nothing, as far as it says.
+    /// Whether there is a secret. A keychain that was never unlocked reports that it has none.
     fn has(&self, name: &Name) -> Result<bool>;
-    /// The names it holds secrets for.
+    /// The names of the stored secrets.
     fn list(&self) -> Result<Vec<Name>>;
-    /// What happened since the last call that the user should know.
+    /// The notices for the user since the last call.
     fn take_notices(&self) -> Vec<Notice> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! A shell command that prints the secret: a password manager's own program.
+//! A shell command that prints the secret, such as the program of a password manager.
 
 use std::io::Read as _;
 use std::iter;
@@ -17,19 +17,19 @@ use crate::pool::Name;
 use crate::process;
 use crate::secret::{PASSPHRASE, Secret};
 
-/// A password manager may ask for a fingerprint; longer than this nobody waits.
+/// Long enough for a password manager that asks for a fingerprint.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// More than this is no secret.
+/// The most bytes that are read. A secret is never longer.
 const LONGEST: u64 = 64 * 1024;
 
 /// A command such as `op read op://work/claude/token`.
-pub(super) struct Printed {
+pub(super) struct SecretCommand {
     pub(super) line: String,
     pub(super) patience: Duration,
 }
 
-impl Printed {
-    pub(super) fn by(line: &str) -> Self {
+impl SecretCommand {
+    pub(super) fn new(line: &str) -> Self {
         Self { line: line.to_owned(), patience: PATIENCE }
     }
 
@@ -40,19 +40,19 @@ impl Printed {
     }
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Output {
     Bytes(Vec<u8>),
-    /// Why there is none, as the rest of a sentence about the command.
-    None(String),
+    /// Why there is no output, as the rest of a sentence about the command.
+    Failed(String),
 }
 
-/// Runs a command for the line it prints. Its standard input is closed: kage's own belongs to the agent.
+/// Runs a command and returns its output. Its stdin is empty, because kage's own stdin belongs to the agent.
 ///
-/// It stays in kage's process group. In one of its own it would be in the background, where reading the
-/// terminal stops it, so that it could ask for nothing; and a ^C would end kage alone. So when it takes too
-/// long it is ended together with what it has started, as far as the system tells that.
+/// The command stays in kage's process group. In its own group it would be in the background: reading the
+/// terminal would stop it, so it could not ask the user anything, and a ^C would end only kage. Therefore a
+/// timeout ends the command and its descendants one by one, as far as the system lists them.
 pub(super) fn output_of(line: &str, patience: Duration) -> Result<Output> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
@@ -62,44 +62,44 @@ pub(super) fn output_of(line: &str, patience: Duration) -> Result<Output> {
         .spawn()
         .context("could not start /bin/sh")?;
     let pid = Pid::from_child(&child);
-    let stdout = child.stdout.take().expect("it was piped");
+    let stdout = child.stdout.take().expect("stdout is piped");
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
         let read = stdout.take(LONGEST).read_to_end(&mut bytes);
-        // Its end is waited for here too: it may close its output and stay. It is left to be reaped below,
-        // so that its id is not another's by the time it is ended.
+        // Also wait for the exit: the command may close its output and keep running. It is not reaped here,
+        // so that its id cannot belong to another process when the timeout signals it.
         let ended =
             read.and_then(|_| Ok(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?));
         let _ = done.send(ended.map(|_| bytes));
     });
     let Ok(ended) = wait.recv_timeout(patience) else {
-        // A shell that is ended leaves what it waits for behind; and its children are told by it alone.
+        // A shell that is killed leaves its children running, and they can only be found while it lives.
         let children = process::descendants(child.id()).into_iter().filter_map(|pid| i32::try_from(pid).ok());
         for pid in iter::once(pid).chain(children.filter_map(Pid::from_raw)) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        return Ok(Output::None(format!("took longer than {} s", patience.as_secs())));
+        return Ok(Output::Failed(format!("took longer than {} s", patience.as_secs())));
     };
     let mut bytes = ended.context("could not read from the credential command")?;
     let status = child.wait().context("could not wait for the credential command")?;
     if !status.success() {
-        return Ok(Output::None(format!("failed ({status})")));
+        return Ok(Output::Failed(format!("failed ({status})")));
     }
     Ok(Output::Bytes(std::mem::take(&mut *bytes)))
 }
 
-impl Backend for Printed {
+impl Backend for SecretCommand {
     fn get(&self, _: &Name) -> Result<Secret> {
         let bytes = match output_of(&self.line, self.patience)? {
             Output::Bytes(bytes) => bytes,
-            Output::None(why) => return Err(self.failure(why).into()),
+            Output::Failed(why) => return Err(self.failure(why).into()),
         };
         Ok(Secret::parse(bytes).map_err(|why| self.failure(format!("printed no secret: {why}")))?)
     }
 
     fn set(&self, _: &Name, _: &Secret) -> Result<()> {
-        Err(self.failure("only prints a secret; change it where it is kept").into())
+        Err(self.failure("only prints a secret; change the secret at its source").into())
     }
 
     fn remove(&self, _: &Name) -> Result<bool> {

@@ -1,8 +1,8 @@
-//! The sealed form of the credentials file: XChaCha20-Poly1305 over a JSON map of secrets.
+//! The format of the credentials file: a JSON map of secrets, sealed with XChaCha20-Poly1305.
 //!
-//! An AEAD crate and a small envelope rather than age: the format would have been an established one, but
-//! it costs 136 crates where this costs 25, in the part of kage where each one is a risk. The header says
-//! how the key is made and is authenticated with the secrets.
+//! An AEAD crate and a small envelope instead of age: age is an established format, but needs 136 crates
+//! where this needs 25, and each crate is a risk here. The header describes how the key is derived and is
+//! authenticated together with the secrets.
 
 use anyhow::{Result, anyhow, bail};
 use base64::Engine as _;
@@ -14,16 +14,16 @@ use zeroize::Zeroizing;
 
 const VERSION: u32 = 1;
 const NONCE: usize = 24;
-/// Bytes in a key.
+/// The length of a key in bytes.
 pub(super) const KEY: usize = 32;
 
-/// How the key of a file is made.
+/// How the key of a file is obtained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum KeyForm {
     /// The key is in an identity file.
     Identity,
-    /// The key is made of a passphrase. RFC 9106: Argon2id; memory in KiB, then passes, one lane.
+    /// The key is derived from a passphrase with Argon2id (RFC 9106). `memory` is in KiB; there is one lane.
     Argon2id { salt: String, memory: u32, passes: u32 },
 }
 
@@ -48,12 +48,12 @@ impl Envelope {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let envelope: Self = serde_json::from_slice(bytes)?;
         if envelope.version != VERSION {
-            bail!("it has version {}, this kage knows version {VERSION}", envelope.version);
+            bail!("it has version {}; this kage supports version {VERSION}", envelope.version);
         }
         Ok(envelope)
     }
 
-    /// The plain text, or `None` where the key is not the file's or the file was changed.
+    /// Returns the plain text, or `None` if the key is wrong or the file was changed.
     pub(super) fn open(&self, key: &[u8; KEY]) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let nonce = STANDARD.decode(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
         let sealed = STANDARD.decode(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
@@ -70,9 +70,10 @@ fn header(form: &KeyForm) -> Result<Vec<u8>> {
     Ok([b"kage credentials 1 ".as_slice(), &serde_json::to_vec(form)?].concat())
 }
 
-/// Random bytes of the operating system.
+/// Returns random bytes from the operating system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|why| anyhow!("the system gave no random bytes: {why}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|why| anyhow!("could not get random bytes from the system: {why}"))?;
     Ok(bytes)
 }

@@ -18,15 +18,15 @@ use crate::paths::Paths;
 use crate::pool::Name;
 use crate::secret::Secret;
 
-/// The file and the identity that opens it.
+/// The encrypted file and its identity.
 pub(super) struct EncryptedFile {
     path: PathBuf,
     identity: PathBuf,
-    /// What the user should know, until it is taken.
+    /// Notices for the user, until the next `take_notices`.
     notices: RefCell<Vec<Notice>>,
 }
 
-/// The secrets by name; wiped when dropped.
+/// The secrets by name. They are wiped when dropped.
 #[derive(Default)]
 struct Secrets(BTreeMap<Name, String>);
 
@@ -47,24 +47,25 @@ impl EncryptedFile {
         Self { path, identity: paths.identity.clone(), notices: RefCell::default() }
     }
 
-    /// A file of its own beside the user's, under the key of that one.
+    /// Writes and reads a trial file next to the user's, with the same key.
     pub(super) fn round_trip(paths: &Paths) -> Result<()> {
         let path = files::sibling(&paths.credentials, ".trial");
         let trial = Self::at(path, paths);
         let name: Name = "trial".parse().map_err(|why: String| anyhow::anyhow!(why))?;
         let secret = Secret::parse(b"trial".to_vec()).map_err(|why| anyhow::anyhow!(why))?;
-        // One of an earlier time, perhaps under another key, would be taken for the user's.
+        // A trial file from an earlier check may have another key. Its error would seem to be about the
+        // user's file.
         let _ = fs::remove_file(&trial.path);
         let tried = trial.set(&name, &secret).and_then(|()| trial.get(&name));
         let removed = fs::remove_file(&trial.path);
         let _ = fs::remove_file(files::sibling(&trial.path, ".lock"));
         if tried? != secret {
-            anyhow::bail!("{} does not give back what was put in", trial.path.display());
+            anyhow::bail!("{} returned a different secret than was stored", trial.path.display());
         }
         removed.with_context(|| format!("could not remove {}", trial.path.display()))
     }
 
-    /// The secrets and the key that they are sealed with; `None` where there is no file yet.
+    /// Returns the secrets and the key that seals them; `None` if there is no file yet.
     fn open(&self) -> Result<Option<(Secrets, KeyForm, Key)>> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -75,7 +76,7 @@ impl EncryptedFile {
         };
         let damaged = || format!("{} is damaged", self.path.display());
         let envelope = Envelope::parse(&bytes).with_context(damaged)?;
-        let key = key::known(&envelope.key, &self.identity, &self.path)?;
+        let key = key::for_existing_file(&envelope.key, &self.identity, &self.path)?;
         if envelope.key == KeyForm::Identity {
             self.notices.borrow_mut().extend(key::readable_by_others(&self.identity));
         }
@@ -89,9 +90,9 @@ impl EncryptedFile {
         let (what, hint) = match form {
             KeyForm::Identity => (
                 format!("the identity {}", self.identity.display()),
-                "set KAGE_IDENTITY to the one it was made with",
+                "set KAGE_IDENTITY to the identity that sealed the file",
             ),
-            KeyForm::Argon2id { .. } => ("that passphrase".to_owned(), "check KAGE_PASSPHRASE"),
+            KeyForm::Argon2id { .. } => ("the passphrase".to_owned(), "check KAGE_PASSPHRASE"),
         };
         let message = format!("{what} does not open {}, or the file was changed", self.path.display());
         Failure::new(Status::Failed, message).hint(hint)
@@ -109,13 +110,13 @@ impl EncryptedFile {
                 opened
             }
             None => {
-                let (form, key, notice) = key::fresh(&self.identity)?;
+                let (form, key, notice) = key::for_new_file(&self.identity)?;
                 self.notices.borrow_mut().extend(notice);
                 (Secrets::default(), form, key)
             }
         };
         let answer = edit(&mut secrets);
-        // Large enough from the start, every letter escaped: a vector that grows leaves copies unwiped.
+        // Large enough even if every character is escaped: a vector that grows leaves unwiped copies.
         let room: usize =
             secrets.0.iter().map(|(name, secret)| 2 * (name.as_str().len() + secret.len()) + 8).sum();
         let mut plain = Zeroizing::new(Vec::with_capacity(room + 2));

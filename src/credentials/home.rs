@@ -1,4 +1,4 @@
-//! The agent's own login directory. kage never reads, copies or refreshes what is in it.
+//! An agent's own login directory. kage never reads, copies or refreshes the login in it.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::error::{Failure, Status};
 use crate::pool::Name;
 use crate::secret::Secret;
 
-/// A directory such as `~/.claude-work`.
+/// A login directory such as `~/.claude-work`.
 pub(super) struct Login(pub(super) PathBuf);
 
 impl Login {
@@ -17,7 +17,7 @@ impl Login {
         let dir = self.0.display();
         Failure::new(
             Status::Failed,
-            format!("the login in {dir} is the agent's own; kage stores no secret for it"),
+            format!("the login in {dir} belongs to the agent; kage stores no secret for it"),
         )
         .hint("log in with the agent itself")
     }

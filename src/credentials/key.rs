@@ -1,4 +1,4 @@
-//! The key of the credentials file: from a passphrase, or from an identity file made at first use.
+//! The key of the credentials file: from a passphrase, or from an identity file that is created on first use.
 
 use std::env;
 use std::fs;
@@ -18,22 +18,23 @@ use crate::error::{Failure, Notice, Status};
 use crate::files;
 use crate::secret::{PASSPHRASE, Secret};
 
-/// In front of the key in an identity file.
-const MARK: &str = "KAGE-IDENTITY-1 ";
+/// The text before the key in an identity file.
+const PREFIX: &str = "KAGE-IDENTITY-1 ";
 const PASSPHRASE_FILE: &str = "KAGE_PASSPHRASE_FILE";
 const PASSPHRASE_COMMAND: &str = "KAGE_PASSPHRASE_COMMAND";
 /// OWASP's first choice for Argon2id: 19 MiB, 2 passes, 1 lane; about 40 ms. Source: OWASP Password
 /// Storage Cheat Sheet.
 const MEMORY: u32 = 19 * 1024;
 const PASSES: u32 = 2;
-/// A file may not ask for more memory than this (1 GiB).
+/// The most memory that a file may require, in KiB (1 GiB).
 const MOST_MEMORY: u32 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) type Key = Zeroizing<[u8; KEY]>;
 
-/// The form and the key for a new file, and that the key was made: a passphrase where one is given, else the identity.
-pub(super) fn fresh(identity: &Path) -> Result<(KeyForm, Key, Option<Notice>)> {
+/// Returns the form and key of a new file, from the passphrase if there is one, otherwise from the identity.
+/// The notice reports a new identity, or one that others can read.
+pub(super) fn for_new_file(identity: &Path) -> Result<(KeyForm, Key, Option<Notice>)> {
     if let Some(passphrase) = passphrase()? {
         let salt = Base64::encode_string(&random::<16>()?);
         let form = KeyForm::Argon2id { salt, memory: MEMORY, passes: PASSES };
@@ -44,16 +45,16 @@ pub(super) fn fresh(identity: &Path) -> Result<(KeyForm, Key, Option<Notice>)> {
         return Ok((KeyForm::Identity, key, readable_by_others(identity)));
     }
     let key = make_identity(identity)?;
-    let made = format!(
-        "made the key {}: it protects backups and copies of the credentials file, \
-         not against programs that run as you",
+    let message = format!(
+        "created the key {}: it protects copies and backups of the credentials file, \
+         but not from programs that run as you",
         identity.display()
     );
-    Ok((KeyForm::Identity, key, Some(Notice::news(made))))
+    Ok((KeyForm::Identity, key, Some(Notice::news(message))))
 }
 
-/// The key of a file of a known form.
-pub(super) fn known(form: &KeyForm, identity: &Path, file: &Path) -> Result<Key> {
+/// Returns the key of an existing file.
+pub(super) fn for_existing_file(form: &KeyForm, identity: &Path, file: &Path) -> Result<Key> {
     match form {
         KeyForm::Identity => read_identity(identity)?.ok_or_else(|| {
             let message = format!(
@@ -62,7 +63,7 @@ pub(super) fn known(form: &KeyForm, identity: &Path, file: &Path) -> Result<Key>
                 identity.display()
             );
             Failure::new(Status::Failed, message)
-                .hint("restore that file, or set KAGE_IDENTITY to where it is")
+                .hint("restore that file, or set KAGE_IDENTITY to its path")
                 .into()
         }),
         KeyForm::Argon2id { .. } => {
@@ -84,21 +85,21 @@ fn derive(form: &KeyForm, passphrase: &Secret) -> Result<Key> {
         Base64::decode_vec(salt).map_err(|_| anyhow!("the salt of the credentials file is damaged"))?;
     let fits = *memory <= MOST_MEMORY && *passes <= 64;
     let params = fits.then(|| Params::new(*memory, *passes, 1, Some(KEY)).ok()).flatten();
-    let params = params.context("the credentials file asks for an unreasonable key derivation")?;
+    let params = params.context("the credentials file has unreasonable key derivation parameters")?;
     let mut key = Zeroizing::new([0; KEY]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase.expose().as_bytes(), &salt, &mut *key)
-        .map_err(|why| anyhow!("could not make a key of the passphrase: {why}"))?;
+        .map_err(|why| anyhow!("could not derive a key from the passphrase: {why}"))?;
     Ok(key)
 }
 
-/// Whether one of the three variables is set.
+/// Whether one of the three passphrase variables is set.
 pub(super) fn has_passphrase() -> bool {
     let is_set = |variable| env::var_os(variable).is_some_and(|value| !value.is_empty());
     [PASSPHRASE, PASSPHRASE_FILE, PASSPHRASE_COMMAND].into_iter().any(is_set)
 }
 
-/// The passphrase from the first of three variables that is set.
+/// Returns the passphrase from the first of the three variables that is set.
 fn passphrase() -> Result<Option<Secret>> {
     let set = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty());
     let (variable, bytes) = if let Some(text) = set(PASSPHRASE) {
@@ -110,7 +111,7 @@ fn passphrase() -> Result<Option<Secret>> {
         let line = line.to_string_lossy();
         match command::output_of(&line, PATIENCE)? {
             Output::Bytes(bytes) => (PASSPHRASE_COMMAND, bytes),
-            Output::None(why) => {
+            Output::Failed(why) => {
                 let message = format!("{PASSPHRASE_COMMAND} `{line}` {why}");
                 return Err(Failure::new(Status::Failed, message).hint(format!("try it: {line}")).into());
             }
@@ -131,12 +132,12 @@ fn read_identity(path: &Path) -> Result<Option<Key>> {
         Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(None),
         Err(other) => return Err(other).with_context(|| format!("could not read {}", path.display())),
     };
-    let line = text.lines().find_map(|line| line.strip_prefix(MARK));
+    let line = text.lines().find_map(|line| line.strip_prefix(PREFIX));
     let mut key = Zeroizing::new([0; KEY]);
     let decoded = line.and_then(|line| Base64::decode(line.trim(), &mut *key).ok().map(<[u8]>::len));
     if decoded != Some(KEY) {
         let message = format!("{} is not a kage identity", path.display());
-        let hint = "restore that file, or set KAGE_IDENTITY to where it is";
+        let hint = "restore that file, or set KAGE_IDENTITY to its path";
         return Err(Failure::new(Status::Failed, message).hint(hint).into());
     }
     Ok(Some(key))
@@ -146,7 +147,7 @@ fn make_identity(path: &Path) -> Result<Key> {
     let key = Zeroizing::new(random::<KEY>()?);
     let encoded = Zeroizing::new(Base64::encode_string(&*key));
     let text = Zeroizing::new(format!(
-        "# Opens kage's credentials file. Keep it, and keep it to yourself.\n{MARK}{}\n",
+        "# Opens kage's credentials file. Keep this file, and keep it secret.\n{PREFIX}{}\n",
         *encoded
     ));
     if let Some(parent) = path.parent() {
@@ -156,16 +157,16 @@ fn make_identity(path: &Path) -> Result<Key> {
     let mut file = files::private().create_new(true).write(true).open(path).with_context(could_not)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if written.is_err() {
-        // On a full disk half a key would stay, and be refused as damaged from then on.
+        // On a full disk, half a key would remain and be rejected as damaged from then on.
         let _ = fs::remove_file(path);
     }
     written.with_context(could_not)?;
     Ok(key)
 }
 
-/// That others can read an identity file.
+/// Returns a warning if others can read the identity file.
 pub(super) fn readable_by_others(identity: &Path) -> Option<Notice> {
-    let is_open = fs::metadata(identity).is_ok_and(|known| known.permissions().mode() & 0o077 != 0);
-    let message = || format!("others can read {0}; mend it with: chmod 600 {0}", identity.display());
+    let is_open = fs::metadata(identity).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    let message = || format!("others can read {0}; fix: chmod 600 {0}", identity.display());
     is_open.then(|| Notice::new(message()))
 }

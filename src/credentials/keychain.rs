@@ -1,12 +1,12 @@
-//! The keychain of the operating system, through `keyring` and the store it has for the platform: the
-//! Secret Service on Linux (pure Rust D-Bus), the Keychain on macOS.
+//! The keychain of the operating system, through the `keyring` library: the Secret Service on Linux (pure
+//! Rust D-Bus), the Keychain on macOS.
 //!
-//! Every call is made by one kage at a time, since a real gnome-keyring-daemon dies under parallel clients,
-//! and has a deadline, since a stuck bus or a stopped daemon otherwise hangs its client for good.
+//! Only one kage at a time makes a call, because a real gnome-keyring-daemon dies under parallel clients.
+//! Every call has a deadline, because a stuck bus or a stopped daemon otherwise hangs its client forever.
 //!
-//! A secret for an agent comes by `plain` where that can be. Else a process of its own fetches it: the library
-//! keeps threads for as long as the process lives, one of which wakes twice a second, and kage is to sleep
-//! beside its agent.
+//! On Linux, a secret for an agent is read by `plain` if possible. Otherwise a separate process reads it: the
+//! library's threads live as long as their process, one of them wakes twice a second, and kage must sleep
+//! while the agent runs.
 
 mod fetch;
 
@@ -26,7 +26,7 @@ use super::plain::{self, Miss};
 use crate::error::{Failure, Status};
 use crate::files::Lock;
 use crate::pool::Name;
-use crate::secret::{Secret, close_process};
+use crate::secret::{Secret, make_undumpable};
 
 use fetch::{PATIENCE, unusable};
 
@@ -35,7 +35,7 @@ const SERVICE: &str = "kage";
 /// The keychain of the user.
 pub(super) struct Keychain {
     lock: PathBuf,
-    /// What is left of the time.
+    /// The time limit of a call, including the wait for the lock.
     patience: Duration,
 }
 
@@ -44,42 +44,42 @@ impl Keychain {
         Self { lock: state.join("keyring.lock"), patience: PATIENCE }
     }
 
-    /// Keeps other kages away from the keychain.
-    fn alone(&self, name: Option<&Name>) -> Result<Lock> {
+    /// Locks the keychain against other kage processes.
+    fn acquire_lock(&self, name: Option<&Name>) -> Result<Lock> {
         Lock::acquire(&self.lock, self.patience).map_err(|why| {
-            // Its holder gives up in that time, so whoever waited for all of it waited for the keychain.
+            // The holder of the lock has the same time limit, so a timeout means that the keychain hangs.
             let waited = why.is::<Failure>();
-            if waited { Trouble::Silent.refusal(name).into() } else { why }
+            if waited { KeychainError::TimedOut.failure(name).into() } else { why }
         })
     }
 
-    /// One call: alone, within the deadline. `None` where there is no such entry.
+    /// Makes one call under the lock and within the deadline. Returns `None` if there is no such entry.
     fn call<T: Send + 'static>(
         &self,
         name: Option<&Name>,
         work: impl Fn() -> keyring::Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let begun = Instant::now();
-        let _lock = self.alone(name)?;
+        let _lock = self.acquire_lock(name)?;
         let (done, wait) = mpsc::channel();
         thread::spawn(move || {
             let answer = match work() {
-                // A daemon that died under the call is started again by the bus; ask that one once.
+                // If the daemon died during the call, the bus starts a new one: retry once.
                 Err(Error::PlatformFailure(_)) => work(),
                 answer => answer,
             };
-            let _ = done.send(answer.map_err(Trouble::of));
+            let _ = done.send(answer.map_err(KeychainError::of));
         });
         let left = self.patience.saturating_sub(begun.elapsed());
         match wait.recv_timeout(left) {
             Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(Trouble::NoEntry)) => Ok(None),
-            Ok(Err(trouble)) => Err(trouble.refusal(name).into()),
-            Err(_) => Err(Trouble::Silent.refusal(name).into()),
+            Ok(Err(KeychainError::NoEntry)) => Ok(None),
+            Ok(Err(error)) => Err(error.failure(name).into()),
+            Err(_) => Err(KeychainError::TimedOut.failure(name).into()),
         }
     }
 
-    /// A call about the entry of one name.
+    /// Makes one call for the entry of a name.
     fn entry<T: Send + 'static>(
         &self,
         name: &Name,
@@ -90,15 +90,15 @@ impl Keychain {
     }
 }
 
-/// Who has no subscription: no name begins with a hyphen.
-const NOBODY: &str = "-doctor";
+/// The name of the trial entry. No subscription has it: a name cannot begin with a hyphen.
+const TRIAL_NAME: &str = "-doctor";
 
 impl Keychain {
-    /// An entry under a name that no subscription can have: set, got, removed.
+    /// Writes, reads and removes a trial entry.
     pub(super) fn round_trip(&self) -> Result<()> {
         const TRIAL: &[u8] = b"trial";
         let same = self.call(None, || {
-            let entry = Entry::new(SERVICE, NOBODY)?;
+            let entry = Entry::new(SERVICE, TRIAL_NAME)?;
             entry.set_secret(TRIAL)?;
             let got = entry.get_secret();
             entry.delete_credential()?;
@@ -106,14 +106,14 @@ impl Keychain {
         })?;
         match same {
             Some(true) => Ok(()),
-            Some(false) => Err(anyhow!("the keychain does not give back what was put in")),
-            None => Err(Trouble::NoEntry.refusal(None).into()),
+            Some(false) => Err(anyhow!("the keychain returned a different secret than was stored")),
+            None => Err(KeychainError::NoEntry.failure(None).into()),
         }
     }
 }
 
-/// The command that takes an entry away without kage.
-pub(super) fn by_hand(name: &Name) -> String {
+/// The command that removes an entry without kage.
+pub(super) fn manual_removal(name: &Name) -> String {
     if cfg!(target_os = "macos") {
         format!("security delete-generic-password -s {SERVICE} -a {name}")
     } else {
@@ -121,24 +121,24 @@ pub(super) fn by_hand(name: &Name) -> String {
     }
 }
 
-/// Why the keychain did not do what it was asked.
+/// Why a call to the keychain failed.
 #[derive(Debug, PartialEq)]
-enum Trouble {
+enum KeychainError {
     NoEntry,
     Locked,
     NoBus,
     NoService,
-    Silent,
+    TimedOut,
     Other(String),
 }
 
-impl Trouble {
-    /// What a refusal of the keyring library means to a person.
+impl KeychainError {
+    /// Classifies an error of the keyring library.
     fn of(error: Error) -> Self {
         match error {
             Error::NoEntry => Self::NoEntry,
             Error::NoStorageAccess(_) => Self::Locked,
-            // `Entry::new` hides why the store could not be opened; this tells.
+            // `Entry::new` hides why the store could not be opened; `store_status` reports it.
             Error::NoDefaultStore => match Entry::store_status() {
                 Err(why) => Self::of_platform(&why.to_string()),
                 Ok(()) => Self::Other("has no store on this system".into()),
@@ -157,7 +157,7 @@ impl Trouble {
             "connection refused",
             "address",
             "autolaunch",
-            // What the library makes of an address that it cannot use; it has this for no other case.
+            // The library's error for an unusable bus address. It uses this text in no other case.
             "no secret service provider or dbus session",
         ]) {
             Self::NoBus
@@ -168,26 +168,26 @@ impl Trouble {
         }
     }
 
-    /// What the keychain did, and the way out.
-    fn refusal(&self, name: Option<&Name>) -> Failure {
+    /// The error for the user: what the keychain did, and what to do.
+    fn failure(&self, name: Option<&Name>) -> Failure {
         let (what, remedy) = match self {
             Self::NoEntry => ("has no such secret, or was never unlocked".into(), "unlock it, or "),
             Self::Locked => ("is locked".into(), "unlock it, or "),
             Self::NoBus => ("is missing: there is no session bus".into(), ""),
             Self::NoService => ("is missing: no Secret Service runs on the session bus".into(), ""),
-            Self::Silent => (format!("did not answer within {} s", PATIENCE.as_secs()), ""),
+            Self::TimedOut => (format!("did not answer within {} s", PATIENCE.as_secs()), ""),
             Self::Other(what) => (what.clone(), ""),
         };
         let name = name.map_or("NAME", Name::as_str);
         Failure::new(Status::Failed, format!("the keychain {what}")).hint(format!(
-            "{remedy}keep this secret in kage's encrypted file: \
-             kage subscription credential {name} --credential file (`add` takes the same option)"
+            "{remedy}store this secret in kage's encrypted file: \
+             kage subscription credential {name} --credential file (`add` has the same option)"
         ))
     }
 }
 
 impl Keychain {
-    /// The secret, fetched by this process.
+    /// Reads the secret in this process, through the library.
     fn fetch(&self, name: &Name) -> Result<Secret> {
         let found = self.entry(name, |entry| entry.get_secret())?;
         let bytes = found.ok_or_else(|| {
@@ -200,23 +200,23 @@ impl Keychain {
 }
 
 impl Keychain {
-    /// The secret by the short way, where that knows it.
+    /// Reads the secret over a plain session in this process. `None` if that is not possible.
     #[cfg(target_os = "linux")]
-    fn at_once(&self, name: &Name) -> Result<Option<Secret>> {
+    fn read_plain(&self, name: &Name) -> Result<Option<Secret>> {
         let until = Instant::now() + self.patience;
-        let _lock = self.alone(Some(name))?;
+        let _lock = self.acquire_lock(Some(name))?;
         match plain::secret(SERVICE, name.as_str(), until) {
             Ok(secret) => Ok(Some(secret)),
             Err(Miss::Unusable(why)) => Err(unusable(name, why).into()),
             Err(Miss::Elsewhere) => Ok(None),
-            Err(Miss::Late) => Err(Trouble::Silent.refusal(Some(name)).into()),
+            Err(Miss::Late) => Err(KeychainError::TimedOut.failure(Some(name)).into()),
         }
     }
 
-    /// Elsewhere the library asks the system itself.
+    /// Plain sessions exist only on Linux; elsewhere the library asks the system directly.
     #[cfg(not(target_os = "linux"))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on Linux")]
-    fn at_once(&self, _: &Name) -> Result<Option<Secret>> {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature is that of Linux")]
+    fn read_plain(&self, _: &Name) -> Result<Option<Secret>> {
         Ok(None)
     }
 }
@@ -224,7 +224,7 @@ impl Keychain {
 impl Backend for Keychain {
     fn get(&self, name: &Name) -> Result<Secret> {
         let begun = Instant::now();
-        match self.at_once(name)? {
+        match self.read_plain(name)? {
             Some(secret) => Ok(secret),
             None => fetch::by_process(name, self.patience.saturating_sub(begun.elapsed())),
         }
@@ -233,7 +233,7 @@ impl Backend for Keychain {
     fn set(&self, name: &Name, secret: &Secret) -> Result<()> {
         let secret = secret.clone();
         let set = self.entry(name, move |entry| entry.set_secret(secret.expose().as_bytes()))?;
-        set.ok_or_else(|| Trouble::NoEntry.refusal(Some(name)).into())
+        set.ok_or_else(|| KeychainError::NoEntry.failure(Some(name)).into())
     }
 
     fn remove(&self, name: &Name) -> Result<bool> {
@@ -247,7 +247,7 @@ impl Backend for Keychain {
 
     fn list(&self) -> Result<Vec<Name>> {
         let names = self.call(None, || {
-            Entry::new(SERVICE, "list")?; // chooses the platform's store
+            Entry::new(SERVICE, "list")?; // selects the platform's store
             let entries = keyring_core::Entry::search(&HashMap::from([("service", SERVICE)]))?;
             let users = entries.iter().filter_map(keyring_core::Entry::get_specifiers).map(|(_, user)| user);
             Ok(users.collect::<Vec<_>>())
@@ -256,17 +256,17 @@ impl Backend for Keychain {
     }
 }
 
-/// What the process does that was started for a secret: prints it into the pipe, or why there is none, with
-/// the hint in a line of its own. `patience` is in milliseconds. Returns the exit status.
+/// Runs the process that was started to read a secret. It prints the secret into its stdout pipe, or the
+/// error and the hint as two lines on stderr. `patience` is in milliseconds. Returns the exit status.
 pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
-    close_process();
+    make_undumpable();
     let patience = patience.map_or(PATIENCE, Duration::from_millis);
-    let told = if io::stdout().is_terminal() {
-        Err(anyhow!("a secret is not shown at a terminal"))
+    let secret = if io::stdout().is_terminal() {
+        Err(anyhow!("a secret is not printed to a terminal"))
     } else {
         Keychain { patience, ..Keychain::new(state) }.fetch(name)
     };
-    match told.and_then(|secret| Ok(io::stdout().write_all(secret.expose().as_bytes())?)) {
+    match secret.and_then(|secret| Ok(io::stdout().write_all(secret.expose().as_bytes())?)) {
         Ok(()) => 0,
         Err(why) => {
             let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
@@ -280,41 +280,44 @@ pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
 mod tests {
     use super::*;
 
-    /// What zbus and the keyring library said in each of these cases.
+    /// The texts are those of zbus and the keyring library in each case.
     #[test]
-    fn a_failure_of_the_bus_is_told_from_one_of_the_service() {
-        for (said, meant) in [
+    fn failures_of_the_bus_and_of_the_service_are_distinguished() {
+        for (text, expected) in [
             (
                 "Platform failure: zbus error: I/O error: No such file or directory (os error 2)",
-                Trouble::NoBus,
+                KeychainError::NoBus,
             ),
-            ("Platform failure: zbus error: I/O error: Connection refused (os error 111)", Trouble::NoBus),
-            ("Platform failure: no secret service provider or dbus session found", Trouble::NoBus),
+            (
+                "Platform failure: zbus error: I/O error: Connection refused (os error 111)",
+                KeychainError::NoBus,
+            ),
+            ("Platform failure: no secret service provider or dbus session found", KeychainError::NoBus),
             (
                 "Platform failure: zbus error: org.freedesktop.DBus.Error.ServiceUnknown: The name \
                  org.freedesktop.secrets was not provided by any .service files",
-                Trouble::NoService,
+                KeychainError::NoService,
             ),
             (
                 "Platform failure: zbus error: org.freedesktop.Secret.Error.IsLocked: Cannot get secret of a \
                  locked object",
-                Trouble::Locked,
+                KeychainError::Locked,
             ),
             (
                 "Platform failure: Crypto error: x",
-                Trouble::Other("failed: Platform failure: Crypto error: x".into()),
+                KeychainError::Other("failed: Platform failure: Crypto error: x".into()),
             ),
         ] {
-            assert_eq!(Trouble::of_platform(said), meant, "{said}");
+            assert_eq!(KeychainError::of_platform(text), expected, "{text}");
         }
     }
 
-    /// keyring has a mock store that forgets everything: a build that falls back to it must not pass.
-    /// Without a session bus there is no store at all, and that is an error, not a mock.
+    /// keyring has a mock store that forgets everything. A build that falls back to it must not pass. Without
+    /// a session bus there is no store at all: an error, not a mock.
     #[test]
     fn the_store_is_the_platforms_own() {
         if Entry::store_status().is_ok() {
-            let vendor = keyring_core::get_default_store().expect("it was set").vendor();
+            let vendor = keyring_core::get_default_store().expect("the status is ok, so it is set").vendor();
             assert!(vendor.contains("Secret Service") || vendor.contains("apple"), "{vendor}");
         }
     }

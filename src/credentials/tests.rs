@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn places() -> (tempfile::TempDir, Paths) {
+fn paths() -> (tempfile::TempDir, Paths) {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let paths = Paths {
@@ -24,7 +24,7 @@ fn secret(text: &str) -> Secret {
     Secret::parse(text.as_bytes().to_vec()).map_err(str::to_owned).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// `Secret` cannot be printed, so a test unwraps by hand.
+/// The exposed secret. `Secret` has no `Debug`, so `unwrap` is not possible.
 fn exposed(got: Result<Secret>) -> String {
     match got {
         Ok(secret) => secret.expose().to_owned(),
@@ -33,12 +33,12 @@ fn exposed(got: Result<Secret>) -> String {
 }
 
 fn refused(got: Result<Secret>) -> String {
-    got.err().map_or_else(|| panic!("a secret came back"), |why| format!("{why:#}"))
+    got.err().map_or_else(|| panic!("a secret was returned"), |why| format!("{why:#}"))
 }
 
 #[test]
-fn the_encrypted_file_does_all_five_verbs() {
-    let (_dir, paths) = places();
+fn the_encrypted_file_supports_all_five_operations() {
+    let (_dir, paths) = paths();
     let file = backend(&Source::File, &paths);
     assert!(!file.has(&name("a")).unwrap());
     assert!(refused(file.get(&name("a"))).contains("no secret for `a`"));
@@ -55,7 +55,7 @@ fn the_encrypted_file_does_all_five_verbs() {
 #[test]
 fn the_encrypted_file_holds_no_plain_secret_and_only_the_user_reads_it() {
     use std::os::unix::fs::PermissionsExt as _;
-    let (_dir, paths) = places();
+    let (_dir, paths) = paths();
     backend(&Source::File, &paths).set(&name("a"), &secret("sk-ant-oat01-PLAIN")).unwrap();
     for path in [&paths.credentials, &paths.identity] {
         let text = std::fs::read_to_string(path).unwrap();
@@ -65,8 +65,8 @@ fn the_encrypted_file_holds_no_plain_secret_and_only_the_user_reads_it() {
 }
 
 #[test]
-fn another_identity_or_a_changed_file_opens_nothing() {
-    let (_dir, paths) = places();
+fn a_changed_file_or_another_identity_opens_nothing() {
+    let (_dir, paths) = paths();
     let file = backend(&Source::File, &paths);
     file.set(&name("a"), &secret("one")).unwrap();
     let sealed = std::fs::read_to_string(&paths.credentials).unwrap();
@@ -82,7 +82,7 @@ fn another_identity_or_a_changed_file_opens_nothing() {
 
     std::fs::write(&paths.identity, identity).unwrap();
     assert_eq!(exposed(file.get(&name("a"))), "one");
-    // One character of the sealed text becomes another one of the same alphabet.
+    // Replace one character of the sealed text with another one of the same alphabet.
     let at = sealed.rfind("==").map_or(sealed.len() - 10, |end| end - 8);
     let letter = if &sealed[at..=at] == "A" { "B" } else { "A" };
     let changed = format!("{}{letter}{}", &sealed[..at], &sealed[at + 1..]);
@@ -93,8 +93,8 @@ fn another_identity_or_a_changed_file_opens_nothing() {
 }
 
 #[test]
-fn a_command_prints_the_secret_or_says_why_not() {
-    let (_dir, paths) = places();
+fn a_command_prints_the_secret_or_the_error_says_why_not() {
+    let (_dir, paths) = paths();
     let run = |line: &str| backend(&Source::Command(line.into()), &paths).get(&name("a"));
     assert_eq!(exposed(run("printf 'sk-1\\n'")), "sk-1");
     assert_eq!(exposed(run("cat; echo sk-2")), "sk-2"); // its standard input is empty
@@ -104,7 +104,7 @@ fn a_command_prints_the_secret_or_says_why_not() {
 }
 
 #[test]
-fn a_command_that_hangs_is_ended() {
+fn a_command_that_hangs_is_terminated() {
     let begun = std::time::Instant::now();
     let patience = std::time::Duration::from_millis(500);
     let dir = tempfile::tempdir().unwrap();
@@ -112,10 +112,10 @@ fn a_command_that_hangs_is_ended() {
     for rest in ["exec sleep 600", "echo sk-1; exec >&-; exec sleep 600"] {
         let line = format!("echo $$ >{}; {rest}", pid.display());
         let printed = command::output_of(&line, patience).unwrap();
-        assert_eq!(printed, command::Output::None("took longer than 0 s".to_owned()), "{line}");
+        assert_eq!(printed, command::Output::Failed("took longer than 0 s".to_owned()), "{line}");
         let child = std::fs::read_to_string(&pid).unwrap().trim().parse().ok();
         let child = child.and_then(rustix::process::Pid::from_raw).unwrap();
-        // It is this process's child and not reaped yet: its end is there to be waited for.
+        // The command is a child of this process and not reaped yet, so its exit status is available.
         let status = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()).unwrap();
         let signal = status.and_then(|(_, status)| status.terminating_signal());
         assert_eq!(signal, Some(rustix::process::Signal::TERM.as_raw()), "{line}");
@@ -124,27 +124,27 @@ fn a_command_that_hangs_is_ended() {
 }
 
 #[test]
-fn what_a_command_that_hangs_has_started_is_ended_with_it() {
+fn a_command_that_hangs_is_terminated_with_its_children() {
     if !cfg!(target_os = "linux") {
-        return; // elsewhere nobody tells what it has started
+        return; // other systems do not list the descendants of a process
     }
     let dir = tempfile::tempdir().unwrap();
     let pid = dir.path().join("pid");
     let line = format!("sh -c 'echo $$ >{}; exec sleep 600'; true", pid.display());
     let patience = std::time::Duration::from_millis(500);
-    assert!(matches!(command::output_of(&line, patience).unwrap(), command::Output::None(_)));
+    assert!(matches!(command::output_of(&line, patience).unwrap(), command::Output::Failed(_)));
     let inner: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    // Its starter has ended, so whoever reaps it is another, and may take a moment.
+    // The parent of this process is gone. Another process reaps it, which may take some time.
     while crate::process::Stat::of(inner).is_some_and(|stat| stat.state != 'Z') {
-        assert!(std::time::Instant::now() < until, "what the command started runs on");
+        assert!(std::time::Instant::now() < until, "the child of the command is still running");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
 #[test]
-fn a_home_stores_nothing() {
-    let (dir, paths) = places();
+fn a_login_directory_stores_nothing() {
+    let (dir, paths) = paths();
     let home = backend(&Source::Home(dir.path().to_owned()), &paths);
     assert!(home.has(&name("a")).unwrap());
     assert!(refused(home.get(&name("a"))).contains("kage stores no secret"));

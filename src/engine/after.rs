@@ -1,10 +1,10 @@
-//! After an attempt: what the decision asks for is done, so that the next attempt can begin.
+//! After an attempt: carries out the decision about what follows, and prepares the next attempt.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::choose::{Successor, Usable, Wish};
+use super::choose::{Criteria, Successor, Usable};
 use super::model::{AttemptEnd, Reservation, Run, RunState, Visited};
 use super::next::{self, How, Next, Situation, next};
 use super::run::Step;
@@ -15,8 +15,7 @@ use crate::pool::{Lease, NotReady, Release, Request, Verdict};
 use crate::run::Relay;
 
 impl Run<'_> {
-    /// Prepares the attempt that follows, where one does. What goes wrong on the way to it takes nothing from
-    /// the one that has ended.
+    /// Prepares the next attempt if one follows. If that fails, the attempt that has ended is final.
     pub(super) fn after(&self, state: &mut RunState, end: &mut AttemptEnd, relay: Option<&Relay>) -> Step {
         state.remember(end);
         let step = if self.is_session() {
@@ -48,28 +47,28 @@ impl Run<'_> {
             }),
         };
         match next(&situation) {
-            Next::Retry { place: next::Place::Same, how } => self.retry_here(state, end, how),
-            Next::Retry { place: next::Place::Another, how } => self.switch(state, end, how),
+            Next::Retry { target: next::Target::Same, how } => self.retry_here(state, end, how),
+            Next::Retry { target: next::Target::Another, how } => self.switch(state, end, how),
             Next::Stuck(why) => {
                 self.say(Said::NotRetried { refusal: end.refusal(), why });
                 Ok(Step::Final)
             }
             Next::Final | Next::Ask | Next::Suggest => {
-                self.tell_change(end);
+                self.say_change(end);
                 Ok(Step::Final)
             }
         }
     }
 
-    /// Says what became of the subscription, where the run ends with it.
-    pub(super) fn tell_change(&self, end: &AttemptEnd) {
+    /// Prints the new status of the subscription on which the run ends.
+    pub(super) fn say_change(&self, end: &AttemptEnd) {
         if let Some(change) = &end.change {
             let said = Said::Changed { refusal: end.refusal(), change: change.clone() };
             self.context.voice.say(said, &end.at);
         }
     }
 
-    /// Another attempt on the same subscription, after a pause.
+    /// Pauses, and prepares another attempt on the same subscription.
     fn retry_here(&self, state: &mut RunState, end: &AttemptEnd, how: How) -> Result<Step> {
         let name = state.lease.subscription.clone();
         let usual = self.context.config.failover.throttle_wait;
@@ -87,30 +86,30 @@ impl Run<'_> {
         if let Err(signal) = self.host.pause(Duration::try_from(pause).unwrap_or_default()) {
             return Ok(Step::Signal(signal));
         }
-        // What it was throttled for keeps others from it, not this run.
+        // The throttling keeps other runs from the subscription, but not this run.
         let request = Request { only: Some(name), waits: false, ..self.request_of(state) };
         let session = state.session.clone();
-        let wish = Wish { request, resumes: resumed(how, session.as_deref()), reserves: true };
-        if let Successor::Reserved(reservation) = self.successor(&wish, &mut Visited::default())? {
+        let criteria = Criteria { request, resumes: resumed(how, session.as_deref()), reserves: true };
+        if let Successor::Reserved(reservation) = self.successor(&criteria, &mut Visited::default())? {
             return self.start_on(state, reservation, how);
         }
         if state.paused {
-            self.tell_change(end);
+            self.say_change(end);
             return Ok(Step::Final);
         }
         self.switch(state, end, how)
     }
 
-    /// Another attempt on another subscription.
+    /// Prepares another attempt on another subscription.
     fn switch(&self, state: &mut RunState, end: &AttemptEnd, how: How) -> Result<Step> {
         state.visited.tried.push(state.lease.subscription.clone());
         let session = state.session.clone();
         let resumes = resumed(how, session.as_deref());
         loop {
-            let wish = Wish { request: self.request_of(state), resumes, reserves: true };
-            let reservation = match self.successor(&wish, &mut state.visited)? {
+            let criteria = Criteria { request: self.request_of(state), resumes, reserves: true };
+            let reservation = match self.successor(&criteria, &mut state.visited)? {
                 Successor::Reserved(reservation) => reservation,
-                Successor::Ready(_) => return Ok(Step::Final), // a place was to be reserved
+                Successor::Ready(_) => return Ok(Step::Final), // cannot happen: `reserves` is set
                 Successor::None(why) => {
                     let place = match self.wait_for_another(state, end, why)? {
                         Some(WaitEnd::Place(place)) => place,
@@ -130,31 +129,32 @@ impl Run<'_> {
             self.start_on(state, reservation, how)?;
             self.context.voice.say(Said::Switched { refusal: end.refusal(), to: to.clone() }, &end.at);
             self.events.switched(&end.subscription, &to, &end.outcome);
-            self.tell_notices();
+            self.say_notices();
             return Ok(Step::Again);
         }
     }
 
-    /// No other subscription is ready: the run waits if it was told to, or ends with what it has.
+    /// Handles the case that no other subscription is ready: waits when `--wait` is given, else the attempt
+    /// is final.
     fn wait_for_another(
         &self,
         state: &RunState,
         end: &AttemptEnd,
         why: NoSuccessor,
     ) -> Result<Option<WaitEnd>> {
-        // Whichever comes back first, also one that this run has tried.
+        // The run waits for the first subscription that is ready, including those that it has tried.
         let request = Request { tried: state.visited.unusable.clone(), ..self.request_of(state) };
         if let (Some(not_ready), None) = (why.not_ready(), &request.only) {
             self.events.all_limited(not_ready);
-            self.tell_notices();
+            self.say_notices();
         }
-        let waits = self.args.wait.is_some() && why.not_ready().is_some_and(NotReady::may_pass);
-        let asked = Box::new(request.clone());
-        self.say(Said::NoSuccessor { refusal: Some(end.refusal()), why, request: asked, waits });
+        let waits = self.args.wait.is_some() && why.not_ready().is_some_and(NotReady::waiting_can_help);
+        let shown = Box::new(request.clone());
+        self.say(Said::NoSuccessor { refusal: Some(end.refusal()), why, request: shown, waits });
         if waits { self.wait(&request).map(Some) } else { Ok(None) }
     }
 
-    /// The next attempt begins on a reservation.
+    /// Prepares the next attempt on a reservation.
     pub(super) fn start_on(&self, state: &mut RunState, reservation: Reservation, how: How) -> Result<Step> {
         let Reservation { lease, handover } = reservation;
         let subscription = &self.context.config.pool.subscriptions[&lease.subscription];
@@ -175,31 +175,33 @@ impl Run<'_> {
         Ok(Step::Again)
     }
 
-    /// The model to name, where the agent would take another one with this credential.
+    /// Returns the model to pass to the agent, if with this credential it would use another one by default.
     fn pinned_model(&self, state: &RunState, kind: Option<&'static SecretKind>) -> Option<String> {
-        let same = kind == state.first_kind && kind.is_some();
-        if self.intent.names_model || same {
+        let is_same = kind == state.first_kind && kind.is_some();
+        if self.intent.names_model || is_same {
             return None;
         }
         let usual = || state.first_kind.and_then(|kind| kind.model).map(str::to_owned);
         state.used_model.clone().or_else(usual)
     }
 
-    /// Whether kage would continue where the next attempt is refused. The agent's own patience is cut short
-    /// only then.
+    /// Whether kage would continue if the next attempt is refused. Only then are the agent's own retries cut
+    /// short.
     fn takes_over(&self, state: &RunState, lease: &Lease) -> Result<bool> {
-        // The provider's own trouble is waited for once; then nothing follows it, and patience is all there is.
+        // kage waits for the provider only once. After that pause no attempt follows another provider error,
+        // so the agent must use its own retries.
         if state.number >= self.retries() || state.paused {
             return Ok(false);
         }
-        let wish = Wish { request: self.request_of(state), resumes: None, reserves: false };
+        let criteria = Criteria { request: self.request_of(state), resumes: None, reserves: false };
         let mut visited = state.visited.clone();
         visited.tried.push(lease.subscription.clone());
-        Ok(matches!(self.successor(&wish, &mut visited)?, Successor::Ready(_)))
+        Ok(matches!(self.successor(&criteria, &mut visited)?, Successor::Ready(_)))
     }
 }
 
-/// The conversation that a subscription must have for an attempt to begin that way.
+/// Returns the conversation that a subscription must be able to resume for an attempt that begins in this
+/// way.
 fn resumed(how: How, session: Option<&str>) -> Option<&str> {
     match how {
         How::AsTyped => None,

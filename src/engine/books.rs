@@ -1,4 +1,5 @@
-//! The books: what an attempt left is read, judged, and written into the ledger and the state. Nothing else writes them.
+//! The books: reads and judges the evidence of an attempt, and writes it into the ledger and the state.
+//! Nothing else writes them.
 
 mod administration;
 mod others;
@@ -25,8 +26,8 @@ pub(crate) use crate::ledger::{Answer, By, Key, Query};
 pub(crate) use usage::Books;
 
 impl Context {
-    /// Writes the outcome of an attempt into the state, releases its lease, and tells the event command what that
-    /// changes about the subscription and the budgets.
+    /// Writes the outcome of an attempt into the state, releases its lease, and sends the event command the
+    /// changes of the subscription and the budgets.
     pub(super) fn book(
         &self,
         lease: &Lease,
@@ -36,7 +37,7 @@ impl Context {
     ) -> Result<Option<Change>> {
         let (pool, costs) = (&self.config.pool, self.costs(&outcome.usage));
         let settled = self.store.settle(&Settle { pool, lease, outcome, costs: &costs, moment });
-        self.tell_notices();
+        self.say_notices();
         let settled = settled?;
         if let Some(change) = &settled.change {
             events.changed(&lease.subscription, change);
@@ -47,7 +48,7 @@ impl Context {
         Ok(settled.change)
     }
 
-    /// Books a refusal while its agent runs, unless that has been done.
+    /// Books a refusal while its agent still runs, unless it has been booked already.
     pub(super) fn refuse(&self, lease: &Lease, outcome: &Outcome, events: &Events<'_>) -> Result<()> {
         let cooldowns = Cooldowns::from(&self.config.pool);
         if let Some(change) = self.observe(lease, Observation::Refusal { outcome, cooldowns })? {
@@ -56,12 +57,12 @@ impl Context {
         Ok(())
     }
 
-    /// Notes something about an attempt that runs.
+    /// Records an observation about a running attempt.
     pub(super) fn observe(&self, lease: &Lease, reading: Observation<'_>) -> Result<Option<Change>> {
         self.observe_within(LOCK_PATIENCE, lease, reading)
     }
 
-    /// The same for a caller that gives up rather than wait longer.
+    /// The same for a caller that waits no longer than `patience` for the lock.
     pub(super) fn observe_within(
         &self,
         patience: Duration,
@@ -70,24 +71,25 @@ impl Context {
     ) -> Result<Option<Change>> {
         let observe = Observe { lease, reading, now: self.now().timestamp() };
         let change = self.store.observe(&observe, patience);
-        self.tell_notices();
+        self.say_notices();
         change
     }
 
-    /// Releases what has nothing to book.
+    /// Releases leases that have nothing to book.
     pub(super) fn release(&self, release: &Release<'_>) -> Result<()> {
         let released = self.store.release(release);
-        self.tell_notices();
+        self.say_notices();
         released
     }
 }
 
 impl Run<'_> {
-    /// Reads what the attempt left, books it, and releases the lease. The agent has ended, so nothing here may
-    /// change how kage ends; and the state, by which the next run is chosen, does not depend on the ledger.
+    /// Reads the evidence of an attempt, books it, and releases the lease. The agent has ended, so no failure
+    /// here may change kage's exit status. The state is written even if the ledger fails, because the next
+    /// choice depends on the state.
     ///
-    /// The ledger comes first. Where kage is killed between the two the lease stays, and the next kage finds that its
-    /// attempt is written down; the other way round the attempt would be lost.
+    /// The ledger is written first. If kage is killed between the two writes, the lease remains, and the next
+    /// kage finds the attempt in the ledger. In the other order the attempt would be lost.
     pub(super) fn settle(&self, state: &RunState, child: ChildExit, begun: Instant) -> AttemptEnd {
         let ChildExit { exit, interrupted, captured } = child;
         let context = self.context;
@@ -108,7 +110,8 @@ impl Run<'_> {
         let ends_with_error = !evidence.clone().final_errors().errors.is_empty();
         let ledger = context.ledger();
         if watched && held.is_none() && ledger.trace(lease).is_booked {
-            // A kage that cannot see this process, as from another container, has counted what it saw.
+            // Another kage that cannot see this process (for example in another container) took it for dead
+            // and has already counted its usage.
             outcome.usage = Usage::default();
         } else if let Err(failed) = append(&ledger, state, exit, evidence.session.as_deref(), &outcome, begun)
         {
@@ -119,7 +122,7 @@ impl Run<'_> {
             self.say(Said::NotInState(format!("{failed:#}")));
             None
         });
-        self.tell_notices();
+        self.say_notices();
         let subscription = lease.subscription.clone();
         let session = SessionEnd::default();
         AttemptEnd {

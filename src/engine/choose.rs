@@ -1,4 +1,4 @@
-//! Choosing for a run: reserve a place, look at what would be chosen, find a successor.
+//! Choosing for a run: reserves a place on a subscription, returns what would be chosen, finds a successor.
 
 use std::env;
 
@@ -13,42 +13,42 @@ use crate::pool::{
 };
 use crate::store;
 
-/// A place that was taken, or that would be.
+/// A place on a subscription that was reserved or would be reserved.
 pub(super) struct Place {
     pub subscription: Name,
-    /// What would have excluded the subscription, had the user not insisted on it.
+    /// The exclusion that the user overruled by insisting on the subscription.
     pub overruled: Option<Exclusion>,
-    /// `None` where the place was only looked at.
+    /// `None` if nothing was reserved.
     pub lease: Option<Lease>,
 }
 
-/// What a request finds in the pool.
+/// The answer of the pool to a request.
 pub(super) enum Choice {
     Ready(Place),
     NotReady(NotReady),
 }
 
-/// What a search for another subscription came to.
+/// The result of a search for another subscription.
 pub(super) enum Successor {
-    /// It is reserved, and its credential is at hand.
+    /// It is reserved, and its credential has been read.
     Reserved(Reservation),
-    /// It is ready, as far as looking tells.
+    /// It is ready. Nothing is reserved, and its credential has not been read.
     Ready(Name),
     None(NoSuccessor),
 }
 
-/// What the next attempt needs of a subscription.
-pub(super) struct Wish<'a> {
+/// What the next attempt needs from a subscription.
+pub(super) struct Criteria<'a> {
     pub request: Request,
-    /// The conversation that it must have; `None` where it need not have any.
+    /// The conversation that it must be able to resume; `None` if none is resumed.
     pub resumes: Option<&'a str>,
-    /// Whether a place is taken, or only looked for.
+    /// Whether a place is reserved, or only searched for.
     pub reserves: bool,
 }
 
 impl Run<'_> {
-    /// What would be chosen now.
-    pub(super) fn look(&self, request: &Request) -> Result<Choice> {
+    /// Returns what would be chosen now, without reserving it.
+    pub(super) fn peek(&self, request: &Request) -> Result<Choice> {
         let moment = self.context.moment();
         Ok(match peek(&self.context.config.pool, &self.context.view()?, request, &moment) {
             Ok(chosen) => {
@@ -58,7 +58,7 @@ impl Run<'_> {
         })
     }
 
-    /// Chooses, and holds what was chosen.
+    /// Chooses a subscription and reserves a place on it.
     pub(super) fn reserve(&self, request: &Request) -> Result<Choice> {
         let holder = self.holder();
         loop {
@@ -71,12 +71,12 @@ impl Run<'_> {
                 moment: &moment,
             };
             let reserved = self.context.store.reserve(&reserve);
-            self.context.tell_notices();
+            self.context.say_notices();
             let (choice, recovered) = match reserved? {
                 Reserved::LostFirst => {
                     self.has_recovered.set(true);
                     self.context.recover(&self.events);
-                    self.tell_notices();
+                    self.say_notices();
                     continue;
                 }
                 Reserved::Place { lease, overruled, recovered } => {
@@ -88,7 +88,7 @@ impl Run<'_> {
             for name in &recovered {
                 self.events.recovered(name);
             }
-            self.tell_notices();
+            self.say_notices();
             return Ok(choice);
         }
     }
@@ -107,24 +107,24 @@ impl Run<'_> {
         }
     }
 
-    /// Another subscription for the next attempt. One without the conversation, or whose credential cannot be
-    /// obtained, is passed over and added to `visited`.
-    pub(super) fn successor(&self, wish: &Wish<'_>, visited: &mut Visited) -> Result<Successor> {
+    /// Returns another subscription for the next attempt. A subscription without the conversation, or whose
+    /// credential could not be read, is skipped and added to `visited`.
+    pub(super) fn successor(&self, criteria: &Criteria<'_>, visited: &mut Visited) -> Result<Successor> {
         let mut lacking = None;
         loop {
-            let request = Request { tried: visited.tried.clone(), ..wish.request.clone() };
-            let choice = if wish.reserves { self.reserve(&request)? } else { self.look(&request)? };
+            let request = Request { tried: visited.tried.clone(), ..criteria.request.clone() };
+            let choice = if criteria.reserves { self.reserve(&request)? } else { self.peek(&request)? };
             let place = match choice {
                 Choice::Ready(place) => place,
                 Choice::NotReady(why) => {
                     return Ok(Successor::None(match lacking {
                         Some(name) if self.is_session() => NoSuccessor::LacksConversation(name),
-                        _ => NoSuccessor::NotReady(self.first_to_return(wish, visited, why)?),
+                        _ => NoSuccessor::NotReady(self.first_to_return(criteria, visited, why)?),
                     }));
                 }
             };
             let name = place.subscription.clone();
-            match self.usable(place, wish.resumes)? {
+            match self.usable(place, criteria.resumes)? {
                 Usable::Reserved(reservation) => return Ok(Successor::Reserved(reservation)),
                 Usable::Ready => return Ok(Successor::Ready(name)),
                 Usable::LacksConversation => lacking = Some(name.clone()),
@@ -135,20 +135,27 @@ impl Run<'_> {
         }
     }
 
-    /// Why nothing is ready, for a person and for waiting: a subscription that this run has tried may be the first
-    /// that is ready again.
-    fn first_to_return(&self, wish: &Wish<'_>, visited: &Visited, without: NotReady) -> Result<NotReady> {
-        let request = Request { tried: visited.unusable.clone(), ..wish.request.clone() };
-        Ok(match self.look(&request)? {
+    /// Returns why nothing is ready, for the message and for waiting. A subscription that this run has tried
+    /// may be the first that is ready again, so those count too.
+    fn first_to_return(
+        &self,
+        criteria: &Criteria<'_>,
+        visited: &Visited,
+        without: NotReady,
+    ) -> Result<NotReady> {
+        let request = Request { tried: visited.unusable.clone(), ..criteria.request.clone() };
+        Ok(match self.peek(&request)? {
             Choice::Ready(_) => without,
             Choice::NotReady(why) => why,
         })
     }
 
-    /// Whether the next attempt can begin on a place. If not, the place is given back.
+    /// Whether the next attempt can begin on a place. If not, the place is released.
     pub(super) fn usable(&self, place: Place, resumes: Option<&str>) -> Result<Usable> {
         let subscription = &self.context.config.pool.subscriptions[&place.subscription];
-        if resumes.is_some_and(|session| !self.finds(session, subscription, self.grant(subscription, None))) {
+        if resumes
+            .is_some_and(|session| !self.can_resume(session, subscription, self.grant(subscription, None)))
+        {
             if let Some(lease) = &place.lease {
                 self.context.release(&Release::NotStarted(lease))?;
             }
@@ -168,20 +175,21 @@ impl Run<'_> {
         })
     }
 
-    /// What the run asks of the pool now. A limit of one model tells which model the run is about.
+    /// Returns the run's request for its next attempt. If the command line names no model, a limit of one
+    /// model shows which model the run uses.
     pub(super) fn request_of(&self, state: &RunState) -> Request {
         let model = self.request.model.clone().or_else(|| state.limited_model.clone());
         Request { model, ..self.request.clone() }
     }
 
-    /// What a session asks of the pool when it continues. It may come back to a subscription that it has been on:
-    /// hours later, say.
+    /// Returns a session's request when it continues. It may return to a subscription that it has used
+    /// before, for example hours later.
     pub(super) fn request_after(&self, outcome: &Outcome) -> Request {
-        let of_model = match &outcome.verdict {
+        let limited_model = match &outcome.verdict {
             Verdict::UsageLimit { scope: Scope::Model(model), .. } => Some(model.clone()),
             _ => None,
         };
-        let model = self.request.model.clone().or(of_model);
+        let model = self.request.model.clone().or(limited_model);
         Request { model, waits: false, ..self.request.clone() }
     }
 }
@@ -189,7 +197,7 @@ impl Run<'_> {
 /// Whether a place can be used.
 pub(super) enum Usable {
     Reserved(Reservation),
-    /// As far as looking tells.
+    /// Nothing is reserved, and its credential has not been read.
     Ready,
     LacksConversation,
     NoCredential,

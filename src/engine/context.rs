@@ -1,4 +1,4 @@
-//! What everything begins with: the paths, the config, the store, the ledger, the clock and the voice.
+//! The context of a verb: the paths, the config, the store, the ledger, the clock and the voice.
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
@@ -15,7 +15,7 @@ use crate::paths::{Paths, config_is_named};
 use crate::pool::{Costs, Moment, Outcome, Slice, State, TokenCount, Usage};
 use crate::store::{FileStore, Store};
 
-/// The surroundings of a verb. It holds no "now": time passes while kage works.
+/// The context of a verb. It stores no current time, because time passes while kage works.
 pub(crate) struct Context {
     pub paths: Paths,
     pub config: Config,
@@ -26,17 +26,18 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// A mistyped path in `KAGE_CONFIG` would look like an empty pool, so this says it.
+    /// Opens the context. Prints a notice if `KAGE_CONFIG` names a file that does not exist: a mistyped path
+    /// would otherwise look like an empty pool.
     pub(crate) fn open(voice: Voice) -> Result<Self> {
         Self::open_named(voice, Config::load)
     }
 
-    /// The same for a run, which must cost nothing.
+    /// The same for a run, which also caches the parsed config so that the next start is fast.
     pub(crate) fn open_to_run(voice: Voice) -> Result<Self> {
-        Self::open_named(voice, Config::load_and_keep)
+        Self::open_named(voice, Config::load_and_cache)
     }
 
-    /// For the verbs that write what they need into a new config.
+    /// The same without the notice, for the verbs that create the config.
     pub(crate) fn open_or_begin(voice: Voice) -> Result<Self> {
         Self::open_with(voice, Config::load)
     }
@@ -58,17 +59,16 @@ impl Context {
         let zone = clock::zone();
         let context = Self { paths, config, voice, store, zone, clock: Timestamp::now };
         let state = &context.paths.state;
-        let exposed =
-            files::notice_of_others(state).or_else(|| files::notice_of_others(&state.join("usage")));
+        let exposed = files::exposure_notice(state).or_else(|| files::exposure_notice(&state.join("usage")));
         if let Some(notice) = exposed {
             context.voice.say(notice, &context.now());
         }
         Ok(context)
     }
 
-    /// Parts that a test made.
+    /// Makes a context from the parts of a test.
     #[cfg(test)]
-    pub(super) fn of_parts(
+    pub(super) fn from_parts(
         paths: Paths,
         config: Config,
         store: Box<dyn Store>,
@@ -77,7 +77,7 @@ impl Context {
         Self { paths, config, voice: Voice::recorded(), store, zone: TimeZone::UTC, clock }
     }
 
-    /// Asks the clock.
+    /// Returns the current time.
     pub(crate) fn now(&self) -> Zoned {
         (self.clock)().to_zoned(self.zone.clone())
     }
@@ -94,31 +94,32 @@ impl Context {
         Ledger::new(&self.paths.state)
     }
 
-    /// The state as it is now; leases of dead processes are left out, and what they used is not counted.
+    /// Returns the current state without the leases of dead processes. The usage of those is not counted.
     pub(crate) fn view(&self) -> Result<State> {
         let state = self.store.view();
-        self.tell_notices();
+        self.say_notices();
         state
     }
 
-    /// The same for a caller that looks again in a moment: damage is an error.
-    pub(crate) fn undamaged_view(&self) -> Result<State> {
-        self.store.undamaged_view()
+    /// The same for a caller that reads the state again soon: a damaged file is an error.
+    pub(crate) fn strict_view(&self) -> Result<State> {
+        self.store.strict_view()
     }
 
-    /// Says what the store has to report.
-    pub(super) fn tell_notices(&self) {
+    /// Prints the notices of the store.
+    pub(super) fn say_notices(&self) {
         for notice in self.store.take_notices() {
             self.voice.say(notice, &self.now());
         }
     }
 
-    /// What an agent's evidence means, by its own markers and those of the config.
+    /// Returns the outcome that an agent's evidence shows, by the agent's own markers and those of the
+    /// config.
     pub(super) fn judge(&self, agent: &dyn Agent, exit: Exit, evidence: &Evidence, now: &Zoned) -> Outcome {
         agent.judge(&Case { exit, evidence, more: self.config.agents.markers(agent), now })
     }
 
-    /// What tokens would have cost on their day, as far as their prices are known. Where nothing was used no
+    /// Returns what the tokens cost at the prices of their day, as far as these are known. Without usage no
     /// price is looked up.
     pub(super) fn costs(&self, usage: &Usage) -> Costs {
         let cost = |(slice, count): (&Slice, &TokenCount)| {
@@ -130,7 +131,7 @@ impl Context {
     }
 }
 
-/// The state for a caller without a context; damage is an error.
-pub(crate) fn undamaged_state(paths: &Paths) -> Result<State> {
-    FileStore::new(&paths.state).undamaged_view()
+/// Returns the state for a caller without a context. A damaged file is an error.
+pub(crate) fn strict_state(paths: &Paths) -> Result<State> {
+    FileStore::new(&paths.state).strict_view()
 }

@@ -1,5 +1,5 @@
-//! `[events] command`: what happens to the pool, told to a command of the user's, one JSON line each. It runs
-//! on its own: nothing waits for it.
+//! `[events] command`: the user's command, started for each event of the pool with one JSON line on its
+//! standard input. Nothing waits for it.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -17,15 +17,15 @@ use crate::error::Notice;
 use crate::pool::{Budget, Change, Cost, Gauge, Name, NotReady, Outcome, Owner};
 use crate::text::json;
 
-/// The number in every line; keys are only ever added under it.
+/// The `schema` number in every line. Within one number, keys are only added.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// The command, and the ones that were started.
+/// The command, and the processes that were started for events.
 pub(super) struct Events<'a> {
     command: Option<&'a str>,
     agents: &'a Agents,
     started: RefCell<Vec<Child>>,
-    /// What the user should know, until it is taken.
+    /// Notices for the user that have not been taken yet.
     notices: RefCell<Vec<Notice>>,
 }
 
@@ -39,12 +39,12 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// What happened to the commands since the last call that the user should know.
+    /// Returns the notices about failed commands since the last call.
     pub(super) fn take_notices(&self) -> Vec<Notice> {
         self.notices.take()
     }
 
-    /// A command that has failed by now is worth a notice; one that still runs is left alone.
+    /// Adds a notice for each command that has failed by now. Commands that still run are left alone.
     pub(super) fn finish(&self) {
         self.started.borrow_mut().retain_mut(|child| self.is_running(child));
     }
@@ -53,7 +53,7 @@ impl<'a> Events<'a> {
         self.notices.borrow_mut().push(Notice::new(message));
     }
 
-    /// Reaps one that has ended, so that none is left in the system's table.
+    /// Reaps a process that has ended, so that it does not remain as a zombie.
     fn is_running(&self, child: &mut Child) -> bool {
         let Ok(Some(status)) = child.try_wait() else { return true };
         if !status.success() {
@@ -62,30 +62,30 @@ impl<'a> Events<'a> {
         false
     }
 
-    /// A run goes on with another subscription.
+    /// A run continues on another subscription.
     pub(super) fn switched(&self, from: &Name, to: &Name, why: &Outcome) {
         let reason = why.verdict.word();
-        self.tell("switched", json!({ "subscription": from, "to": to, "reason": reason }));
+        self.send("switched", json!({ "subscription": from, "to": to, "reason": reason }));
     }
 
     /// The status of a subscription has changed.
     pub(super) fn changed(&self, name: &Name, change: &Change) {
         let Some(event) = event(&change.to) else { return };
         let reason = change.evidence.as_deref().unwrap_or(&change.rule);
-        self.tell(event, json!({ "subscription": name, "until": change.until, "reason": reason }));
+        self.send(event, json!({ "subscription": name, "until": change.until, "reason": reason }));
     }
 
     /// The last limit of a subscription has passed.
     pub(super) fn recovered(&self, name: &Name) {
-        self.tell("recovered", json!({ "subscription": name, "reason": "its limit has passed" }));
+        self.send("recovered", json!({ "subscription": name, "reason": "its limit has passed" }));
     }
 
-    /// Nothing is ready for a run.
+    /// No subscription is ready for a run.
     pub(super) fn all_limited(&self, why: &NotReady) {
-        self.tell("all_limited", json!({ "until": why.earliest() }));
+        self.send("all_limited", json!({ "until": why.earliest() }));
     }
 
-    /// 80 % of a budget is used up, or all of it. Costs are US dollars, API-equivalent.
+    /// 80 % or all of a budget is used. Costs are in US dollars, at API prices.
     pub(super) fn budget(&self, gauge: &Gauge) {
         let (kind, name) = match &gauge.owner {
             Owner::Subscription(name) => ("subscription", name),
@@ -96,19 +96,19 @@ impl<'a> Events<'a> {
             Budget::CostPerDay | Budget::CostPerMonth => json!(Cost(amount).dollars()),
         };
         let event = if gauge.is_reached() { "budget_reached" } else { "budget_warning" };
-        let what = json!({
+        let fields = json!({
             kind: name, "budget": gauge.budget.key(), "used": amount(gauge.used), "most": amount(gauge.most),
             "until": gauge.until,
         });
-        self.tell(event, what);
+        self.send(event, fields);
     }
 
-    fn tell(&self, event: &str, what: Value) {
+    fn send(&self, event: &str, fields: Value) {
         let Some(command) = self.command else { return };
         self.finish();
         let mut line = json!({ "schema": SCHEMA, "event": event, "time": Timestamp::now() });
-        if let (Value::Object(line), Value::Object(what)) = (&mut line, what) {
-            line.extend(what);
+        if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
+            line.extend(fields);
         }
         match start(command, &(json(line.to_string()) + "\n"), &withheld(self.agents)) {
             Ok(child) => self.started.borrow_mut().push(child),
@@ -117,8 +117,8 @@ impl<'a> Events<'a> {
     }
 }
 
-/// In a group of its own, so that a ^C at the terminal is not meant for it. The line fits into the pipe, so
-/// that a command which never reads delays nobody.
+/// Starts the command in its own process group, so that a ^C at the terminal does not reach it. The line fits
+/// into the pipe's buffer, so a command that never reads does not block kage.
 fn start(command: &str, line: &str, withheld: &[OsString]) -> std::io::Result<Child> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -127,13 +127,13 @@ fn start(command: &str, line: &str, withheld: &[OsString]) -> std::io::Result<Ch
     }
     let mut child = shell.process_group(0).spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
-        // One that ends without reading is no failure.
+        // A command may end without reading: that is not a failure.
         let _ = pipe.write_all(line.as_bytes());
     }
     Ok(child)
 }
 
-/// What a new status is called as an event; a limit of one model leaves the status as it is.
+/// Returns the event of a new status. A limit of one model does not change the status.
 fn event(status: &str) -> Option<&'static str> {
     match status {
         "rate_limited" => Some("rate_limited"),

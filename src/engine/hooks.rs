@@ -1,4 +1,4 @@
-//! `kage hook`: what a running agent reports. The agent calls it; what goes wrong here is no concern of the agent.
+//! `kage hook`: receives what a running agent reports. The agent calls it, and must not see its failures.
 
 use std::env;
 use std::fs;
@@ -25,38 +25,40 @@ use crate::run::WAKE;
 use crate::store::{self, FileStore, Store as _};
 use crate::text::one_line;
 
-/// The agent waits for its hooks, for a fifth of a second with the start of the process.
-const PATIENCE: Duration = Duration::from_millis(160);
-/// How long the record may take to be written; the rest of the patience is for the state.
-const UNTIL_RECORDED: Duration = Duration::from_millis(80);
-const LOOK: Duration = Duration::from_millis(5);
-/// An error is as old as this at most when it is told of: the agent tells at once.
-const OLDEST_ERROR: SignedDuration = SignedDuration::from_secs(10);
-/// The log starts anew when it has grown to this many bytes.
-const LONGEST_LOG: u64 = 256 * 1024;
+/// The time limit of a hook, because the agent waits for it. With the start of the process a hook takes at
+/// most a fifth of a second.
+const TIME_LIMIT: Duration = Duration::from_millis(160);
+/// How long the agent may take to write its transcript. The rest of the time is for the state.
+const TRANSCRIPT_LIMIT: Duration = Duration::from_millis(80);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// The greatest age of an error when it is reported: the agent reports it immediately.
+const MAX_ERROR_AGE: SignedDuration = SignedDuration::from_secs(10);
+/// The log is deleted and started again when it is longer than this, in bytes.
+const MAX_LOG_LENGTH: u64 = 256 * 1024;
 
-/// The kage beside the agent, as its lease says; 0 where that has not been read.
+/// The process id of the kage that started the agent, from its lease; 0 if the lease has not been read.
 static TO_WAKE: AtomicI32 = AtomicI32::new(0);
 
-/// Never fails, and takes no longer than a moment; what went wrong is in the log.
+/// Handles one report of the agent and returns the exit status, always 0. Failures are written to the log.
 pub(crate) fn handle_hook() -> i32 {
     let (done, handled) = mpsc::channel();
     // The input may never end, and the state may be locked: the agent must not wait for that.
     thread::spawn(move || done.send(handle()));
-    let problem = match handled.recv_timeout(PATIENCE) {
+    let problem = match handled.recv_timeout(TIME_LIMIT) {
         Ok(Ok(())) => return 0,
         Ok(Err(why)) => format!("{why:#}"),
-        Err(_) => format!("gave up after {} ms", PATIENCE.as_millis()),
+        Err(_) => format!("gave up after {} ms", TIME_LIMIT.as_millis()),
     };
-    // What was not done here is kage's to do.
-    let _ = wake(kage_beside());
+    // The kage that started the agent does what was not done here.
+    let _ = wake(kage_to_wake());
     let _ = log(&problem);
     0
 }
 
-/// The kage to wake: the one of the lease. Where the lease was not read (the machine is too busy) or is not in the
-/// state, it is the one of the mark that kage gave its agent.
-fn kage_beside() -> i32 {
+/// Returns the process id of the kage to wake, from the lease; 0 if it is not known. If the lease was not
+/// read (the machine is too busy) or is not in the state, the process id comes from the variable that kage
+/// set for its agent.
+fn kage_to_wake() -> i32 {
     let known = TO_WAKE.load(Ordering::SeqCst);
     if known != 0 {
         return known;
@@ -67,8 +69,8 @@ fn kage_beside() -> i32 {
 
 fn handle() -> Result<()> {
     let mut input = Vec::new();
-    io::stdin().lock().read_to_end(&mut input).context("could not read what was told")?;
-    // An agent that was started without kage has settings of one that was.
+    io::stdin().lock().read_to_end(&mut input).context("could not read the report of the agent")?;
+    // An agent that was started without kage may use the settings of one that was started with kage.
     let Some(run) = env::var("KAGE_RUN").ok().map(LeaseId) else { return Ok(()) };
     let subscription = env::var("KAGE_SUBSCRIPTION")?.parse::<Name>();
     let subscription = subscription.map_err(|why| anyhow!("KAGE_SUBSCRIPTION: {why}"))?;
@@ -78,8 +80,8 @@ fn handle() -> Result<()> {
     let context = Context::open(Voice::silent())?;
     let agent = context.config.agent(&lease.agent)?;
     let hooked_pid = agent.hooked_pid_variable().and_then(|name| env::var(name).ok()?.parse().ok());
-    // A session that the agent started beside itself has the same hooks; while the first one lives, it is the
-    // one that kage runs.
+    // Another session that the agent started has the same hooks. While the first process that called a hook
+    // lives, it is the one that kage started.
     if lease.hooked_pid.is_some_and(|known| Some(known) != hooked_pid && Stat::of(known).is_some()) {
         return Ok(());
     }
@@ -89,7 +91,7 @@ fn handle() -> Result<()> {
     }
 }
 
-/// Acts upon what a hook reports.
+/// Acts on the report of a hook.
 struct HookHandler<'a> {
     context: &'a Context,
     agent: &'static dyn Agent,
@@ -102,12 +104,12 @@ impl HookHandler<'_> {
         match event {
             HookEvent::Began { session } => self.note(SessionEvent::Entered(&session)),
             HookEvent::Ended { session } => self.note(SessionEvent::Left(&session)),
-            // Nearly every prompt changes nothing, and then nothing is written.
+            // Most prompts change nothing, and then nothing is written.
             HookEvent::Prompted { session } if self.is_known(&session) && self.lease.refused.is_none() => {
                 Ok(())
             }
             HookEvent::Prompted { session } => self.note(SessionEvent::Prompted(&session)),
-            // A helper of the agent's has a conversation of its own.
+            // A helper of the agent has its own conversation.
             HookEvent::Failed { session, .. }
                 if self.lease.session().is_some() && !self.is_known(&session) =>
             {
@@ -128,19 +130,21 @@ impl HookHandler<'_> {
     fn note_at(&self, at: Timestamp, event: SessionEvent<'_>) -> Result<()> {
         let hooked_pid = self.hooked_pid;
         self.context.observe(self.lease, Observation::Session { event, at, hooked_pid })?;
-        // Only a refusal can be overtaken by something.
+        // kage must learn of an event only after a refusal: the event may mean that the user has continued.
         if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
     }
 
-    /// Books the refusal at once, for every other run; the rest is kage's, which sleeps beside the agent.
+    /// Books the refusal immediately, for all other runs, and wakes the kage that started the agent, which
+    /// does the rest.
     fn failed(&self, session: &str, record: &Path) -> Result<()> {
-        // The hooks of its beginning and of its prompt gave up. It began when the conversation before it ended.
+        // The hooks for the start of the conversation and for its prompt did not succeed. It began when the
+        // conversation before it ended.
         if self.lease.session().is_none() {
             let since = self.lease.visits.last().and_then(|visit| visit.until).unwrap_or(self.lease.since);
             self.note_at(since, SessionEvent::Entered(session))?;
         }
-        let since = Timestamp::now() - OLDEST_ERROR;
-        let deadline = Instant::now() + UNTIL_RECORDED;
+        let since = Timestamp::now() - MAX_ERROR_AGE;
+        let deadline = Instant::now() + TRANSCRIPT_LIMIT;
         loop {
             let now = self.context.now();
             let evidence = self.agent.evidence_at_end(record, since, &now).final_errors();
@@ -150,14 +154,14 @@ impl HookHandler<'_> {
             if Instant::now() >= deadline {
                 break;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
-        // It may stand there a little later: kage has more time to look.
+        // The error may be written a little later. kage has more time to look for it.
         self.wake()
     }
 
     fn refused(&self, outcome: &Outcome) -> Result<()> {
-        if !outcome.verdict.is_of_the_account() {
+        if !outcome.verdict.concerns_account() {
             return Ok(());
         }
         self.context.refuse(self.lease, outcome, &Events::new(&self.context.config))?;
@@ -173,11 +177,11 @@ fn wake(pid: i32) -> Result<()> {
     Pid::from_raw(pid).map_or(Ok(()), |pid| kill_process(pid, WAKE)).context("could not wake kage")
 }
 
-/// One line a problem, in the state directory.
+/// Appends one line to the log in the state directory.
 fn log(problem: &str) -> Result<()> {
     let dir = Paths::from_environment()?.state;
     let file = dir.join("hook.log");
-    if fs::metadata(&file).is_ok_and(|known| known.len() > LONGEST_LOG) {
+    if fs::metadata(&file).is_ok_and(|known| known.len() > MAX_LOG_LENGTH) {
         fs::remove_file(&file)?;
     }
     let mut file = files::private().create(true).append(true).open(file)?;

@@ -1,4 +1,4 @@
-//! What a run does outside of kage's own data: it starts agents, sleeps, and asks.
+//! The operating system as a run uses it: starting agents, sleeping, asking the user.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -15,19 +15,19 @@ pub(crate) struct Launch<'a> {
     pub marks: Vec<(&'static str, OsString)>,
 }
 
-/// What a run does outside of kage's own data. A test has one without processes.
+/// The operating system as a run uses it. Tests have an implementation without processes.
 pub(crate) trait Host {
-    /// Runs an agent and waits for its end. The error is why it could not be started.
+    /// Runs an agent and waits until it ends. The error is why it could not be started.
     fn run(&self, launch: Launch<'_>, streams: Streams<'_>) -> Result<Launched, Failure>;
 
-    /// Sleeps. The error is a signal that ends kage.
+    /// Sleeps. The error is the number of a signal that ends kage.
     fn pause(&self, duration: Duration) -> Result<(), i32>;
 
     /// Asks a question at the terminal.
     fn ask(&self, question: &str) -> Answer;
 }
 
-/// The system itself.
+/// The real operating system.
 pub(crate) struct System;
 
 impl Host for System {

@@ -1,4 +1,5 @@
-//! Launching an attempt: the credential, the plan, the marks by which the child is known, and the host that runs it.
+//! Preparation of an attempt: the credential, the launch plan, and the variables that mark the agent's
+//! processes as part of the run.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,17 +20,19 @@ use crate::run::{self, Handover};
 use crate::secret::PASSPHRASE;
 use crate::store::holder_mark;
 
-/// How deep kage may run inside kage.
-pub(crate) const DEEPEST: u32 = 8;
+/// How many levels deep kage may run inside kage.
+pub(crate) const MAX_DEPTH: u32 = 8;
 pub(crate) const DEPTH: &str = "KAGE_DEPTH";
-/// Which kage started what, for a kage that is found on `PATH` from there.
+/// The variable that names a program that kage started, and that kage's process id. If the program finds kage
+/// on `PATH`, the second kage reads it.
 const STARTED: &str = "KAGE_STARTED";
-/// Why a subscription is unhealthy whose credential never reached the agent.
-pub(crate) const NO_CREDENTIAL: &str = "its credential cannot be had";
+/// The reason of an unhealthy subscription whose credential could not be read.
+pub(crate) const NO_CREDENTIAL: &str = "its credential could not be read";
 
 impl Run<'_> {
-    /// The secret, unless the subscription has a login of the agent's own. Without it the lease is given back, and
-    /// the account remembers the failure where it is its own.
+    /// Reads the secret; `None` if the subscription uses the agent's own login directory. On failure the
+    /// lease is released. If the credential belongs to this subscription alone, the failure is also recorded
+    /// in its health.
     pub(super) fn obtain(&self, subscription: &Subscription, lease: &Lease) -> Result<Option<Handover>> {
         let source = &subscription.credential.source;
         let name = &subscription.name;
@@ -48,8 +51,8 @@ impl Run<'_> {
             }
         };
         let secret = obtained.inspect_err(|_| {
-            // A locked keychain or a missing passphrase is not this account's fault; a command or a login
-            // directory belongs to it alone.
+            // A locked keychain or a missing passphrase affects all subscriptions; a credential command or a
+            // login directory belongs to this one alone.
             let own_fault = matches!(source, Source::Command(_) | Source::Home(_));
             let now = self.context.now().timestamp();
             let release = if own_fault {
@@ -65,7 +68,8 @@ impl Run<'_> {
         Ok(Some(Handover { secret, kind, deliver: subscription.credential.deliver }))
     }
 
-    /// What the agent gets. Without a secret in hand (`--dry-run`) the usual kind is assumed.
+    /// Returns what the agent gets. Without a secret (as with `--dry-run`), the agent's default kind is
+    /// assumed.
     pub(super) fn grant<'a>(&self, subscription: &'a Subscription, handover: Option<&Handover>) -> Grant<'a> {
         let credential = &subscription.credential;
         match &credential.source {
@@ -94,11 +98,11 @@ impl Run<'_> {
         plan
     }
 
-    /// Whether the agent would find a conversation under a subscription.
-    pub(super) fn finds(&self, session: &str, subscription: &Subscription, grant: Grant<'_>) -> bool {
-        let finds = |job: &Job<'_>| self.agent.can_resume(session, job);
-        // A conversation without an id is found nowhere.
-        !session.is_empty() && self.with_job(subscription, grant, Opening::AsTyped, (None, false), finds)
+    /// Whether the agent can resume a conversation with this subscription.
+    pub(super) fn can_resume(&self, session: &str, subscription: &Subscription, grant: Grant<'_>) -> bool {
+        let can_resume = |job: &Job<'_>| self.agent.can_resume(session, job);
+        // A conversation without an id cannot be resumed.
+        !session.is_empty() && self.with_job(subscription, grant, Opening::AsTyped, (None, false), can_resume)
     }
 
     fn with_job<T>(
@@ -129,10 +133,11 @@ impl Run<'_> {
         })
     }
 
-    /// Says what the user's environment and settings held against the subscription.
+    /// Prints which of the user's variables and settings were removed because they conflict with the
+    /// subscription, and the warnings of the plan.
     pub(super) fn announce(&self, plan: &LaunchPlan) {
-        let of_the_user = |name: &&String| *name != PASSPHRASE;
-        let variables: Vec<_> = plan.remove.iter().filter(of_the_user).cloned().collect();
+        let is_reported = |name: &&String| *name != PASSPHRASE;
+        let variables: Vec<_> = plan.remove.iter().filter(is_reported).cloned().collect();
         let settings: Vec<_> = plan.switched_off.iter().map(ToString::to_string).collect();
         if !variables.is_empty() || !settings.is_empty() {
             self.say(Said::Removed { variables, settings });
@@ -142,8 +147,8 @@ impl Run<'_> {
         }
     }
 
-    /// Becomes the agent; the answer is why not. The lease stays with the process, which has the same id and the
-    /// same beginning, and what it used is counted as that of a kage that was killed: by the next one.
+    /// Becomes the agent; returns only if that fails, with the reason. The lease remains with the process,
+    /// which keeps its id and start time. The next kage counts its usage, as for a kage that was killed.
     pub(crate) fn replace(&self, mut state: RunState) -> anyhow::Error {
         let handover = state.handover.take();
         let ready = self.write_settings(&state.plan).and_then(|()| self.note_record(&state));
@@ -154,13 +159,14 @@ impl Run<'_> {
         self.context.release(&Release::NotStarted(&state.lease)).err().unwrap_or(why)
     }
 
-    /// Notes in the lease where the records will be: should kage be killed, the next one counts by that.
+    /// Records in the lease where the agent's transcript will be: if kage is killed, the next kage reads the
+    /// usage there.
     pub(super) fn note_record(&self, state: &RunState) -> Result<()> {
         let Some(record) = state.plan.watch.as_ref().and_then(Watch::record) else { return Ok(()) };
         self.context.observe(&state.lease, Observation::Record(&record)).map(drop)
     }
 
-    /// The variables by which what runs below the agent knows its run.
+    /// Returns the variables that identify the run to the processes below the agent.
     pub(super) fn marks(&self, lease: &Lease) -> Vec<(&'static str, OsString)> {
         let mut marks = vec![
             ("KAGE_SUBSCRIPTION", lease.subscription.as_str().into()),
@@ -171,25 +177,26 @@ impl Run<'_> {
         ];
         let namespace = self.location.namespace.iter();
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));
-        // Hooks, and a kage inside, are to find the same places wherever the agent goes.
+        // Hooks, and a kage below the agent, must use the same paths if the agent changes its directory.
         let relative =
             |name| env::var_os(name).filter(|value| !value.is_empty() && Path::new(value).is_relative());
-        let places = ["KAGE_CONFIG", "KAGE_STATE_DIR", "KAGE_IDENTITY"].into_iter();
-        let moved = places.filter_map(|name| Some((name, path::absolute(relative(name)?).ok()?.into())));
-        marks.extend(moved);
+        let paths = ["KAGE_CONFIG", "KAGE_STATE_DIR", "KAGE_IDENTITY"].into_iter();
+        let absolute = paths.filter_map(|name| Some((name, path::absolute(relative(name)?).ok()?.into())));
+        marks.extend(absolute);
         marks
     }
 }
 
-/// The mark of a program that this kage starts or becomes.
+/// Returns the variable that marks a program that this kage starts or becomes.
 pub(crate) fn started_mark(program: &Path) -> (&'static str, OsString) {
     let mut value = OsString::from(format!("{} ", std::process::id()));
     value.push(program);
     (STARTED, value)
 }
 
-/// The program that kage has started and that has become this very kage: no agent, but a wrapper that looked
-/// for the next one. What an agent starts is further below it.
+/// Returns the program that a kage started and that then executed this kage: a wrapper, not an agent, that
+/// looked up the next program of its name on `PATH`. A kage that an agent starts is further below in the
+/// process tree.
 pub(crate) fn wrapper_that_execed_us() -> Option<PathBuf> {
     let value = env::var_os(STARTED)?.into_vec();
     let blank = value.iter().position(|&byte| byte == b' ')?;
@@ -198,10 +205,10 @@ pub(crate) fn wrapper_that_execed_us() -> Option<PathBuf> {
     is_here.then(|| OsString::from_vec(value[blank + 1..].to_vec()).into())
 }
 
-/// kage started from kage from kage: more than a few levels is a program that calls itself.
+/// Returns how many levels of kage are above this one. Too many levels mean that a program calls itself.
 pub(crate) fn depth() -> Result<u32, Failure> {
     let depth = env::var(DEPTH).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    if depth < DEEPEST {
+    if depth < MAX_DEPTH {
         return Ok(depth);
     }
     Err(too_deep(depth))
@@ -210,6 +217,6 @@ pub(crate) fn depth() -> Result<u32, Failure> {
 pub(crate) fn too_deep(depth: u32) -> Failure {
     let message = format!("kage runs itself, {depth} levels deep");
     Failure::new(Status::BeforeStart, message).hint(
-        "look for a script or alias named like the agent that calls kage; its full path ends the circle",
+        "look for a script or alias with the agent's name that calls kage; use the agent's full path in it",
     )
 }

@@ -23,11 +23,11 @@ use crate::run::{Handover, Program};
 
 /// How long a run waits for a subscription; `None` is as long as it takes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience(pub Option<SignedDuration>);
+pub(crate) struct WaitLimit(pub Option<SignedDuration>);
 
-/// What was asked of the pool on the command line.
+/// The part of a request that comes from the command line.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ask {
+pub(crate) struct RequestArgs {
     pub namespace: Option<Name>,
     pub level: Option<Level>,
     pub tags: Vec<String>,
@@ -37,10 +37,10 @@ pub(crate) struct Ask {
 /// What was typed after `kage exec`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Arguments {
-    pub ask: Ask,
+    pub ask: RequestArgs,
     pub agent: Option<String>,
     pub subscription: Option<Name>,
-    pub wait: Option<Patience>,
+    pub wait: Option<WaitLimit>,
     pub retries: Option<u32>,
     pub keep_env: Vec<String>,
     /// kage becomes the agent.
@@ -49,26 +49,26 @@ pub(crate) struct Arguments {
     pub command: Vec<OsString>,
 }
 
-/// One call of `kage exec`, with everything that was looked up for it.
+/// One `kage exec`, with everything that was looked up for it.
 pub(crate) struct Run<'a> {
     pub(super) args: Arguments,
     pub(super) context: &'a Context,
     pub(super) host: &'a dyn Host,
     pub(super) depth: u32,
-    /// The run, under which its attempts hold their leases one after the other.
+    /// The id of the run. Each attempt in turn holds its lease under this id.
     pub(super) id: LeaseId,
     pub(super) agent: &'static dyn Agent,
-    /// Whether the program is the agent itself.
+    /// Whether the program is the agent's own program.
     pub(super) is_agent: bool,
     pub(super) intent: Intent,
     pub(super) program: Program,
-    /// kage itself, for the hooks of a session, as it was found when the run began: of a program that is replaced
-    /// meanwhile, as by an upgrade, the system gives another name later.
-    pub(super) myself: Option<PathBuf>,
+    /// The path of kage itself, for the hooks of a session. It is read when the run begins: after an upgrade
+    /// replaces the file, the system reports another name.
+    pub(super) kage_path: Option<PathBuf>,
     pub(super) request: Request,
     pub(super) location: Location,
     pub(super) events: Events<'a>,
-    /// Whether runs whose kage was killed have been looked after, as far as that can be done now.
+    /// Whether this run has already tried to book the runs whose kage was killed.
     pub(super) has_recovered: Cell<bool>,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
         request.only.clone_from(&args.subscription);
         request.waits = args.wait.is_some();
         if let Some(only) = &request.only {
-            config.known(only)?;
+            config.subscription(only)?;
         }
         let mut intent = Intent::default();
         if is_agent {
@@ -97,11 +97,13 @@ impl<'a> Run<'a> {
             });
         }
         let name = &args.command[0];
-        let program = Program::find(name, &context.paths.shims).map_err(|why| near(why, name, config))?;
+        let program = Program::find(name, &context.paths.shims);
+        let program = program.map_err(|why| with_suggestion(why, name, config))?;
         let id = LeaseId(uuid::Uuid::new_v4().simple().to_string()[..16].to_owned());
-        // Where the system gives a link, it may have an agent's name, under which kage would act as one.
+        // The system may report a symlink. If the link has an agent's name, kage would act as that agent, so
+        // the path is resolved.
         let is_session = intent.form == Form::Interactive;
-        let myself = || env::current_exe().and_then(|exe| exe.canonicalize()).ok();
+        let kage_path = || env::current_exe().and_then(|exe| exe.canonicalize()).ok();
         Ok(Self {
             args,
             context,
@@ -112,7 +114,7 @@ impl<'a> Run<'a> {
             is_agent,
             intent,
             program,
-            myself: is_session.then(myself).flatten(),
+            kage_path: is_session.then(kage_path).flatten(),
             request,
             location,
             events: Events::new(&context.config),
@@ -133,37 +135,37 @@ impl<'a> Run<'a> {
         self.args.replaces
     }
 
-    /// What was probably mistyped, as the words of a warning.
+    /// Returns a warning text for each namespace or tag that was probably mistyped.
     pub(crate) fn likely_typos(&self) -> Vec<String> {
         likely_typos(&self.location, &self.request.tags, &self.context.config)
     }
 
-    /// Whether the agent talks with a person at the terminal.
+    /// Whether the agent runs an interactive session at the terminal.
     pub(super) fn is_session(&self) -> bool {
         self.intent.form == Form::Interactive
     }
 
-    /// How many attempts may follow the first.
+    /// The number of attempts that may follow the first.
     pub(super) fn retries(&self) -> u32 {
-        if !self.intent.form.is_print() || self.intent.converses || self.args.replaces {
+        if !self.intent.form.is_print() || self.intent.stays_open || self.args.replaces {
             return 0;
         }
-        self.patience()
+        self.session_retries()
     }
 
-    /// How many attempts of a session may follow one that did nothing.
-    pub(super) fn patience(&self) -> u32 {
+    /// The number of attempts of a session that may follow one that did nothing.
+    pub(super) fn session_retries(&self) -> u32 {
         self.args.retries.unwrap_or(self.context.config.failover.attempts)
     }
 
-    /// How a session continues elsewhere.
+    /// How a session continues on another subscription.
     pub(super) fn interactive(&self) -> Interactive {
-        if self.patience() == 0 { Interactive::Off } else { self.context.config.failover.interactive }
+        if self.session_retries() == 0 { Interactive::Off } else { self.context.config.failover.interactive }
     }
 }
 
-/// A program that was not found may be an agent's, mistyped.
-fn near(why: Failure, name: &OsStr, config: &Config) -> Failure {
+/// Adds a hint to the failure if a program that was not found is probably a mistyped agent.
+fn with_suggestion(why: Failure, name: &OsStr, config: &Config) -> Failure {
     let programs = config.agents.all().map(Agent::program);
     match name.to_str().and_then(|name| closest(name, programs)) {
         Some(meant) if why.status == Status::NotFound && meant != name => {
@@ -173,8 +175,8 @@ fn near(why: Failure, name: &OsStr, config: &Config) -> Failure {
     }
 }
 
-/// What a run asks of the pool, from what was typed and where it is started.
-pub(crate) fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Request, Location)> {
+/// Returns the request of a run, built from the command line and the working directory.
+pub(crate) fn request(ask: &RequestArgs, agent: &str, config: &Config) -> Result<(Request, Location)> {
     let location = Location::find(config, ask.namespace.clone(), ask.level)?;
     config.agent(agent)?;
     let request = Request {
@@ -188,13 +190,13 @@ pub(crate) fn request(ask: &Ask, agent: &str, config: &Config) -> Result<(Reques
     Ok((request, location))
 }
 
-/// What was probably mistyped, as the words of a warning.
+/// Returns a warning text for each namespace or tag that was probably mistyped.
 pub(crate) fn likely_typos(location: &Location, tags: &[String], config: &Config) -> Vec<String> {
     let tags = tags.iter().filter_map(|tag| mistyped_tag(tag, config));
     mistyped_namespace(location, config).into_iter().chain(tags).collect()
 }
 
-/// A tag that no subscription has keeps the run from all of them.
+/// A tag that no subscription has excludes all of them.
 fn mistyped_tag(tag: &str, config: &Config) -> Option<String> {
     let known = || config.pool.subscriptions.values().flat_map(|subscription| &subscription.tags);
     if known().any(|known| known == tag) {
@@ -204,7 +206,7 @@ fn mistyped_tag(tag: &str, config: &Config) -> Option<String> {
     Some(format!("no subscription has the tag `{tag}`; did you mean `{near}`?"))
 }
 
-/// A namespace that nothing knows has no route and so reaches the whole pool: a mistyped one must be seen.
+/// An unknown namespace has no route and so uses the whole pool: a mistyped one must be reported.
 fn mistyped_namespace(location: &Location, config: &Config) -> Option<String> {
     let name = location.namespace.as_ref()?;
     let known = || config.pool.routes.keys().chain(config.namespaces.keys());
@@ -215,21 +217,21 @@ fn mistyped_namespace(location: &Location, config: &Config) -> Option<String> {
     Some(format!("the namespace `{name}` has no route; did you mean `{near}`?"))
 }
 
-/// A place on a subscription, with the credential for it.
+/// A place that was taken on a subscription, and the credential for it.
 pub(crate) struct Reservation {
     pub lease: Lease,
     /// `None` for a login directory.
     pub handover: Option<Handover>,
 }
 
-/// Where a run is.
+/// The progress of a run.
 pub(crate) struct RunState {
-    /// The next attempt, counted from 1.
+    /// The number of the next attempt, counted from 1.
     pub number: u32,
     pub lease: Lease,
     pub handover: Option<Handover>,
     pub plan: LaunchPlan,
-    /// Whether the next attempt reads what kage was given on standard input.
+    /// Whether the next attempt reads kage's standard input.
     pub reads_input: bool,
     /// The kind of secret that the run began with; `None` for a login directory.
     pub first_kind: Option<&'static SecretKind>,
@@ -238,28 +240,28 @@ pub(crate) struct RunState {
     /// Whether an attempt of this run has done anything.
     pub work: Work,
     pub session: Option<String>,
-    /// How many attempts in a row have done nothing.
-    pub fruitless: u32,
+    /// The number of attempts in a row that have done nothing.
+    pub idle_attempts: u32,
     /// The model family of a limit that one of the attempts hit.
     pub limited_model: Option<String>,
     pub visited: Visited,
-    /// Subscriptions that it has waited for after they were throttled.
+    /// The subscriptions that the run has already waited for because they were throttled.
     pub paused_on: Vec<Name>,
-    /// Whether it has waited for the provider.
+    /// Whether the run has already waited because of an error of the provider or the network.
     pub paused: bool,
 }
 
-/// The subscriptions that a search passes over.
+/// The subscriptions that a search skips.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visited {
-    /// Until the run waits for one of them to come back.
+    /// Those that the run has tried. When the run waits, these may be chosen again.
     pub tried: Vec<Name>,
-    /// Those that are of no use to the run, however long it waits.
+    /// Those that cannot serve this run, however long it waits.
     pub unusable: Vec<Name>,
 }
 
 impl RunState {
-    /// Before the first attempt.
+    /// The state before the first attempt.
     pub(crate) fn new(reservation: Reservation, plan: LaunchPlan) -> Self {
         let Reservation { lease, handover } = reservation;
         Self {
@@ -272,7 +274,7 @@ impl RunState {
             used_model: None,
             work: Work::None,
             session: None,
-            fruitless: 0,
+            idle_attempts: 0,
             limited_model: None,
             visited: Visited::default(),
             paused_on: Vec::new(),
@@ -280,12 +282,12 @@ impl RunState {
         }
     }
 
-    /// What an attempt did counts for all that follow it.
+    /// Records what an attempt did, for the attempts that follow.
     pub(super) fn remember(&mut self, end: &AttemptEnd) {
         let evidence = &end.evidence;
         self.used_model = evidence.model.clone().or(self.used_model.take());
         self.session = evidence.session.clone().or(self.session.take());
-        self.fruitless = if evidence.work == Work::None { self.fruitless + 1 } else { 0 };
+        self.idle_attempts = if evidence.work == Work::None { self.idle_attempts + 1 } else { 0 };
         if evidence.work != Work::None && self.work != Work::Done {
             self.work = evidence.work;
         }
@@ -295,7 +297,7 @@ impl RunState {
     }
 }
 
-/// An attempt that has ended, and what it came to.
+/// An attempt that has ended, and its outcome.
 pub(super) struct AttemptEnd {
     pub subscription: Name,
     pub exit: Exit,
@@ -304,21 +306,21 @@ pub(super) struct AttemptEnd {
     pub outcome: Outcome,
     /// Whether the conversation ends with an error.
     pub ends_with_error: bool,
-    /// What it changed about the subscription.
+    /// The change of the subscription's status that it caused.
     pub change: Option<Change>,
-    /// When it was read.
+    /// When its evidence was read.
     pub at: Zoned,
-    /// What the driver of a session left.
+    /// What the observer of the session left.
     pub session: SessionEnd,
 }
 
-/// What is left of a session at the terminal.
+/// What the observer of a session leaves when the session ends.
 #[derive(Default)]
 pub(super) struct SessionEnd {
-    /// The place on another subscription for which kage ended the session.
+    /// The reservation on another subscription for which kage ended the session.
     pub reservation: Option<Reservation>,
-    /// Whether the user was told that kage would continue, or that it cannot.
+    /// Whether kage announced that it would continue, or that it cannot.
     pub announced: bool,
-    /// Whether the session did not end when kage told it to, and the user was asked to leave it.
-    pub told_to_leave: bool,
+    /// Whether the session did not end on SIGTERM, and the user was asked to leave it.
+    pub asked_to_leave: bool,
 }

@@ -1,5 +1,5 @@
-//! What follows an attempt: it is final, another one follows, or one should follow and cannot. One pure table for
-//! print forms and for sessions at the terminal.
+//! What follows an attempt: nothing, because it is final; another attempt; or another attempt that is needed
+//! but not possible. One pure table for print forms and for sessions at the terminal.
 
 use jiff::SignedDuration;
 
@@ -7,8 +7,9 @@ use crate::agent::Work;
 use crate::config::Interactive;
 use crate::pool::Verdict;
 
-/// No run waits longer than this where another subscription may be ready.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
+/// The longest pause before a retry on the same subscription. After a longer `retry-after` the run continues
+/// on another one.
+const MAX_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 
 /// Everything that the decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -16,39 +17,39 @@ pub(super) struct Situation<'a> {
     pub verdict: &'a Verdict,
     /// Whether an attempt of this run has done anything.
     pub work: Work,
-    /// Whether someone ended the agent, or nobody reads its output any more.
+    /// Whether a signal was sent to end the run, or the reader of its output is gone.
     pub interrupted: bool,
     pub form: Form,
 }
 
-/// How the agent talks, with what only matters there.
+/// How the agent is used, with the facts that matter only for that form.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
-    /// It answers once and ends.
+    /// The agent answers once and ends.
     Print(Print),
-    /// A session that runs.
+    /// A running session.
     Running(Session),
     /// A session that has ended.
     Ended(Session, SessionExit),
 }
 
-// Each is a fact of its own.
+// The booleans are independent facts.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Print {
-    /// How many attempts may still follow; none where the agent talks with someone.
+    /// The number of attempts that may still follow; 0 if the conversation stays open.
     pub attempts_left: u32,
-    /// Whether this subscription has had its pause for being throttled.
+    /// Whether this run has already paused because this subscription was throttled.
     pub paused_here: bool,
-    /// Whether this run has had its pause for the provider's sake.
+    /// Whether this run has already paused because of an error of the provider or the network.
     pub paused: bool,
-    /// Whether the command may be run once more as it was typed.
+    /// Whether the command may be run again as it was typed.
     pub repeatable: bool,
-    /// Whether its standard input can be read once more.
+    /// Whether its standard input can be read again.
     pub replayable: bool,
-    /// Whether part of what it printed is out and cannot be taken back.
+    /// Whether part of its output has already been delivered to the caller.
     pub committed: bool,
-    /// Whether the agent kept a record of the conversation.
+    /// Whether the agent kept a transcript of the conversation.
     pub recorded: bool,
     /// Why no other attempt can resume the conversation.
     pub not_resumable: Option<&'static str>,
@@ -59,12 +60,12 @@ pub(super) struct Session {
     /// How the user wants sessions to continue.
     pub mode: Interactive,
     /// Whether too many attempts in a row have done nothing.
-    pub is_fruitless: bool,
-    /// Whether the limit ends so soon that the agent waits for it by itself.
+    pub is_stalled: bool,
+    /// Whether the limit resets so soon that the agent waits for the reset on its own.
     pub resets_soon: bool,
 }
 
-// Each is a fact of its own.
+// The booleans are independent facts.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SessionExit {
@@ -72,7 +73,7 @@ pub(super) struct SessionExit {
     pub ends_with_error: bool,
     /// Whether the agent can resume a conversation.
     pub can_resume: bool,
-    /// Whether the user was told that kage would continue, or that it cannot.
+    /// Whether kage announced that it would continue, or that it cannot.
     pub announced: bool,
     /// Whether kage reserved another subscription and then ended the session.
     pub ended_by_kage: bool,
@@ -81,24 +82,24 @@ pub(super) struct SessionExit {
 /// What follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The attempt is final, with its output and its exit status. A session that runs just continues.
+    /// The attempt is final, with its output and its exit status. A running session is left alone.
     Final,
-    /// Another attempt should follow but cannot; the reason, as text for the user.
+    /// Another attempt should follow but cannot. The reason, as text for the user.
     Stuck(&'static str),
     Retry {
-        place: Place,
+        target: Target,
         how: How,
     },
     /// The user is asked whether the session continues on another subscription.
     Ask,
-    /// The user is told how to continue on another subscription.
+    /// kage prints how to continue on another subscription.
     Suggest,
 }
 
-/// Where another attempt runs.
+/// The subscription of another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// On the same subscription, after a pause.
+pub(super) enum Target {
+    /// The same subscription, after a pause.
     Same,
     Another,
 }
@@ -112,15 +113,15 @@ pub(super) enum How {
     Resuming,
 }
 
-/// Decides. A run that someone ended is never started again.
+/// Decides what follows an attempt. Nothing follows an attempt that was interrupted.
 pub(super) fn next(situation: &Situation<'_>) -> Next {
     let is_limited = matches!(situation.verdict, Verdict::UsageLimit { .. });
-    let elsewhere = Next::Retry { place: Place::Another, how: How::Resuming };
+    let elsewhere = Next::Retry { target: Target::Another, how: How::Resuming };
     match situation.form {
         _ if situation.interrupted => Next::Final,
         Form::Print(print) => after_print(situation, &print),
         Form::Running(session) => {
-            let stays = session.mode != Interactive::Auto || session.resets_soon || session.is_fruitless;
+            let stays = session.mode != Interactive::Auto || session.resets_soon || session.is_stalled;
             if is_limited && !stays { elsewhere } else { Next::Final }
         }
         Form::Ended(_, exit) if exit.ended_by_kage => elsewhere,
@@ -138,38 +139,39 @@ fn after_print(situation: &Situation<'_>, print: &Print) -> Next {
     if print.attempts_left == 0 {
         return Next::Final;
     }
-    let Some(place) = place(situation.verdict, print) else { return Next::Final };
+    let Some(target) = target(situation.verdict, print) else { return Next::Final };
     match how(situation.work, print) {
-        Ok(how) => Next::Retry { place, how },
+        Ok(how) => Next::Retry { target, how },
         Err(why) => Next::Stuck(why),
     }
 }
 
-/// Another account helps against what is the account's; against what is the provider's only time does, and
-/// to go through the pool then would have every account refused.
-fn place(verdict: &Verdict, print: &Print) -> Option<Place> {
+/// Returns the subscription of the next attempt. If the account was refused, another one helps. If the
+/// provider or the network failed, only time helps: trying the whole pool would have every account refused.
+fn target(verdict: &Verdict, print: &Print) -> Option<Target> {
     match verdict {
         Verdict::UsageLimit { .. }
         | Verdict::AuthRejected
-        | Verdict::OrganisationRefused
-        | Verdict::BillingRejected => Some(Place::Another),
-        Verdict::Throttled { .. } if print.paused_here => Some(Place::Another),
-        Verdict::Throttled { retry_after: Some(pause) } if *pause > LONGEST_PAUSE => Some(Place::Another),
-        Verdict::Throttled { .. } => Some(Place::Same),
+        | Verdict::OrganizationRefused
+        | Verdict::BillingRejected => Some(Target::Another),
+        Verdict::Throttled { .. } if print.paused_here => Some(Target::Another),
+        Verdict::Throttled { retry_after: Some(pause) } if *pause > MAX_PAUSE => Some(Target::Another),
+        Verdict::Throttled { .. } => Some(Target::Same),
         Verdict::Overloaded | Verdict::Unreachable | Verdict::TimedOut => {
-            (!print.paused).then_some(Place::Same)
+            (!print.paused).then_some(Target::Same)
         }
         Verdict::Succeeded | Verdict::AgentFailed | Verdict::NotStarted | Verdict::Interrupted => None,
     }
 }
 
-/// Nothing that was done is done twice: after work the conversation is resumed, or nothing follows.
+/// Returns how the next attempt begins, or why it cannot. Work is never done twice: after work the
+/// conversation is resumed, or nothing follows.
 fn how(work: Work, print: &Print) -> Result<How, &'static str> {
     if print.committed {
-        return Err("a part of its output is out already");
+        return Err("part of its output has already been printed");
     }
     match work {
-        Work::Unknown => Err(print.not_resumable.unwrap_or("it may have done something already")),
+        Work::Unknown => Err(print.not_resumable.unwrap_or("it may already have done work")),
         Work::None if print.repeatable => {
             if print.replayable {
                 Ok(How::AsTyped)
@@ -180,7 +182,7 @@ fn how(work: Work, print: &Print) -> Result<How, &'static str> {
         Work::None | Work::Done => match print.not_resumable {
             Some(why) => Err(why),
             None if print.recorded => Ok(How::Resuming),
-            None => Err("there is no record of the conversation to go on with"),
+            None => Err("there is no record of the conversation to resume"),
         },
     }
 }

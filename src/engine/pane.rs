@@ -1,9 +1,9 @@
-//! The tmux pane that a run is in: options by which a status line or a script can tell what runs there, and
-//! messages to whoever looks at it. Called by `exec`; nothing of a run depends on it.
+//! The tmux pane of a run: options that show status lines and scripts what runs there, and messages to the
+//! user. Called by `exec`; no part of a run depends on it.
 //!
-//! Each command is a process of its own, and they must take effect in their order, while nobody waits for one:
-//! a server that hangs must not hold up the agent. So each holds the writing end of a pipe as its standard
-//! output, and the next begins with a shell that reads this pipe to its end.
+//! Each tmux command is its own process. The commands must take effect in order, but kage waits for none of
+//! them: a tmux server that hangs must not delay the agent. So each command's standard output is the writing
+//! end of a pipe, and the next command starts with a shell that reads this pipe to its end.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,30 +21,31 @@ const SUBSCRIPTION: &str = "@kage_subscription";
 const NAMESPACE: &str = "@kage_namespace";
 const STATUS: &str = "@kage_status";
 
-/// How long a message stays, in milliseconds.
+/// How long a message is shown, in milliseconds.
 const SHOWN_FOR: &str = "4000";
 /// How long the end of a run waits for tmux.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// So many commands that have not ended mean that the server hangs; it gets no more of them.
-const MOST: usize = 8;
-/// The command behind another one, which has ended when its output has.
+const END_LIMIT: Duration = Duration::from_secs(2);
+/// If this many commands have not ended, the server hangs, and no more are started.
+const MAX_RUNNING: usize = 8;
+/// The shell script that runs a command after another one has ended, which it sees at the end of that one's
+/// output.
 const AFTER_ANOTHER: &str = r#"read -r _; exec "$0" "$@" </dev/null"#;
 
-/// A pane, and what was started for it.
+/// A pane, and the commands that were started for it.
 pub(in crate::engine) struct Pane {
     tmux: PathBuf,
-    /// `%5`.
+    /// For example `%5`.
     id: String,
-    /// Variables that tmux has no use for: its server sees them all.
+    /// Variables that tmux must not get: its server would see them.
     withheld: Vec<OsString>,
     started: Vec<Child>,
-    /// Ends with the last of them.
+    /// The output of the last command. It ends when the command ends.
     last: Option<PipeReader>,
     is_marked: bool,
 }
 
 impl Pane {
-    /// The pane that kage runs in; `None` outside of tmux.
+    /// Returns the pane that kage runs in; `None` outside tmux.
     pub(in crate::engine) fn here(withheld: Vec<OsString>) -> Option<Self> {
         let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let id = env::var("TMUX_PANE").ok().filter(|id| is_id(id) && is_set("TMUX"))?;
@@ -74,35 +75,35 @@ impl Pane {
         self.start(&[command]);
     }
 
-    /// Shows a text for some seconds to whoever looks at the pane.
+    /// Shows a text for a few seconds to the user who looks at the pane.
     pub(in crate::engine) fn message(&mut self, text: &str) {
         let words = ["display-message", "-d", SHOWN_FOR, "-t", &self.id, "--"].map(str::to_owned);
         let command = words.into_iter().chain([argument(&literal(text))]).collect();
         self.start(&[command]);
     }
 
-    /// The command that sets an option of the pane, or unsets it.
+    /// Returns the command that sets or unsets an option of the pane.
     fn option(&self, name: &str, value: Option<&str>) -> Vec<String> {
         let flags = if value.is_some() { "-p" } else { "-pu" };
         let words = ["set-option", flags, "-t", &self.id, "--", name].map(str::to_owned);
         words.into_iter().chain(value.map(|value| argument(&one_line(value)))).collect()
     }
 
-    /// Takes notice of what has ended, so that none is left in the system's table.
+    /// Reaps the commands that have ended, so that they do not remain as zombies.
     pub(in crate::engine) fn reap(&mut self) {
         self.started.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
     fn start(&mut self, commands: &[Vec<String>]) {
         self.reap();
-        if self.started.len() < MOST {
+        if self.started.len() < MAX_RUNNING {
             let words = commands.join(&";".to_owned());
-            // tmux not being there any more is no failure of the run.
+            // The run does not fail if tmux is gone.
             let _ = self.spawn(&words);
         }
     }
 
-    /// In a group of its own, so that a ^C at the terminal is not meant for it.
+    /// Starts a command in its own process group, so that a ^C at the terminal does not reach it.
     fn spawn(&mut self, words: &[String]) -> io::Result<()> {
         let (reader, writer) = io::pipe()?;
         let mut command = match self.last.take().filter(|_| !self.started.is_empty()) {
@@ -128,7 +129,8 @@ impl Pane {
 }
 
 impl Drop for Pane {
-    /// What hangs is left to its server: it ends with it, or takes effect in its order when it wakes.
+    /// Removes the marks and waits for the commands. A command that hangs is left running: it ends when the
+    /// server ends, or takes effect, still in order, when the server responds again.
     fn drop(&mut self) {
         if self.is_marked {
             let commands = [SUBSCRIPTION, NAMESPACE, STATUS].map(|name| self.option(name, None));
@@ -137,7 +139,7 @@ impl Drop for Pane {
         let begun = Instant::now();
         loop {
             self.reap();
-            if self.started.is_empty() || begun.elapsed() >= PATIENCE {
+            if self.started.is_empty() || begun.elapsed() >= END_LIMIT {
                 return;
             }
             thread::sleep(Duration::from_millis(2));
@@ -150,13 +152,14 @@ fn is_id(text: &str) -> bool {
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A text that tmux shows as it is: its formats begin with `#`, and those of the time with `%`. Source:
-/// tmux(1), FORMATS.
+/// Escapes a text so that tmux shows it literally: tmux formats begin with `#`, and time formats with `%`.
+/// Source: tmux(1), FORMATS.
 fn literal(text: &str) -> String {
     one_line(text).replace('#', "##").replace('%', "%%")
 }
 
-/// A word on tmux's command line: a `;` at its end would end the command. Source: tmux(1), COMMAND PARSING.
+/// Escapes an argument of a tmux command: a `;` at its end would end the command. Source: tmux(1), COMMAND
+/// PARSING.
 fn argument(text: &str) -> String {
     match text.strip_suffix(';') {
         Some(rest) => format!("{rest}\\;"),

@@ -1,4 +1,4 @@
-//! The loop of a run: one attempt after the other, until one is final.
+//! The loop of a run: one attempt after another, until one is final.
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -21,23 +21,23 @@ use crate::run::{Input, Launched, Output, Relay, Released, SessionObserver, Stre
 
 /// How a run begins.
 pub(crate) enum Beginning {
-    /// A place is reserved, with its credential.
+    /// A subscription is reserved, and its credential is available.
     Ready(Box<RunState>),
     NotReady(NotReady),
-    /// This signal came while the run waited.
+    /// A signal with this number came while the run waited.
     Signal(i32),
 }
 
-/// How a run ended, as its own exit status.
+/// How a run ended: its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunEnd {
     Code(i32),
-    /// kage dies of the same signal.
+    /// kage ends itself with this signal.
     Signal(i32),
 }
 
-/// What a run would do.
-pub(crate) enum Rehearsal {
+/// What a run would do, for `--dry-run`.
+pub(crate) enum DryRun {
     Plan { subscription: Name, plan: Box<LaunchPlan>, carrier: String },
     NotReady(NotReady),
 }
@@ -45,23 +45,23 @@ pub(crate) enum Rehearsal {
 /// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Another one, for which the state has been prepared.
+    /// Another attempt, for which the state has been prepared.
     Again,
     /// Nothing: the attempt is final.
     Final,
-    /// Nothing: a signal ended kage between two attempts.
+    /// Nothing: a signal with this number came between two attempts and ends kage.
     Signal(i32),
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 pub(super) enum Attempted {
     Ended(Box<AttemptEnd>),
-    /// The signal came before the agent was started.
+    /// A signal with this number came before the agent was started.
     Signal(i32),
 }
 
 impl Run<'_> {
-    /// Reserves the place for the first attempt. Where none is ready the run waits, if it was told to.
+    /// Reserves a subscription for the first attempt. If none is ready, the run waits when `--wait` is given.
     pub(crate) fn begin(&self) -> Result<Beginning> {
         let beginning = self.try_to_begin();
         self.finish_events();
@@ -84,7 +84,7 @@ impl Run<'_> {
             self.say(Said::Overruled { subscription: place.subscription.clone(), exclusion, flag });
         }
         let subscription = &self.context.config.pool.subscriptions[&place.subscription];
-        let lease = place.lease.expect("what is reserved has a lease");
+        let lease = place.lease.expect("a reserved place has a lease");
         let handover = self.obtain(subscription, &lease)?;
         let grant = self.grant(subscription, handover.as_ref());
         let plan = self.plan(subscription, grant, Opening::AsTyped, None, self.retries() > 0);
@@ -94,22 +94,22 @@ impl Run<'_> {
     }
 
     fn wait_for_first(&self, why: &NotReady) -> Result<Option<WaitEnd>> {
-        if why.may_pass() && self.request.only.is_none() {
+        if why.waiting_can_help() && self.request.only.is_none() {
             self.events.all_limited(why);
-            self.tell_notices();
+            self.say_notices();
         }
-        if self.args.wait.is_none() || !why.may_pass() {
+        if self.args.wait.is_none() || !why.waiting_can_help() {
             return Ok(None);
         }
         self.say(Said::Waiting { why: why.clone(), request: Box::new(self.request.clone()) });
         self.wait(&self.request).map(Some)
     }
 
-    /// What would run, without choosing for real and without touching a secret.
-    pub(crate) fn rehearse(&self) -> Result<Rehearsal> {
-        let chosen = match self.look(&self.request)? {
+    /// Returns what would run, without reserving a subscription or reading a secret.
+    pub(crate) fn dry_run(&self) -> Result<DryRun> {
+        let chosen = match self.peek(&self.request)? {
             Choice::Ready(place) => place.subscription,
-            Choice::NotReady(why) => return Ok(Rehearsal::NotReady(why)),
+            Choice::NotReady(why) => return Ok(DryRun::NotReady(why)),
         };
         let subscription = &self.context.config.pool.subscriptions[&chosen];
         let grant = self.grant(subscription, None);
@@ -117,25 +117,25 @@ impl Run<'_> {
         let carrier = match &subscription.credential.source {
             Source::Home(dir) => format!("the login in {}", dir.display()),
             source => {
-                let variable = self.agent.default_kind().carrier(subscription.credential.deliver);
+                let variable = self.agent.default_kind().variable_for(subscription.credential.deliver);
                 format!("{variable} from {}", source.word())
             }
         };
-        Ok(Rehearsal::Plan { subscription: chosen, plan: Box::new(plan), carrier })
+        Ok(DryRun::Plan { subscription: chosen, plan: Box::new(plan), carrier })
     }
 
-    /// Runs to the end, with a relay and a pane where they are needed.
+    /// Runs all attempts and delivers the output of the last one.
     pub(crate) fn complete(&self, mut state: RunState) -> Result<RunEnd> {
         let mut relay = self.relay();
         let mut pane = self.pane();
         let exit = self.run_attempts(&mut state, relay.as_mut(), pane.as_mut());
-        // Before a signal ends kage as it ended the agent.
+        // The pane must be unmarked before kage ends itself with the signal that ended the agent.
         drop(pane);
         self.finish_events();
         Ok(self.end(exit?, relay.as_mut()))
     }
 
-    /// What the last attempt printed goes out, and kage ends as it did.
+    /// Delivers what the last attempt printed, and returns how kage must end.
     fn end(&self, exit: Exit, relay: Option<&mut Relay>) -> RunEnd {
         let released = relay.map_or(Released::Written, crate::run::release);
         let is_lost = match released {
@@ -147,14 +147,14 @@ impl Run<'_> {
             }
         };
         match exit {
-            // Its answer is lost, which is no success.
+            // The agent succeeded but its answer is lost, so kage must not report success.
             Exit::Code(0) if is_lost => RunEnd::Code(1),
             Exit::Code(code) => RunEnd::Code(code),
             Exit::Signal(signal) => RunEnd::Signal(signal),
         }
     }
 
-    /// One attempt after the other; the answer is how the last one ended.
+    /// Runs one attempt after another and returns how the last one ended.
     pub(super) fn run_attempts(
         &self,
         state: &mut RunState,
@@ -167,7 +167,7 @@ impl Run<'_> {
                 Ok(Attempted::Ended(end)) => end,
                 Ok(Attempted::Signal(signal)) => return Ok(Exit::Signal(signal)),
                 Err(why) => match last {
-                    // The attempt before it is final, as if there had been no other subscription.
+                    // The previous attempt is final, as if there were no other subscription.
                     Some(exit) => {
                         self.say(Notice::new(format!("{why:#}")));
                         return Ok(exit);
@@ -184,26 +184,26 @@ impl Run<'_> {
         }
     }
 
-    /// The tmux pane that shows the agent.
+    /// Returns the tmux pane that shows the agent.
     fn pane(&self) -> Option<Pane> {
         let shows = self.intent.form != Form::Other && std::io::stdout().is_terminal();
         if shows { Pane::here(withheld(&self.context.config.agents)) } else { None }
     }
 
-    /// What is between the agent and the caller, where the agent prints an answer: that can be held back
-    /// until it is known to be one. At a terminal, and around any other program, nothing is.
+    /// Returns the relay between the agent and the caller for a print form. It holds output back until the
+    /// attempt is known to be final. An interactive session or any other program has no relay.
     fn relay(&self) -> Option<Relay> {
         let output = match self.intent.form {
             Form::Whole => Output::Whole,
             Form::Lines => Output::Lines(self.agent.classifier()),
             Form::Interactive | Form::Other => return None,
         };
-        let mut relay = Relay::new(output, self.agent.speaks_on_stderr());
-        relay.hold(self.retries() > 0);
+        let mut relay = Relay::new(output, self.agent.errors_on_stderr());
+        relay.set_hold(self.retries() > 0);
         Some(relay)
     }
 
-    /// Runs the agent once, and books what it left. The error is why it did not start.
+    /// Runs the agent once and books the attempt. The error is why the agent did not start.
     fn attempt(
         &self,
         state: &mut RunState,
@@ -233,7 +233,7 @@ impl Run<'_> {
             Ok(self.host.run(Launch { program: &self.program, plan, handover, marks }, streams)?)
         });
         let session = live.end();
-        self.tell_notices();
+        self.say_notices();
         self.context.voice.resume();
         if let Some((file, _)) = &plan.settings
             && file.starts_with(self.settings_dir())
@@ -259,14 +259,14 @@ impl Run<'_> {
         self.context.voice.say(said, &self.context.now());
     }
 
-    /// Says which of the event commands have failed by now.
+    /// Reports the event commands that have failed by now.
     fn finish_events(&self) {
         self.events.finish();
-        self.tell_notices();
+        self.say_notices();
     }
 
-    /// Says what the event commands have to report.
-    pub(super) fn tell_notices(&self) {
+    /// Prints the notices about event commands.
+    pub(super) fn say_notices(&self) {
         for notice in self.events.take_notices() {
             self.say(notice);
         }

@@ -1,4 +1,4 @@
-//! What the engine has to say, as values.
+//! The engine's messages, as values. `report` turns them into sentences.
 
 use std::ffi::OsString;
 
@@ -7,27 +7,27 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::Notice;
 use crate::pool::{Change, Exclusion, Name, NotReady, Outcome, Request};
 
-/// A subscription and what an attempt on it came to.
+/// A subscription and the outcome of an attempt on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub subscription: Name,
     pub outcome: Outcome,
 }
 
-/// What the engine has to say.
+/// A message of the engine.
 #[derive(Debug, Clone)]
 pub(crate) enum Said {
-    /// Something that a lower module reports.
+    /// A notice from a lower module.
     Notice(Notice),
     /// A namespace or tag that was probably mistyped.
     LikelyTypo(String),
-    /// The user insisted on a subscription that would not have been chosen; the flag by which they did.
+    /// The user insisted, with `flag`, on a subscription that would not have been chosen.
     Overruled {
         subscription: Name,
         exclusion: Exclusion,
         flag: &'static str,
     },
-    /// Variables that the agent does not get, and keys of its settings that are switched off.
+    /// Variables that are not passed to the agent, and keys of its settings that are switched off.
     Removed {
         variables: Vec<String>,
         settings: Vec<String>,
@@ -39,12 +39,12 @@ pub(crate) enum Said {
         why: NotReady,
         request: Box<Request>,
     },
-    /// The run ends with what it changed about the subscription.
+    /// The run ends, and its last attempt changed the status of the subscription.
     Changed {
         refusal: Refusal,
         change: Change,
     },
-    /// Another attempt should follow, and cannot.
+    /// Another attempt should follow but cannot.
     NotRetried {
         refusal: Refusal,
         why: &'static str,
@@ -57,7 +57,7 @@ pub(crate) enum Said {
         refusal: Refusal,
         to: Name,
     },
-    /// Another subscription was reserved than the one that was announced.
+    /// The reserved subscription is not the one that was announced.
     SwitchedTo(Name),
     NoSuccessor {
         refusal: Option<Refusal>,
@@ -65,15 +65,15 @@ pub(crate) enum Said {
         request: Box<Request>,
         waits: bool,
     },
-    /// A ready subscription does not have the conversation.
+    /// This subscription is ready but does not have the conversation.
     LacksConversation(Name),
     CredentialFailed {
         subscription: Name,
         why: String,
     },
-    /// A session hit a limit: the question whether to continue follows.
+    /// A session hit a limit. The question whether to continue follows.
     Refused(Refusal),
-    /// How to continue a session by hand.
+    /// How the user can continue a session on another subscription.
     Continue {
         refusal: Refusal,
         to: Name,
@@ -87,19 +87,19 @@ pub(crate) enum Said {
         to: Name,
         seconds: u128,
     },
-    /// A run waits, since `began`, for a subscription that is ready at `until`.
+    /// A run has been waiting since `began` for a subscription that will be ready at `until`.
     WaitingSince {
         until: Option<Timestamp>,
         began: Timestamp,
     },
-    /// The user stays with the conversation.
+    /// The user has continued the conversation, so the session stays on this subscription.
     Staying(Name),
-    /// The agent did not end when it was told to.
-    LeaveIt {
+    /// The agent did not end on SIGTERM.
+    DidNotEnd {
         agent: String,
     },
     CouldNotContinue(String),
-    /// The same, on the screen of a session that goes on.
+    /// The same as `CouldNotContinue`, on the screen of a session that keeps running.
     NotContinued(String),
     NotInLedger(String),
     NotInState(String),
@@ -108,7 +108,7 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    /// Whether it is also said with `--quiet`.
+    /// Whether it is also printed with `--quiet`.
     pub(super) fn is_warning(&self) -> bool {
         match self {
             Self::Notice(notice) => notice.is_warning,
@@ -130,7 +130,7 @@ impl From<Notice> for Said {
 }
 
 impl NoSuccessor {
-    /// Why nothing is ready, unless one is that lacks the conversation.
+    /// Returns why nothing is ready; `None` if a subscription is ready but lacks the conversation.
     pub(crate) fn not_ready(&self) -> Option<&NotReady> {
         match self {
             Self::NotReady(why) => Some(why),
@@ -143,6 +143,6 @@ impl NoSuccessor {
 #[derive(Debug, Clone)]
 pub(crate) enum NoSuccessor {
     NotReady(NotReady),
-    /// This one is ready, and has its records elsewhere.
+    /// This subscription is ready, but the conversation is not in its login directory.
     LacksConversation(Name),
 }

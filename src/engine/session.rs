@@ -1,10 +1,11 @@
-//! After a session at the terminal: it continues elsewhere, the user is asked, or told how.
+//! After a session at the terminal: it continues on another subscription, or the user is asked, or kage
+//! prints how to continue.
 
 mod live;
 
 use anyhow::Result;
 
-use super::choose::{Successor, Wish};
+use super::choose::{Criteria, Successor};
 use super::model::{AttemptEnd, Reservation, Run, RunState, SessionEnd, Visited};
 use super::next::{Form, How, Next, Session, SessionExit, Situation, next};
 use super::run::Step;
@@ -15,19 +16,19 @@ use crate::run::Answer;
 
 pub(super) use live::Live;
 
-/// SIGTERM, by which kage ends a session.
+/// SIGTERM, with which kage ends a session.
 const TERM: i32 = 15;
 
 impl Run<'_> {
     pub(super) fn after_session(&self, state: &mut RunState, end: &mut AttemptEnd) -> Result<Step> {
-        let SessionEnd { reservation, announced, told_to_leave } = std::mem::take(&mut end.session);
+        let SessionEnd { reservation, announced, asked_to_leave } = std::mem::take(&mut end.session);
         let by_signal =
             matches!(end.exit, Exit::Code(code) if code == 128 + TERM) || end.exit == Exit::Signal(TERM);
         let exit = SessionExit {
             ends_with_error: end.ends_with_error,
-            can_resume: self.agent.resuming(&[], "", "").is_some(),
+            can_resume: self.agent.resume_args(&[], "", "").is_some(),
             announced,
-            ended_by_kage: reservation.is_some() && (by_signal || told_to_leave),
+            ended_by_kage: reservation.is_some() && (by_signal || asked_to_leave),
         };
         let decided = next(&Situation {
             verdict: &end.outcome.verdict,
@@ -41,12 +42,12 @@ impl Run<'_> {
                 self.context.voice.say(Said::Switched { refusal: end.refusal(), to }, &end.at);
                 return self.continue_on(state, reservation, end, how);
             }
-            // A user who left it, or ended it from outside, meant to.
+            // The user left the session or ended it from outside, so nothing continues.
             (_, Some(reservation)) => self.context.release(&Release::NotStarted(&reservation.lease))?,
             (_, None) => {}
         }
         if !matches!(decided, Next::Ask | Next::Suggest) {
-            self.tell_change(end);
+            self.say_change(end);
             return Ok(Step::Final);
         }
         let session = state.session.clone();
@@ -62,16 +63,17 @@ impl Run<'_> {
                 self.context.voice.say(said, &end.at);
                 Ok(Step::Final)
             }
-            Successor::Reserved(_) => Ok(Step::Final), // nothing was to be reserved
+            Successor::Reserved(_) => Ok(Step::Final), // cannot happen: `reserves` is not set
         }
     }
 
-    /// What the decision about a session depends on beside its verdict; what only its driver knows is left open.
+    /// Returns the facts about a session that the decision depends on besides the verdict. The observer of a
+    /// running session fills in the rest.
     pub(super) fn session_facts(&self) -> Session {
-        Session { mode: self.interactive(), is_fruitless: false, resets_soon: false }
+        Session { mode: self.interactive(), is_stalled: false, resets_soon: false }
     }
 
-    /// Another subscription that is ready and can resume the conversation.
+    /// Returns another subscription that is ready and can resume the conversation.
     pub(super) fn another(
         &self,
         state: &RunState,
@@ -80,9 +82,9 @@ impl Run<'_> {
         reserves: bool,
     ) -> Result<Successor> {
         let resumes = Some(session.unwrap_or_default());
-        let wish = Wish { request: self.request_after(outcome), resumes, reserves };
+        let criteria = Criteria { request: self.request_after(outcome), resumes, reserves };
         let mut visited = Visited { tried: vec![state.lease.subscription.clone()], unusable: Vec::new() };
-        self.successor(&wish, &mut visited)
+        self.successor(&criteria, &mut visited)
     }
 
     fn ask(&self, state: &mut RunState, end: &AttemptEnd, to: &Name) -> Result<Step> {
@@ -92,7 +94,7 @@ impl Run<'_> {
         self.context.voice.say(Said::Refused(end.refusal()), &end.at);
         let answer = match self.host.ask(&format!("Continue on {to}? [Y/n] ")) {
             Answer::Line(answer) => answer,
-            Answer::Nobody => return Ok(Step::Final),
+            Answer::NoAnswer => return Ok(Step::Final),
             Answer::Signal(signal) => return Ok(Step::Signal(signal)),
         };
         if !["", "y", "yes"].contains(&answer.to_lowercase().as_str()) {
@@ -101,7 +103,7 @@ impl Run<'_> {
         let session = state.session.clone();
         match self.another(state, session.as_deref(), &end.outcome, true)? {
             Successor::Reserved(reservation) => {
-                // The one that was offered may have been taken since.
+                // Another run may have taken the last place on the offered subscription.
                 if reservation.lease.subscription != *to {
                     self.say(Said::SwitchedTo(reservation.lease.subscription.clone()));
                 }
@@ -112,14 +114,14 @@ impl Run<'_> {
                 self.say(Said::NoSuccessor { refusal: None, why, request, waits: false });
                 Ok(Step::Final)
             }
-            Successor::Ready(_) => Ok(Step::Final), // a place was to be reserved
+            Successor::Ready(_) => Ok(Step::Final), // cannot happen: `reserves` is set
         }
     }
 
     fn suggest(&self, state: &RunState, end: &AttemptEnd, to: Name) {
         let session = state.session.as_deref().unwrap_or_default();
         let prompt = &self.context.config.failover.prompt;
-        let args = self.agent.resuming(&self.args.command[1..], session, prompt).unwrap_or_default();
+        let args = self.agent.resume_args(&self.args.command[1..], session, prompt).unwrap_or_default();
         let command = self.args.command[..1].iter().cloned().chain(args).collect();
         let said = Said::Continue {
             refusal: end.refusal(),
@@ -139,7 +141,7 @@ impl Run<'_> {
         how: How,
     ) -> Result<Step> {
         self.events.switched(&end.subscription, &reservation.lease.subscription, &end.outcome);
-        self.tell_notices();
+        self.say_notices();
         self.start_on(state, reservation, how)
     }
 }

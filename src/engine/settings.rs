@@ -1,5 +1,5 @@
-//! The files of settings that a run's agent is given: merged ones, which end with the run, and those that hold
-//! nothing but kage's hooks, which stay.
+//! The settings files for an agent: merged files, which are removed when the run ends, and files with only
+//! kage's hooks, which remain.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,31 +14,31 @@ use crate::files::{self, Durability};
 use crate::text::in_single_quotes;
 
 impl Run<'_> {
-    /// The command by which a session tells what happens, and the file for settings that hold nothing else.
-    /// Whatever becomes of kage meanwhile, the agent sees no failure.
+    /// Returns the hook command of a session, and the path for a settings file with only the hooks. The agent
+    /// sees no failure even if kage is removed while the agent runs.
     pub(super) fn hook(&self) -> Option<(String, PathBuf)> {
-        let kage = self.myself.as_ref()?;
+        let kage = self.kage_path.as_ref()?;
         let command = format!("{} hook 2>/dev/null || :", in_single_quotes(kage.to_str()?));
         let file = format!("{}.json", self.agent.name());
         let file = path::absolute(self.context.paths.state.join("hooks").join(file)).ok()?;
         Some((command, file))
     }
 
-    /// Where merged settings lie while their run lasts, by its id.
+    /// The directory of merged settings. Each file has the id of its run and is removed when the run ends.
     pub(super) fn settings_dir(&self) -> PathBuf {
         self.context.paths.state.join("settings")
     }
 
-    /// Writes the merged settings, and removes those of runs that were killed.
+    /// Writes the settings of a plan, and removes merged settings of runs that were killed.
     pub(super) fn write_settings(&self, plan: &LaunchPlan) -> Result<()> {
         let Some((file, text)) = &plan.settings else { return Ok(()) };
         if !file.starts_with(self.settings_dir()) {
-            return lasting(file, text);
+            return write_once(file, text);
         }
         let dir = self.settings_dir();
         files::make_private_dir(&dir)?;
-        // The files are listed before the leases are read: a file comes after its lease, so each file in
-        // the list that belongs to a living run finds its lease there.
+        // The files are listed before the leases are read. A file is written after its lease, so each listed
+        // file of a live run has its lease in the state.
         let known: Vec<_> =
             fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         let state = self.context.view()?;
@@ -51,8 +51,8 @@ impl Run<'_> {
     }
 }
 
-/// Settings that are the same for all runs are written once.
-fn lasting(file: &Path, text: &str) -> Result<()> {
+/// Writes settings that are the same for all runs, if the file does not already have them.
+fn write_once(file: &Path, text: &str) -> Result<()> {
     if fs::read(file).is_ok_and(|known| known == text.as_bytes()) {
         return Ok(());
     }
@@ -63,7 +63,8 @@ fn lasting(file: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("could not write {}", file.display()))
 }
 
-/// The run that a file of merged settings belongs to; its temporary has another ending.
+/// Returns the id of the run that a file of merged settings belongs to. The part before the first dot is the
+/// id, also in the name of its temporary file.
 fn run_of(path: &Path) -> Option<&str> {
     path.file_name().and_then(OsStr::to_str)?.split('.').next()
 }

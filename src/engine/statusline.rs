@@ -1,4 +1,5 @@
-//! The run around a status line: which lease it belongs to, and what its agent reports of the windows.
+//! The run that a status line belongs to: its lease, and the utilization of the windows that its agent
+//! reports.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,12 +11,12 @@ use super::context::Context;
 use crate::pool::{Lease, LeaseId, Name, Observation, Reading, State};
 use crate::process::Stat;
 
-/// How long another kage may keep the state from being written before this one leaves it alone.
+/// How long this kage waits for the lock on the state before it skips the write.
 const LOCK_PATIENCE: Duration = Duration::from_millis(30);
-/// How many parents are looked at: no tree of processes is as deep.
-const DEEPEST: u32 = 64;
+/// The greatest number of ancestors that are checked. No real process tree is this deep.
+const MAX_ANCESTORS: u32 = 64;
 
-/// A run whose agent draws its status line.
+/// The run whose agent calls this status line.
 pub(crate) struct StatuslineRun {
     pub state: State,
     pub lease: Lease,
@@ -29,7 +30,7 @@ impl StatuslineRun {
         marks().is_some()
     }
 
-    /// `None` where no kage runs the agent.
+    /// Returns the run that this process belongs to; `None` if no kage runs the agent.
     pub(crate) fn find(context: &Context) -> Result<Option<Self>> {
         let Some((run, name)) = marks() else { return Ok(None) };
         let state = context.view()?;
@@ -37,15 +38,16 @@ impl StatuslineRun {
         Ok(held.map(|lease| Self { state, lease, name }))
     }
 
-    /// What the agent's input says of the windows of the lease's subscription.
+    /// Returns the utilization that the agent's input reports for the windows of the lease's subscription.
     pub(crate) fn readings(&self, context: &Context, input: &[u8]) -> WindowReadings {
-        // A run that has moved on holds another subscription than this agent was started with.
+        // After a switch the run holds another subscription than the one this agent was started with.
         let agent = context.config.agents.find(&self.lease.agent);
         let agent = agent.filter(|_| self.lease.subscription == self.name);
         let Some(reading) = agent.and_then(|agent| agent.read_statusline(input)) else {
             return WindowReadings::default();
         };
-        // Only of the conversation that this very lease is in: an agent below the agent may have another login.
+        // Only readings of the lease's own conversation count: an agent below the agent may have another
+        // login.
         let is_proven = self.lease.session() == Some(reading.session.as_str());
         let known = self.state.of(&self.lease.subscription);
         let now = context.now().timestamp();
@@ -53,8 +55,8 @@ impl StatuslineRun {
         WindowReadings { all: reading.readings, news }
     }
 
-    /// Keeps how full the windows are, for the runs that choose next. Where another kage holds the state just now it
-    /// is left alone: the next redraw reports the same.
+    /// Records the utilization of the windows, for the runs that choose next. If another kage holds the lock
+    /// on the state, nothing is written: the next redraw reports the same values.
     pub(crate) fn record(&self, context: &Context, readings: &WindowReadings) {
         if !readings.news.is_empty() {
             let windows = Observation::Windows(&readings.news);
@@ -63,27 +65,27 @@ impl StatuslineRun {
     }
 }
 
-/// How full the windows are, by the provider's word for them.
+/// The utilization of the windows, by the provider's name for each window.
 #[derive(Default)]
 pub(crate) struct WindowReadings {
     pub all: BTreeMap<String, Reading>,
-    /// Those that are worth writing down.
+    /// Those that differ enough from the state to be recorded.
     news: BTreeMap<String, Reading>,
 }
 
-/// What `kage exec` marked its agent with.
+/// Returns the run and the subscription from the variables that `kage exec` set for its agent.
 fn marks() -> Option<(LeaseId, Name)> {
     let run = env::var("KAGE_RUN").ok()?;
     let name = env::var("KAGE_SUBSCRIPTION").ok()?.parse().ok()?;
     Some((LeaseId(run), name))
 }
 
-/// Whether the kage of a lease started this process, over however many others. The marks alone do not tell: a
-/// tmux server that was started below kage hands them to all that ever runs in its panes. Where the system
-/// does not tell the parent of a process, the marks must do.
+/// Whether the kage with this process id is an ancestor of this process. The variables alone do not prove it:
+/// a tmux server that was started below kage passes them to everything in its panes. If the system does not
+/// report this process's parent, the variables are trusted.
 fn is_below(pid: u32) -> bool {
     let Some(mut process) = Stat::of(std::process::id()) else { return true };
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_ANCESTORS {
         let Ok(parent) = u32::try_from(process.parent) else { return false };
         if parent == pid {
             return true;

@@ -1,4 +1,4 @@
-//! The loop of a run without processes: a pretended agent, host, clock and store, and a voice that is recorded.
+//! The loop of a run without processes: with a fake agent, host, clock and store, and a recorded voice.
 
 mod memory;
 mod pretend;
@@ -8,7 +8,7 @@ use super::said::Said;
 use crate::agent::{Form, Work};
 use crate::config::Interactive;
 use crate::pool::{Scope, Status, Verdict, Window};
-use crate::run::Rest;
+use crate::run::Response;
 use pretend::{Attempt, Outcome, Scene, run};
 
 fn limit() -> Verdict {
@@ -18,14 +18,14 @@ fn limit() -> Verdict {
 
 const THROTTLED: Verdict = Verdict::Throttled { retry_after: None };
 
-/// What a verdict asks for where nothing is in the way.
+/// What a verdict calls for, if nothing prevents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// Nothing follows.
     Final,
     /// One more attempt on the same subscription.
     Here,
-    /// One more attempt on another one.
+    /// One more attempt on another subscription.
     Elsewhere,
 }
 
@@ -38,7 +38,7 @@ fn verdicts() -> [(Verdict, Expected); 12] {
         (Verdict::Interrupted, Final),
         (limit(), Elsewhere),
         (Verdict::AuthRejected, Elsewhere),
-        (Verdict::OrganisationRefused, Elsewhere),
+        (Verdict::OrganizationRefused, Elsewhere),
         (Verdict::BillingRejected, Elsewhere),
         (THROTTLED, Here),
         (Verdict::Overloaded, Here),
@@ -47,36 +47,36 @@ fn verdicts() -> [(Verdict, Expected); 12] {
     ]
 }
 
-/// The subscriptions of the attempts, and whether each but the first resumed the conversation.
+/// Returns the subscription of each attempt, and whether the attempt resumed the conversation.
 fn attempts(outcome: &Outcome) -> Vec<(&str, bool)> {
     outcome.launches.iter().map(|launch| (launch.subscription.as_str(), launch.resumes)).collect()
 }
 
 #[test]
-fn a_print_form_goes_where_the_verdict_the_work_and_the_pool_allow() {
+fn what_follows_a_print_form_depends_on_the_verdict_the_work_and_the_pool() {
     for form in [Form::Whole, Form::Lines] {
         for (verdict, expected) in verdicts() {
             for work in [Work::None, Work::Done, Work::Unknown] {
-                for places in 1..=3 {
-                    one_refusal(form, &verdict, expected, work, places);
+                for subscriptions in 1..=3 {
+                    one_refusal(form, &verdict, expected, work, subscriptions);
                 }
             }
         }
     }
 }
 
-/// The first attempt ends with the verdict, and whatever follows succeeds.
-fn one_refusal(form: Form, verdict: &Verdict, expected: Expected, work: Work, places: usize) {
-    let case = format!("{form:?} {verdict:?} {work:?} {places} places");
-    let mut scene = Scene::new(form, places);
+/// Checks a run whose first attempt ends with the verdict. Any second attempt succeeds.
+fn one_refusal(form: Form, verdict: &Verdict, expected: Expected, work: Work, subscriptions: usize) {
+    let case = format!("{form:?} {verdict:?} {work:?} {subscriptions} subscriptions");
+    let mut scene = Scene::new(form, subscriptions);
     scene.attempts = vec![Attempt::of(verdict.clone(), work), Attempt::of(Verdict::Succeeded, Work::Done)];
     let outcome = run(&scene);
     let resumes = work == Work::Done;
     let follows = match (expected, work) {
-        // Where nobody knows what it did, it is not done twice.
+        // If it is unknown whether work was done, the command is not run again.
         (Expected::Final, _) | (_, Work::Unknown) => None,
         (Expected::Here, _) => Some("a"),
-        (Expected::Elsewhere, _) if places > 1 => Some("b"),
+        (Expected::Elsewhere, _) if subscriptions > 1 => Some("b"),
         (Expected::Elsewhere, _) => None,
     };
     let second = follows.map(|subscription| (subscription, resumes));
@@ -84,7 +84,7 @@ fn one_refusal(form: Form, verdict: &Verdict, expected: Expected, work: Work, pl
     assert_eq!(attempts(&outcome), expected_attempts, "{case}");
     let last = if follows.is_some() { 0 } else { scene.attempts[0].code };
     assert_eq!(outcome.end, RunEnd::Code(last), "{case}");
-    // Every attempt is in the ledger, in order, and nothing is held any more.
+    // Every attempt is in the ledger, and no lease is left.
     assert_eq!(outcome.ledger.len(), expected_attempts.len(), "{case}");
     assert!(outcome.state.leases.is_empty(), "{case}");
     let switched = outcome.said.iter().any(|said| matches!(said, Said::Switched { .. }));
@@ -95,13 +95,13 @@ fn one_refusal(form: Form, verdict: &Verdict, expected: Expected, work: Work, pl
 }
 
 #[test]
-fn every_place_is_tried_once_and_the_last_refusal_is_the_answer() {
-    for places in 1..=4 {
-        let mut scene = Scene::new(Form::Whole, places);
-        scene.attempts = (0..places).map(|_| Attempt::of(limit(), Work::None)).collect();
+fn every_subscription_is_tried_once_and_the_last_refusal_is_final() {
+    for subscriptions in 1..=4 {
+        let mut scene = Scene::new(Form::Whole, subscriptions);
+        scene.attempts = (0..subscriptions).map(|_| Attempt::of(limit(), Work::None)).collect();
         let outcome = run(&scene);
         let names: Vec<_> = attempts(&outcome).into_iter().map(|(name, _)| name.to_owned()).collect();
-        assert_eq!(names, ["a", "b", "c", "d"][..places], "{places}");
+        assert_eq!(names, ["a", "b", "c", "d"][..subscriptions], "{subscriptions}");
         assert_eq!(outcome.end, RunEnd::Code(1));
         assert!(matches!(
             outcome.said.last(),
@@ -115,7 +115,7 @@ fn every_place_is_tried_once_and_the_last_refusal_is_the_answer() {
 }
 
 #[test]
-fn retries_are_bounded() {
+fn the_number_of_retries_is_bounded() {
     for retries in 0..=3 {
         let mut scene = Scene::new(Form::Whole, 5);
         scene.retries = Some(retries);
@@ -148,7 +148,7 @@ fn a_signal_between_two_attempts_ends_the_run() {
 }
 
 #[test]
-fn an_agent_that_someone_ended_is_never_started_again() {
+fn an_interrupted_agent_is_never_started_again() {
     for form in [Form::Whole, Form::Lines, Form::Interactive] {
         let mut scene = Scene::new(form, 2);
         scene.attempts = vec![Attempt { interrupted: true, ..Attempt::of(limit(), Work::Done) }];
@@ -157,12 +157,12 @@ fn an_agent_that_someone_ended_is_never_started_again() {
 }
 
 #[test]
-fn a_session_that_was_left_at_a_limit_continues_where_the_user_agrees() {
+fn a_session_that_was_left_at_a_limit_continues_if_the_user_agrees() {
     for mode in [Interactive::Auto, Interactive::Ask, Interactive::Off] {
         for answer in [Some("y"), Some(""), Some("n"), None] {
             for (verdict, expected) in verdicts() {
-                for places in 1..=2 {
-                    one_session(mode, answer, &verdict, expected, places);
+                for subscriptions in 1..=2 {
+                    one_session(mode, answer, &verdict, expected, subscriptions);
                 }
             }
         }
@@ -174,31 +174,31 @@ fn one_session(
     answer: Option<&'static str>,
     verdict: &Verdict,
     expected: Expected,
-    places: usize,
+    subscriptions: usize,
 ) {
-    let case = format!("{mode:?} {answer:?} {verdict:?} {places} places");
-    let mut scene = Scene::new(Form::Interactive, places);
+    let case = format!("{mode:?} {answer:?} {verdict:?} {subscriptions} subscriptions");
+    let mut scene = Scene::new(Form::Interactive, subscriptions);
     (scene.mode, scene.answer) = (mode, answer);
     scene.attempts =
         vec![Attempt::of(verdict.clone(), Work::Done), Attempt::of(Verdict::Succeeded, Work::Done)];
     let outcome = run(&scene);
     let is_limit = expected == Expected::Elsewhere && matches!(verdict, Verdict::UsageLimit { .. });
-    let has_place = is_limit && places > 1;
-    let asks = has_place && mode != Interactive::Off;
+    let has_successor = is_limit && subscriptions > 1;
+    let asks = has_successor && mode != Interactive::Off;
     assert_eq!(outcome.questions, usize::from(asks), "{case}");
     let agrees = asks && matches!(answer, Some("y" | ""));
     let expected: Vec<_> = [("a", false)].into_iter().chain(agrees.then_some(("b", true))).collect();
     assert_eq!(attempts(&outcome), expected, "{case}");
     let suggests = outcome.said.iter().any(|said| matches!(said, Said::Continue { .. }));
-    assert_eq!(suggests, has_place && mode == Interactive::Off, "{case}");
+    assert_eq!(suggests, has_successor && mode == Interactive::Off, "{case}");
     let nothing = outcome.said.iter().any(|said| matches!(said, Said::NoSuccessor { .. }));
-    assert_eq!(nothing, is_limit && places == 1, "{case}");
+    assert_eq!(nothing, is_limit && subscriptions == 1, "{case}");
     assert!(outcome.state.leases.is_empty(), "{case}");
 }
 
 #[test]
-fn limits_are_judged_by_the_time_at_which_they_are_met() {
-    // The first attempt takes an hour; a limit on the only other subscription passes meanwhile.
+fn limits_are_checked_at_the_time_of_each_choice() {
+    // The first attempt takes an hour. The limit of the only other subscription is reset meanwhile.
     let mut scene = Scene::new(Form::Whole, 2);
     scene.limited_for = Some(("b", jiff::SignedDuration::from_mins(30)));
     scene.attempts = vec![
@@ -215,8 +215,9 @@ fn limits_are_judged_by_the_time_at_which_they_are_met() {
 }
 
 #[test]
-fn the_agents_patience_is_cut_short_only_where_another_is_ready_by_then() {
-    // While the first attempt runs, the limit of the third subscription passes: the second attempt has a successor.
+fn the_agents_own_retries_are_cut_short_only_if_another_subscription_is_ready() {
+    // If the limit of the third subscription is reset while the first attempt runs, the second attempt has a
+    // successor.
     for (limited_for, takes_over) in [(30, true), (90, false)] {
         let mut scene = Scene::new(Form::Whole, 3);
         scene.limited_for = Some(("c", jiff::SignedDuration::from_mins(limited_for)));
@@ -231,20 +232,20 @@ fn the_agents_patience_is_cut_short_only_where_another_is_ready_by_then() {
 }
 
 #[test]
-fn a_session_that_is_woken_at_a_limit_is_announced_where_it_can_continue() {
-    for (mode, places, announced) in
+fn a_running_session_at_a_limit_announces_a_switch_if_it_can_continue() {
+    for (mode, subscriptions, announced) in
         [(Interactive::Auto, 2, true), (Interactive::Auto, 1, false), (Interactive::Ask, 2, false)]
     {
-        let mut scene = Scene::new(Form::Interactive, places);
+        let mut scene = Scene::new(Form::Interactive, subscriptions);
         scene.mode = mode;
         scene.attempts = vec![Attempt { wakes: true, ..Attempt::of(limit(), Work::Done) }];
         let outcome = run(&scene);
-        let waits = matches!(outcome.rests[..], [Rest::Until(_)]);
-        assert_eq!(waits, announced, "{mode:?} {places}");
-        // The user left after it was announced: told how, not asked.
+        let waits = matches!(outcome.responses[..], [Response::Until(_)]);
+        assert_eq!(waits, announced, "{mode:?} {subscriptions}");
+        // The user left after the announcement: kage prints how to continue and does not ask.
         let suggests = outcome.said.iter().any(|said| matches!(said, Said::Continue { .. }));
-        assert_eq!(suggests, announced, "{mode:?} {places}");
-        // It was booked at once, and not a second time at the end.
-        assert_eq!(outcome.state.of(&"a".parse().unwrap()).changes.len(), 1, "{mode:?} {places}");
+        assert_eq!(suggests, announced, "{mode:?} {subscriptions}");
+        // The refusal is booked when it is seen, and not again at the end.
+        assert_eq!(outcome.state.of(&"a".parse().unwrap()).changes.len(), 1, "{mode:?} {subscriptions}");
     }
 }

@@ -1,8 +1,8 @@
-//! The one way in which kage speaks while it works. What there is to say are values; a function that comes from
-//! outside turns them into sentences.
+//! The only output of the engine. Messages are `Said` values; a function that the caller passes in turns them
+//! into sentences.
 //!
-//! stdout and the screen belong to the agent. While a session fills the screen, what is said is held back and printed
-//! when it is free again.
+//! stdout and the screen belong to the agent. While a session fills the screen, messages are held back and
+//! printed when the screen is free again.
 
 mod banner;
 
@@ -17,40 +17,40 @@ use crate::text::one_line;
 
 pub(super) use banner::Banner;
 
-/// Makes the lines for something that is said; the first gets `kage: ` in front.
+/// Turns a message into lines. The first line is printed with `kage: ` in front.
 pub(crate) type Sentence = fn(&Said, &Zoned) -> Vec<String>;
 
-/// Where what is said goes.
+/// Where messages go.
 enum Output {
     Terminal(Sentence),
-    /// Nobody listens: an agent calls kage, or what there is to say is in the answer.
-    Nobody,
+    /// Nothing is printed: an agent calls kage, or the output of the verb already contains the message.
+    Silent,
     #[cfg(test)]
     Recorded(RefCell<Vec<Said>>),
 }
 
-/// Speaks to the user.
+/// Prints the engine's messages.
 pub(crate) struct Voice {
     output: Output,
     quiet: bool,
-    /// What is held back while the agent owns the screen.
+    /// Messages held back while the agent owns the screen.
     held: RefCell<Option<Vec<(Said, Zoned)>>>,
-    /// Whether a line is drawn that is not ended yet.
+    /// Whether a drawn line is on the screen, without a newline after it.
     drawn: Cell<bool>,
 }
 
 impl Voice {
-    /// Speaks on stderr.
+    /// Prints on stderr.
     pub(crate) fn terminal(sentence: Sentence) -> Self {
         Self::with(Output::Terminal(sentence))
     }
 
-    /// Says nothing.
+    /// Prints nothing.
     pub(crate) fn silent() -> Self {
-        Self::with(Output::Nobody)
+        Self::with(Output::Silent)
     }
 
-    /// Keeps what is said, for a test.
+    /// Records messages, for a test.
     #[cfg(test)]
     pub(super) fn recorded() -> Self {
         Self::with(Output::Recorded(RefCell::default()))
@@ -60,8 +60,8 @@ impl Voice {
         Self { output, quiet: false, held: RefCell::new(None), drawn: Cell::new(false) }
     }
 
-    /// From now on only warnings are said.
-    pub(crate) fn hush(&mut self) {
+    /// Prints only warnings from now on.
+    pub(crate) fn set_quiet(&mut self) {
         self.quiet = true;
     }
 
@@ -69,7 +69,7 @@ impl Voice {
         self.quiet
     }
 
-    /// Whether something can be shown on the screen.
+    /// Whether this voice draws on the screen.
     pub(super) fn draws(&self) -> bool {
         !self.quiet && matches!(self.output, Output::Terminal(_))
     }
@@ -83,7 +83,7 @@ impl Voice {
             if let Said::Notice(notice) = &said
                 && held.iter().any(|(other, _)| matches!(other, Said::Notice(known) if known == notice))
             {
-                return; // a damaged file is seen at each look
+                return; // each read of a damaged file repeats the notice
             }
             held.push((said, now.clone()));
             return;
@@ -91,23 +91,23 @@ impl Voice {
         self.erase();
         match &self.output {
             Output::Terminal(sentence) => print_lines(sentence(&said, now)),
-            Output::Nobody => {}
+            Output::Silent => {}
             #[cfg(test)]
             Output::Recorded(all) => all.borrow_mut().push(said),
         }
     }
 
-    /// The first line of something said, for the screen of a session.
+    /// Returns the first line of a message, for the screen of a session.
     pub(super) fn text(&self, said: &Said, now: &Zoned) -> String {
         match &self.output {
             Output::Terminal(sentence) => sentence(said, now).into_iter().next().unwrap_or_default(),
-            Output::Nobody => String::new(),
+            Output::Silent => String::new(),
             #[cfg(test)]
             Output::Recorded(_) => String::new(),
         }
     }
 
-    /// Puts a line in the place of the last one that was drawn, where a person sees it.
+    /// Draws a line over the last drawn one, if stderr is a terminal.
     pub(super) fn draw(&self, said: &Said, now: &Zoned) {
         if self.draws() && io::stderr().is_terminal() {
             self.drawn.set(true);
@@ -115,19 +115,19 @@ impl Voice {
         }
     }
 
-    /// Takes the drawn line away.
+    /// Erases the drawn line.
     pub(super) fn erase(&self) {
         if self.drawn.take() {
             let _ = write!(io::stderr(), "\r\u{1b}[2K");
         }
     }
 
-    /// The agent owns the screen from now on.
+    /// Holds messages back: the agent owns the screen from now on.
     pub(super) fn hold(&self) {
         self.held.borrow_mut().get_or_insert_default();
     }
 
-    /// The screen is free again: what was held back is said.
+    /// Prints the messages that were held back: the screen is free again.
     pub(super) fn resume(&self) {
         let held = self.held.borrow_mut().take();
         for (said, now) in held.into_iter().flatten() {
@@ -139,7 +139,7 @@ impl Voice {
     pub(super) fn said(&self) -> Vec<Said> {
         match &self.output {
             Output::Recorded(all) => all.take(),
-            Output::Terminal(_) | Output::Nobody => Vec::new(),
+            Output::Terminal(_) | Output::Silent => Vec::new(),
         }
     }
 }
@@ -153,12 +153,12 @@ fn print_lines(lines: Vec<String>) {
     }
 }
 
-/// One line on stderr, with `kage: ` in front. A closed stderr is not kage's concern.
+/// Prints one line on stderr, with `kage: ` in front. A closed stderr is ignored.
 pub(crate) fn print_line(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "kage: {}", one_line(&message.to_string()));
 }
 
-/// The command to type next.
+/// Prints the command to type next.
 pub(crate) fn print_hint(hint: &str) {
     let _ = writeln!(io::stderr(), "hint: {}", one_line(hint));
 }
@@ -169,16 +169,16 @@ mod tests {
     use crate::error::Notice;
 
     fn said(voice: &Voice) -> Vec<String> {
-        let word = |said: Said| match said {
+        let text = |said: Said| match said {
             Said::LikelyTypo(text) => text,
             Said::Notice(notice) => notice.message,
             other => format!("{other:?}"),
         };
-        voice.said().into_iter().map(word).collect()
+        voice.said().into_iter().map(text).collect()
     }
 
     #[test]
-    fn what_is_said_while_the_agent_owns_the_screen_is_said_when_it_is_free_again() {
+    fn messages_are_held_back_while_the_agent_owns_the_screen() {
         let (voice, now) = (Voice::recorded(), Zoned::default());
         voice.hold();
         voice.say(Notice::new("the event command failed"), &now);
@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_voice_only_warns() {
+    fn a_quiet_voice_prints_only_warnings() {
         let (mut voice, now) = (Voice::recorded(), Zoned::default());
-        voice.hush();
+        voice.set_quiet();
         voice.say(Said::LikelyTypo("a".into()), &now);
         voice.say(Notice::news("b"), &now);
         voice.say(Notice::new("c"), &now);

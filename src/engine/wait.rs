@@ -1,28 +1,29 @@
-//! `--wait`: sleeping until a subscription is ready again. A line says so; at a terminal it counts down.
+//! `--wait`: sleeps until a subscription is ready again. A line says so, and at a terminal shows the
+//! progress.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::choose::{Choice, Place};
-use super::model::{Patience, Run};
+use super::model::{Run, WaitLimit};
 use super::said::Said;
 use crate::pool::{NotReady, Request};
 
-/// How often the state is looked at: another kage may have released a place, or a person.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the state is read: another kage may have released a place, or the user may have reset a limit.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a wait ended.
 pub(super) enum WaitEnd {
     Place(Place),
-    /// This signal came.
+    /// A signal with this number came.
     Signal(i32),
-    /// Why nothing was ready at the last look.
+    /// The limit of the wait has passed. Holds why nothing was ready when the state was last read.
     TooLong(Option<NotReady>),
 }
 
 impl Run<'_> {
-    /// Waits for a place, and takes it.
+    /// Waits for a free place and reserves it.
     pub(super) fn wait(&self, request: &Request) -> Result<WaitEnd> {
         let end = self.wait_and_draw(request);
         self.context.voice.erase();
@@ -32,10 +33,10 @@ impl Run<'_> {
     fn wait_and_draw(&self, request: &Request) -> Result<WaitEnd> {
         let began = self.context.now().timestamp();
         let mut last = None;
-        let Patience(most) = self.args.wait.unwrap_or(Patience(None));
+        let WaitLimit(limit) = self.args.wait.unwrap_or(WaitLimit(None));
         loop {
             let now = self.context.now();
-            match self.look(request)? {
+            match self.peek(request)? {
                 Choice::Ready(_) => {
                     if let Choice::Ready(place) = self.reserve(request)? {
                         return Ok(WaitEnd::Place(place));
@@ -46,10 +47,10 @@ impl Run<'_> {
                     last = Some(why);
                 }
             }
-            if most.is_some_and(|most| now.timestamp().duration_since(began) >= most) {
+            if limit.is_some_and(|limit| now.timestamp().duration_since(began) >= limit) {
                 return Ok(WaitEnd::TooLong(last));
             }
-            if let Err(signal) = self.host.pause(LOOK) {
+            if let Err(signal) = self.host.pause(POLL_INTERVAL) {
                 return Ok(WaitEnd::Signal(signal));
             }
         }

@@ -1,4 +1,4 @@
-//! What the programs that help kage are not given.
+//! The environment variables that kage withholds from its helper programs, such as event commands and tmux.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use crate::agent::Agents;
 use crate::secret::PASSPHRASE;
 
-/// The variables of this process that the programs which help kage are not given: kage's own secret, and what
-/// carries a credential of an agent, which they find here where kage is called by a running agent.
+/// Returns the variables of this process that helper programs must not get: kage's passphrase, and variables
+/// that carry an agent's credential. The latter are set when a running agent calls kage.
 pub(crate) fn withheld(agents: &Agents) -> Vec<OsString> {
     let competes =
         |name: &OsString| name.to_str().is_some_and(|name| agents.all().any(|agent| agent.competes(name)));

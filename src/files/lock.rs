@@ -1,4 +1,4 @@
-//! Locks between kage processes, on files that hold nothing else.
+//! Locks between kage processes, on files without content.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result};
 use super::{make_private_dir, private};
 use crate::error::{Failure, Status};
 
-/// How long a lock is waited for. Its holders keep it for milliseconds; a longer wait means that one of
-/// them is stopped.
+/// How long to wait for a lock. Its holders keep it for milliseconds; a longer wait means that one of them is
+/// stopped.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// An exclusive lock between kage processes, held until dropped or until the process ends.
@@ -20,20 +20,22 @@ pub const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
-    /// Locks `path` for this process alone. The file is made at first use and never removed: the lock is on it, so
-    /// replacing it would let two holders in.
+    /// Locks `path` for this process. The file is created at first use and never removed: the lock is on the
+    /// file, so replacing it would allow two holders.
     pub fn acquire(path: &Path, patience: Duration) -> Result<Self> {
         if let Some(parent) = path.parent() {
             make_private_dir(parent)?;
         }
         let file = private().create(true).truncate(false).write(true).open(path);
         let file = file.with_context(|| format!("could not open {}", path.display()))?;
-        give_way();
-        // fs2's, by its full name: std's `File` has methods of the same names that are newer than our Rust.
+        yield_if_just_released();
+        // The trait of fs2 is named in full, because newer versions of std's `File` have methods of the same
+        // names.
         if fs2::FileExt::try_lock_exclusive(&file).is_ok() {
             return Ok(Self(file));
         }
-        // Blocking is fair, trying again and again starves; so block in a thread, and give up on the thread.
+        // A blocking wait is fair, and repeated attempts can starve. So a thread blocks, and is abandoned on
+        // timeout.
         let (done, wait) = mpsc::channel();
         thread::spawn(move || {
             let locked = fs2::FileExt::lock_exclusive(&file).map(|()| file);
@@ -45,17 +47,17 @@ impl Lock {
                 let seconds = patience.as_secs();
                 let message = format!("another kage has held {} for {seconds} s", path.display());
                 Err(Failure::new(Status::Failed, message)
-                    .hint("kage doctor names it; end it if it is stopped")
+                    .hint("`kage doctor` shows which process holds it; end it if it is stopped")
                     .into())
             }
         }
     }
 }
 
-/// When this process last gave a lock back.
+/// When this process last released a lock.
 static RELEASED: Mutex<Option<Instant>> = Mutex::new(None);
-/// Who comes again sooner than this does one change after the other.
-const AT_ONCE: Duration = Duration::from_micros(100);
+/// A process that locks again within this time makes one change after another.
+const JUST_RELEASED: Duration = Duration::from_micros(100);
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -63,11 +65,12 @@ impl Drop for Lock {
     }
 }
 
-/// A lock that is free goes to whoever asks first, and those who wait for it have to wake up: a process that asks
-/// again and again would have it for as long as it may run. Whoever has just had it lets the others go first.
-fn give_way() {
+/// Lets waiting processes go first if this one just released a lock. A free lock goes to the first process
+/// that requests it, and waiting processes must wake up first. Without this, a process that locks repeatedly
+/// would keep the lock for its whole time slice.
+fn yield_if_just_released() {
     let released = *RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
-    if released.is_some_and(|released| released.elapsed() < AT_ONCE) {
+    if released.is_some_and(|released| released.elapsed() < JUST_RELEASED) {
         thread::yield_now();
     }
 }
@@ -77,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_exclusive_and_says_who_to_look_for() {
+    fn a_lock_is_exclusive_and_its_timeout_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let held = Lock::acquire(&path, LOCK_PATIENCE).unwrap();

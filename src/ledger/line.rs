@@ -1,7 +1,7 @@
-//! A line of the ledger: one attempt, in one JSON object of less than 4 KiB.
+//! A line of the ledger: one attempt as a JSON object of less than 4 KiB.
 
 mod cell;
-mod shorter;
+mod shorten;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,23 +12,24 @@ use serde::{Deserialize, Serialize};
 use self::cell::Cell;
 use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
-/// A line with its end is shorter than a page, so that even a full disk and a kill take it whole or not at all.
+/// A line and its newline are shorter than a page: a full disk or a kill can tear it only where it crosses a
+/// page boundary.
 const LONGEST: usize = 4096;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// In milliseconds.
+/// A century in milliseconds.
 const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
-/// One attempt, as it is to be written.
+/// An attempt to append to the ledger.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// Whose it was; its run and its beginning name the attempt.
+    /// The lease of the attempt. Its run and its start time identify the attempt.
     pub lease: &'a Lease,
     /// Counted from 1 within the run.
     pub number: u32,
     pub session: Option<&'a str>,
     pub verdict: &'a str,
-    /// The agent's status, or 128 + the signal that ended it; `None` where nobody saw it end.
+    /// The agent's exit status, or 128 + the signal that ended it; `None` if no kage saw it end.
     pub exit: Option<i32>,
     pub duration_ms: u64,
     pub usage: &'a Usage,
@@ -52,13 +53,15 @@ struct Written<'a> {
     duration_ms: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     models: BTreeMap<&'a str, TokenCount>,
-    /// What of the models came when, where that is not all in the hour of the beginning, or of long prompts.
+    /// The tokens of `models` by hour and prompt length. Empty if all were used in the hour in which the
+    /// attempt began, with short prompts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     slices: Vec<Cell>,
 }
 
 impl Attempt<'_> {
-    /// The line, without its end. What is too long for it is told in less detail; no token is left out.
+    /// Returns the line without its newline. A line that would be too long has less detail, but all the
+    /// tokens.
     pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
         let mut slices = self.usage.slices.clone();
         let (mut width, mut longest_cwd) = (HOUR, 1024);
@@ -67,16 +70,16 @@ impl Attempt<'_> {
             if line.len() + 1 < LONGEST {
                 return Ok(line);
             }
-            let models = shorter::models(&slices);
-            if shorter::hours(&slices) > 1 {
+            let models = shorten::models(&slices);
+            if shorten::hours(&slices) > 1 {
                 width *= 2;
-                slices = shorter::coarser(&slices, width);
+                slices = shorten::coarser(&slices, width);
             } else if models > 2 {
-                slices = shorter::without_small(&slices, models / 2);
+                slices = shorten::without_small_models(&slices, models / 2);
             } else if longest_cwd > 0 {
                 longest_cwd /= 2;
             } else {
-                return Ok(line); // only names that kage itself bounds are left
+                return Ok(line); // the rest are names, whose length kage limits
             }
         }
     }
@@ -89,9 +92,9 @@ impl Attempt<'_> {
         let usage = Usage { slices: slices.clone(), ..Usage::default() };
         let models = usage.models();
         let is_plain =
-            |slice: &Slice| slice.prompt == PromptLength::default() && holds(slice.hour, self.lease.since);
-        let place = |slice: &Slice| models.keys().position(|model| *model == slice.model);
-        let cells = slices.iter().filter_map(|(slice, &count)| Some(Cell::new(slice, place(slice)?, count)));
+            |slice: &Slice| slice.prompt == PromptLength::default() && contains(slice.hour, self.lease.since);
+        let model = |slice: &Slice| models.keys().position(|model| *model == slice.model);
+        let cells = slices.iter().filter_map(|(slice, &count)| Some(Cell::new(slice, model(slice)?, count)));
         let cells = if slices.keys().all(is_plain) { Vec::new() } else { cells.collect() };
         serde_json::to_vec(&Written {
             time: self.lease.since,
@@ -101,7 +104,7 @@ impl Attempt<'_> {
             agent: &self.lease.agent,
             namespace: self.lease.namespace.as_ref(),
             level: self.lease.level,
-            cwd: shorter::cut(&self.lease.cwd, longest_cwd),
+            cwd: shorten::cut(&self.lease.cwd, longest_cwd),
             session: self.session,
             verdict: self.verdict,
             exit: self.exit,
@@ -112,12 +115,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether a time lies in the hour that begins there.
-fn holds(hour: Timestamp, time: Timestamp) -> bool {
+/// Whether a time is in the hour that begins at `hour`.
+fn contains(hour: Timestamp, time: Timestamp) -> bool {
     hour <= time && time < hour + HOUR
 }
 
-/// A line as it is read back. Keys that a later kage adds do not matter.
+/// A parsed line. Unknown keys, which a later kage may add, are ignored.
 #[derive(Debug, Deserialize)]
 pub(super) struct Line<'a> {
     pub(super) time: Timestamp,
@@ -145,7 +148,7 @@ pub(super) struct Line<'a> {
     slices: Vec<Cell>,
 }
 
-/// Tokens of a line: when they came, of which model, for how long a prompt.
+/// Tokens of a line, with their time, model and prompt length.
 pub(super) struct Part<'a> {
     pub(super) at: Timestamp,
     pub(super) model: &'a str,
@@ -158,7 +161,7 @@ impl<'a> Line<'a> {
         serde_json::from_slice(line).ok()
     }
 
-    /// How long it lasted; what no agent can have lasted is a damaged number.
+    /// Returns the duration; 0 for a damaged number, longer than any agent can have run.
     pub(super) fn milliseconds(&self) -> u64 {
         Some(self.duration_ms).filter(|&lasted| lasted < CENTURY).unwrap_or(0)
     }
@@ -182,7 +185,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A model always has a name.
+/// Replaces an empty model name.
 fn named(model: &str) -> &str {
     if model.is_empty() { UNKNOWN_MODEL } else { model }
 }

@@ -1,4 +1,4 @@
-//! The lines of a file, from either end, without all of it in memory.
+//! Reads the lines of a file forward or backward, without loading the whole file.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use memchr::memrchr;
 
-/// How much is read at once.
+/// The number of bytes in one read.
 const BLOCK: u64 = 256 * 1024;
 
-/// Gives each whole line behind `from`, without its end; the answer is where the last one ends, and whether
-/// something without an end stands behind it.
-pub(super) fn forward(path: &Path, from: u64, mut take: impl FnMut(&[u8])) -> io::Result<(u64, bool)> {
+/// Calls `visit` with each complete line from the offset `from` on, without its newline. Returns the offset
+/// at which the last one ends, and whether an incomplete line follows.
+pub(super) fn forward(path: &Path, from: u64, mut visit: impl FnMut(&[u8])) -> io::Result<(u64, bool)> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(from))?;
     let mut reader = BufReader::with_capacity(usize::try_from(BLOCK).unwrap_or(1), file);
@@ -23,15 +23,15 @@ pub(super) fn forward(path: &Path, from: u64, mut take: impl FnMut(&[u8])) -> io
         let length = reader.read_until(b'\n', &mut line)?;
         match line.split_last() {
             None => return Ok((end, false)),
-            Some((b'\n', line)) => take(line),
+            Some((b'\n', line)) => visit(line),
             Some(_) => return Ok((end, true)),
         }
         end += length as u64;
     }
 }
 
-/// Gives lines from the end on, with or without an end, until one is what is looked for. No more than `most`
-/// bytes are read.
+/// Calls `find` with each line from the end of the file backward until it returns a value. The last line may
+/// lack its newline. Reads at most `most` bytes.
 pub(super) fn backward<T>(
     path: &Path,
     most: u64,
@@ -40,7 +40,7 @@ pub(super) fn backward<T>(
     let file = File::open(path)?;
     let mut at = file.metadata()?.len();
     let stop = at.saturating_sub(most);
-    // What has been read and belongs to no whole line yet.
+    // The bytes read so far that do not yet form a whole line.
     let mut rest = Vec::new();
     while at > stop {
         let begin = at.saturating_sub(BLOCK).max(stop);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_lines_are_given_and_a_torn_one_is_told_of() {
+    fn complete_lines_are_visited_and_a_torn_one_is_reported() {
         let file = file(b"one\n\ntwo\nthr");
         let mut seen = Vec::new();
         let (end, torn) = forward(file.path(), 4, |line| seen.push(line.to_vec())).unwrap();

@@ -1,4 +1,4 @@
-//! What a user asks of the ledger, and the answer.
+//! A query of the ledger, and its answer.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -9,42 +9,42 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::pool::{Cost, Name, TokenCount};
 
-/// Which attempts, and by what they are told apart.
+/// Which attempts to count, and how to group them.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Days are days of this zone.
+    /// The time zone that defines days.
     pub zone: TimeZone,
-    /// The first day; `None` for the beginning.
+    /// The first day; `None` for no limit.
     pub since: Option<Date>,
-    /// The last day, which is counted; `None` for no end.
+    /// The last day, included; `None` for no limit.
     pub until: Option<Date>,
     pub subscription: Option<Name>,
     pub namespace: Option<Name>,
-    /// A whole model id, or the beginning of one.
+    /// A model id, or the beginning of one.
     pub model: Option<String>,
     pub by: Vec<By>,
 }
 
 impl Query {
-    /// Everything there is, in one sum.
+    /// Returns the query for the sum of everything.
     pub fn all(zone: TimeZone) -> Self {
         Self { zone, since: None, until: None, subscription: None, namespace: None, model: None, by: vec![] }
     }
 
-    /// The same, told apart by something else.
+    /// Returns the same query, grouped by other keys.
     pub fn by(&self, by: &[By]) -> Self {
         Self { by: by.to_vec(), ..self.clone() }
     }
 }
 
-/// What rows are told apart by.
+/// A key by which rows are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum By {
     Subscription,
     Agent,
     Model,
     Namespace,
-    /// The directory that it ran in.
+    /// The working directory of the attempt.
     Project,
     Verdict,
     Day,
@@ -60,25 +60,25 @@ pub enum Key {
     Day(Date),
     /// The beginning of the hour.
     Hour(Timestamp),
-    /// Empty where there is none: an attempt without a namespace, or without a known model.
+    /// Empty if the attempt has none, such as no namespace or no known model.
     Text(String),
 }
 
 /// The sums of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Calls of `kage exec` that began here.
+    /// Runs (of `kage exec`) whose first attempt is in this row.
     pub runs: u64,
-    /// Starts of an agent; several where a run was continued on another subscription. By model: those that
-    /// used it.
+    /// Starts of an agent; several if a run continued on another subscription. When grouped by model: the
+    /// attempts that used the model.
     pub attempts: u64,
-    /// Attempts that a usage limit ended.
+    /// Attempts that ended at a usage limit.
     pub limits: u64,
     pub duration: SignedDuration,
     pub tokens: TokenCount,
-    /// Of the tokens whose price is known.
+    /// The cost of the tokens whose price is known.
     pub cost: Cost,
-    /// Tokens of every kind whose price is not known.
+    /// The number of tokens (of all kinds) whose price is unknown.
     pub unpriced: u64,
 }
 
@@ -97,9 +97,9 @@ impl AddAssign for Tally {
 /// The answer to a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// By their keys, in order.
+    /// The rows in the order of their keys.
     pub rows: BTreeMap<Keys, Tally>,
     pub total: Tally,
-    /// Lines that could not be read: file, how many.
+    /// Lines that could not be parsed: the file and their number.
     pub damaged: Vec<(String, u64)>,
 }

@@ -1,4 +1,4 @@
-//! Lines of the ledger, summed up by day (or hour) and by everything that rows can be told apart by.
+//! Sums of the lines of the ledger, by day (or hour) and by every key that a query can group by.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -16,20 +16,20 @@ use crate::prices::{OfModel, Prices};
 /// The verdict that counts as a limit hit.
 const LIMIT: &str = "usage_limit";
 
-/// How finely lines are summed up.
+/// How fine-grained the sums are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Grain {
     Day,
-    /// The same, and by project: ten to a hundred times as many rows.
+    /// By day and by project: ten to a hundred times as many rows.
     Project,
     Hour,
 }
 
 impl Grain {
-    /// The coarsest that answers the query.
+    /// Returns the coarsest grain that can answer the query.
     pub(super) fn of(query: &Query) -> Self {
-        let asks = |by: By| query.by.contains(&by);
-        match (asks(By::Hour), asks(By::Project)) {
+        let groups_by = |by: By| query.by.contains(&by);
+        match (groups_by(By::Hour), groups_by(By::Project)) {
             (true, _) => Self::Hour,
             (false, true) => Self::Project,
             (false, false) => Self::Day,
@@ -37,10 +37,10 @@ impl Grain {
     }
 }
 
-/// What is summed up under one row. Texts are numbers in `Names`; 0 is none.
+/// The key of a sum. Texts are numbers in `Names`; 0 means none.
 ///
-/// An attempt is a row with its verdict and without a model, and its tokens are rows with a model and without a
-/// verdict: an attempt may use several models.
+/// An attempt is counted in a row with its verdict and no model; its tokens are counted in rows with a model
+/// and no verdict, because an attempt may use several models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Row {
     /// The day, or the hour as seconds since 1970.
@@ -101,7 +101,7 @@ impl From<Vec<String>> for Names {
     }
 }
 
-/// A roll-up as it is kept.
+/// A roll-up as it is saved in a file.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Saved {
     names: Vec<String>,
@@ -109,18 +109,18 @@ pub(super) struct Saved {
     damaged: u64,
 }
 
-/// The sums of some lines.
+/// The sums of lines of the ledger.
 #[derive(Debug, Clone)]
 pub(super) struct Rollup {
     grain: Grain,
     names: Names,
-    /// As they were kept.
+    /// The saved sums.
     kept: Vec<(Row, Sums)>,
-    /// What was added since.
+    /// The sums of lines that were added since.
     fresh: HashMap<Row, Sums>,
-    /// Hours outside of this are not summed up.
+    /// Values of `Row::when` that are counted; others are ignored.
     span: RangeInclusive<i64>,
-    /// Lines that could not be read.
+    /// The number of lines that could not be parsed.
     pub(super) damaged: u64,
 }
 
@@ -145,7 +145,7 @@ impl Rollup {
         Saved { names: self.names.texts.clone(), rows, damaged: self.damaged }
     }
 
-    /// Whether any of it may be of the days that are asked for.
+    /// Whether any row is on a day of the query.
     pub(super) fn touches(&self, query: &Query) -> bool {
         let wanted = Wanted::new(self, query);
         self.rows().any(|(row, _)| wanted.has_day(self.day(row.when, &query.zone)))
@@ -155,8 +155,8 @@ impl Rollup {
         self.kept.iter().map(|(row, sums)| (row, sums)).chain(&self.fresh)
     }
 
-    /// Adds a line, without its end.
-    pub(super) fn take(&mut self, line: &[u8], zone: &TimeZone) {
+    /// Adds a line without its newline.
+    pub(super) fn add_line(&mut self, line: &[u8], zone: &TimeZone) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -165,7 +165,7 @@ impl Rollup {
             return;
         };
         let project = if self.grain == Grain::Day { "" } else { &line.cwd };
-        let place = Row {
+        let keys = Row {
             subscription: self.names.number(&line.subscription),
             agent: self.names.number(&line.agent),
             namespace: self.names.number(line.namespace.as_deref().unwrap_or_default()),
@@ -175,13 +175,13 @@ impl Rollup {
         let verdict = self.names.number(&line.verdict);
         let milliseconds = line.milliseconds();
         let sums = Sums { runs: (line.attempt == 1).into(), attempts: 1, milliseconds, ..Sums::default() };
-        self.add(Row { when: self.when(line.time, zone), verdict, ..place }, &sums);
+        self.add(Row { when: self.when(line.time, zone), verdict, ..keys }, &sums);
         let mut seen = Vec::new();
         for part in line.parts() {
             let model = self.names.number(part.model);
             let is_first = !seen.contains(&model);
             seen.push(model);
-            let row = Row { when: self.when(part.at, zone), model, prompt: part.prompt, ..place };
+            let row = Row { when: self.when(part.at, zone), model, prompt: part.prompt, ..keys };
             self.add(row, &Sums { attempts: is_first.into(), tokens: part.count, ..Sums::default() });
         }
     }
@@ -203,7 +203,7 @@ impl Rollup {
         }
     }
 
-    /// Adds what answers the query.
+    /// Adds the rows that match the query to the answer.
     pub(super) fn answer(&self, query: &Query, prices: &Prices, answer: &mut Answer) {
         let wanted = Wanted::new(self, query);
         let by = |what: By| query.by.contains(&what);
@@ -230,7 +230,7 @@ impl Rollup {
                     None => tally.unpriced = sums.tokens.all(),
                 }
             }
-            // The attempts of a sum are those of its attempts' rows; with a model asked for there are only these.
+            // Attempts are counted in the rows without a model. A query for a model has only rows with one.
             let counted =
                 if row.model == 0 || query.model.is_some() { tally } else { Tally { attempts: 0, ..tally } };
             answer.total += counted;
@@ -278,7 +278,7 @@ impl Rollup {
     }
 }
 
-/// The filters of a query, in the numbers of a roll-up.
+/// The filters of a query, with names as their numbers in a roll-up.
 struct Wanted {
     since: Date,
     until: Date,
@@ -290,7 +290,7 @@ struct Wanted {
 
 impl Wanted {
     fn new(rollup: &Rollup, query: &Query) -> Self {
-        // A name that is not there has the number of nothing.
+        // An unknown name gets a number that no row has.
         let number = |text: &str| rollup.names.numbers.get(text).copied().unwrap_or(u32::MAX);
         let models = |model: &String| {
             let texts = (0..).zip(&rollup.names.texts);
@@ -318,15 +318,15 @@ impl Wanted {
     }
 }
 
-/// From the first second of the first day to the last one of the last day.
+/// Returns the range from the first second of the first day to the last second of the last day.
 fn span(query: &Query) -> RangeInclusive<i64> {
     let begins = |day: Date| day.to_zoned(query.zone.clone()).map(|at| at.timestamp().as_second()).ok();
     let first = query.since.and_then(begins);
-    let behind = query.until.and_then(|day| begins(day.tomorrow().ok()?));
-    first.unwrap_or(i64::MIN)..=behind.map_or(i64::MAX, |at| at - 1)
+    let next = query.until.and_then(|day| begins(day.tomorrow().ok()?));
+    first.unwrap_or(i64::MIN)..=next.map_or(i64::MAX, |at| at - 1)
 }
 
-/// Days since 1970.
+/// Returns the number of days since 1970-01-01.
 fn number_of(day: Date) -> i64 {
     (day - EPOCH).get_days().into()
 }

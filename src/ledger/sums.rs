@@ -1,5 +1,5 @@
-//! Roll-ups of the months, kept beside the ledger: a question costs days, not attempts. They can be deleted at
-//! any time; whatever does not fit is made anew.
+//! Saved roll-ups of the months, in a directory of the ledger: a query reads days instead of attempts. They
+//! can be deleted at any time; a file that does not match its month is computed again.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,18 +18,18 @@ use super::rollup::{Grain, Rollup, Saved};
 use crate::files::{self, Durability, Lock};
 use crate::pool::TokenKind;
 
-/// The form of the files that this kage writes. They have a place for each kind of tokens, which were 6 in version 3:
-/// one more is a new version.
+/// The version of the file format. A file has a count for each kind of token: 6 in version 3, and one more is
+/// a new version.
 #[allow(clippy::cast_possible_truncation)] // a handful
 const VERSION: u32 = 3 + (TokenKind::ALL.len() - 6) as u32;
-/// From how many new bytes of a month on its roll-up is written anew; reading them again takes a millisecond.
+/// How many new bytes a month must have before its roll-up is saved again. Reading fewer takes a millisecond.
 const WORTH_WRITING: u64 = 256 * 1024;
-/// Whoever would have to wait answers without writing.
+/// How long to wait for the lock; after that, the roll-up is not saved.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How long after its beginning an attempt may still bring tokens.
+/// How long after its beginning an attempt may still use tokens.
 const LONGEST_ATTEMPT: SignedDuration = SignedDuration::from_hours(24 * 400);
 
-/// Where the roll-ups are.
+/// The saved roll-ups of a ledger.
 #[derive(Debug, Clone)]
 pub(super) struct Sums {
     dir: PathBuf,
@@ -38,17 +38,17 @@ pub(super) struct Sums {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     version: u32,
-    /// How much of the month's file is summed up.
+    /// How many bytes of the month's file are summed.
     consumed: u64,
-    /// Which file that was: one from which something was taken away is another.
+    /// The inode of the month's file: pruning replaces the file.
     inode: u64,
     saved: Saved,
 }
 
-/// The roll-up of a month with everything in it.
+/// The complete roll-up of a month.
 pub(super) struct Month {
     pub(super) rollup: Rollup,
-    /// Lines that could not be read, one without an end too.
+    /// The number of lines that could not be parsed, including an incomplete last line.
     pub(super) damaged: u64,
 }
 
@@ -57,7 +57,7 @@ impl Sums {
         Self { dir: ledger.join("sums") }
     }
 
-    /// Forgets all of them.
+    /// Deletes all of them.
     pub(super) fn clear(&self) -> std::io::Result<()> {
         match fs::remove_dir_all(&self.dir) {
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -65,7 +65,8 @@ impl Sums {
         }
     }
 
-    /// The sums of a month: what is kept, and what came behind it. `is_latest` says whether more is to come.
+    /// Returns the sums of a month: the saved ones plus the lines added since. `is_latest` means that the
+    /// month may still grow.
     pub(super) fn of(
         &self,
         month: &Path,
@@ -85,12 +86,12 @@ impl Sums {
             || (Rollup::new(grain, query), 0),
             |kept| (Rollup::from_saved(grain, query, kept.saved), kept.consumed),
         );
-        let (consumed, torn) = lines::forward(month, from, |line| rollup.take(line, zone))?;
+        let (consumed, torn) = lines::forward(month, from, |line| rollup.add_line(line, zone))?;
         let fresh = consumed - from;
         if let Some(file) = file
             && (fresh >= WORTH_WRITING || (fresh > 0 && !is_latest))
         {
-            // Where it cannot be written the next question reads a little more.
+            // If this fails, the next query only reads a little more.
             let _ = self.write(&file, inode, consumed, &rollup);
         }
         let damaged = rollup.damaged + u64::from(torn);
@@ -105,7 +106,7 @@ impl Sums {
         Ok(files::replace(file, &bytes, Durability::Process)?)
     }
 
-    /// Hours are never kept: who asks for them asks for few days.
+    /// Returns the file of a roll-up. Hours are never saved, because a query by hour covers few days.
     fn file(&self, month: &Path, grain: Grain, zone: &TimeZone) -> Option<PathBuf> {
         let grain = match grain {
             Grain::Day => "days",
@@ -127,8 +128,8 @@ fn read(file: &Path) -> Option<Kept> {
     postcard::from_bytes::<Kept>(kept).ok().filter(|kept| kept.version == VERSION)
 }
 
-/// What a time zone makes of the days of a month: two zones with the same days share their sums, and one whose
-/// rules have changed does not keep its old ones.
+/// Hashes the UTC offsets of a time zone during a month and the attempts that began in it. Zones with the
+/// same days share their sums, and a zone whose rules have changed does not use its old ones.
 fn fingerprint(zone: &TimeZone, first: Date) -> Option<u64> {
     let begin = first.to_zoned(TimeZone::UTC).ok()?.timestamp() - SignedDuration::from_hours(48);
     let end = begin + LONGEST_ATTEMPT;

@@ -5,13 +5,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::pool::{Lease, LeaseId, Name, Record, TokenCount, Usage};
 
-/// A ledger in a directory of its own.
+/// A ledger in a temporary directory.
 struct Scene {
     dir: TempDir,
     ledger: Ledger,
 }
 
-/// An attempt of a test: when it began, whose it was, and tokens of a model so many hours later.
+/// An attempt in a test. A part is: hours after the beginning, model, input tokens.
 #[derive(Debug, Clone)]
 struct Entry {
     time: Timestamp,
@@ -107,7 +107,7 @@ fn all(by: &[By]) -> Query {
     Query::all(TimeZone::UTC).by(by)
 }
 
-/// Rows as text: their keys, runs, attempts, limits, input tokens.
+/// Returns rows as keys, runs, attempts, limits and input tokens.
 fn rows(answer: &Answer) -> Vec<(String, u64, u64, u64, u64)> {
     let text = |key: &Key| match key {
         Key::Day(day) => day.to_string(),
@@ -122,7 +122,7 @@ fn rows(answer: &Answer) -> Vec<(String, u64, u64, u64, u64)> {
 }
 
 #[test]
-fn a_run_that_was_continued_elsewhere_is_one_run_and_two_attempts() {
+fn a_run_that_continued_on_another_subscription_is_one_run_and_two_attempts() {
     let scene = Scene::new();
     scene.append(&Entry { verdict: "usage_limit", ..Entry::default() });
     scene.append(&Entry {
@@ -145,7 +145,7 @@ fn a_run_that_was_continued_elsewhere_is_one_run_and_two_attempts() {
 }
 
 #[test]
-fn tokens_count_to_the_day_they_came_on_and_the_attempt_to_the_day_it_began() {
+fn tokens_are_counted_on_the_day_of_their_use_and_an_attempt_on_the_day_it_began() {
     let scene = Scene::new();
     scene.append(&Entry {
         time: at("2026-11-30T22:30:00Z"),
@@ -175,7 +175,7 @@ fn tokens_count_to_the_day_they_came_on_and_the_attempt_to_the_day_it_began() {
 }
 
 #[test]
-fn an_answer_is_of_what_was_asked_for() {
+fn an_answer_contains_only_what_the_query_selects() {
     let scene = Scene::new();
     scene.append(&Entry { namespace: Some("backend"), ..Entry::default() });
     scene.append(&Entry { subscription: "b", namespace: Some("frontend"), cwd: "/é", ..Entry::default() });
@@ -195,7 +195,7 @@ fn an_answer_is_of_what_was_asked_for() {
 }
 
 #[test]
-fn a_torn_line_costs_itself_and_is_told_of() {
+fn a_torn_line_is_reported_and_does_not_damage_the_next_line() {
     let scene = Scene::new();
     let month = scene.month("2026-11");
     scene.append(&Entry::default());
@@ -208,7 +208,7 @@ fn a_torn_line_costs_itself_and_is_told_of() {
         let answer = scene.ask(&all(&[]));
         assert_eq!((answer.total.attempts, answer.damaged[0].1), (2, 1), "cut at {cut}");
     }
-    // Only the end of the line is missing.
+    // Only the newline is missing.
     fs::write(&month, [&whole[..], &whole[..whole.len() - 1]].concat()).unwrap();
     scene.append(&Entry::default());
     let answer = scene.ask(&all(&[]));
@@ -216,7 +216,7 @@ fn a_torn_line_costs_itself_and_is_told_of() {
 }
 
 #[test]
-fn sums_are_kept_of_months_that_are_over_and_forgotten_when_the_ledger_is_another() {
+fn sums_of_past_months_are_saved_and_discarded_when_the_file_of_the_month_is_replaced() {
     let scene = Scene::new();
     scene.append(&Entry { time: at("2026-10-05T00:00:00Z"), ..Entry::default() });
     assert_eq!(scene.ask(&all(&[])).total.attempts, 1);
@@ -224,14 +224,14 @@ fn sums_are_kept_of_months_that_are_over_and_forgotten_when_the_ledger_is_anothe
     scene.append(&Entry::default());
     assert_eq!(scene.ask(&all(&[])).total.attempts, 2);
     assert_eq!(scene.sums().len(), 1);
-    // What comes late is added; another zone has its own; a zone with the same days shares them.
+    // Late lines are added; another zone has its own sums; a zone with the same days shares them.
     scene.append(&Entry { time: at("2026-10-06T00:00:00Z"), ..Entry::default() });
     assert_eq!(scene.ask(&all(&[])).total.attempts, 3);
     scene.ask(&Query::all(zone("Africa/Abidjan")));
     assert_eq!(scene.sums().len(), 1);
     scene.ask(&Query::all(zone("Europe/Berlin")));
     assert_eq!(scene.sums().len(), 2);
-    // Whatever is wrong with them, the answer is right.
+    // With any damage to the saved sums, the answer is right.
     for odd in [b"".as_slice(), b"\x01", &[0xff; 90], b"\x02\x00\x00"] {
         for file in scene.sums() {
             fs::write(scene.dir.path().join("usage/sums").join(file), odd).unwrap();
@@ -250,19 +250,19 @@ fn sums_are_kept_of_months_that_are_over_and_forgotten_when_the_ledger_is_anothe
             assert_eq!((answer.total.attempts, answer.damaged.len()), (3, 0), "byte {at} of {file:?}");
         }
     }
-    // Another file of the same name, longer than the one that was summed up.
+    // Another file of the same name, longer than the one that was summed.
     let other = scene.dir.path().join("other");
     fs::write(&other, fs::read_to_string(scene.month("2026-10")).unwrap().repeat(2)).unwrap();
     fs::rename(&other, scene.month("2026-10")).unwrap();
     assert_eq!(scene.ask(&all(&[])).total.attempts, 5);
     fs::write(scene.month("2026-10"), "").unwrap();
-    assert_eq!(scene.ask(&all(&[])).total.attempts, 1, "it is shorter than what was summed up");
+    assert_eq!(scene.ask(&all(&[])).total.attempts, 1, "it is shorter than what was summed");
     scene.ledger.rebuild(&TimeZone::UTC).unwrap();
     assert_eq!(scene.ask(&all(&[])).total.attempts, 1);
 }
 
 #[test]
-fn pruning_takes_away_what_began_before_the_day_and_nothing_else() {
+fn pruning_deletes_only_attempts_that_began_before_the_day() {
     let scene = Scene::new();
     for time in
         ["2026-09-30T23:00:00Z", "2026-10-31T22:59:00Z", "2026-10-31T23:00:00Z", "2026-11-22T10:00:00Z"]
@@ -283,7 +283,7 @@ fn pruning_takes_away_what_began_before_the_day_and_nothing_else() {
 }
 
 #[test]
-fn what_is_written_of_a_lost_lease_is_found() {
+fn the_attempts_of_a_lost_lease_are_found() {
     let scene = Scene::new();
     let record =
         |session: &str| Some(Record { dir: "/r".into(), session: Some(session.into()), cwd: "/".into() });
@@ -301,7 +301,8 @@ fn what_is_written_of_a_lost_lease_is_found() {
     };
     let lost = lease(0, "s");
     assert_eq!(scene.ledger.trace(&lost), Trace::default());
-    // Its own run before it, another one in the conversation behind it, in the next month, and one beside it.
+    // An earlier attempt of its run; two later attempts in the conversation, in the next month; an attempt in
+    // another conversation.
     append(&lease(-9, "s"), "s");
     append(&Lease { id: LeaseId("x".into()), ..lease(600, "s") }, "s");
     append(&Lease { id: LeaseId("y".into()), ..lease(90, "s") }, "s");
@@ -333,27 +334,27 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Questions between the appends leave sums behind; the last answers are those of a ledger without any.
+    /// Queries between the appends save sums; the last answers equal those of a ledger without saved sums.
     #[test]
     fn sums_never_change_an_answer(batches in prop::collection::vec(entries(), 1..4)) {
-        let (asked, fresh) = (Scene::new(), Scene::new());
+        let (queried, fresh) = (Scene::new(), Scene::new());
         let by = [vec![], vec![By::Day, By::Subscription], vec![By::Model], vec![By::Project, By::Verdict], vec![By::Hour, By::Namespace]];
         let zones = ["UTC", "America/St_Johns", "Australia/Lord_Howe"].map(zone);
         let since = Some("2026-09-20".parse().unwrap());
         let queries = || by.iter().flat_map(|by| zones.iter().map(|zone| Query { since, ..Query::all(zone.clone()).by(by) }));
         for batch in &batches {
             for entry in batch {
-                asked.append(entry);
+                queried.append(entry);
                 fresh.append(entry);
             }
-            queries().for_each(|query| drop(asked.ask(&query)));
+            queries().for_each(|query| drop(queried.ask(&query)));
         }
         for query in queries() {
             let expected = fresh.ask(&query);
-            prop_assert_eq!(asked.ask(&query), expected);
+            prop_assert_eq!(queried.ask(&query), expected);
             fresh.ledger.sums().clear().unwrap();
         }
         let whole: u64 = batches.iter().flatten().flat_map(|entry| &entry.parts).map(|part| part.2).sum();
-        prop_assert_eq!(asked.ask(&all(&[By::Hour])).total.tokens, tokens(whole));
+        prop_assert_eq!(queried.ask(&all(&[By::Hour])).total.tokens, tokens(whole));
     }
 }

@@ -1,8 +1,8 @@
-//! Text as man(7) has it: paragraphs, examples that keep their lines, and no letter that roff takes for its own.
+//! Renders text for man(7): paragraphs, examples that keep their lines, and characters escaped for roff.
 
 use clap::Command;
 
-/// The long help of a command, taken apart by what a page has sections for.
+/// The long help of a command, split into the sections of a man page.
 #[derive(Default)]
 pub(super) struct Help {
     pub(super) description: String,
@@ -15,13 +15,13 @@ impl Help {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let long = command.get_long_about().map_or_else(|| about.clone(), ToString::to_string);
         let mut help = Self::default();
-        // The first line is the page's name; it is only repeated where there is nothing else to say.
+        // The first line is in the NAME section; it becomes the description only if there is no other text.
         for paragraph in long.split("\n\n").skip(1) {
             if let Some(examples) = paragraph.strip_prefix("Examples:\n") {
                 examples.clone_into(&mut help.examples);
                 continue;
             }
-            // It may be the end of a paragraph about something else.
+            // The exit statuses may be at the end of a paragraph about something else.
             let (description, status) = match paragraph.split_once("Exit status: ") {
                 Some((description, status)) => (description.trim_end(), Some(sentence(status))),
                 None => (paragraph, None),
@@ -48,7 +48,7 @@ pub(super) fn section(title: &str, body: &str) -> String {
     if body.is_empty() { String::new() } else { format!(".SH {heading}\n{}\n", body.trim_end()) }
 }
 
-/// Paragraphs, and between them lines that are indented, which stay lines.
+/// Renders paragraphs; indented lines keep their line breaks.
 pub(super) fn prose(text: &str) -> String {
     let mut page = String::new();
     for (at, paragraph) in text.trim_end().split("\n\n").enumerate() {
@@ -66,7 +66,7 @@ pub(super) fn prose(text: &str) -> String {
     page
 }
 
-/// Words and what they mean.
+/// Renders a list of terms and their meanings.
 pub(super) fn entries(list: &[(&str, &str)]) -> String {
     let mut page = String::new();
     for (word, meaning) in list {
@@ -75,7 +75,7 @@ pub(super) fn entries(list: &[(&str, &str)]) -> String {
     page
 }
 
-/// A line of prose, with what stands in backticks in bold.
+/// Renders a line of prose, with literals in backticks in bold.
 pub(super) fn marked(line: &str) -> String {
     let parts: Vec<_> = line.split('`').collect();
     if parts.len().is_multiple_of(2) {
@@ -87,7 +87,7 @@ pub(super) fn marked(line: &str) -> String {
     parts.iter().enumerate().map(part).collect()
 }
 
-/// Letters that can be copied from the page as they were typed.
+/// Escapes characters so that they can be copied from the page unchanged.
 fn escaped(text: &str) -> String {
     let mut page = String::new();
     for letter in text.chars() {
@@ -101,7 +101,7 @@ fn escaped(text: &str) -> String {
     if page.starts_with('.') { format!("\\&{page}") } else { page }
 }
 
-/// ASCII letters that roff sets as others.
+/// The escape of an ASCII character that roff would replace with another character.
 fn plain(letter: char) -> Option<&'static str> {
     match letter {
         '`' => Some("\\(ga"),
@@ -111,8 +111,9 @@ fn plain(letter: char) -> Option<&'static str> {
     }
 }
 
-/// What `clap_mangen` rendered, without its preamble, which defines an apostrophe for readers other than groff.
-pub(super) fn tidy(rendered: String) -> String {
+/// Removes the preamble of `clap_mangen`, which defines an apostrophe for formatters other than groff, and
+/// sets literals in backticks in bold.
+pub(super) fn tidied(rendered: String) -> String {
     let lines = rendered.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "));
     let tidied = lines.map(|line| {
         if line.starts_with('.') {

@@ -1,12 +1,12 @@
-//! Budgets: what a subscription or a namespace may use in a day and in a month, and how far that is used up.
+//! Budgets: what a subscription or a namespace may use per day and month, and how much of it is used.
 
 use jiff::Timestamp;
 
 use super::totals::{Month, Today};
 use super::{Cost, Moment, Name};
 
-/// What may be used in a local day and in a month of the calendar; `None` is without end. Tokens are input and
-/// output; a cost is API-equivalent.
+/// What may be used per local day and calendar month; `None` is no budget. Tokens are input and output
+/// tokens; costs are API-equivalent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budgets {
     pub tokens_per_day: Option<u64>,
@@ -14,7 +14,7 @@ pub struct Budgets {
     pub cost_per_month: Option<Cost>,
 }
 
-/// One of them.
+/// One of the budgets in `Budgets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
     TokensPerDay,
@@ -33,38 +33,38 @@ impl Budget {
     }
 }
 
-/// Whose budget it is.
+/// The owner of a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     Subscription(Name),
     Namespace(Name),
 }
 
-/// How far one budget is used up.
+/// How much of one budget is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gauge {
     pub owner: Owner,
     pub budget: Budget,
-    /// Tokens, or picodollars.
+    /// Tokens or picodollars (10^-12 US dollars).
     pub used: u128,
-    /// The same.
+    /// The budget, in the same unit.
     pub most: u128,
-    /// When the day or the month ends whose totals they are.
+    /// When the day or the month of this budget ends.
     pub until: Timestamp,
 }
 
 impl Gauge {
-    /// 80 %: a subscription is then taken last.
+    /// Whether 80 % or more is used: the subscription then ranks last.
     pub fn is_near(&self) -> bool {
         self.used.saturating_mul(5) >= self.most.saturating_mul(4)
     }
 
-    /// 100 %.
+    /// Whether the whole budget is used.
     pub fn is_reached(&self) -> bool {
         self.used >= self.most
     }
 
-    /// That it is reached, as a clause about its subscription.
+    /// Returns the clause that reports the budget as used up.
     pub(super) fn clause(&self) -> String {
         let amount = match self.budget {
             Budget::TokensPerDay => format!("{} tokens", self.most),
@@ -75,16 +75,16 @@ impl Gauge {
             Budget::CostPerMonth => "this month",
         };
         match &self.owner {
-            Owner::Subscription(_) => format!("its {amount} for {period} are used up"),
+            Owner::Subscription(_) => format!("its budget of {amount} for {period} is used up"),
             Owner::Namespace(name) => {
-                format!("the {amount} of the namespace `{name}` for {period} are used up")
+                format!("the budget of namespace `{name}`, {amount} for {period}, is used up")
             }
         }
     }
 }
 
 impl Budgets {
-    /// Those that are set, and how far they are used up.
+    /// Returns a gauge for each budget that is set.
     pub(super) fn gauges(self, owner: &Owner, today: &Today, month: &Month, moment: &Moment) -> Vec<Gauge> {
         let (day, last_of_month) = (today.date, month.first.last_of_month());
         let tokens = (Budget::TokensPerDay, u128::from(today.tokens.tokens()), day);

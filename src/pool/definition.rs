@@ -1,4 +1,4 @@
-//! What a pool is: its subscriptions, its routes, and what a run asks of it.
+//! The definition of a pool: its subscriptions, its routes, and the request of a run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use super::{Budgets, Level, Name, Route, TEST_AGENT};
 /// The priority of a subscription that declares none.
 pub const DEFAULT_PRIORITY: u8 = 100;
 
-/// The subscriptions, the routes and how to choose among them.
+/// The subscriptions, the routes, and how to choose among them.
 #[derive(Debug, Clone)]
 pub struct Pool {
     pub subscriptions: BTreeMap<Name, Subscription>,
-    /// A namespace, or one of the levels, to the set that its runs may use.
+    /// The route of a namespace or level, by its name.
     pub routes: BTreeMap<Name, Route>,
-    /// What runs of a namespace may use.
+    /// The budgets of namespaces.
     pub namespaces: BTreeMap<Name, Budgets>,
     pub strategy: Strategy,
-    /// Over which a declared `requests_per_window` counts.
+    /// The window in which `requests_per_window` counts.
     pub rate_limit_window: SignedDuration,
-    /// How long a limit lasts that came without a reset time.
+    /// How long a limit lasts if it came without a reset time.
     pub rate_limit_cooldown: SignedDuration,
-    /// From this utilisation (0.0-1.0) on a subscription is chosen last.
+    /// The utilization (0.0-1.0) from which a subscription ranks last.
     pub near_limit: f64,
 }
 
@@ -38,37 +38,37 @@ pub struct Subscription {
     pub tags: Vec<String>,
     pub description: Option<String>,
     pub credential: Credential,
-    /// Most agents that may run on it at once.
+    /// The most agents that may run on it at the same time.
     pub max_parallel: Option<u32>,
-    /// Variables that its agent gets, for gateways.
+    /// Environment variables for its agent, such as the address of a gateway.
     pub env: BTreeMap<String, String>,
     pub requests_per_window: Option<u64>,
     pub budgets: Budgets,
     pub enabled: bool,
 }
 
-/// Where a subscription's secret is, and how it reaches the agent.
+/// Where the secret of a subscription is kept, and how it reaches the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     pub source: Source,
     pub deliver: Delivery,
 }
 
-/// The place that holds the secret.
+/// The credential location: where the secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The keychain of the operating system.
     Keychain,
-    /// kage's own encrypted file.
+    /// The encrypted file of kage.
     File,
-    /// A shell command that prints it.
+    /// A shell command that prints the secret.
     Command(String),
     /// The agent's own login directory; kage stores nothing.
     Home(PathBuf),
 }
 
 impl Source {
-    /// The field's word for it, as in `--credential`.
+    /// The word used in the config and in `--credential`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Keychain => "keychain",
@@ -79,14 +79,15 @@ impl Source {
     }
 }
 
-/// How the secret is handed to the agent.
+/// How the secret is passed to the agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
     /// In an environment variable.
     #[default]
     Env,
-    /// On a pipe whose number is in a variable, which keeps it out of `/proc/<pid>/environ`.
+    /// Through a pipe whose file descriptor is named in a variable, which keeps the secret out of
+    /// `/proc/<pid>/environ`.
     Fd,
 }
 
@@ -99,7 +100,7 @@ pub enum Strategy {
     RoundRobin,
     /// The highest priority first.
     Priority,
-    /// The lowest utilisation first.
+    /// The lowest utilization first.
     LeastUsed,
 }
 
@@ -109,27 +110,27 @@ pub struct Request {
     pub agent: String,
     pub namespace: Option<Name>,
     pub level: Level,
-    /// Each must be among a subscription's tags.
+    /// The tags that a subscription must have.
     pub tags: Vec<String>,
-    /// The model family, where the command names one (`opus`); limits of other families do not matter.
+    /// The model family (`opus`), if the command names one. Limits of other families do not exclude.
     pub model: Option<String>,
-    /// `-s NAME`: this one or none; routes, tags, limits and health only warn.
+    /// `-s NAME`: only this subscription. Routes, tags, limits, health and budgets only warn.
     pub only: Option<Name>,
-    /// The one that ran this conversation last; it is taken first when it is eligible.
+    /// The subscription that ran this conversation last. It is preferred if it is eligible.
     pub prefer: Option<Name>,
-    /// What this run has tried already.
+    /// The subscriptions that this run has already tried.
     pub tried: Vec<Name>,
-    /// `--over-budget`: a budget that is used up only warns.
+    /// `--over-budget`: a used-up budget only warns.
     pub over_budget: bool,
-    /// `--wait`: what passes by itself is waited for, also where one subscription is insisted on.
+    /// `--wait`: the run waits for temporary exclusions to end, even with `-s NAME`.
     pub waits: bool,
 }
 
 impl Pool {
-    /// Subscriptions of these names, and otherwise what a config without settings means. For tests and benches.
+    /// Returns a pool of these subscriptions with the defaults of an empty config. For tests and benches.
     pub fn of(names: &[&str]) -> Self {
         let subscription = |text: &&str| {
-            let name: Name = text.parse().expect("a test names it well");
+            let name: Name = text.parse().expect("tests pass valid names");
             let subscription = Subscription {
                 name: name.clone(),
                 agent: TEST_AGENT.into(),

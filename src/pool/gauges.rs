@@ -1,9 +1,9 @@
-//! The budgets that a run draws on, as they stand in a state.
+//! The gauges of the budgets that a run uses, computed from a state.
 
 use super::{Gauge, Lease, Moment, Name, Owner, Pool, State};
 
 impl Pool {
-    /// The budgets of a namespace.
+    /// Returns the gauges of a namespace's budgets.
     pub(super) fn namespace_gauges(&self, state: &State, name: Option<&Name>, moment: &Moment) -> Vec<Gauge> {
         let Some((name, budgets)) = name.and_then(|name| self.namespaces.get_key_value(name)) else {
             return Vec::new();
@@ -13,9 +13,9 @@ impl Pool {
         budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
     }
 
-    /// Books something on a lease; the answer is also which budgets that brings to 80 % or to their end. One
-    /// that was there before is not told again.
-    pub fn crossings<T>(
+    /// Books something on a lease. Also returns the gauges of the budgets that this brings to 80 or 100 %; a
+    /// budget that was already there is not returned.
+    pub fn budgets_crossed_by<T>(
         &self,
         state: &mut State,
         lease: &Lease,
@@ -32,7 +32,7 @@ impl Pool {
         (answer, crossed.map(|(_, gauge)| gauge).collect())
     }
 
-    /// The budgets that a run draws on.
+    /// Returns the gauges of the budgets of the lease's subscription and namespace.
     fn gauges(&self, state: &State, lease: &Lease, moment: &Moment) -> Vec<Gauge> {
         let budgets = self.subscriptions.get(&lease.subscription).map(|known| known.budgets);
         let known = state.of(&lease.subscription);

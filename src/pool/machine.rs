@@ -1,5 +1,5 @@
-//! The whole pool as a machine: any pool, and any runs that come, are refused, die and overlap while the clock moves,
-//! beside a plain model of what must then be true. One law a function; `PROPTEST_CASES` asks for more than the usual.
+//! The whole pool as a state machine: any pool, with any runs that start, overlap, are refused and die while
+//! the clock moves, checked against a plain model. `PROPTEST_CASES` sets the number of cases.
 
 mod model;
 mod plan;
@@ -11,23 +11,23 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use self::model::Model;
-use self::plan::{Step, Wish, pools, steps, verdict};
+use self::plan::{RequestSpec, Step, pools, steps, verdict};
 use super::{
     Candidate, Cooldowns, Lease, LeaseId, Moment, Name, Outcome, Pool, Ranking, Request, State, TokenCount,
     Usage, Verdict, explain, take,
 };
 
-/// A Sunday, so that days, weeks and the month turn within a plan.
+/// A Sunday late in a month, so that a plan can cross days, weeks and the month.
 const BEGINNING: i64 = 1_795_341_600;
 
-/// The pool, its state, and the model of both.
+/// The pool, its state, and the model that both must agree with.
 struct Machine {
     pool: Pool,
     state: State,
     model: Model,
     now: Timestamp,
     started: u64,
-    /// What the run that is under way has tried.
+    /// The subscriptions that the current run has tried.
     tried: Vec<Name>,
 }
 
@@ -44,19 +44,19 @@ impl Machine {
 
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         let before = self.state.clone();
-        let mut forgiven = None;
+        let mut recovered = None;
         match step {
-            Step::Choose(wish) => self.choose(wish)?,
-            Step::Settle { lease, kind, tokens } => forgiven = self.settle(*lease, *kind, *tokens)?,
+            Step::Choose(spec) => self.choose(spec)?,
+            Step::Settle { lease, kind, tokens } => recovered = self.settle(*lease, *kind, *tokens)?,
             Step::Refuse { lease, kind } => self.refuse(*lease, *kind)?,
             Step::Die(lease) => self.die(*lease),
-            Step::GiveBack(lease) => self.give_back(*lease)?,
+            Step::UndoReservation(lease) => self.undo_reservation(*lease)?,
             Step::Pass(seconds) => self.now = Timestamp::from_second(self.now.as_second() + seconds).unwrap(),
             Step::Reset(at) => {
                 let name = self.name(*at);
                 self.state.reset(&name, "reset", self.now);
                 prop_assert!(!self.state.of(&name).limits.iter().any(|limit| limit.until > self.now));
-                forgiven = Some(name);
+                recovered = Some(name);
             }
             Step::Enable(at, enabled) => {
                 let name = self.name(*at);
@@ -64,7 +64,7 @@ impl Machine {
             }
             Step::Save => self.save()?,
         }
-        self.no_deadline_is_shorter(&before, forgiven.as_ref())?;
+        self.no_deadline_is_shorter(&before, recovered.as_ref())?;
         self.model.agrees(&self.state, &moment(self.now))
     }
 
@@ -77,12 +77,12 @@ impl Machine {
         (held > 0).then(|| self.state.leases[at % held].clone())
     }
 
-    /// What is chosen is what is explained, and is what the model allows.
-    fn choose(&mut self, wish: &Wish) -> Result<(), TestCaseError> {
-        if !wish.goes_on {
+    /// The choice is the first explained candidate, and the model allows it.
+    fn choose(&mut self, spec: &RequestSpec) -> Result<(), TestCaseError> {
+        if !spec.continues {
             self.tried.clear();
         }
-        let request = wish.request(&self.tried);
+        let request = spec.request(&self.tried);
         let moment = moment(self.now);
         let explained = explain(&self.pool, &self.state, &request, &moment);
         prop_assert_eq!(explained.len(), self.pool.subscriptions.len());
@@ -102,7 +102,7 @@ impl Machine {
             return Ok(());
         };
         prop_assert_eq!(Some(&chosen.name), ranked.first().map(|one| &one.0));
-        prop_assert!(!self.tried.contains(&chosen.name), "it was tried");
+        prop_assert!(!self.tried.contains(&chosen.name), "it was already tried");
         let is_fallback = |name: &Name| eligible.iter().any(|one| one.0 == *name && one.1);
         prop_assert!(!is_fallback(&chosen.name) || eligible.iter().all(|one| one.1), "a fallback came first");
         self.model.ran(&chosen.name, request.namespace.as_ref(), &moment);
@@ -140,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// The answer is whom it heals.
+    /// Returns the subscription that a success may make active again.
     fn settle(&mut self, at: usize, kind: u8, tokens: u64) -> Result<Option<Name>, TestCaseError> {
         let Some(lease) = self.held(at) else { return Ok(None) };
         let (outcome, moment) = (self.outcome(kind, tokens), moment(self.now));
@@ -151,17 +151,17 @@ impl Machine {
         prop_assert!(!self.state.leases.contains(&lease));
         if lease.is_refused_by(&outcome.verdict) {
             let after = self.state.of(&lease.subscription);
-            prop_assert_eq!(change, None, "it was told when it happened");
+            prop_assert_eq!(change, None, "the refusal was already booked");
             prop_assert_eq!((after.limits, after.unhealthy), (before.limits, before.unhealthy));
         }
         Ok((outcome.verdict == Verdict::Succeeded).then_some(lease.subscription))
     }
 
-    /// What a hook and kage both see counts once.
+    /// A refusal that both a hook and kage see counts once.
     fn refuse(&mut self, at: usize, kind: u8) -> Result<(), TestCaseError> {
         let Some(lease) = self.held(at) else { return Ok(()) };
         let (outcome, moment) = (self.outcome(kind, 0), moment(self.now));
-        if !outcome.verdict.is_of_the_account() {
+        if !outcome.verdict.concerns_account() {
             return Ok(());
         }
         let limits = Cooldowns::from(&self.pool);
@@ -180,11 +180,11 @@ impl Machine {
         }
     }
 
-    /// A run that never began is none.
-    fn give_back(&mut self, at: usize) -> Result<(), TestCaseError> {
+    /// A run whose agent never started is not counted.
+    fn undo_reservation(&mut self, at: usize) -> Result<(), TestCaseError> {
         let Some(lease) = self.held(at) else { return Ok(()) };
         let before = self.state.of(&lease.subscription);
-        self.state.give_back(&lease);
+        self.state.undo_reservation(&lease);
         let day = moment(lease.since).today;
         self.model.never_ran(&lease.subscription, lease.namespace.as_ref(), day);
         let after = self.state.of(&lease.subscription);
@@ -200,8 +200,8 @@ impl Machine {
         Ok(())
     }
 
-    fn no_deadline_is_shorter(&self, before: &State, forgiven: Option<&Name>) -> Result<(), TestCaseError> {
-        for (name, known) in before.subscriptions.iter().filter(|(name, _)| Some(*name) != forgiven) {
+    fn no_deadline_is_shorter(&self, before: &State, recovered: Option<&Name>) -> Result<(), TestCaseError> {
+        for (name, known) in before.subscriptions.iter().filter(|(name, _)| Some(*name) != recovered) {
             let now_known = self.state.of(name);
             for limit in known.active_limits(self.now) {
                 let same =
@@ -211,12 +211,12 @@ impl Machine {
                     "{name}: {limit:?} became {same:?}"
                 );
             }
-            let ill = known.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > self.now);
-            if let Some(ill) = ill {
+            let unhealthy = known.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > self.now);
+            if let Some(unhealthy) = unhealthy {
                 let until = now_known.unhealthy.as_ref().map(|unhealthy| unhealthy.until);
                 prop_assert!(
-                    until.is_some_and(|until| until >= ill.until),
-                    "{name}: {ill:?} until {until:?}"
+                    until.is_some_and(|until| until >= unhealthy.until),
+                    "{name}: {unhealthy:?} was shortened to {until:?}"
                 );
             }
         }
@@ -233,16 +233,16 @@ fn ranked(candidate: &Candidate) -> Option<(Name, usize)> {
 
 proptest! {
     #[test]
-    fn whatever_happens_to_a_pool_its_laws_hold(pool in pools(), steps in steps()) {
+    fn any_steps_on_any_pool_keep_its_laws(pool in pools(), steps in steps()) {
         let mut machine = Machine::new(pool);
         for step in &steps {
             machine.step(step)?;
         }
     }
 
-    /// Within 4 shares' worth of choices and 4 for each in the pool everybody who may be chosen was.
+    /// Each subscription is chosen at least once within `4 * total / weight + 4 * members` choices.
     #[test]
-    fn nobody_is_skipped_for_ever(
+    fn no_subscription_is_skipped_forever(
         weights in prop::collection::vec(0u8..12, 1..6),
         credits in prop::collection::vec(-40i64..40, 6),
         ends in prop::collection::vec((any::<prop::sample::Index>(), 0usize..3), 200),

@@ -1,4 +1,4 @@
-//! Large maps, gone through in the order of their keys and not looked up key by key.
+//! Large maps, traversed in key order instead of looked up key by key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// Reads a map. What kage wrote comes in order, of which a map is made at once.
-pub fn in_order<'de, D, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+/// Deserializes a map. The entries that kage writes are sorted, so the map is built in one pass.
+pub fn deserialize_sorted<'de, D, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord,
@@ -32,7 +32,7 @@ where
     from.deserialize_map(Entries(PhantomData))
 }
 
-/// Each entry of a map with what another one has under its key. Both come in the order of their keys.
+/// Pairs each entry of a map with the value of another map under the same key. Both are sorted by key.
 pub(super) fn zip_by_key<K: PartialOrd<L>, L, A, B>(
     map: impl IntoIterator<Item = (K, A)>,
     other: impl IntoIterator<Item = (L, B)>,
@@ -53,11 +53,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> serde_json::Result<BTreeMap<String, u8>> {
-        in_order(&mut serde_json::Deserializer::from_str(text))
+        deserialize_sorted(&mut serde_json::Deserializer::from_str(text))
     }
 
     #[test]
-    fn of_two_entries_under_one_key_the_later_counts_in_whatever_order_they_come() {
+    fn the_last_entry_of_a_duplicate_key_wins_in_any_order() {
         let expected = BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 3)]);
         assert_eq!(read(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap(), expected);
         let refused = read("[]").unwrap_err();
@@ -66,7 +66,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_entry_is_paired_with_the_one_of_its_key(
+        fn each_entry_is_paired_with_the_value_of_its_key(
             map in btree_map(0..9u8, any::<u8>(), 0..9),
             other in btree_map(0..9u8, any::<u8>(), 0..9),
         ) {

@@ -1,10 +1,10 @@
-//! What time it is, as the pool needs it: an instant, and the local day and month around it.
+//! The current time as the pool needs it: an instant, with its local day and month.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-/// An instant, with the local days and months that budgets and "today" count by.
+/// An instant, with the local date and time zone by which budgets and totals count.
 #[derive(Debug, Clone)]
 pub struct Moment {
     pub now: Timestamp,
@@ -19,14 +19,14 @@ impl From<&Zoned> for Moment {
 }
 
 impl Moment {
-    /// When a local day begins, which is not midnight where clocks are set forward then.
+    /// Returns when a local day begins. That is not midnight if clocks are set forward at midnight.
     pub(super) fn start_of(&self, day: Date) -> Timestamp {
         let start = day.to_zoned(self.zone.clone()).and_then(|day| day.start_of_day());
-        // No time is beyond the calendar's end; a day or month there is as long as it has been.
+        // Beyond the end of the calendar there is no time: the day or month then begins or ends now.
         start.map_or(self.now, |start| start.timestamp())
     }
 
-    /// When a local day ends.
+    /// Returns when a local day ends.
     pub(super) fn end_of(&self, day: Date) -> Timestamp {
         day.tomorrow().map_or(self.now, |next| self.start_of(next))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The longest name, in characters.
 const LONGEST: usize = 64;
 
-/// The name of a subscription or a namespace: 1-64 letters, digits, `.`, `_` or `-`, no `-` in front.
+/// The name of a subscription or a namespace: 1-64 letters, digits, `.`, `_` or `-`, without a leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
@@ -19,7 +19,7 @@ impl Name {
         &self.0
     }
 
-    /// Whether it is the word of a level, which no namespace may have: the two share the keys of routes.
+    /// Whether this is the name of a level. No namespace may have one, because both are keys of routes.
     pub fn is_level(&self) -> bool {
         self.0.parse::<Level>().is_ok()
     }
@@ -28,13 +28,13 @@ impl Name {
 impl FromStr for Name {
     type Err = String;
 
-    /// The error is a whole sentence about the name, without the name's place.
+    /// The error says what is wrong with the name, but not where the name was found.
     fn from_str(text: &str) -> Result<Self, String> {
         check(text).map(|()| Self(text.to_owned()))
     }
 }
 
-/// Whether a text can be a name; if not, why.
+/// Checks that a text is a valid name. The error says why it is not.
 fn check(text: &str) -> Result<(), String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if (1..=LONGEST).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(is_plain) {
@@ -42,13 +42,13 @@ fn check(text: &str) -> Result<(), String> {
     }
     let allowed = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-');
     if text.is_empty() {
-        Err("a name may not be empty".into())
+        Err("a name must not be empty".into())
     } else if text.chars().count() > LONGEST {
-        Err(format!("a name has at most {LONGEST} characters, this one has {}", text.chars().count()))
+        Err(format!("a name has at most {LONGEST} characters; this one has {}", text.chars().count()))
     } else if let Some(odd) = text.chars().find(|&letter| !allowed(letter)) {
-        Err(format!("`{}` may not be in a name (letters, digits, `.`, `_`, `-`)", odd.escape_debug()))
+        Err(format!("`{}` is not allowed in a name (letters, digits, `.`, `_`, `-`)", odd.escape_debug()))
     } else if text.starts_with('-') {
-        Err("a name may not begin with `-`".into())
+        Err("a name must not begin with `-`".into())
     } else {
         Ok(())
     }
@@ -103,7 +103,7 @@ impl FromStr for Level {
         Self::ALL
             .into_iter()
             .find(|level| level.as_str() == text)
-            .ok_or_else(|| format!("`{}` is not a level (high, normal or batch)", text.escape_debug()))
+            .ok_or_else(|| format!("unknown level `{}` (high, normal or batch)", text.escape_debug()))
     }
 }
 
@@ -112,12 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_letters_digits_and_three_marks_up_to_64() {
+    fn a_name_has_1_to_64_letters_digits_dots_underscores_and_hyphens() {
         for good in ["a", "work-premium", "client.a_1", "仕事", &"x".repeat(64)] {
             assert_eq!(good.parse::<Name>().unwrap().as_str(), good);
         }
         for bad in ["", "a b", "a/b", "tag:x", "-x", "a\u{1b}[31m", &"x".repeat(65)] {
-            assert!(bad.parse::<Name>().is_err(), "{bad:?} was taken");
+            assert!(bad.parse::<Name>().is_err(), "{bad:?} was accepted");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Every change of the shared state, as a value with a pure `apply`. A `Store` executes them.
+//! Each change to the shared state, as a value with a pure `apply`. A `Store` executes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{
     Reading, Record, Request, State, take,
 };
 
-/// Who asks for a place: everything that a lease says but the subscription.
+/// The process that reserves: all fields of a lease except the subscription.
 #[derive(Debug, Clone)]
 pub struct Holder {
     pub id: LeaseId,
@@ -44,32 +44,33 @@ impl Holder {
     }
 }
 
-/// Chooses a subscription for an attempt and takes a place on it, so that two kages never take the last one.
+/// Chooses a subscription for an attempt and takes a place on it, in one step: two kages never take the last
+/// place.
 #[derive(Debug, Clone, Copy)]
 pub struct Reserve<'a> {
     pub pool: &'a Pool,
     pub request: &'a Request,
     pub holder: &'a Holder,
-    /// Nothing is reserved while there are runs whose kage was killed: what they used may count against a budget.
+    /// Reserves nothing while runs of killed kages are not counted: their usage may count against a budget.
     pub counts_lost_first: bool,
     pub moment: &'a Moment,
 }
 
-/// What `Reserve` came to.
+/// The result of `Reserve`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reserved {
     Place {
         lease: Lease,
-        /// What would have excluded the subscription, had the user not insisted on it.
+        /// The exclusion that `-s` or `--over-budget` overruled.
         overruled: Option<Exclusion>,
-        /// Subscriptions whose limits had passed.
+        /// Subscriptions whose limits passed.
         recovered: Vec<Name>,
     },
     NotReady {
         why: NotReady,
         recovered: Vec<Name>,
     },
-    /// There are runs whose kage was killed, to be counted first.
+    /// Runs of killed kages must be counted first.
     LostFirst,
 }
 
@@ -90,7 +91,7 @@ impl Reserve<'_> {
     }
 }
 
-/// Notes something about an attempt that runs.
+/// Records something about a running attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Observe<'a> {
     pub lease: &'a Lease,
@@ -98,20 +99,20 @@ pub struct Observe<'a> {
     pub now: Timestamp,
 }
 
-/// What was observed.
+/// What was observed about a running attempt.
 #[derive(Debug, Clone, Copy)]
 pub enum Observation<'a> {
-    /// Where the agent's records will be.
+    /// Where the agent's records of the run will be.
     Record(&'a Record),
     /// The provider refuses the account; every other run avoids the subscription from now on.
     Refusal { outcome: &'a Outcome, cooldowns: Cooldowns },
     /// How full the windows are.
     Windows(&'a BTreeMap<String, Reading>),
-    /// What a hook reported of the conversation, and the agent process that runs the hooks.
+    /// What a hook reported about the conversation, and the agent process that runs the hooks.
     Session { event: SessionEvent<'a>, at: Timestamp, hooked_pid: Option<u32> },
 }
 
-/// What happened to the conversation of a session.
+/// What happened to a conversation. Each variant holds the session id.
 #[derive(Debug, Clone, Copy)]
 pub enum SessionEvent<'a> {
     Entered(&'a str),
@@ -120,7 +121,7 @@ pub enum SessionEvent<'a> {
 }
 
 impl Observe<'_> {
-    /// The answer is what it changed about the subscription.
+    /// Returns the status change of the subscription.
     pub fn apply(&self, state: &mut State) -> Option<Change> {
         let Self { lease, now, .. } = *self;
         match self.reading {
@@ -141,7 +142,7 @@ impl Observe<'_> {
                     SessionEvent::Left(session) => state.leave(lease, session, at),
                     SessionEvent::Prompted(session) => {
                         state.enter(lease, session, at);
-                        state.prompted(lease);
+                        state.clear_refusal(lease);
                     }
                 }
             }
@@ -160,7 +161,7 @@ pub struct Settle<'a> {
     pub moment: &'a Moment,
 }
 
-/// What settling changed: about the subscription, and which budgets it brought to 80 % or to their end.
+/// What settling changed: the status of the subscription, and the budgets that reached 80 or 100 %.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
     pub change: Option<Change>,
@@ -171,39 +172,39 @@ impl Settle<'_> {
     pub fn apply(&self, state: &mut State) -> Settled {
         let Self { pool, lease, outcome, costs, moment } = *self;
         let settle = |state: &mut State| state.settle(lease, outcome, costs, Cooldowns::from(pool), moment);
-        let (change, crossed) = pool.crossings(state, lease, moment, settle);
+        let (change, crossed) = pool.budgets_crossed_by(state, lease, moment, settle);
         Settled { change, crossed }
     }
 }
 
-/// Releases what has nothing to book.
+/// Releases leases without an outcome to book.
 #[derive(Debug, Clone, Copy)]
 pub enum Release<'a> {
-    /// A lease whose agent never started: that was no run.
+    /// A lease whose agent never started. It does not count as a run.
     NotStarted(&'a Lease),
-    /// The same, for the account's own fault: why, for a person.
+    /// Like `NotStarted`, because the credential could not be read. `reason` is shown to the user.
     CredentialFailed { lease: &'a Lease, reason: &'a str, now: Timestamp },
-    /// Everything that a run holds.
+    /// All leases of a run.
     Run(&'a LeaseId),
 }
 
 impl Release<'_> {
     pub fn apply(&self, state: &mut State) {
         match *self {
-            Self::NotStarted(lease) => state.give_back(lease),
+            Self::NotStarted(lease) => state.undo_reservation(lease),
             Self::CredentialFailed { lease, reason, now } => {
-                state.give_back(lease);
-                state.account_failed(&lease.subscription, reason, now);
+                state.undo_reservation(lease);
+                state.credential_failed(&lease.subscription, reason, now);
             }
             Self::Run(id) => state.release(id),
         }
     }
 }
 
-/// What a person, or the recovery of killed runs, changes.
+/// Changes made by the user or by the recovery of lost runs.
 #[derive(Debug, Clone, Copy)]
 pub enum Administer<'a> {
-    /// Forgets limits, health and turns; `rule` says what for.
+    /// Clears limits, health and turns; `rule` names the cause.
     Reset {
         name: &'a Name,
         rule: &'a str,
@@ -213,26 +214,26 @@ pub enum Administer<'a> {
         old: &'a Name,
         new: &'a Name,
     },
-    /// A new subscription; another one may have had its name before.
+    /// Begins a new subscription. Drops the state of an earlier one with the same name.
     Begin {
         name: &'a Name,
         minted: Option<Timestamp>,
     },
-    /// Another secret: limits and health are forgotten with the old one.
+    /// Records a new secret. Limits and health of the old one are cleared.
     NewCredential {
         name: &'a Name,
         minted: Option<Timestamp>,
         now: Timestamp,
     },
     Remove(&'a Name),
-    /// Moves the leases of processes that are gone to the lost ones. The store does that before each change.
+    /// Only moves the leases of dead processes to the lost ones, which the store does before each change.
     Reap,
-    /// Forgets lost runs of which there is nothing to count, by run and beginning.
+    /// Drops lost leases without anything to count, by run and start time.
     ForgetLost(&'a BTreeSet<(LeaseId, Timestamp)>),
 }
 
 impl Administer<'_> {
-    /// Whether the change must survive the end of the machine.
+    /// Whether the change must survive a crash of the machine.
     pub fn is_lasting(&self) -> bool {
         !matches!(self, Self::Reap | Self::ForgetLost(_))
     }

@@ -1,4 +1,4 @@
-//! What an attempt came to: the verdict on its evidence.
+//! The outcome of an attempt: the verdict on its evidence, and its usage.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,40 +15,40 @@ pub enum Verdict {
     Succeeded,
     /// The agent ended with a failure that is not the account's fault.
     AgentFailed,
-    /// The agent refused its arguments or settings, and asked the provider nothing.
+    /// The agent refused its arguments or settings, and sent no request to the provider.
     NotStarted,
-    /// A signal ended it.
+    /// A signal ended the agent.
     Interrupted,
-    /// The account's own limit is reached.
+    /// The account reached its own usage limit.
     UsageLimit {
         scope: Scope,
         window: Window,
         resets_at: Option<Timestamp>,
     },
-    /// Too many requests at once; not the plan's limit.
+    /// Too many requests in a short time; not a limit of the plan.
     Throttled {
         retry_after: Option<SignedDuration>,
     },
-    /// The provider is out of capacity or out of order, whatever the account.
+    /// The provider is out of capacity or has an outage, for any account.
     Overloaded,
     /// The provider was not reached.
     Unreachable,
     /// The provider did not answer in time.
     TimedOut,
     AuthRejected,
-    /// The account's organisation does not allow this use.
-    OrganisationRefused,
+    /// The account's organization does not allow this use.
+    OrganizationRefused,
     BillingRejected,
 }
 
 impl Verdict {
-    /// Whether it is about the account, so that another one helps.
-    pub fn is_of_the_account(&self) -> bool {
+    /// Whether the verdict concerns the account, so that another subscription helps.
+    pub fn concerns_account(&self) -> bool {
         match self {
             Self::UsageLimit { .. }
             | Self::Throttled { .. }
             | Self::AuthRejected
-            | Self::OrganisationRefused
+            | Self::OrganizationRefused
             | Self::BillingRejected => true,
             Self::Succeeded
             | Self::AgentFailed
@@ -60,7 +60,7 @@ impl Verdict {
         }
     }
 
-    /// The word for it in the ledger.
+    /// The word used in the ledger.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -73,7 +73,7 @@ impl Verdict {
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timed_out",
             Self::AuthRejected => "auth_rejected",
-            Self::OrganisationRefused => "organisation_refused",
+            Self::OrganizationRefused => "organisation_refused",
             Self::BillingRejected => "billing_rejected",
         }
     }
@@ -82,9 +82,9 @@ impl Verdict {
 /// The period over which a provider counts a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// The provider's own word: `five_hour`, `seven_day`.
+    /// The provider's name: `five_hour`, `seven_day`.
     pub name: String,
-    /// Whether it spans days, or is a quota; a shorter one is hours.
+    /// Whether it spans days or is a quota; if not, it spans hours.
     pub long: bool,
 }
 
@@ -121,7 +121,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// How much of a provider's window is gone, as an attempt saw it in passing.
+/// How full a provider's window is, as an attempt reported it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// 0.0-1.0.
@@ -129,15 +129,15 @@ pub struct Reading {
     pub resets_at: Option<Timestamp>,
 }
 
-/// A verdict with what it rests on.
+/// The verdict on an attempt, with its usage, readings and evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub verdict: Verdict,
     pub usage: Usage,
-    /// By the provider's word for the window.
+    /// The readings by the provider's name for the window.
     pub readings: BTreeMap<String, Reading>,
-    /// Which rule came to the verdict: `transcript`, `exit`, or a marker's name.
+    /// The rule that produced the verdict: `transcript`, `exit`, or the name of a marker.
     pub rule: Cow<'static, str>,
-    /// A short piece of what was seen, without secrets.
+    /// A short excerpt of the evidence, without secrets.
     pub evidence: Option<String>,
 }

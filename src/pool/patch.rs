@@ -1,5 +1,5 @@
-//! What one change made of the state: as much of it as is needed to make it again. Known to the store, which
-//! writes patches behind each other instead of the whole state.
+//! The difference that one change made to the state, with enough data to apply it again. Used by the store,
+//! which appends patches to a log instead of writing the whole state.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,15 +11,15 @@ use super::maps::zip_by_key;
 use super::totals::Totals;
 use super::{Lease, Name, State, SubscriptionState};
 
-/// The difference between two states, the older of which is known.
+/// The difference between two states. Applied to the older one, it yields the newer one.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Patch {
-    /// Those that differ in more than their credit; `None` for one that is gone.
+    /// Subscriptions that differ in more than their credit; `None` for a removed one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     subscriptions: BTreeMap<Name, Option<SubscriptionState>>,
-    /// Where any credit differs, those of all subscriptions that are there then, in the order of their names: a
-    /// choice changes nearly all of them and nothing else.
+    /// If any credit differs, the credits of all subscriptions of the newer state, in name order: a choice
+    /// changes nearly all credits and nothing else.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     credits: Vec<i64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -28,19 +28,19 @@ pub struct Patch {
     leases: Option<Splice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<Splice>,
-    /// Where it differs.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "told")]
-    #[allow(clippy::option_option, reason = "not told, or told to be nothing")]
+    /// The new value if it differs.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[allow(clippy::option_option, reason = "unchanged, or changed to nothing")]
     looked_at: Option<Option<Timestamp>>,
 }
 
-/// What is told to be nothing is told.
-#[allow(clippy::option_option, reason = "not told, or told to be nothing")]
-fn told<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+/// Reads a field that is present. A `null` is a change to nothing, and not the same as an absent field.
+#[allow(clippy::option_option, reason = "unchanged, or changed to nothing")]
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Timestamp>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
-/// The one stretch in which two lists differ.
+/// The one range in which two lists differ.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Splice {
     at: usize,
@@ -49,12 +49,12 @@ struct Splice {
 }
 
 impl Patch {
-    /// What makes `after` of `before`; `None` where they are the same.
+    /// Returns the patch that turns `before` into `after`; `None` if they are equal.
     pub fn between(mut before: State, after: &State) -> Option<Self> {
         let mut credits_differ = false;
         for (_, known, now) in zip_by_key(&mut before.subscriptions, &after.subscriptions) {
             let Some(now) = now else { continue };
-            // Compared without it, which is told apart.
+            // Credits are stored separately, so the comparison below ignores them.
             credits_differ |= known.credit != now.credit;
             known.credit = now.credit;
         }
@@ -70,7 +70,7 @@ impl Patch {
         (patch != Self::default()).then_some(patch)
     }
 
-    /// Makes the change; `None` where it cannot have been made to this state.
+    /// Applies the change. Returns `None` if it does not fit this state, which may then be half changed.
     pub fn apply(self, state: &mut State) -> Option<()> {
         state.looked_at = self.looked_at.unwrap_or(state.looked_at);
         put(self.subscriptions, &mut state.subscriptions);
@@ -88,7 +88,7 @@ impl Patch {
     }
 }
 
-/// What of a map is another now, and what is gone.
+/// Returns the entries that are new or changed, and `None` for each removed key.
 fn differing<T: Clone + PartialEq>(
     before: &BTreeMap<Name, T>,
     after: &BTreeMap<Name, T>,
@@ -103,7 +103,7 @@ fn put<T>(changes: BTreeMap<Name, Option<T>>, into: &mut BTreeMap<Name, T>) {
     for (name, value) in changes {
         match (value, into.entry(name)) {
             (Some(value), Entry::Occupied(mut known)) => drop(known.insert(value)),
-            (Some(value), Entry::Vacant(place)) => drop(place.insert(value)),
+            (Some(value), Entry::Vacant(free)) => drop(free.insert(value)),
             (None, Entry::Occupied(known)) => drop(known.remove()),
             (None, Entry::Vacant(_)) => {}
         }
@@ -116,8 +116,8 @@ impl Splice {
             |pairs: &mut dyn Iterator<Item = (&Lease, &Lease)>| pairs.take_while(|(a, b)| a == b).count();
         let at = same(&mut before.iter().zip(after));
         let (before, after) = (&before[at..], &after[at..]);
-        let behind = same(&mut before.iter().rev().zip(after.iter().rev()));
-        let (gone, new) = (before.len() - behind, &after[..after.len() - behind]);
+        let tail = same(&mut before.iter().rev().zip(after.iter().rev()));
+        let (gone, new) = (before.len() - tail, &after[..after.len() - tail]);
         (gone > 0 || !new.is_empty()).then(|| Self { at, gone, new: new.to_vec() })
     }
 

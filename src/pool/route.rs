@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::Name;
 
-/// One entry of a route: a subscription, or all that bear a tag.
+/// One entry of a route: a subscription, or all subscriptions with a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     Name(Name),
@@ -17,7 +17,7 @@ impl FromStr for Selector {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("tag:") {
-            Some("") => Err("`tag:` needs a tag behind it".into()),
+            Some("") => Err("`tag:` needs a tag after it".into()),
             Some(tag) => Ok(Self::Tag(tag.to_owned())),
             None => text.parse().map(Self::Name),
         }
@@ -33,7 +33,8 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The set that a namespace's or a level's runs may use, and what may stand in when none of it is ready.
+/// The subscriptions that the runs of a namespace or level may use, and the fallback for when none of them is
+/// ready.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
     pub primary: Vec<Selector>,

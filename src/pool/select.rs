@@ -1,4 +1,5 @@
-//! Choosing: who is eligible, in which order, and why. `kage exec` and `kage why` ask the same code.
+//! Choosing: which subscriptions are eligible, in which order, and why. `kage exec` and `kage why` share this
+//! code.
 
 mod order;
 mod reach;
@@ -18,47 +19,47 @@ use super::{Moment, Name, Pool, Request, State, Subscription};
 use reach::{Tier, applying, tier};
 pub use rule::{Exclusion, Rule};
 
-/// Where a subscription stands with regard to a request.
+/// How a subscription ranks for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ranking {
-    /// Eligible; rank 1 is chosen.
+    /// Eligible; rank 1 is chosen next.
     Ranked {
         rank: usize,
         near_limit: bool,
         fallback: bool,
-        /// What the order went by, for a person.
+        /// What decided the order, to be shown: `0 running, priority 150`.
         detail: String,
     },
     Excluded(Exclusion),
 }
 
-/// A subscription and its standing.
+/// A subscription and its ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub name: Name,
     pub ranking: Ranking,
 }
 
-/// What was chosen.
+/// The chosen subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     pub name: Name,
-    /// What would have excluded it, had it not been insisted on.
+    /// The exclusion that `-s` or `--over-budget` overruled.
     pub overruled: Option<Exclusion>,
 }
 
-/// Nothing can be chosen.
+/// Why nothing can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotReady {
     EmptyPool,
-    /// The routes named allow nothing that is in the pool.
+    /// The routes with these keys allow no subscription of the pool.
     EmptyRoute(Vec<String>),
-    /// Everything is excluded; the candidates say why.
+    /// All subscriptions are excluded; the candidates hold the reasons.
     Excluded(Vec<Candidate>),
 }
 
 impl NotReady {
-    /// When the first of what was meant for the request is ready again, where that is known.
+    /// Returns when the first subscription is ready again, or `None` if that is not known.
     pub fn earliest(&self) -> Option<Timestamp> {
         let Self::Excluded(candidates) = self else { return None };
         let mut earliest: Option<Timestamp> = None;
@@ -67,25 +68,25 @@ impl NotReady {
                 Ranking::Excluded(Exclusion { until: Some(at), .. }) => {
                     earliest = Some(earliest.map_or(*at, |known| known.min(*at)));
                 }
-                // A place that is taken may be free at any time.
-                Ranking::Excluded(exclusion) if exclusion.rule.passes() => return None,
+                // An occupied place may become free at any time.
+                Ranking::Excluded(exclusion) if exclusion.rule.is_temporary() => return None,
                 _ => {}
             }
         }
         earliest
     }
 
-    /// Whether waiting can help: not against an empty pool, a route or a mistyped tag.
-    pub fn may_pass(&self) -> bool {
+    /// Whether waiting can help. It cannot help against an empty pool, a route or a mistyped tag.
+    pub fn waiting_can_help(&self) -> bool {
         let Self::Excluded(candidates) = self else { return false };
         candidates.iter().any(|candidate| match &candidate.ranking {
-            Ranking::Excluded(exclusion) => exclusion.rule.passes(),
+            Ranking::Excluded(exclusion) => exclusion.rule.is_temporary(),
             Ranking::Ranked { .. } => true,
         })
     }
 }
 
-/// Every subscription with its standing: the eligible by rank, then the excluded by name.
+/// Returns every subscription with its ranking: the eligible by rank, then the excluded by name.
 pub fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Vec<Candidate> {
     let (mut eligible, excluded) = judge_all(pool, state, request, moment);
     let order = Order::of(pool.strategy, &mut eligible);
@@ -96,18 +97,19 @@ pub fn explain(pool: &Pool, state: &State, request: &Request, moment: &Moment) -
             rank: at + 1,
             near_limit: eligible.class.near_limit,
             fallback: eligible.class.tier == Tier::Fallback,
-            detail: eligible.merits(pool.strategy),
+            detail: eligible.detail(pool.strategy),
         },
     });
     ranked.chain(excluded).collect()
 }
 
-/// What would be chosen for a request now. Changes nothing.
+/// Returns what would be chosen for a request now. Changes nothing.
 pub fn peek(pool: &Pool, state: &State, request: &Request, moment: &Moment) -> Result<Selection, NotReady> {
     choose(pool, state, request, moment).map(|(selection, _)| selection)
 }
 
-/// Chooses for a request and takes the turn. The caller records the lease in the same transaction.
+/// Chooses a subscription for a request and counts the run. The caller records the lease in the same
+/// transaction.
 pub fn take(
     pool: &Pool,
     state: &mut State,
@@ -115,7 +117,7 @@ pub fn take(
     moment: &Moment,
 ) -> Result<Selection, NotReady> {
     let (selection, turn) = choose(pool, state, request, moment)?;
-    turn.take(state);
+    turn.charge(state);
     let chosen = state.subscriptions.entry(selection.name.clone()).or_default();
     Today::count_run(&mut chosen.today, moment);
     chosen.requests.add(1, pool.rate_limit_window, moment.now);
@@ -148,7 +150,7 @@ fn choose<'a>(
     Ok((selection, Turn { chosen, eligible }))
 }
 
-/// The eligible and the excluded, both in the order of their names.
+/// Returns the eligible and the excluded subscriptions, both in name order.
 fn judge_all<'a>(
     pool: &'a Pool,
     state: &State,
@@ -181,7 +183,7 @@ fn judge_all<'a>(
                     tier: tier.unwrap_or(Tier::Fallback),
                     near_limit: case.is_near_limit(),
                     not_preferred: request.prefer.as_ref() != Some(name),
-                    merit: (0, 0),
+                    strategy_key: (0, 0),
                 },
                 overruled,
                 running,

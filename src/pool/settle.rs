@@ -1,4 +1,4 @@
-//! Settling: what the outcome of an attempt changes about its subscription.
+//! Settling: how the outcome of an attempt changes its subscription.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use super::{
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// How long a throttled subscription rests where the provider does not say.
+/// How long a throttled subscription pauses if the provider names no time.
 const THROTTLE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
-/// The longest rest after throttling: it is never the plan's limit.
+/// The longest pause after throttling, which is never the limit of the plan.
 const THROTTLE_MOST: SignedDuration = SignedDuration::from_mins(10);
-/// Failures of the account in a row that make it unhealthy.
+/// The number of failures in a row to use the credential that makes a subscription unhealthy.
 const FAILURES_TOLERATED: u32 = 3;
 
-/// The settings that settling needs.
+/// The settings that `State::settle` needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Cooldowns {
-    /// How long a limit of hours lasts that came without a reset time.
+    /// How long a limit of hours lasts if it came without a reset time.
     pub cooldown: SignedDuration,
-    /// Over which `requests_per_window` counts.
+    /// The window in which `requests_per_window` counts.
     pub window: SignedDuration,
 }
 
@@ -37,8 +37,8 @@ impl From<&Pool> for Cooldowns {
 }
 
 impl State {
-    /// Releases a lease and books its outcome. The outcome counts also where the lease is gone: a kage that
-    /// does not see this one's process (in another container) takes it for dead.
+    /// Releases a lease and books its outcome. The outcome counts even if the lease is gone: a kage in
+    /// another container does not see the process of this kage and drops its leases as dead.
     pub fn settle(
         &mut self,
         lease: &Lease,
@@ -47,7 +47,7 @@ impl State {
         cooldowns: Cooldowns,
         moment: &Moment,
     ) -> Option<Change> {
-        // It may have another name by now.
+        // The subscription may have been renamed.
         let held = self.leases.iter().find(|held| held.is(lease));
         let name = held.map_or(&lease.subscription, |held| &held.subscription).clone();
         let settled = held.is_some_and(|held| held.is_refused_by(&outcome.verdict));
@@ -59,12 +59,12 @@ impl State {
         let known = self.subscriptions.entry(name).or_default();
         known.book_usage(&outcome.usage, costs, moment);
         known.book(outcome, cooldowns, moment);
-        // What was settled when it happened is not settled once more, hours later perhaps.
+        // A refusal that was booked when it happened is not booked again, perhaps hours later.
         if settled { None } else { known.change(outcome, lease, cooldowns, moment.now) }
     }
 
-    /// Books a refusal at once, while its agent still runs: every other run avoids the subscription from now
-    /// on. Whatever else an outcome holds is booked at the end.
+    /// Books a refusal immediately, while its agent still runs, so that every other run avoids the
+    /// subscription. The rest of the outcome is booked at the end.
     pub fn refuse(
         &mut self,
         lease: &Lease,
@@ -74,7 +74,7 @@ impl State {
     ) -> Option<Change> {
         let held = self.held(&lease.id, &lease.subscription).unwrap_or(lease);
         if held.is_refused_by(&outcome.verdict) {
-            return None; // the hook and kage both saw it
+            return None; // both the hook and kage saw it
         }
         let name = held.subscription.clone();
         let known = self.subscriptions.entry(name).or_default();
@@ -84,30 +84,30 @@ impl State {
         change
     }
 
-    /// How full the windows of a subscription are, as its agent showed while it ran.
+    /// Records how full the windows of a subscription are, as its agent reported while it ran.
     pub fn read_windows(&mut self, name: &Name, readings: &BTreeMap<String, Reading>, now: Timestamp) {
         self.subscriptions.entry(name.clone()).or_default().read_windows(readings, now);
     }
 
-    /// Takes a lease back whose agent never started: that was no run.
-    pub fn give_back(&mut self, lease: &Lease) {
+    /// Releases a lease whose agent never started, and undoes the counted run.
+    pub fn undo_reservation(&mut self, lease: &Lease) {
         self.leases.retain(|held| !held.is(lease));
         let known = self.subscriptions.get_mut(&lease.subscription).and_then(|known| known.today.as_mut());
         let namespace = lease.namespace.as_ref().and_then(|name| self.namespaces.get_mut(name));
         let namespace = namespace.and_then(|known| known.today.as_mut());
         for today in [known, namespace].into_iter().flatten() {
-            today.take_run_back(lease.since);
+            today.undo_run(lease.since);
         }
     }
 
-    /// Releases all that a run holds, whatever has become of it.
+    /// Releases all leases of a run, without booking an outcome.
     pub fn release(&mut self, id: &LeaseId) {
         self.leases.retain(|lease| lease.id != *id);
     }
 
-    /// The account could not be used at all (its secret could not be had): three times in a row make it
-    /// unhealthy for 1 minute, growing to 30.
-    pub fn account_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
+    /// Records that the credential could not be read. The third failure in a row makes the subscription
+    /// unhealthy for 1 minute, doubling to 30.
+    pub fn credential_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
         let known = self.subscriptions.entry(name.clone()).or_default();
         known.failures = known.failures.saturating_add(1);
         if known.failures >= FAILURES_TOLERATED {
@@ -116,7 +116,7 @@ impl State {
         }
     }
 
-    /// Forgets limits, health and turns of a subscription; its totals stay.
+    /// Clears the limits, health and turns of a subscription; its totals stay.
     pub fn reset(&mut self, name: &Name, rule: &str, now: Timestamp) {
         if let Some(known) = self.subscriptions.get_mut(name) {
             let had_any = known.unhealthy.is_some() || !known.limits.is_empty();
@@ -144,7 +144,7 @@ impl SubscriptionState {
             self.tokens.add(total.tokens(), USAGE_WINDOW, moment.now);
         }
         self.read_windows(&outcome.readings, moment.now);
-        // The start of the run counted as one request.
+        // The start of the run already counted as one request.
         let more = outcome.usage.requests.saturating_sub(1);
         if more > 0 {
             self.requests.add(more, cooldowns.window, moment.now);
@@ -206,8 +206,8 @@ impl SubscriptionState {
             Verdict::AuthRejected => {
                 self.mark_unhealthy("the credential is rejected", &outcome.rule, HOUR, DAY, now)
             }
-            Verdict::OrganisationRefused => {
-                self.mark_unhealthy("its organisation does not allow this use", &outcome.rule, HOUR, DAY, now)
+            Verdict::OrganizationRefused => {
+                self.mark_unhealthy("its organization does not allow this use", &outcome.rule, HOUR, DAY, now)
             }
             Verdict::BillingRejected => {
                 self.mark_unhealthy("billing is rejected", &outcome.rule, HOUR, DAY, now)
@@ -216,15 +216,16 @@ impl SubscriptionState {
         Some(Change { rule: outcome.rule.clone().into_owned(), evidence, ..change })
     }
 
-    /// A success that the provider answered proves the account. One that only the exit status tells of
-    /// (`kage exec -- true`) proves nothing, but makes a subscription healthy whose time-out is over: it was the probe.
+    /// A success with an answer of the provider proves that the account works. A success that only the exit
+    /// status shows (`kage exec -- true`) proves nothing. But if the deadline of an unhealthy subscription
+    /// has passed, this run was the probe, and the subscription becomes healthy.
     fn succeed(&mut self, answered: bool, lease: &Lease, now: Timestamp) -> Option<Change> {
         let was = (self.unhealthy.is_some(), self.limits.len());
         if let Some(unhealthy) = &self.unhealthy {
             if answered && lease.since >= unhealthy.since {
                 self.recover();
             } else if unhealthy.until <= now {
-                self.unhealthy = None; // the count stays: nothing has disproved it
+                self.unhealthy = None; // nothing proved the account, so the count of failures stays
             }
         }
         if answered {
@@ -249,7 +250,7 @@ impl SubscriptionState {
         (self.failures, self.consecutive_failures, self.repeats) = (0, 0, 0);
     }
 
-    /// Adds a limit, or moves the deadline of the one that is there; never to an earlier time.
+    /// Adds a limit, or extends the deadline of the existing one. Never shortens a deadline.
     fn limit(&mut self, limit: Limit) -> Option<Change> {
         if limit.until <= limit.since {
             return None; // it has reset already
@@ -283,7 +284,7 @@ impl SubscriptionState {
         now: Timestamp,
     ) -> Change {
         let known_until = self.unhealthy.as_ref().map_or(now, |unhealthy| unhealthy.until);
-        // Runs that were under way together are one strike.
+        // Runs that were refused at the same time count as one failure.
         if known_until <= now {
             self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         }
@@ -301,18 +302,18 @@ impl SubscriptionState {
         if window.long { doubled(HOUR, repeats, DAY) } else { doubled(cooldown, repeats, HOUR.max(cooldown)) }
     }
 
-    /// With up to a fifth of jitter, taken from the lease's random id, so that panes that were throttled
-    /// together do not come back together.
+    /// Returns a pause with up to a fifth of jitter, derived from the lease's random id, so that runs
+    /// throttled at the same time do not return at the same time.
     fn next_throttle(&mut self, lease: &Lease) -> SignedDuration {
         let repeats = self.repeats;
         self.repeats = repeats.saturating_add(1);
-        let dice = lease.id.0.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let hash = lease.id.0.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let pause = doubled(THROTTLE_PAUSE, repeats, THROTTLE_MOST);
-        pause + SignedDuration::from_millis(pause.as_secs() * i64::from(dice % 200))
+        pause + SignedDuration::from_millis(pause.as_secs() * i64::from(hash % 200))
     }
 }
 
-/// `first` doubled `times` over, at most `most`.
+/// Returns `first` doubled `times` times, at most `most`.
 fn doubled(first: SignedDuration, times: u32, most: SignedDuration) -> SignedDuration {
     let factor = 1i32.checked_shl(times.min(20)).unwrap_or(i32::MAX);
     first.checked_mul(factor).unwrap_or(most).min(most)

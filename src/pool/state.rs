@@ -1,4 +1,4 @@
-//! What every kage process on this machine shares: limits, health, leases, turns and today's totals.
+//! The state that all kage processes share: limits, health, leases, turns and today's totals.
 
 use std::collections::BTreeMap;
 
@@ -10,51 +10,51 @@ use super::totals::{Costs, Month, Today, Totals};
 use super::window::Sliding;
 use super::{Lease, Moment, Name, Scope, Subscription, Usage};
 
-/// Over which `least-used` counts tokens where no utilisation is known.
+/// The window in which `least-used` counts tokens if the utilization is not known.
 pub(super) const USAGE_WINDOW: SignedDuration = SignedDuration::from_hours(5);
-/// How many changes of status are kept of each subscription.
+/// How many status changes each subscription keeps.
 const CHANGES_KEPT: usize = 5;
 
 /// The whole shared state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "maps::in_order")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "maps::deserialize_sorted")]
     pub subscriptions: BTreeMap<Name, SubscriptionState>,
-    /// What runs of each namespace used.
+    /// What the runs of each namespace used.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub namespaces: BTreeMap<Name, Totals>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<Lease>,
-    /// Leases of runs that have records and were not settled: their kage was killed. Nothing counts as running
-    /// on them; what they used is still to be booked.
+    /// Leases with records whose kage was killed before it settled them. They do not count as running; their
+    /// usage must still be booked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lease>,
-    /// When it was last asked of each of many leases whether its very process lives.
+    /// When each of many leases was last checked for a reused pid; `None` with few leases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
 }
 
 impl State {
-    /// The state of a subscription that may never have run.
+    /// Returns the state of a subscription, or an empty one if it has never run.
     pub fn of(&self, name: &Name) -> SubscriptionState {
         self.subscriptions.get(name).cloned().unwrap_or_default()
     }
 
-    /// How many agents run on a subscription now.
+    /// Returns how many agents run on a subscription now.
     pub fn running(&self, name: &Name) -> u32 {
         u32::try_from(self.leases.iter().filter(|lease| lease.subscription == *name).count())
             .unwrap_or(u32::MAX)
     }
 
-    /// Drops the leases whose process is gone: their kage or their machine died before it could settle. Those
-    /// with records are kept apart.
+    /// Drops the leases of dead processes: their kage or their machine died before it could settle. Leases
+    /// with records move to `lost`.
     pub fn reap(&mut self, is_alive: impl Fn(&Lease) -> bool) {
         let dead = self.leases.extract_if(.., |lease| !is_alive(lease));
         self.lost.extend(dead.filter(|lease| lease.record.is_some()));
     }
 
-    /// Forgets limits that have passed; the answer is which subscriptions that makes active again.
+    /// Drops limits that have passed. Returns the subscriptions that became active again.
     pub fn pass_deadlines(&mut self, now: Timestamp) -> Vec<Name> {
         let passed = self
             .subscriptions
@@ -63,13 +63,13 @@ impl State {
         passed.collect()
     }
 
-    /// A subscription is new; another one may have had its name before.
+    /// Begins the state of a new subscription. Drops the state of an earlier one with the same name.
     pub fn begin(&mut self, name: &Name, minted: Option<Timestamp>) {
         self.subscriptions.remove(name);
         self.note_minted(name, minted);
     }
 
-    /// A subscription has another secret, made at a time that may not be known.
+    /// Records when the new secret of a subscription was made; `None` if that is not known.
     pub fn note_minted(&mut self, name: &Name, minted: Option<Timestamp>) {
         match self.subscriptions.get_mut(name) {
             Some(known) => known.minted = minted,
@@ -81,7 +81,7 @@ impl State {
         }
     }
 
-    /// A subscription has another name; its limits, totals and running agents go with it.
+    /// Moves the limits, totals and leases of a subscription to its new name.
     pub fn rename(&mut self, old: &Name, new: &Name) {
         if let Some(state) = self.subscriptions.remove(old) {
             self.subscriptions.insert(new.clone(), state);
@@ -93,24 +93,24 @@ impl State {
     }
 }
 
-/// What is known of one subscription.
+/// The shared state of one subscription.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SubscriptionState {
-    /// Smooth weighted round-robin: how much this one is owed.
+    /// The balance of this subscription in smooth weighted round-robin: positive if it is owed runs.
     #[serde(skip_serializing_if = "is_zero")]
     pub credit: i64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
     #[serde(skip_serializing_if = "Option::is_none", rename = "sickness")]
     pub unhealthy: Option<Unhealthy>,
-    /// Failures of the account in a row that have not yet made it unhealthy.
+    /// Failures in a row to use the credential. From three on, each makes the subscription unhealthy.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub failures: u32,
-    /// How often in a row it was unhealthy; each time doubles the time-out.
+    /// How many times in a row it became unhealthy; each time doubles the pause.
     #[serde(skip_serializing_if = "is_none_yet", rename = "strikes")]
     pub consecutive_failures: u32,
-    /// Cooldowns in a row that came without a reset time; each doubles the wait.
+    /// Limits in a row that came without a reset time; each doubles the pause.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub repeats: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,12 +125,12 @@ pub struct SubscriptionState {
     pub utilization: BTreeMap<String, Utilization>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// When the secret was made: as the user said, else when it was stored.
+    /// When the secret was made: the date the user gave, or when it was stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minted: Option<Timestamp>,
 }
 
-// serde hands the fields over by reference.
+// serde passes the fields by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(credit: &i64) -> bool {
     *credit == 0
@@ -142,40 +142,40 @@ fn is_none_yet(count: &u32) -> bool {
 }
 
 impl SubscriptionState {
-    /// The totals of the day that counts now.
+    /// Returns the totals of the current day.
     pub fn today(&self, moment: &Moment) -> Today {
         Today::at(self.today.as_ref(), moment)
     }
 
-    /// The totals of the month that counts now.
+    /// Returns the totals of the current month.
     pub fn month(&self, moment: &Moment) -> Month {
         Month::at(self.month.as_ref(), moment)
     }
 
-    /// Notes what an attempt used, on the day and in the month in which it did.
+    /// Books what an attempt used on the day and month in which it was used.
     pub(super) fn book_usage(&mut self, usage: &Usage, costs: &Costs, moment: &Moment) {
         let mut totals = Totals { today: self.today.take(), month: self.month.take() };
         totals.book(usage, costs, moment);
         (self.today, self.month) = (totals.today, totals.month);
     }
 
-    /// The limits that have not passed.
+    /// Returns the limits that have not passed.
     pub fn active_limits(&self, now: Timestamp) -> impl Iterator<Item = &Limit> {
         self.limits.iter().filter(move |limit| limit.until > now)
     }
 
-    /// The highest utilisation (0.0-1.0) of the windows that are known and have not reset since.
+    /// Returns the highest utilization (0.0-1.0) of the known windows that have not reset.
     pub fn highest_utilization(&self, now: Timestamp) -> Option<f64> {
         let known = self.utilization.values().filter(|reading| reading.resets_at.is_none_or(|at| at > now));
         known.map(|reading| reading.value).max_by(f64::total_cmp)
     }
 
-    /// Tokens in the hours that `least-used` looks at.
+    /// Returns the tokens used in the last `USAGE_WINDOW`, which `least-used` compares.
     pub fn recent_tokens(&self, now: Timestamp) -> u64 {
         self.tokens.total(USAGE_WINDOW, now)
     }
 
-    /// What the pool thinks of the subscription now.
+    /// Returns the status of the subscription now.
     pub fn status(&self, subscription: &Subscription, now: Timestamp) -> Status {
         if !subscription.enabled {
             return Status::Disabled;
@@ -195,10 +195,10 @@ impl SubscriptionState {
         }
     }
 
-    /// Why the status is what it is, where there is something to say.
+    /// Returns the reason for the status: why it is unhealthy, or the window of the longest limit.
     pub fn reason(&self, now: Timestamp) -> Option<&str> {
-        let sick = self.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > now);
-        sick.map(|unhealthy| unhealthy.reason.as_str()).or_else(|| {
+        let unhealthy = self.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > now);
+        unhealthy.map(|unhealthy| unhealthy.reason.as_str()).or_else(|| {
             self.active_limits(now).max_by_key(|limit| limit.until).map(|limit| limit.window.as_str())
         })
     }
@@ -222,7 +222,7 @@ impl SubscriptionState {
     }
 }
 
-/// What the pool thinks of a subscription.
+/// The status of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     Active,
@@ -233,7 +233,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word in tables, `--status` and JSON.
+    /// The word used in tables, `--status` and JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -267,22 +267,22 @@ pub enum LimitKind {
 pub struct Limit {
     pub scope: Scope,
     pub kind: LimitKind,
-    /// The provider's word for the window, or `throttled`.
+    /// The provider's name for the window, or `throttled`.
     pub window: String,
     pub since: Timestamp,
     pub until: Timestamp,
 }
 
-/// The account itself is refused, or keeps failing.
+/// Why and until when a subscription is unhealthy: its account is refused, or its credential keeps failing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unhealthy {
     pub reason: String,
     pub since: Timestamp,
-    /// After this one run may try again, alone.
+    /// After this time one run may try the subscription, alone.
     pub until: Timestamp,
 }
 
-/// How much of a provider's window is gone, as last read.
+/// How full a provider's window was when last read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Utilization {
     /// 0.0-1.0.
@@ -291,7 +291,7 @@ pub struct Utilization {
     pub read_at: Timestamp,
 }
 
-/// A change of status: when, by which rule, on what evidence.
+/// A status change: when, by which rule, on what evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub at: Timestamp,

@@ -1,30 +1,31 @@
-//! The kinds of tokens: the only file that lists them. A new one is a field of `TokenCount` and a line of `token_kinds`.
-//! Then the agents that report it have to be read, and `prices.toml` has to say what it costs.
+//! The kinds of tokens. Only this file lists them: a new kind is a field of `TokenCount` and a line of
+//! `token_kinds`. The readers of the agents that report it must then read it, and `prices.toml` must hold its
+//! price.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// Tokens of one model, by the kinds that are counted apart.
+/// The tokens of one model, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TokenCount {
-    /// Without what was read from the cache or written to it.
+    /// Input tokens, without those read from the cache or written to it.
     pub input_tokens: u64,
-    /// With what the model said to itself.
+    /// Output tokens, including reasoning tokens.
     pub output_tokens: u64,
     pub cache_read_tokens: u64,
     pub cache_write_5m_tokens: u64,
     pub cache_write_1h_tokens: u64,
-    /// What of the output the model said to itself, where that is told apart.
+    /// The part of the output that is reasoning, if the agent reports it separately.
     pub reasoning_tokens: u64,
 }
 
 /// Calls a macro with all kinds, each as `field: Role, price name (default);`.
 ///
-/// Lines of the ledger have counts in this order: a new kind comes last. The price is named as in a table of prices,
-/// where `(default)` may be left out and is not known then.
+/// Lines of the ledger hold the counts in this order, so a new kind comes last. The price is named as in a
+/// table of prices. A price marked `(default)` may be missing there, and is then unknown.
 macro_rules! token_kinds {
     ($callback:ident) => {
         $callback! {
@@ -42,21 +43,21 @@ pub(crate) use token_kinds;
 /// A kind of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenKind {
-    /// As the field of `TokenCount`.
+    /// The name of the field of `TokenCount`.
     pub key: &'static str,
-    /// The name of its price; `None` for a part of another kind.
+    /// The name of its price; `None` for a kind that is part of another kind.
     pub price: Option<&'static str>,
     role: Role,
 }
 
-/// What of a request tokens are.
+/// The role of tokens in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Input,
     Output,
     CacheRead,
     CacheWrite,
-    /// They are in the output already.
+    /// Included in the output.
     PartOfOutput,
 }
 
@@ -78,7 +79,7 @@ macro_rules! list {
         }
 
         impl TokenCount {
-            /// In the order of `TokenKind::ALL`.
+            /// Returns the counts in the order of `TokenKind::ALL`.
             pub fn counts(&self) -> [u64; TokenKind::ALL.len()] {
                 let Self { $($key),* } = *self;
                 [$($key),*]
@@ -100,7 +101,7 @@ impl TokenCount {
         *self == Self::default()
     }
 
-    /// How many there are of each kind.
+    /// Returns the count of each kind.
     pub fn by_kind(&self) -> impl Iterator<Item = (TokenKind, u64)> + use<> {
         TokenKind::ALL.into_iter().zip(self.counts())
     }
@@ -110,27 +111,27 @@ impl TokenCount {
         counts.fold(0, u64::saturating_add)
     }
 
-    /// Input + output: what tables and budgets call "tokens".
+    /// Returns input plus output, which tables and budgets call "tokens".
     pub fn tokens(&self) -> u64 {
         self.of(&[Role::Input, Role::Output])
     }
 
-    /// Tokens of every kind.
+    /// Returns the sum of all kinds.
     pub fn all(&self) -> u64 {
         self.of(&[Role::Input, Role::Output, Role::CacheRead, Role::CacheWrite])
     }
 
-    /// All that was sent, from the cache or not: how long the prompt of one request was.
+    /// Returns all tokens that were sent, cached or not: the length of a request's prompt.
     pub fn prompt(&self) -> u64 {
         self.of(&[Role::Input, Role::CacheRead, Role::CacheWrite])
     }
 
-    /// What was written to the cache.
+    /// Returns the tokens written to the cache.
     pub fn cache_written(&self) -> u64 {
         self.of(&[Role::CacheWrite])
     }
 
-    /// Whether any was read from the cache or written to it.
+    /// Whether any tokens were read from the cache or written to it.
     pub fn has_cached(&self) -> bool {
         self.of(&[Role::CacheRead, Role::CacheWrite]) > 0
     }
@@ -161,13 +162,13 @@ mod tests {
 
     use super::*;
 
-    /// 1 of the first kind, 2 of the second, 4 of the third: each sum shows which kinds are in it.
+    /// Returns 1 of the first kind, 2 of the second, 4 of the third: each sum shows which kinds it includes.
     fn powers() -> TokenCount {
-        array::from_fn(|place| 1 << place).into()
+        array::from_fn(|index| 1 << index).into()
     }
 
     #[test]
-    fn the_list_has_all_kinds_of_a_count_in_its_order() {
+    fn the_list_has_all_fields_of_a_count_in_order() {
         let written = serde_json::to_string(&powers()).unwrap();
         let listed = powers().by_kind().map(|(kind, count)| format!("\"{}\":{count}", kind.key));
         assert_eq!(written, format!("{{{}}}", listed.collect::<Vec<_>>().join(",")));
@@ -176,12 +177,12 @@ mod tests {
             written.starts_with(
                 r#"{"input_tokens":1,"output_tokens":2,"cache_read_tokens":4,"cache_write_5m_tokens":8,"cache_write_1h_tokens":16,"reasoning_tokens":32"#
             ),
-            "lines of the ledger have counts in this order: {written}"
+            "lines of the ledger hold the counts in this order: {written}"
         );
     }
 
     #[test]
-    fn a_sum_has_the_kinds_of_its_name() {
+    fn each_sum_includes_the_kinds_it_names() {
         let count = powers();
         let TokenCount { input_tokens, output_tokens, cache_read_tokens, .. } = count;
         let written = count.cache_write_5m_tokens + count.cache_write_1h_tokens;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_added_by_kind_up_to_the_most() {
+    fn counts_are_added_by_kind_and_saturate() {
         let mut sum = powers();
         sum += powers();
         assert_eq!(sum.counts(), powers().counts().map(|count| 2 * count));
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cached_was_read_or_written() {
+    fn has_cached_means_read_from_or_written_to_the_cache() {
         let cached = |count: TokenCount| count.has_cached();
         assert!(!cached(TokenCount {
             input_tokens: 1,

@@ -1,4 +1,4 @@
-//! Totals: what ran and was used in the local day and month, of a subscription or of a namespace.
+//! Totals: what a subscription or a namespace ran and used in the local day and month.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,18 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Cost, Moment, Slice, TokenCount, Usage};
 
-/// What slices of a usage would have cost at the provider's public prices; those without a price are not there.
+/// What slices of a usage would have cost at the provider's public prices, without the slices of unknown
+/// price.
 pub type Costs = BTreeMap<Slice, Cost>;
 
-/// Two clocks that are right show dates that are at most this many days apart: time zones span 26 hours.
+/// Two correct clocks show dates at most this many days apart, because time zones span 26 hours.
 const DAYS_APART: i64 = 2;
 
-/// Totals of one local day.
+/// The totals of one local day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
     pub date: Date,
-    /// When it began, by the clock of the kage that was the first to count on it. Older kages did not write it down.
+    /// When the day began, by the clock of the kage that counted on it first. Older kages did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "second::optional")]
     pub began: Option<Timestamp>,
     pub runs: u64,
@@ -27,20 +28,20 @@ pub struct Today {
     pub tokens: TokenCount,
     #[serde(default, skip_serializing_if = "Cost::is_none")]
     pub cost: Cost,
-    /// Tokens of every kind whose price is not known: they are in no cost.
+    /// Tokens of every kind whose price is not known, and which no cost includes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced: u64,
 }
 
-/// Totals of one month of the calendar.
+/// The totals of one calendar month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Month {
-    /// Its first day.
+    /// The first day of the month.
     pub first: Date,
     pub cost: Cost,
 }
 
-/// The totals of the day and the month in which something ran last.
+/// The totals of the latest day and month in which something ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {
@@ -50,33 +51,34 @@ pub struct Totals {
     pub month: Option<Month>,
 }
 
-// serde hands the fields over by reference.
+// serde passes the fields by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// The state is read at each start, and of most kinds there are no tokens.
+/// Leaves out kinds without tokens, which are most of them: the state is read at each start.
 fn without_zeros<S: Serializer>(tokens: &TokenCount, to: S) -> Result<S::Ok, S::Error> {
     let kinds = tokens.by_kind().filter(|(_, count)| *count > 0);
     to.collect_map(kinds.map(|(kind, count)| (kind.key, count)))
 }
 
-/// Whether the day or month that begins on `date` counts at a moment whose own begins on `own`: an older one does not,
-/// a later one does.
+/// Whether the stored day or month that begins on `date` counts at a moment whose own begins on `own`. An
+/// older one does not count, a later one does.
 ///
-/// It is later where another kage has a clock that is some minutes ahead or a time zone farther east, and where this one
-/// books late. The moment's own day is over then, and its totals are gone. To count it again from nothing would lose
-/// the totals of the later day and open the budgets of both, with each change from one to the other. So the later day
-/// stays, and its totals and budgets are the ones that count for everybody.
+/// The stored one is later if another kage's clock is some minutes ahead or its time zone is farther east, or
+/// if this kage books late. The totals of the moment's own day are then gone. Counting that day again from
+/// zero would drop the totals of the later day and reopen the budgets of both days, at each change between
+/// the two. So the later day stays, and its totals and budgets count for all kages.
 ///
-/// A date that no right clock can show yet was left by a wrong one. Nothing would be counted until it comes.
+/// A date that no correct clock can show yet comes from a wrong clock. If it counted, nothing would be
+/// counted until that date.
 fn is_current(date: Date, own: Date, moment: &Moment) -> bool {
     (own..=moment.today.saturating_add(DAYS_APART.days())).contains(&date)
 }
 
 impl Today {
-    /// What is known of the day that counts; yesterday's totals are not today's.
+    /// Returns the totals of the current day: the known ones if they are current, else empty ones.
     pub(super) fn at(known: Option<&Self>, moment: &Moment) -> Self {
         let fresh = || Self {
             date: moment.today,
@@ -95,7 +97,8 @@ impl Today {
         self.began.is_none_or(|began| began <= at)
     }
 
-    /// Notes that a run begins: by a clock that is behind, perhaps on the day before, which does not count any more.
+    /// Counts a run that begins now. By a slow clock it may begin on the previous day, which no longer
+    /// counts.
     pub(super) fn count_run(known: &mut Option<Self>, moment: &Moment) {
         let mut today = Self::at(known.as_ref(), moment);
         if today.has_begun(moment.now) {
@@ -104,14 +107,14 @@ impl Today {
         *known = Some(today);
     }
 
-    /// Notes that what began then was no run; on an earlier day it was not counted here.
-    pub(super) fn take_run_back(&mut self, since: Timestamp) {
+    /// Undoes a run that began at `since`. A run of an earlier day was not counted here.
+    pub(super) fn undo_run(&mut self, since: Timestamp) {
         if self.has_begun(since) {
             self.runs = self.runs.saturating_sub(1);
         }
     }
 
-    /// Adds what was used since the day began: an attempt may have begun on an earlier one.
+    /// Adds what was used since the day began. The attempt may have begun on an earlier day.
     fn book(&mut self, usage: &Usage, costs: &Costs) {
         for (slice, &count) in &usage.slices {
             if !self.has_begun(slice.hour) {
@@ -127,13 +130,13 @@ impl Today {
 }
 
 impl Month {
-    /// What is known of the month that counts.
+    /// Returns the totals of the current month: the known ones if they are current, else empty ones.
     pub(super) fn at(known: Option<&Self>, moment: &Moment) -> Self {
         let fresh = Self { first: moment.today.first_of_month(), cost: Cost::default() };
         known.copied().filter(|known| is_current(known.first, fresh.first, moment)).unwrap_or(fresh)
     }
 
-    /// Adds what was used since it began.
+    /// Adds what was used since the month began.
     fn book(&mut self, costs: &Costs, moment: &Moment) {
         let began = moment.start_of(self.first);
         for (_, &cost) in costs.iter().filter(|(slice, _)| slice.hour >= began) {
@@ -143,17 +146,18 @@ impl Month {
 }
 
 impl Totals {
-    /// Those of the day that counts now.
+    /// Returns the totals of the current day.
     pub fn today(&self, moment: &Moment) -> Today {
         Today::at(self.today.as_ref(), moment)
     }
 
-    /// Those of the month that counts now.
+    /// Returns the totals of the current month.
     pub fn month(&self, moment: &Moment) -> Month {
         Month::at(self.month.as_ref(), moment)
     }
 
-    /// Whether they are of a month that some right clock still shows; older ones count for nothing.
+    /// Whether the totals belong to a month that some correct clock still shows. Older totals count for
+    /// nothing.
     pub(super) fn are_current(&self, moment: &Moment) -> bool {
         let month = moment.today.saturating_sub(DAYS_APART.days()).first_of_month();
         let is_current = |date: Date| is_current(date.first_of_month(), month, moment);
@@ -161,12 +165,12 @@ impl Totals {
             || self.today.as_ref().is_some_and(|known| is_current(known.date))
     }
 
-    /// Notes that a run begins.
+    /// Counts a run that begins now.
     pub(super) fn count_run(&mut self, moment: &Moment) {
         Today::count_run(&mut self.today, moment);
     }
 
-    /// Notes what an attempt used.
+    /// Books what an attempt used.
     pub(super) fn book(&mut self, usage: &Usage, costs: &Costs, moment: &Moment) {
         let (mut today, mut month) = (self.today(moment), self.month(moment));
         today.book(usage, costs);

@@ -1,4 +1,4 @@
-//! Tokens by hour and model, and what they would have cost.
+//! Tokens by hour and model, and the cost of tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::TokenCount;
 
-/// From how many tokens on some price list calls a prompt long.
+/// The numbers of tokens above which some price list charges a prompt as long.
 pub const LONG_PROMPTS: [u64; 4] = [100_000, 128_000, 200_000, 272_000];
 
-/// How long the prompt of a request was, as finely as price lists ask: how many of `LONG_PROMPTS` it is above.
+/// The length of a request's prompt, as precise as price lists need it: how many of `LONG_PROMPTS` it
+/// exceeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PromptLength(pub u8);
@@ -24,40 +25,40 @@ impl PromptLength {
         Self(u8::try_from(above).unwrap_or(u8::MAX))
     }
 
-    /// Whether it is above a bound, which must be one of `LONG_PROMPTS`.
+    /// Whether the prompt exceeds a bound, which must be one of `LONG_PROMPTS`.
     pub fn is_above(self, bound: u64) -> bool {
         LONG_PROMPTS.into_iter().take(self.0.into()).any(|known| known == bound)
     }
 }
 
-/// A model that the records do not name.
+/// The name used for a model that the records do not name.
 pub const UNKNOWN_MODEL: &str = "unknown";
 
-/// What tokens are kept apart by: the day they count to and what they cost follow from it.
+/// The key under which tokens are counted. It determines the day they count on and their price.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slice {
-    /// The start of the hour, of the user's time zone, in which the answer came.
+    /// The start of the hour in which the answer came, in the user's time zone.
     pub hour: Timestamp,
     pub model: String,
     pub prompt: PromptLength,
 }
 
-/// What an attempt used, as far as the agent's own records tell.
+/// What an attempt used, as far as the agent's own records show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Answers of the provider; 0 where nothing is known.
+    /// The number of answers of the provider; 0 if nothing is known.
     pub requests: u64,
     pub slices: BTreeMap<Slice, TokenCount>,
 }
 
 impl Usage {
-    /// One answer of the provider.
+    /// Adds one answer of the provider.
     pub fn answered(&mut self, at: &Zoned, model: &str, count: TokenCount) {
         self.requests = self.requests.saturating_add(1);
         self.add(at, model, PromptLength::of(&count), count);
     }
 
-    /// The sum of several answers, of which no more is known than when the last of them came.
+    /// Adds the sum of several answers. Only the time of the last one is known.
     pub fn summed(&mut self, at: &Zoned, model: &str, count: TokenCount) {
         self.add(at, model, PromptLength::default(), count);
     }
@@ -70,7 +71,7 @@ impl Usage {
         }
     }
 
-    /// By model.
+    /// Returns the tokens by model.
     pub fn models(&self) -> BTreeMap<&str, TokenCount> {
         let mut models = BTreeMap::<_, TokenCount>::new();
         for (slice, &count) in &self.slices {
@@ -84,14 +85,14 @@ impl Usage {
     }
 }
 
-/// The start of the hour that the clock shows.
+/// Returns the start of the local hour.
 fn hour(at: &Zoned) -> Timestamp {
     let down = ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
     at.round(down).map_or(at.timestamp(), |hour| hour.timestamp())
 }
 
-/// What tokens would have cost at the provider's public prices, in millionths of a millionth of a US dollar:
-/// prices per million tokens are whole numbers of it per token.
+/// What tokens would have cost at the provider's public prices, in picodollars (10^-12 US dollars). A price
+/// per million tokens is a whole number of picodollars per token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cost(pub u128);
@@ -101,16 +102,16 @@ impl Cost {
         *self == Self::default()
     }
 
-    /// An amount of US dollars that is more than nothing, and no typing mistake.
-    // It is not negative, and at most 10^21, where the steps of f64 are far below a cent.
+    /// Converts US dollars. Returns `None` below 0.000001 and above 10^9, which can only be a typing mistake.
+    // The product is positive and at most 10^21, where the steps of f64 are far below a cent.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let fits = (1e-6..=1e9).contains(&dollars);
         fits.then(|| Self((dollars * 1e12).round() as u128))
     }
 
-    /// US dollars, for showing.
-    // What is lost is far below a cent.
+    /// Returns US dollars for display.
+    // The rounding error is far below a cent.
     #[allow(clippy::cast_precision_loss)]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / 1e12
@@ -118,7 +119,7 @@ impl Cost {
 }
 
 impl fmt::Display for Cost {
-    /// `5.00 USD`, with as many decimals as it has.
+    /// Writes `5.00 USD`: two decimals, or all that the amount has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = format!("{:012}", self.0 % 1_000_000_000_000);
         let (cents, rest) = decimals.split_at(2);
@@ -178,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_begins_when_the_users_clock_says_so() {
+    fn an_hour_begins_by_the_users_clock() {
         for (time, begins) in [
             ("2026-11-22T10:29:00[Asia/Kolkata]", "2026-11-22T04:30:00Z"),
             ("2026-11-22T10:29:00[Asia/Kathmandu]", "2026-11-22T04:15:00Z"),
-            // the hour that comes twice when the clock is set back
+            // the hour that occurs twice when the clock is set back
             ("2026-10-25T02:30:00+01:00[Europe/Berlin]", "2026-10-25T01:00:00Z"),
             ("2026-10-25T02:30:00+02:00[Europe/Berlin]", "2026-10-25T00:00:00Z"),
-            // and one of ninety minutes
+            // an hour of ninety minutes
             ("2026-04-05T01:45:00+10:30[Australia/Lord_Howe]", "2026-04-04T14:00:00Z"),
         ] {
             assert_eq!(hour(&at(time)).to_string(), begins, "{time}");
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_long_above_a_bound_not_at_it() {
+    fn a_prompt_is_long_above_a_bound_and_not_at_it() {
         let length = |tokens| PromptLength::of(&prompt(tokens));
         assert!(!length(200_000).is_above(200_000) && length(200_000).is_above(128_000));
         assert!(length(200_001).is_above(200_000) && !length(200_001).is_above(272_000));
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_of_dollars_is_exact_and_shown_as_it_was_written() {
+    fn an_amount_of_dollars_is_exact_and_displayed_as_written() {
         for (dollars, shown) in
             [(5.0, "5.00 USD"), (0.1, "0.10 USD"), (12.345, "12.345 USD"), (1e9, "1000000000.00 USD")]
         {

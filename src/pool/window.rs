@@ -1,12 +1,12 @@
-//! A sliding count of something over the last minutes or hours, small enough for the state file.
+//! A count over a sliding window of minutes or hours, small enough for the state file.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How finely a window is divided: counts leave it in steps of a twelfth.
+/// The number of slots of a window. Counts leave the window one slot at a time.
 const SLOTS: i64 = 12;
 
-/// Amounts by the slot they fell into, oldest first.
+/// Amounts by slot, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sliding(Vec<(i64, u64)>);
@@ -16,7 +16,7 @@ impl Sliding {
         self.0.is_empty()
     }
 
-    /// Adds an amount now and forgets what has left the window.
+    /// Adds an amount now and drops the amounts that have left the window.
     pub fn add(&mut self, amount: u64, width: SignedDuration, now: Timestamp) {
         let slot = slot(width, now);
         self.0.retain(|&(then, _)| then > slot - SLOTS && then <= slot);
@@ -26,14 +26,14 @@ impl Sliding {
         }
     }
 
-    /// What fell into the window that ends now.
+    /// Returns the sum of the amounts in the window that ends now.
     pub fn total(&self, width: SignedDuration, now: Timestamp) -> u64 {
         let slot = slot(width, now);
         let inside = self.0.iter().filter(|(then, _)| *then > slot - SLOTS && *then <= slot);
         inside.fold(0, |total, (_, count)| total.saturating_add(*count))
     }
 
-    /// When the window will hold fewer than `limit`, if nothing more is added.
+    /// Returns when the window will hold less than `limit` if nothing is added, or `None` if it already does.
     pub fn below(&self, limit: u64, width: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let mut left = self.total(width, now);
         let current = slot(width, now);
@@ -41,7 +41,7 @@ impl Sliding {
             if left < limit {
                 break;
             }
-            // A total that stopped at the largest number is less than its parts.
+            // A saturated total is less than the sum of its parts.
             left = left.saturating_sub(count);
             if left < limit {
                 let leaves = (then + SLOTS) * slot_width(width);
@@ -52,7 +52,7 @@ impl Sliding {
     }
 }
 
-/// Milliseconds in one slot.
+/// Returns the milliseconds in one slot.
 fn slot_width(width: SignedDuration) -> i64 {
     i64::try_from(width.as_millis()).unwrap_or(i64::MAX).max(SLOTS) / SLOTS
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_stops_at_the_largest_number() {
+    fn a_total_saturates_at_the_largest_number() {
         let minute = SignedDuration::from_secs(60);
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let later = now + SignedDuration::from_secs(30);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_does_not_keep_counts_from_the_future() {
+    fn counts_from_the_future_are_dropped_after_the_clock_is_set_back() {
         let hour = SignedDuration::from_hours(1);
         let later: Timestamp = "2027-11-22T10:00:00Z".parse().unwrap();
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();

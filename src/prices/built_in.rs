@@ -1,4 +1,4 @@
-//! kage's own table of prices, `src/prices.toml`: read when the first price is asked for.
+//! kage's own table of prices, `src/prices.toml`, parsed on first use.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::{Period, Table};
 
-/// The table as it was built in.
+/// The built-in table.
 pub(super) static TABLE: LazyLock<BuiltIn> = LazyLock::new(|| {
-    let file: File = toml::from_str(TEXT).expect("a test reads the table");
+    let file: File = toml::from_str(TEXT).expect("a test parses the built-in table");
     let mut prices: BTreeMap<String, Vec<Period>> = BTreeMap::new();
     for row in file.rows {
         for model in row.models {
@@ -21,9 +21,9 @@ pub(super) static TABLE: LazyLock<BuiltIn> = LazyLock::new(|| {
 
 const TEXT: &str = include_str!("../prices.toml");
 
-/// What the file says.
+/// The parsed file.
 pub(super) struct BuiltIn {
-    /// The day on which it was last compared with its sources.
+    /// The day on which the table was last compared with its sources.
     pub(super) version: String,
     pub(super) prices: Table,
 }
@@ -35,14 +35,14 @@ pub(super) struct File {
     pub(super) rows: Vec<Row>,
 }
 
-/// One price list entry, of one model or of several that cost the same.
+/// One entry of the table: a model, or several that cost the same.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
     pub(super) models: Vec<String>,
     pub(super) price: Period,
-    /// Where it can be looked up.
-    #[allow(dead_code)] // for readers of the file, and held by a test
+    /// The page that publishes the price.
+    #[allow(dead_code)] // for readers of the file; a test checks that it is there
     pub(super) source: String,
 }
 

@@ -1,21 +1,23 @@
-//! Which name in a table an id of a model stands for. Providers, clouds and agents decorate ids; the model, and
-//! so its price, is the same. A newer model is another one, however alike their names are.
+//! Maps a model id to the names it may have in a table. Providers, clouds and agents add prefixes and
+//! suffixes to ids; the model, and so its price, is the same. A newer model is a different one, however
+//! similar its name.
 
-/// What stands in front of ids on the way through a provider's own gateways and SDKs.
+/// Prefixes that gateways and SDKs of the providers add to ids.
 const PROVIDERS: [&str; 6] = ["anthropic/", "openai/", "google/", "gemini/", "models/", "anthropic."];
 
-/// The regions of Amazon Bedrock's inference profiles, in front of `anthropic.`. Source: the Bedrock user guide,
-/// "Supported Regions and models for inference profiles".
+/// The regions of Amazon Bedrock's inference profiles, which precede `anthropic.`. Source: the Bedrock user
+/// guide, "Supported Regions and models for inference profiles".
 const REGIONS: [&str; 7] = ["us.", "eu.", "apac.", "jp.", "au.", "us-gov.", "global."];
 
-/// The names that an id may have in a table: itself, then with less and less of its decoration.
+/// Returns the names that an id may have in a table: the id itself, then with fewer and fewer prefixes and
+/// suffixes.
 pub(super) fn of(id: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for whole in [Some(id), without_provider(id)].into_iter().flatten() {
-        let mut left = Some(whole);
-        while let Some(name) = left {
+        let mut next = Some(whole);
+        while let Some(name) = next {
             names.push(name);
-            left = without_ending(name);
+            next = without_ending(name);
         }
     }
     names
@@ -29,17 +31,17 @@ fn without_provider(id: &str) -> Option<&str> {
     PROVIDERS.iter().find_map(|provider| id.strip_prefix(provider))
 }
 
-/// Without one ending that names the same model: the length of its context (`[1m]`), the version of the
-/// interface (`-v1:0`), `-latest`, or the date of its release.
+/// Removes one ending that does not change the model: the context length (`[1m]`), the API version (`-v1:0`),
+/// `-latest`, or the release date.
 fn without_ending(id: &str) -> Option<&str> {
     let plain = ["[1m]", "-latest", "@latest", "@default", "-v1"];
     let plain = plain.iter().find_map(|ending| id.strip_suffix(ending));
-    let rest = plain.or_else(|| without_interface(id)).or_else(|| without_date(id));
+    let rest = plain.or_else(|| without_api_version(id)).or_else(|| without_date(id));
     rest.filter(|rest| !rest.is_empty())
 }
 
 /// `-v1:0`
-fn without_interface(id: &str) -> Option<&str> {
+fn without_api_version(id: &str) -> Option<&str> {
     let (rest, version) = id.rsplit_once("-v")?;
     let (major, minor) = version.split_once(':')?;
     (is_number(major) && is_number(minor)).then_some(rest)

@@ -1,4 +1,4 @@
-//! The prices of a model in one period of time, as they are written in a table: US dollars for a million tokens.
+//! The prices of a model in one period of time, read from a table: US dollars per million tokens.
 
 use jiff::civil::Date;
 use serde::de::Error;
@@ -7,24 +7,24 @@ use toml::value::Datetime;
 
 use crate::pool::{Cost, LONG_PROMPTS, PromptLength, TokenCount, token_kinds};
 
-/// No price is as high: a million dollars for a million tokens.
+/// Higher prices are refused: a million US dollars per million tokens.
 const HIGHEST: f64 = 1e6;
 
-/// What a model costs from one day to another.
+/// The prices of a model from one day to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Entry")]
 pub struct Period {
-    /// The first day; the beginning of time where it is not said.
+    /// The first day; `Date::MIN` if the table has none.
     from: Date,
-    /// The last day.
+    /// The last day, included; `Date::MAX` if the table has none.
     until: Date,
     usual: Rates,
-    /// From which length of a prompt on other rates hold, for all tokens of the request.
+    /// The prompt length in tokens above which other rates apply, to all tokens of the request.
     long: Option<(u64, Rates)>,
 }
 
-/// Picodollars per token, which are dollars per million tokens times a million; `None` where not known. They are of the
-/// kinds that have a price, in the order of `TokenKind::ALL`.
+/// Picodollars per token (US dollars per million tokens, times a million); `None` if unknown. One for each
+/// kind of token that has a price, in the order of `TokenKind::ALL`.
 type Rates = [Option<u64>; PRICED];
 
 impl Period {
@@ -32,12 +32,12 @@ impl Period {
         self.from <= day && day <= self.until
     }
 
-    /// Whether there is a day that both cover.
+    /// Whether both cover a common day.
     fn overlaps(&self, other: &Self) -> bool {
         self.from.max(other.from) <= self.until.min(other.until)
     }
 
-    /// `None` where there are tokens of a kind whose price is not known.
+    /// Returns `None` if the price of any of the tokens is unknown.
     pub(super) fn cost(&self, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
         let rates = match &self.long {
             Some((above, rates)) if prompt.is_above(*above) => rates,
@@ -52,7 +52,7 @@ impl Period {
     }
 }
 
-/// Whether there is a day on which a model would have two prices.
+/// Whether two of the periods cover the same day, which would give a model two prices.
 pub fn overlap(periods: &[Period]) -> bool {
     let mut rest = periods.iter();
     while let Some(period) = rest.next() {
@@ -63,7 +63,7 @@ pub fn overlap(periods: &[Period]) -> bool {
     false
 }
 
-/// What is written in a table: a key for the price of each kind that has one.
+/// Defines an entry of a table: one key for the price of each kind of token that has one.
 macro_rules! entries {
     ($($key:ident: $role:ident $(, price $price:ident $(($default:ident))?)?;)*) => {
         const PRICED: usize = [$($(stringify!($price),)?)*].len();
@@ -82,7 +82,7 @@ macro_rules! entries {
             long: Option<Long>,
         }
 
-        /// What is left out here costs as much as in a short prompt.
+        /// A price that is left out here is the same as for a short prompt.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Long {
@@ -125,31 +125,31 @@ impl TryFrom<Entry> for Period {
     }
 }
 
-/// Dollars per million tokens.
+/// Reads US dollars per million tokens as picodollars per token.
 fn price<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let dollars = f64::deserialize(from)?;
     if !(0.0..=HIGHEST).contains(&dollars) {
         return Err(D::Error::custom(format!("{dollars} is not a price in US dollars per million tokens")));
     }
-    // It is not negative, and at most 10^12.
+    // The value is between 0 and 10^12.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let picodollars = (dollars * 1e6).round() as u64;
     Ok(Some(picodollars))
 }
 
-/// One of the lengths by which requests are told apart: for others it is not known which they were.
+/// Reads a prompt length. It must be one of `LONG_PROMPTS`: requests are only sorted by these lengths.
 fn bound<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let tokens = i64::deserialize(from)?;
     let known = u64::try_from(tokens).ok().filter(|tokens| LONG_PROMPTS.contains(tokens));
     known.ok_or_else(|| {
         let known = LONG_PROMPTS.map(|bound| bound.to_string()).join(", ");
-        D::Error::custom(format!("a prompt can be long above {known} tokens, not above {tokens}"))
+        D::Error::custom(format!("`above` must be one of {known} (tokens), not {tokens}"))
     })
 }
 
 fn day<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Date>, D::Error> {
     let written = Datetime::deserialize(from)?;
-    let refused = || D::Error::custom(format!("{written} is not a day such as 2026-10-01"));
+    let refused = || D::Error::custom(format!("{written} is not a date such as 2026-10-01"));
     let (Some(date), None) = (written.date, written.time) else { return Err(refused()) };
     let parts = (i16::try_from(date.year), i8::try_from(date.month), i8::try_from(date.day));
     let (Ok(year), Ok(month), Ok(day)) = parts else { return Err(refused()) };

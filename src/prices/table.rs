@@ -1,13 +1,13 @@
-//! Prices by the names of models.
+//! Prices by model name.
 
 use std::collections::HashMap;
 
 use super::Period;
 
-/// Prices by the names of models.
+/// Prices by model name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Table {
     pub(super) models: HashMap<String, Vec<Period>>,
-    /// What is in front of the `*`, the longest first.
+    /// The names that end in `*`, without it; the longest first.
     pub(super) families: Vec<(String, Vec<Period>)>,
 }

@@ -14,7 +14,7 @@ fn today() -> Date {
     day("2026-11-23")
 }
 
-/// A million of each kind: input, output, cache read, 5-minute and 1-hour cache writes.
+/// Millions of tokens of each kind: input, output, cache read, 5-minute and 1-hour cache writes.
 fn millions(counts: [u64; 5]) -> TokenCount {
     let [input, output, read, write_5m, write_1h] = counts.map(|count| count * 1_000_000);
     let priced = TokenCount {
@@ -28,7 +28,7 @@ fn millions(counts: [u64; 5]) -> TokenCount {
     TokenCount { reasoning_tokens: output, ..priced }
 }
 
-/// Millionths of a dollar, so that expectations stay readable.
+/// Returns millionths of a dollar, so that expected values stay readable.
 fn micros(cost: Option<Cost>) -> Option<u128> {
     cost.map(|cost| cost.0 / 1_000_000)
 }
@@ -43,7 +43,7 @@ fn own(text: &str) -> Prices {
 }
 
 #[test]
-fn each_kind_of_token_has_its_price() {
+fn each_kind_of_token_has_its_own_price() {
     let prices = Prices::default();
     let cost = |model: &str, counts| cost_of(&prices, model, today(), SHORT, counts);
     for (model, expected) in [
@@ -65,7 +65,7 @@ fn each_kind_of_token_has_its_price() {
 }
 
 #[test]
-fn an_id_is_the_name_with_what_providers_put_around_it() {
+fn an_id_with_the_prefixes_and_suffixes_of_providers_is_recognized() {
     let prices = Prices::default();
     let is_priced = |model: &str| cost_of(&prices, model, today(), SHORT, [1, 0, 0, 0, 0]).is_some();
     for known in [
@@ -109,13 +109,13 @@ fn an_id_is_the_name_with_what_providers_put_around_it() {
 }
 
 #[test]
-fn a_price_holds_from_its_first_day_to_its_last() {
+fn a_price_applies_from_its_first_day_to_its_last() {
     let prices = Prices::default();
     let input = |model: &str, on: &str| cost_of(&prices, model, day(on), SHORT, [1, 0, 0, 0, 0]);
     let read = |model: &str, on: &str| cost_of(&prices, model, day(on), SHORT, [0, 0, 1, 0, 0]);
     assert_eq!(read("claude-sonnet-5-5", "2026-10-06"), Some(200_000));
     assert_eq!(read("claude-sonnet-5-5", "2026-10-07"), Some(100_000));
-    assert_eq!(input("claude-opus-5-5", "2026-09-21"), None, "it was not there");
+    assert_eq!(input("claude-opus-5-5", "2026-09-21"), None, "the model was not released yet");
     assert_eq!(input("claude-opus-5-5", "2026-09-22"), Some(4_000_000));
     for flash in ["gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash"] {
         assert_eq!(input(flash, "2026-12-31"), Some(750_000));
@@ -124,7 +124,7 @@ fn a_price_holds_from_its_first_day_to_its_last() {
 }
 
 #[test]
-fn a_long_prompt_costs_more_above_its_bound_only() {
+fn the_long_prompt_price_applies_only_above_its_bound() {
     let prices = Prices::default();
     let lengths = [0, 1, 2, 3, 4].map(PromptLength);
     let input = |model: &str| {
@@ -149,7 +149,7 @@ fn a_kind_without_a_price_is_unpriced_and_never_free() {
 }
 
 #[test]
-fn prices_of_the_users_own_win() {
+fn the_users_own_prices_override_the_built_in_table() {
     let own = own("\"claude-opus-5-5\" = { input = 1, output = 2, from = 2026-10-01, until = 2026-11-30 }
          \"gpt-*\" = { input = 3, output = 3 }
          \"gpt-6*\" = { input = 6, output = 6 }
@@ -165,7 +165,7 @@ fn prices_of_the_users_own_win() {
 }
 
 #[test]
-fn every_row_has_a_source_and_no_model_two_prices_on_a_day() {
+fn every_row_has_a_source_and_no_model_has_two_prices_on_a_day() {
     let file = built_in::file();
     assert!(file.version.parse::<Date>().is_ok(), "{}", file.version);
     assert_eq!(Prices::default().version(), file.version);
@@ -173,7 +173,7 @@ fn every_row_has_a_source_and_no_model_two_prices_on_a_day() {
     for row in &file.rows {
         assert!(row.source.starts_with("https://"), "{:?}", row.models);
         for model in &row.models {
-            assert_eq!(names::of(model), [model.as_str()], "a name has no date and no provider");
+            assert_eq!(names::of(model), [model.as_str()], "a name has no date and no provider prefix");
             periods.entry(model).or_default().push(row.price);
         }
     }
@@ -183,10 +183,10 @@ fn every_row_has_a_source_and_no_model_two_prices_on_a_day() {
 }
 
 #[test]
-fn what_can_be_no_price_is_refused() {
+fn an_invalid_price_is_refused() {
     let refusal = |entry: &str| match toml::from_str::<BTreeMap<String, Period>>(&format!("x = {{{entry}}}"))
     {
-        Ok(_) => panic!("{entry} was taken"),
+        Ok(_) => panic!("{entry} was accepted"),
         Err(why) => why.message().to_owned(),
     };
     assert!(refusal("input = -1, output = 1").contains("-1 is not a price"));
@@ -205,7 +205,7 @@ fn what_can_be_no_price_is_refused() {
          `cache_write_1h`"
     );
     assert!(refusal("input = 1, output = 1, from = 2026-11-02, until = 2026-11-01").contains("before"));
-    assert!(refusal("input = 1, output = 1, from = 2026-11-02T10:00:00Z").contains("not a day"));
+    assert!(refusal("input = 1, output = 1, from = 2026-11-02T10:00:00Z").contains("not a date"));
     let bound = refusal("input = 1, output = 1, long = { above = 150000 }");
     assert!(LONG_PROMPTS.iter().all(|known| bound.contains(&known.to_string())), "{bound}");
 }

@@ -1,4 +1,4 @@
-//! `kage detect`: the verdict on a saved output, and what it was read from.
+//! `kage detect`: the verdict on saved output, and the evidence for it.
 
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -9,15 +9,13 @@ use crate::agent::{Agent, Detected};
 use crate::pool::Verdict;
 use crate::text::one_line;
 
-/// The answer for a person.
+/// The answer as text.
 pub fn detected(detected: &Detected, at: &Zoned) -> String {
     let outcome = &detected.outcome;
     let nothing = match outcome.verdict {
-        Verdict::Succeeded => Some("the run succeeded, and no record says otherwise"),
-        Verdict::AgentFailed => Some("nothing in it is an agent's own error message"),
-        Verdict::Interrupted => {
-            Some("the run was interrupted, and nothing in it is an agent's own error message")
-        }
+        Verdict::Succeeded => Some("the run succeeded, and no record reports an error"),
+        Verdict::AgentFailed => Some("no error message of an agent was found"),
+        Verdict::Interrupted => Some("the run was interrupted, and no error message of an agent was found"),
         _ => None,
     };
     if let Some(why) = nothing {
@@ -46,16 +44,16 @@ fn words(verdict: &Verdict) -> &'static str {
         Verdict::Throttled { .. } => "throttled",
         Verdict::Overloaded => "overloaded",
         Verdict::AuthRejected => "authentication refused",
-        Verdict::OrganisationRefused => "refused by the organisation",
+        Verdict::OrganizationRefused => "organization refused",
         Verdict::BillingRejected => "billing refused",
-        Verdict::Unreachable => "no limit: the provider was not reached",
+        Verdict::Unreachable => "no limit: the provider could not be reached",
         Verdict::TimedOut => "no limit: the provider did not answer in time",
         Verdict::NotStarted => "no limit: the agent refused its arguments or settings",
         Verdict::Interrupted | Verdict::Succeeded | Verdict::AgentFailed => "no limit",
     }
 }
 
-/// The answer for a program.
+/// The answer as JSON.
 pub fn detected_json(detected: &Detected) -> Value {
     let outcome = &detected.outcome;
     let mut answer = json!({
@@ -77,13 +75,13 @@ pub fn detected_json(detected: &Detected) -> Value {
     answer
 }
 
-/// What a script has to tell apart.
+/// The verdict as one word that scripts can compare.
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::UsageLimit { .. } => "usage_limit",
         Verdict::Throttled { .. } => "throttled",
         Verdict::Overloaded => "overloaded",
-        Verdict::AuthRejected | Verdict::OrganisationRefused => "auth",
+        Verdict::AuthRejected | Verdict::OrganizationRefused => "auth",
         Verdict::BillingRejected => "billing",
         _ => "none",
     }

@@ -1,18 +1,18 @@
-//! What `kage doctor` found: one line each, and below it the command that mends it.
+//! The findings of `kage doctor`: one line each, and below it the command that fixes the problem.
 
 use serde_json::{Value, json};
 
 use super::SCHEMA;
-use super::paint::{Colour, painted};
+use super::paint::{Color, painted};
 use super::time::counted;
 use super::width::wrapped;
 use crate::text::one_line;
 
-/// How bad a finding is; the worst one is the exit status of `kage doctor`.
+/// How bad a finding is. The worst one decides the exit status of `kage doctor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     Ok,
-    /// It works, or will until something happens.
+    /// Runs work, but something is wrong or will fail later.
     Warning,
     /// Runs fail.
     Error,
@@ -27,23 +27,23 @@ impl Severity {
         }
     }
 
-    fn colour(self) -> Colour {
+    fn color(self) -> Color {
         match self {
-            Self::Ok => Colour::Green,
-            Self::Warning => Colour::Yellow,
-            Self::Error => Colour::Red,
+            Self::Ok => Color::Green,
+            Self::Warning => Color::Yellow,
+            Self::Error => Color::Red,
         }
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// For programs: words with hyphens, which stay the same.
+    /// A stable identifier for programs: lower-case words joined by hyphens.
     pub code: &'static str,
     pub severity: Severity,
     pub message: String,
-    /// A command that mends it, as it can be typed.
+    /// The command that fixes the problem, ready to be typed.
     pub fix: Option<String>,
 }
 
@@ -61,11 +61,11 @@ impl Finding {
     }
 }
 
-/// The columns of a severity.
+/// The width of the severity column.
 const INDENT: usize = 9;
 
-/// The findings in their order, and a line that sums them up. `columns` is the width of the terminal, where there is
-/// one.
+/// The findings in the given order, then a summary. `columns` is the width of the terminal; `None` if there
+/// is none.
 pub fn findings(findings: &[Finding], columns: Option<usize>) -> String {
     let room = columns.map(|columns| columns.saturating_sub(INDENT));
     let mut text: String = findings.iter().map(|finding| lines(finding, room)).collect();
@@ -73,27 +73,27 @@ pub fn findings(findings: &[Finding], columns: Option<usize>) -> String {
     text
 }
 
-/// A mend stays in one line, to be copied.
+/// The lines of one finding. The command of a fix is never wrapped, so that it can be copied.
 fn lines(finding: &Finding, room: Option<usize>) -> String {
     let Finding { code, severity, message, fix } = finding;
-    let mark = painted(&format!("{:<INDENT$}", severity.word()), severity.colour());
+    let label = painted(&format!("{:<INDENT$}", severity.word()), severity.color());
     let code = format!("[{code}]");
-    let said = one_line(message);
-    let said = if fix.is_some() { format!("{said} {code}") } else { said };
-    let mut said = room.map_or_else(|| vec![said.clone()], |room| wrapped(&said, room));
-    if let Some(before) = said.last().and_then(|last| last.strip_suffix(&code)).filter(|_| fix.is_some()) {
-        let painted = format!("{before}{}", painted(&code, Colour::Dim));
-        *said.last_mut().expect("it has just been looked at") = painted;
+    let text = one_line(message);
+    let text = if fix.is_some() { format!("{text} {code}") } else { text };
+    let mut lines = room.map_or_else(|| vec![text.clone()], |room| wrapped(&text, room));
+    if let Some(before) = lines.last().and_then(|last| last.strip_suffix(&code)).filter(|_| fix.is_some()) {
+        let painted = format!("{before}{}", painted(&code, Color::Dim));
+        *lines.last_mut().expect("the last line was just read") = painted;
     }
-    said.extend(fix.iter().map(|fix| format!("mend: {}", one_line(fix))));
-    format!("{mark}{}\n", said.join(&format!("\n{:INDENT$}", "")))
+    lines.extend(fix.iter().map(|fix| format!("fix: {}", one_line(fix))));
+    format!("{label}{}\n", lines.join(&format!("\n{:INDENT$}", "")))
 }
 
 fn summary(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match (errors, warnings) {
-        (0, 0) => "\nAll is well.\n".to_owned(),
+        (0, 0) => "\nNo problems found.\n".to_owned(),
         (0, _) => format!("\n{}.\n", counted(warnings, "warning")),
         (_, 0) => format!("\n{}.\n", counted(errors, "error")),
         _ => format!("\n{}, {}.\n", counted(errors, "error"), counted(warnings, "warning")),
@@ -113,32 +113,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_well_has_a_line_and_the_rest_its_mend_below() {
+    fn each_finding_has_a_line_and_each_problem_its_fix_below() {
         let found = [
             Finding::ok("config", "the config is sound"),
-            Finding::warning("a-b", "this is\u{1b}[2J old", "kage mend 'it'"),
+            Finding::warning("a-b", "this is\u{1b}[2J old", "kage fix 'it'"),
             Finding::error("c-d", "that is gone", "kage more"),
         ];
         let text = anstream::adapter::strip_str(&findings(&found, None)).to_string();
         assert_eq!(
             text,
             "ok       the config is sound\n\
-             warning  this is [2J old [a-b]\n         mend: kage mend 'it'\n\
-             error    that is gone [c-d]\n         mend: kage more\n\n1 error, 1 warning.\n"
+             warning  this is [2J old [a-b]\n         fix: kage fix 'it'\n\
+             error    that is gone [c-d]\n         fix: kage more\n\n1 error, 1 warning.\n"
         );
-        assert!(findings(&found[..1], None).ends_with("\nAll is well.\n"));
+        assert!(findings(&found[..1], None).ends_with("\nNo problems found.\n"));
     }
 
     #[test]
-    fn a_narrow_terminal_breaks_what_is_said_and_no_mend() {
-        let found = [Finding::warning("a-b", "~/a/long/path is old", "kage mend ~/a/long/path")];
+    fn a_narrow_terminal_wraps_the_message_but_not_the_fix() {
+        let found = [Finding::warning("a-b", "~/a/long/path is old", "kage fix ~/a/long/path")];
         let text = |columns| findings(&found, Some(columns));
         let dim = "\u{1b}[2m[a-b]\u{1b}[0m";
         let shown = anstream::adapter::strip_str(&text(21)).to_string();
         assert_eq!(
             shown,
-            "warning  ~/a/long/\n         path is old\n         [a-b]\n         mend: kage mend ~/a/long/path\n\n\
-             1 warning.\n"
+            "warning  ~/a/long/\n         path is old\n         [a-b]\n\
+             \x20        fix: kage fix ~/a/long/path\n\n1 warning.\n"
         );
         for columns in 14..60 {
             assert!(text(columns).contains(dim), "{columns}: {:?}", text(columns));

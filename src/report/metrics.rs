@@ -1,7 +1,8 @@
-//! `kage metrics`: counters of the ledger and gauges of the state as `OpenMetrics` text.
+//! `kage metrics`: counters from the ledger and gauges from the state, as `OpenMetrics` text.
 //!
-//! Only counters and gauges: the collector of `node_exporter` reads the older text format, which is the same for
-//! these and refuses the newer types. Source: the `OpenMetrics` specification 1.0, "ABNF"; Prometheus' expfmt.
+//! Only counters and gauges: the collector of `node_exporter` reads the older Prometheus text format, in
+//! which these two types are the same and newer types are invalid. Source: the `OpenMetrics` specification
+//! 1.0, "ABNF"; Prometheus' expfmt.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,11 @@ use crate::ledger::{Answer, Key, Keys};
 use crate::pool::{Pool, State, Status, SubscriptionState};
 use crate::text::is_harmless;
 
-/// What the metrics are made of.
+/// The input of the metrics.
 pub struct Metrics<'a> {
-    /// Of all time, by subscription, agent and verdict.
+    /// All attempts of the ledger, by subscription, agent and verdict.
     pub attempts: &'a Answer,
-    /// Of all time, by subscription and model.
+    /// All tokens of the ledger, by subscription and model.
     pub models: &'a Answer,
     pub pool: &'a Pool,
     pub state: &'a State,
@@ -27,7 +28,7 @@ pub struct Metrics<'a> {
 struct Family {
     name: &'static str,
     kind: &'static str,
-    /// As it ends the name.
+    /// The suffix of the name, as `OpenMetrics` requires.
     unit: Option<&'static str>,
     help: &'static str,
     samples: Vec<String>,
@@ -45,8 +46,8 @@ impl Family {
     fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let labels = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
         let labels = labels.collect::<Vec<_>>().join(",");
-        let behind = if self.kind == "counter" { "_total" } else { "" };
-        self.samples.push(format!("{}{behind}{{{labels}}} {value}\n", self.name));
+        let suffix = if self.kind == "counter" { "_total" } else { "" };
+        self.samples.push(format!("{}{suffix}{{{labels}}} {value}\n", self.name));
     }
 
     fn text(&self) -> String {
@@ -56,32 +57,33 @@ impl Family {
     }
 }
 
-/// Letters that would steer a terminal become text, each its own, so that no two labels become one.
+/// Escapes a label value. Characters that could control a terminal are written as their code points, so that
+/// different values stay different.
 fn escaped(value: &str) -> String {
-    let letter = |letter: char| match letter {
+    let escape = |character: char| match character {
         '\n' => "\n".to_owned(),
-        _ if is_harmless(letter) => letter.to_string(),
-        _ => letter.escape_unicode().to_string(),
+        _ if is_harmless(character) => character.to_string(),
+        _ => character.escape_unicode().to_string(),
     };
-    let value: String = value.chars().map(letter).collect();
+    let value: String = value.chars().map(escape).collect();
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// The whole text.
+/// All metrics as text.
 pub fn metrics(metrics: &Metrics<'_>) -> String {
     let families =
         attempts(metrics.attempts).into_iter().chain(tokens(metrics.models)).chain(gauges(metrics));
     families.map(|family| family.text()).chain(["# EOF\n".to_owned()]).collect()
 }
 
-/// The names among the keys of a row.
+/// The keys of a row; a key that is not text is empty.
 fn texts(keys: &Keys) -> Vec<&str> {
     keys.iter().map(|key| if let Key::Text(text) = key { text.as_str() } else { "" }).collect()
 }
 
 fn attempts(answer: &Answer) -> [Family; 2] {
-    let mut runs = Family::counter("kage_runs", None, "Calls of kage exec that began here.");
-    let mut attempts = Family::counter("kage_attempts", None, "Starts of an agent, by how they ended.");
+    let mut runs = Family::counter("kage_runs", None, "Runs of kage exec that started on the subscription.");
+    let mut attempts = Family::counter("kage_attempts", None, "Starts of an agent, by verdict.");
     let mut runs_of = BTreeMap::<&str, u64>::new();
     for (keys, tally) in &answer.rows {
         if let [subscription, agent, verdict] = texts(keys)[..] {
@@ -98,9 +100,9 @@ fn attempts(answer: &Answer) -> [Family; 2] {
 
 fn tokens(answer: &Answer) -> [Family; 2] {
     let mut tokens =
-        Family::counter("kage_tokens", Some("tokens"), "Tokens, by the kinds that are priced apart.");
-    let means = "What tokens with a known price cost at public API prices; not what you paid.";
-    let mut cost = Family::counter("kage_cost_usd", Some("usd"), means);
+        Family::counter("kage_tokens", Some("tokens"), "Tokens, by kind; each kind has its own price.");
+    let help = "API-equivalent cost of tokens with a known price; not what you paid.";
+    let mut cost = Family::counter("kage_cost_usd", Some("usd"), help);
     for (keys, tally) in &answer.rows {
         let [subscription, model] = texts(keys)[..] else { continue };
         let labels = [("subscription", subscription), ("model", model)];
@@ -127,35 +129,35 @@ const STATUSES: [Status; 5] = [
 
 fn gauges(metrics: &Metrics<'_>) -> [Family; 5] {
     let now = metrics.now;
-    let mut status = Family::gauge("kage_subscription_status", None, "1 for the status that it has now.");
-    let mut running = Family::gauge("kage_running_agents", None, "Agents that run now.");
+    let mut status =
+        Family::gauge("kage_subscription_status", None, "1 for the current status, 0 for the others.");
+    let mut running = Family::gauge("kage_running_agents", None, "Agents that are running.");
     let mut windows = [
-        Family::gauge("kage_utilization_ratio", Some("ratio"), "How much of a window is used, as last read."),
-        Family::gauge("kage_reset_seconds", Some("seconds"), "Time until a window resets."),
+        Family::gauge("kage_utilization_ratio", Some("ratio"), "Utilization of a window, as last read."),
+        Family::gauge("kage_reset_seconds", Some("seconds"), "Time until the window is reset."),
     ];
-    let mut limit =
-        Family::gauge("kage_limit_seconds", Some("seconds"), "Time until a limit that holds now ends.");
+    let mut limit = Family::gauge("kage_limit_seconds", Some("seconds"), "Time until the limit ends.");
     for (name, subscription) in &metrics.pool.subscriptions {
         let known = metrics.state.of(name);
         let name = name.as_str();
-        let is = known.status(subscription, now).word();
+        let current = known.status(subscription, now).word();
         for word in STATUSES.map(Status::word) {
-            status.add(&[("subscription", name), ("status", word)], u8::from(word == is));
+            status.add(&[("subscription", name), ("status", word)], u8::from(word == current));
         }
         running.add(&[("subscription", name)], metrics.state.running(&subscription.name));
         add_windows(&mut windows, name, &known, now);
-        for held in known.active_limits(now) {
-            let scope = held.scope.to_string();
+        for active in known.active_limits(now) {
+            let scope = active.scope.to_string();
             let labels =
-                [("subscription", name), ("scope", scope.as_str()), ("window", held.window.as_str())];
-            limit.add(&labels, held.until.duration_since(now).as_secs());
+                [("subscription", name), ("scope", scope.as_str()), ("window", active.window.as_str())];
+            limit.add(&labels, active.until.duration_since(now).as_secs());
         }
     }
     let [utilization, reset] = windows;
     [status, running, utilization, reset, limit]
 }
 
-/// A window that has reset since is not known any more.
+/// The utilization of a window is unknown after its reset.
 fn add_windows([ratio, reset]: &mut [Family; 2], name: &str, known: &SubscriptionState, now: Timestamp) {
     for (window, reading) in &known.utilization {
         let labels = [("subscription", name), ("window", window.as_str())];

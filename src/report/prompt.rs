@@ -1,11 +1,11 @@
-//! What a shell's prompt says of where one stands.
+//! The namespace, level and readiness for a shell's prompt.
 
 use jiff::{Timestamp, Zoned};
 
 use super::time::clock;
 use crate::pool::{Level, Name};
 
-/// Whether a run could begin.
+/// Whether a run could start now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     Ready,
@@ -14,16 +14,16 @@ pub enum Readiness {
     NoneReady,
 }
 
-/// `backend`, `backend batch`, `backend (ready 13:00)`. Nothing in it means anything to a shell's prompt: the
-/// names are letters, digits, `.`, `_` and `-`.
+/// `backend`, `backend batch`, `backend (ready 13:00)`. A name has only letters, digits, `.`, `_` and `-`: no
+/// shell expands them in a prompt.
 pub fn prompt(namespace: &Name, level: Level, readiness: Readiness, now: &Zoned) -> String {
     let level = if level == Level::Normal { String::new() } else { format!(" {}", level.as_str()) };
-    let mark = match readiness {
+    let suffix = match readiness {
         Readiness::Ready => String::new(),
         Readiness::From(at) => format!(" (ready {})", clock(at, now)),
         Readiness::NoneReady => " (none ready)".to_owned(),
     };
-    format!("{namespace}{level}{mark}")
+    format!("{namespace}{level}{suffix}")
 }
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_the_namespace_and_what_is_unusual() {
+    fn the_prompt_shows_the_namespace_and_anything_unusual() {
         let now: Zoned = "2026-11-22T11:48:00[UTC]".parse().unwrap();
         let at = "2026-11-22T13:00:00Z".parse().unwrap();
         let text = |level, readiness| prompt(&"backend".parse().unwrap(), level, readiness, &now);
@@ -42,9 +42,9 @@ mod tests {
     }
 
     #[test]
-    fn no_name_has_what_a_prompt_would_expand() {
-        for mark in ["$", "`", "\\", "%", "!", "#", "{", "(", "'", "\"", "\n", "\u{1b}", " "] {
-            assert!(format!("a{mark}b").parse::<Name>().is_err(), "{mark:?}");
+    fn no_name_has_a_character_that_a_prompt_expands() {
+        for character in ["$", "`", "\\", "%", "!", "#", "{", "(", "'", "\"", "\n", "\u{1b}", " "] {
+            assert!(format!("a{character}b").parse::<Name>().is_err(), "{character:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The agents that run, as a table and as JSON.
+//! `kage ps`: the running agents as a table and as JSON.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use super::time::age;
 use crate::pool::Lease;
 use crate::text::one_line;
 
-const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Since", "Directory"];
+const HEAD: [&str; 7] = ["PID", "Subscription", "Namespace", "Agent", "Pane", "Age", "Directory"];
 const NARROWING: Narrowing<'_> =
-    Narrowing { cut: &["Directory"], dispensable: &["Agent", "Namespace", "Since", "Pane"] };
+    Narrowing { cut: &["Directory"], optional: &["Agent", "Namespace", "Age", "Pane"] };
 
-/// What `kage ps` shows. `columns` is the width of the terminal, where there is one.
+/// The answer of `kage ps`. `columns` is the width of the terminal; `None` if there is none.
 pub fn running(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zoned) -> String {
     if leases.is_empty() {
         return "No agent is running. Start one: kage exec -- claude\n".into();
@@ -43,7 +43,7 @@ fn row(lease: &Lease, home: &Path, now: &Zoned) -> Vec<String> {
     ]
 }
 
-/// `~/x` for a directory below the home directory.
+/// The path with `~` for the user's home directory.
 pub fn below_home(cwd: &str, home: &Path) -> String {
     match Path::new(cwd).strip_prefix(home) {
         Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_comes_first_and_home_is_short() {
+    fn the_oldest_agent_comes_first_and_the_home_directory_is_a_tilde() {
         let leases = [
             lease(7, "/srv/api", "2026-11-22T11:47:30Z"),
             lease(9, "/home/user", "2026-11-20T10:48:00Z"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_wide_loses_the_beginning_of_its_directory() {
+    fn a_table_that_is_too_wide_cuts_the_beginning_of_the_directory() {
         let long = lease(7, "/srv/一二三四五/projects/backend/api", "2026-11-22T11:00:00Z");
         let wide = shown(std::slice::from_ref(&long), None);
         assert!(wide.contains(&long.cwd), "{wide}");
@@ -122,16 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_does_without_some_columns() {
+    fn a_narrow_terminal_drops_some_columns() {
         let long = lease(7, "/srv/projects/backend/api", "2026-11-22T11:00:00Z");
         let head = |columns| {
             let text = shown(std::slice::from_ref(&long), Some(columns));
             assert!(text.lines().all(|line| line.width() <= columns), "{text}");
             text.lines().nth(1).unwrap().replace(['│', '|', ' '], "")
         };
-        assert_eq!(head(80), "PIDSubscriptionNamespaceAgentPaneSinceDirectory");
-        assert_eq!(head(66), "PIDSubscriptionNamespacePaneSinceDirectory");
-        assert_eq!(head(60), "PIDSubscriptionPaneSinceDirectory");
+        assert_eq!(head(80), "PIDSubscriptionNamespaceAgentPaneAgeDirectory");
+        assert_eq!(head(66), "PIDSubscriptionNamespacePaneAgeDirectory");
+        assert_eq!(head(59), "PIDSubscriptionPaneAgeDirectory");
         assert_eq!(head(40), "PIDSubscriptionDirectory");
     }
 

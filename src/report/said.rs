@@ -1,13 +1,14 @@
-//! What the engine says, as sentences.
+//! Turns what the engine reports (`Said`) into sentences.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 
-use super::sentences::{because, changed, command, no_other, not_ready, refused};
+use super::sentences::{changed, command, exclusion_text, no_other, not_ready, refused};
 use super::time::{short, until};
 use crate::engine::{NoSuccessor, Refusal, Said};
 use crate::pool::{Exclusion, Name, Request};
 
-/// The lines for something that is said. The first gets `kage: ` in front; one that begins with `hint: ` is a command.
+/// Returns the lines for one `Said`. The caller puts `kage: ` before the first. A line that begins with
+/// `hint: ` is a command to type.
 pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
     let refused = |refusal: &Refusal| refused(&refusal.subscription, &refusal.outcome, now);
     let line = match said {
@@ -26,10 +27,10 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
         Said::Waiting { why, request } => format!("{}; waiting", not_ready(why, request, now)),
         Said::WaitingSince { until: at, began } => waiting(*at, *began, now),
         Said::Changed { refusal, change } => changed(&refusal.subscription, change, &refusal.outcome, now),
-        Said::NotRetried { refusal, why } => format!("{}; not continued, for {why}", refused(refusal)),
+        Said::NotRetried { refusal, why } => format!("{}; not retried: {why}", refused(refusal)),
         Said::Retrying { refusal, pause } => {
-            let again = &refusal.subscription;
-            format!("{}; trying {again} again in {}", refused(refusal), short(*pause))
+            let name = &refusal.subscription;
+            format!("{}; retrying on {name} in {}", refused(refusal), short(*pause))
         }
         Said::Switched { refusal, to } => format!("{}; continuing on {to}", refused(refusal)),
         Said::SwitchedTo(to) => format!("continuing on {to}"),
@@ -39,9 +40,9 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
             let clauses = refused.chain([no_successor(why, request, now)]).chain(waiting);
             clauses.collect::<Vec<_>>().join("; ")
         }
-        Said::LacksConversation(name) => lacks(name),
+        Said::LacksConversation(name) => lacks_conversation(name),
         Said::CredentialFailed { subscription, why } => {
-            format!("warning: {subscription} cannot be used: {why}")
+            format!("warning: credential of `{subscription}` could not be read: {why}")
         }
         Said::Refused(refusal) => refused(refusal),
         Said::Continue { refusal, to, request, keep_env, command: words } => {
@@ -49,33 +50,34 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
             format!("{}; to continue on {to}: {command}", refused(refusal))
         }
         Said::Countdown { refusal, to, seconds } => {
-            format!("{}; continuing on {to} in {seconds} s, a prompt keeps you here", refused(refusal))
+            format!("{}; continuing on {to} in {seconds}s (enter a prompt to stay)", refused(refusal))
         }
         Said::Staying(name) => format!("staying on {name}"),
-        Said::LeaveIt { agent } => format!("{agent} was asked to end and has not; leave it to go on"),
-        Said::NotContinued(why) => format!("could not go on: {why}"),
-        Said::CouldNotContinue(why) => format!("warning: could not go on: {why}"),
-        Said::NotInLedger(why) => format!("warning: this run is not in the ledger: {why}"),
-        Said::NotInState(why) => format!("warning: what this run showed is not in the state: {why}"),
-        Said::NotCounted(why) => format!("warning: a run whose kage was killed is not counted yet: {why}"),
-        Said::OutputLost(why) => format!("warning: could not write what the agent printed: {why}"),
+        Said::DidNotEnd { agent } => format!("{agent} did not exit when asked; exit it to continue"),
+        Said::NotContinued(why) => format!("could not continue: {why}"),
+        Said::CouldNotContinue(why) => format!("warning: could not continue: {why}"),
+        Said::NotInLedger(why) => format!("warning: could not record this run in the ledger: {why}"),
+        Said::NotInState(why) => format!("warning: could not record this run in the state: {why}"),
+        Said::NotCounted(why) => format!("warning: could not record a run whose kage was killed: {why}"),
+        Said::OutputLost(why) => format!("warning: could not write the agent's output: {why}"),
     };
     vec![line]
 }
 
 fn overruled(name: &Name, exclusion: &Exclusion, flag: &str, now: &Zoned) -> String {
     let what = if exclusion.of_namespace { "running" } else { "using it" };
-    format!("warning: {}; {what} all the same ({flag})", because(name, exclusion, now))
+    format!("warning: {}; {what} anyway ({flag})", exclusion_text(name, exclusion, now))
 }
 
-/// One line on what the user's environment and settings held against the subscription.
+/// The user's variables and settings that the agent does not get: they would override the subscription.
 fn removed(variables: &[String], settings: &[String]) -> String {
     let mut parts = Vec::new();
     if !variables.is_empty() {
-        parts.push(format!("not passed on: {} (--keep-env NAME keeps one)", variables.join(", ")));
+        let variables = variables.join(", ");
+        parts.push(format!("not passed to the agent: {variables} (keep one with --keep-env NAME)"));
     }
     if !settings.is_empty() {
-        parts.push(format!("switched off in the agent's settings for this run: {}", settings.join(", ")));
+        parts.push(format!("disabled in the agent's settings for this run: {}", settings.join(", ")));
     }
     parts.join("; ")
 }
@@ -83,11 +85,11 @@ fn removed(variables: &[String], settings: &[String]) -> String {
 fn no_successor(why: &NoSuccessor, request: &Request, now: &Zoned) -> String {
     match why {
         NoSuccessor::NotReady(why) => no_other(why, request, now),
-        NoSuccessor::LacksConversation(name) => lacks(name),
+        NoSuccessor::LacksConversation(name) => lacks_conversation(name),
     }
 }
 
-fn lacks(name: &Name) -> String {
+fn lacks_conversation(name: &Name) -> String {
     format!("{name} does not have the conversation in its login directory")
 }
 
@@ -95,21 +97,21 @@ fn waiting(at: Option<Timestamp>, began: Timestamp, now: &Zoned) -> String {
     let line = match at {
         None => "waiting for a free place".to_owned(),
         Some(at) => {
-            let (whole, gone) = (at.duration_since(began), now.timestamp().duration_since(began));
-            format!("waiting {} until {}", progress(gone, whole), until(at, now))
+            let (total, elapsed) = (at.duration_since(began), now.timestamp().duration_since(began));
+            format!("waiting {} until {}", progress(elapsed, total), until(at, now))
         }
     };
-    format!("{line}; ^C ends it")
+    format!("{line} (^C to stop)")
 }
 
-/// The cells of a progress bar.
+/// The width of a progress bar in cells.
 const CELLS: i64 = 20;
 
 /// `[#####...............]`
-fn progress(gone: SignedDuration, whole: SignedDuration) -> String {
-    let full = (gone.as_secs().max(0) * CELLS / whole.as_secs().max(1)).min(CELLS);
+fn progress(elapsed: SignedDuration, total: SignedDuration) -> String {
+    let filled = (elapsed.as_secs().max(0) * CELLS / total.as_secs().max(1)).min(CELLS);
     let cells = |number: i64, cell: &str| cell.repeat(usize::try_from(number).unwrap_or(0));
-    format!("[{}{}]", cells(full, "#"), cells(CELLS - full, "."))
+    format!("[{}{}]", cells(filled, "#"), cells(CELLS - filled, "."))
 }
 
 #[cfg(test)]
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_fills_and_never_overflows() {
+    fn a_progress_bar_fills_and_never_overflows() {
         let seconds = SignedDuration::from_secs;
         assert_eq!(progress(seconds(0), seconds(100)), "[....................]");
         assert_eq!(progress(seconds(50), seconds(100)), "[##########..........]");

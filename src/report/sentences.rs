@@ -1,4 +1,4 @@
-//! The single lines that kage says on stderr, and what `--dry-run` prints.
+//! The sentences about subscriptions that kage prints on stderr, and the output of `--dry-run`.
 
 use std::ffi::{OsStr, OsString};
 
@@ -10,11 +10,11 @@ use crate::error::{Failure, Status};
 use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Ranking, Request, Rule, Verdict};
 use crate::text::{one_line, pasted, quoted};
 
-/// How many reasons fit into one line.
+/// The most reasons in one line.
 const MOST_REASONS: usize = 4;
 
-/// `work-a is rate_limited until 13:00 (1h 12m)`.
-pub fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
+/// Why a subscription is excluded: `` `work-a` is rate_limited until 13:00 (1h 12m) ``.
+pub(super) fn exclusion_text(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
     let clause = &exclusion.detail;
     let detail = match clause.strip_prefix("it is ") {
         _ if exclusion.of_namespace => clause.clone(),
@@ -27,18 +27,20 @@ pub fn because(name: &Name, exclusion: &Exclusion, now: &Zoned) -> String {
     }
 }
 
-/// Why nothing can run, and when something can.
+/// The error of a run for which no subscription is ready: the reasons, and until when.
 pub fn not_ready(why: &NotReady, request: &Request, now: &Zoned) -> Failure {
     let failure = |message: String| Failure::new(Status::NotReady, message);
     match why {
-        NotReady::EmptyPool => failure("the pool has no subscription".into())
-            .hint("kage subscription add work (kage demo shows what it is good for)"),
+        NotReady::EmptyPool => failure("the pool has no subscriptions".into())
+            .hint("kage subscription add work (to try kage first: kage demo)"),
         NotReady::EmptyRoute(keys) => {
             let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
-            failure(format!("the routes that apply ({keys}) have no subscription in common"))
+            failure(format!("no subscription is allowed by every applicable route ({keys})"))
                 .hint("kage subscription route --list")
         }
-        NotReady::Excluded(candidates) => failure(excluded(candidates, request, now)).hint(ask_why(request)),
+        NotReady::Excluded(candidates) => {
+            failure(excluded(candidates, request, now)).hint(why_command(request))
+        }
     }
 }
 
@@ -47,34 +49,36 @@ fn excluded(candidates: &[Candidate], request: &Request, now: &Zoned) -> String 
         Ranking::Excluded(exclusion) => Some((&candidate.name, exclusion)),
         Ranking::Ranked { .. } => None,
     });
-    // What was never meant for this run is no reason, unless there is no other.
-    let foreign = |rule: Rule| matches!(rule, Rule::Agent | Rule::Route | Rule::Tag);
-    let (meant, rest): (Vec<_>, Vec<_>) = exclusions.partition(|(_, exclusion)| !foreign(exclusion.rule));
-    let reasons = if meant.is_empty() { rest } else { meant };
+    // A subscription that can never serve this request is listed only if there is no other.
+    let never_fits = |rule: Rule| matches!(rule, Rule::Agent | Rule::Route | Rule::Tag);
+    let (fitting, others): (Vec<_>, Vec<_>) =
+        exclusions.partition(|(_, exclusion)| !never_fits(exclusion.rule));
+    let reasons = if fitting.is_empty() { others } else { fitting };
     let earliest = reasons.iter().filter_map(|(_, exclusion)| exclusion.until).min();
-    let mut clauses: Vec<_> = reasons.iter().map(|(name, exclusion)| because(name, exclusion, now)).collect();
-    clauses.dedup(); // the namespace's own, once and not for each subscription
+    let mut clauses: Vec<_> =
+        reasons.iter().map(|(name, exclusion)| exclusion_text(name, exclusion, now)).collect();
+    clauses.dedup(); // a reason of the namespace is the same for each subscription
     let more = clauses.len().saturating_sub(MOST_REASONS);
     clauses.truncate(MOST_REASONS);
     let mut text = clauses.join("; ");
     if more > 0 {
         text = format!("{text}; and {more} more");
     }
-    let who = nobody(request);
+    let none = none_ready(request);
     match earliest {
-        Some(at) => format!("{who} before {}: {text}", until(at, now)),
-        None => format!("{who}: {text}"),
+        Some(at) => format!("{none} until {}: {text}", until(at, now)),
+        None => format!("{none}: {text}"),
     }
 }
 
-/// The command that tells of each subscription why it was not chosen.
-fn ask_why(request: &Request) -> String {
+/// The command that explains for each subscription why it was not chosen.
+fn why_command(request: &Request) -> String {
     let agent = Some(&request.agent).filter(|agent| *agent != DEFAULT_AGENT);
     let agent = agent.map_or_else(String::new, |agent| format!(" --agent {agent}"));
     format!("kage why{agent}{}", flags(request))
 }
 
-/// The request's own flags, for the command in a hint.
+/// The flags of a request, for the command in a hint.
 fn flags(request: &Request) -> String {
     let mut flags = String::new();
     if let Some(namespace) = &request.namespace {
@@ -92,7 +96,7 @@ fn flags(request: &Request) -> String {
     flags
 }
 
-/// A change of status, at the end of the attempt that brought it.
+/// The change of status that an attempt caused: `a hit its 5-hour limit; rate_limited until 13:00 (1h 12m)`.
 pub fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> String {
     let Some(what) = what_happened(name, &outcome.verdict) else {
         return format!("{name} is {} again", change.to);
@@ -103,11 +107,11 @@ pub fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> 
     }
 }
 
-/// Why an attempt does not stand: `work-premium hit its 5-hour limit (until 13:00)`.
+/// Why an attempt was refused: `work-premium hit its 5-hour limit (resets 13:00)`.
 pub fn refused(name: &Name, outcome: &Outcome, now: &Zoned) -> String {
     let what = what_happened(name, &outcome.verdict).unwrap_or_else(|| format!("{name} did not answer"));
     match &outcome.verdict {
-        Verdict::UsageLimit { resets_at: Some(at), .. } => format!("{what} (until {})", clock(*at, now)),
+        Verdict::UsageLimit { resets_at: Some(at), .. } => format!("{what} (resets {})", clock(*at, now)),
         _ => what,
     }
 }
@@ -117,10 +121,10 @@ fn what_happened(name: &Name, verdict: &Verdict) -> Option<String> {
         Verdict::UsageLimit { window, .. } => format!("{name} hit its {} limit", window_word(&window.name)),
         Verdict::Throttled { .. } => format!("{name} was throttled"),
         Verdict::AuthRejected => format!("the credential of {name} was rejected"),
-        Verdict::OrganisationRefused => format!("the organisation of {name} does not allow this use"),
-        Verdict::BillingRejected => format!("billing of {name} was rejected"),
+        Verdict::OrganizationRefused => format!("the organization of {name} does not allow this use"),
+        Verdict::BillingRejected => format!("the billing of {name} was rejected"),
         Verdict::Overloaded => "the provider is overloaded".to_owned(),
-        Verdict::Unreachable => "the provider was not reached".to_owned(),
+        Verdict::Unreachable => "the provider could not be reached".to_owned(),
         Verdict::TimedOut => "the provider did not answer in time".to_owned(),
         Verdict::Succeeded | Verdict::AgentFailed | Verdict::NotStarted | Verdict::Interrupted => {
             return None;
@@ -128,16 +132,16 @@ fn what_happened(name: &Name, verdict: &Verdict) -> Option<String> {
     })
 }
 
-/// That there is nothing to go on with: `no subscription is ready before 13:00 (1h 12m)`.
+/// That no subscription is left to continue on: `no subscription is ready until 13:00 (1h 12m)`.
 pub fn no_other(why: &NotReady, request: &Request, now: &Zoned) -> String {
     match (why.earliest(), &request.only) {
-        (Some(at), _) => format!("{} before {}", nobody(request), until(at, now)),
+        (Some(at), _) => format!("{} until {}", none_ready(request), until(at, now)),
         (None, Some(only)) => format!("`{only}` is not ready"),
-        (None, None) => nobody(request).replace("no subscription", "no other subscription"),
+        (None, None) => none_ready(request).replace("no subscription", "no other subscription"),
     }
 }
 
-fn nobody(request: &Request) -> String {
+fn none_ready(request: &Request) -> String {
     match (&request.only, &request.namespace) {
         (Some(only), _) => format!("`{only}` is not ready"),
         (None, Some(namespace)) => format!("no subscription is ready for `{namespace}`"),
@@ -145,7 +149,7 @@ fn nobody(request: &Request) -> String {
     }
 }
 
-/// The provider's word for a window, as people say it.
+/// The usual name of a provider's window: `5-hour`, `weekly`, `opus`.
 pub(super) fn window_word(window: &str) -> String {
     match window {
         "five_hour" => "5-hour".to_owned(),
@@ -154,7 +158,7 @@ pub(super) fn window_word(window: &str) -> String {
     }
 }
 
-/// What a run would do. The secret itself is not fetched.
+/// What a run would do. The secret is not read.
 pub fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, credential: &str) -> String {
     let args = plan.args.iter().map(|arg| quoted(&arg.to_string_lossy())).collect::<Vec<_>>().join(" ");
     let mut lines = vec![
@@ -163,14 +167,14 @@ pub fn dry_run(name: &Name, program: &std::path::Path, plan: &LaunchPlan, creden
         format!("arguments     {args}"),
         format!("credential    {credential}"),
     ];
-    // By name only: a gateway's token may stand among them.
+    // Only the names: a value may be a secret, such as the token of a gateway.
     lines.extend(plan.set.iter().map(|(variable, _)| format!("set           {variable}")));
-    lines.extend(plan.remove.iter().map(|variable| format!("not passed on {variable}")));
+    lines.extend(plan.remove.iter().map(|variable| format!("unset         {variable}")));
     lines.extend(plan.warnings.iter().map(|warning| format!("warning       {warning}")));
     lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
-/// The command that goes on with a conversation on a subscription.
+/// The command that continues a conversation on a subscription.
 pub fn command(to: &Name, request: &Request, keep: &[String], program: &OsStr, args: &[OsString]) -> String {
     let words = std::iter::once(program).chain(args.iter().map(OsString::as_os_str));
     let words = words.map(pasted).collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! The pool at a glance: what `kage status` shows, once or again and again, and the listing.
+//! The pool as a table: `kage status`, `kage status --watch` and `kage subscription list`.
 
 mod agents;
 mod details;
@@ -21,7 +21,7 @@ pub use json::{details_json, pool_json};
 
 const TITLE: &str = "Subscription Pool Status";
 
-/// One subscription with what is known of it now.
+/// A subscription and its current state.
 struct Row<'a> {
     subscription: &'a Subscription,
     known: SubscriptionState,
@@ -41,21 +41,21 @@ fn row<'a>(subscription: &'a Subscription, state: &State, now: &Zoned) -> Row<'a
     Row { subscription, known, status, running: state.running(&subscription.name), moment }
 }
 
-/// What today's tokens would have cost, API-equivalent.
+/// The API-equivalent cost of today's tokens.
 #[derive(Debug, Clone, Copy, Default)]
 struct CostToday {
     cost: Cost,
-    /// Tokens whose price is not known.
+    /// The number of tokens without a known price.
     unpriced: u64,
 }
 
 impl CostToday {
-    /// US dollars; `None` where nothing has a price that should have one.
+    /// US dollars; `None` if there are tokens and none of them has a known price.
     fn dollars(self) -> Option<f64> {
         (self.unpriced == 0 || !self.cost.is_none()).then(|| self.cost.dollars())
     }
 
-    /// Empty where nothing was used.
+    /// The cost for a table cell; empty if there are no tokens.
     fn text(self) -> String {
         match (self.cost.is_none(), self.unpriced) {
             (true, 0) => String::new(),
@@ -66,7 +66,7 @@ impl CostToday {
     }
 }
 
-/// Today's sums.
+/// Today's totals.
 struct Total {
     tokens: u64,
     cost: CostToday,
@@ -92,7 +92,7 @@ impl Total {
     }
 }
 
-/// What `kage status` goes by.
+/// The input of `kage status`.
 pub struct Overview<'a> {
     pub pool: &'a Pool,
     pub state: &'a State,
@@ -101,19 +101,19 @@ pub struct Overview<'a> {
 }
 
 impl Overview<'_> {
-    /// All there is to tell. `columns` is the width of the terminal, where there is one.
+    /// The whole answer. `columns` is the width of the terminal; `None` if there is none.
     pub fn text(&self, columns: Option<usize>) -> String {
         self.lines(&self.rows(), columns).join("\n") + "\n"
     }
 
-    /// The same for a screen: in another form where there is not the height for it, and never larger.
+    /// The answer for a screen, never larger than the screen. If the screen is too low, the lines are denser.
     pub fn frame(&self, columns: usize, height: usize) -> Vec<String> {
         let rows = self.rows();
         let whole = self.lines(&rows, Some(columns));
         let mut lines = if whole.len() <= height { whole } else { self.dense(&rows, columns) };
         if let Some(excess) = lines.len().checked_sub(height).filter(|&excess| excess > 0) {
             lines.truncate(height.saturating_sub(1));
-            lines.push(format!("{} more, in a taller window", counted(excess as u64 + 1, "line")));
+            lines.push(format!("{}; enlarge the window", counted(excess as u64 + 1, "more line")));
         }
         lines.iter().map(|line| clipped(line, columns)).take(height).collect()
     }
@@ -128,7 +128,7 @@ impl Overview<'_> {
         if rows.is_empty() {
             lines.extend([
                 String::new(),
-                "The pool has no subscription yet. Add one: kage subscription add work".into(),
+                "The pool has no subscriptions yet. Add one: kage subscription add work".into(),
             ]);
             return lines;
         }
@@ -170,11 +170,11 @@ impl Overview<'_> {
         agents::lines(&self.state.leases, self.home, columns, self.now)
     }
 
-    /// In few lines: without titles and borders.
+    /// The answer in few lines, without headings and borders.
     fn dense(&self, rows: &[Row<'_>], columns: usize) -> Vec<String> {
         let active = rows.iter().filter(|row| row.status == Status::Active).count();
         let mut lines = vec![format!("{active}/{} active, {}", rows.len(), total(rows).sentence())];
-        let forms = [Narrow::NoDistance, Narrow::NoUntil].map(|form| plain(rows, form, self.now));
+        let forms = [TableForm::NoDistance, TableForm::NoUntil].map(|form| plain(rows, form, self.now));
         let [until, least] = forms;
         let fits = widest(until.iter().map(String::as_str)) <= columns;
         lines.extend(if fits { until } else { least });
@@ -184,50 +184,58 @@ impl Overview<'_> {
     }
 }
 
-/// What a table does without where the terminal is narrow: each form lacks one thing more.
+/// How much a narrow terminal leaves out of a table. Each form also leaves out what the forms before it do.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Narrow {
-    Not,
+enum TableForm {
+    Full,
     NoPriority,
-    /// How long it is until the status changes.
+    /// Without the time left until the status changes.
     NoDistance,
-    /// The word `tokens`.
+    /// Without the word `tokens`.
     NoUnit,
     NoRunning,
-    /// When the status changes.
+    /// Without the time at which the status changes.
     NoUntil,
 }
 
-const FORMS: [Narrow; 6] =
-    [Narrow::Not, Narrow::NoPriority, Narrow::NoDistance, Narrow::NoUnit, Narrow::NoRunning, Narrow::NoUntil];
+const FORMS: [TableForm; 6] = [
+    TableForm::Full,
+    TableForm::NoPriority,
+    TableForm::NoDistance,
+    TableForm::NoUnit,
+    TableForm::NoRunning,
+    TableForm::NoUntil,
+];
 
-/// A table in the form that fits, or where none does, its cells without borders.
+/// The table in the widest form that fits; if none fits, its cells without borders.
 fn table(rows: &[Row<'_>], columns: Option<usize>, now: &Zoned) -> Vec<String> {
     let columns = columns.unwrap_or(usize::MAX);
     let mut tables = FORMS.into_iter().map(|form| drawn(rows, form, now));
     let fitting = tables.find(|table| widest(table.lines()) <= columns);
-    fitting
-        .map_or_else(|| plain(rows, Narrow::NoUntil, now), |table| table.lines().map(str::to_owned).collect())
+    fitting.map_or_else(
+        || plain(rows, TableForm::NoUntil, now),
+        |table| table.lines().map(str::to_owned).collect(),
+    )
 }
 
-fn plain(rows: &[Row<'_>], form: Narrow, now: &Zoned) -> Vec<String> {
+fn plain(rows: &[Row<'_>], form: TableForm, now: &Zoned) -> Vec<String> {
     let cells = rows.iter().map(|row| {
         let (status, word) = (row.status_cell(form, now), row.status.word());
         let painted = status.replacen(word, &paint::status(word), 1);
-        vec![row.subscription.name.to_string(), painted, row.today_cell(Narrow::Not)]
+        vec![row.subscription.name.to_string(), painted, row.today_cell(TableForm::Full)]
     });
     aligned(&cells.collect::<Vec<_>>())
 }
 
-fn drawn(rows: &[Row<'_>], form: Narrow, now: &Zoned) -> String {
-    let has_running = form < Narrow::NoRunning && rows.iter().any(|row| row.running > 0);
+fn drawn(rows: &[Row<'_>], form: TableForm, now: &Zoned) -> String {
+    let has_running = form < TableForm::NoRunning && rows.iter().any(|row| row.running > 0);
     let has_cost = rows.iter().any(|row| !row.cost_today().text().is_empty());
     let columns = [
         ("Name", true),
         ("Status", true),
-        ("Priority", form < Narrow::NoPriority),
+        ("Priority", form < TableForm::NoPriority),
         ("Running", has_running),
-        (if form < Narrow::NoUnit { "Today Usage" } else { "Tokens" }, true),
+        (if form < TableForm::NoUnit { "Today Usage" } else { "Tokens" }, true),
         ("API Cost", has_cost),
     ];
     let cells = |row: &Row<'_>| {
@@ -246,7 +254,7 @@ fn drawn(rows: &[Row<'_>], form: Narrow, now: &Zoned) -> String {
     painted_table(&head, rows.iter().map(cells).collect(), &words(rows))
 }
 
-/// What `kage subscription list` shows; `only` is a status.
+/// The answer of `kage subscription list`; `only` is the status to list.
 pub fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> String {
     let mut rows = rows(pool, state, now);
     rows.retain(|row| only.is_none_or(|word| row.status.word() == word));
@@ -255,7 +263,7 @@ pub fn list(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> Stri
         vec![
             subscription.name.to_string(),
             subscription.agent.clone(),
-            row.status_cell(Narrow::Not, now),
+            row.status_cell(TableForm::Full, now),
             subscription.priority.to_string(),
             subscription.tags.join(", "),
             subscription.credential.source.word().to_owned(),
@@ -280,17 +288,17 @@ impl Row<'_> {
         self.known.today(&self.moment).tokens.tokens()
     }
 
-    fn today_cell(&self, form: Narrow) -> String {
-        let unit = if form < Narrow::NoUnit { " tokens" } else { "" };
+    fn today_cell(&self, form: TableForm) -> String {
+        let unit = if form < TableForm::NoUnit { " tokens" } else { "" };
         format!("{}{unit}", grouped(self.tokens_today()))
     }
 
-    fn status_cell(&self, form: Narrow, now: &Zoned) -> String {
+    fn status_cell(&self, form: TableForm, now: &Zoned) -> String {
         let word = self.status.word();
-        let until = |at| if form < Narrow::NoDistance { until(at, now) } else { clock(at, now) };
+        let until = |at| if form < TableForm::NoDistance { until(at, now) } else { clock(at, now) };
         let partial = self.known.active_limits(self.moment.now).find(|_| self.status == Status::Active);
         match (self.status.until(), partial) {
-            _ if form >= Narrow::NoUntil => word.to_owned(),
+            _ if form >= TableForm::NoUntil => word.to_owned(),
             (Some(at), _) => format!("{word} until {}", until(at)),
             (None, Some(limit)) => format!("active, {} until {}", limit.scope, until(limit.until)),
             (None, None) => word.to_owned(),

@@ -1,4 +1,4 @@
-//! kage's part of an agent's status line.
+//! kage's segment of an agent's status line.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use super::time::{clock, short};
 use crate::pool::{Name, Reading, Status};
 use crate::text::one_line;
 
-/// What the line tells of the subscription that an agent runs on.
+/// The input of the segment: the subscription that the agent runs on.
 pub struct Segment<'a> {
     pub subscription: &'a Name,
     pub windows: &'a BTreeMap<String, Reading>,
     pub status: Status,
-    /// From this utilisation (0.0-1.0) on a window is painted, where colour is wanted.
+    /// From this utilization (0.0-1.0) on, a window is yellow if `color` is set.
     pub near_limit: f64,
-    pub colour: bool,
+    pub color: bool,
 }
 
 impl Segment<'_> {
-    /// `work · 5h 42% (1h 12m) · 7d 17% (3d)`. Agents draw their line with more than ASCII whatever the locale
-    /// says, and so does this.
+    /// `work · 5h 42% (1h 12m) · 7d 17% (3d)`. Agents use Unicode in their status line in every locale, so
+    /// kage does too.
     pub fn line(&self, now: &Zoned) -> String {
         let mut windows: Vec<_> = self.windows.iter().collect();
         windows.sort_by_key(|(window, _)| order(window));
@@ -33,11 +33,11 @@ impl Segment<'_> {
     }
 
     fn window(&self, window: &str, reading: &Reading, now: Timestamp) -> String {
-        // As a record of the agent's has it.
+        // The name comes from a record of the agent.
         let word = one_line(word(window));
         let left = reading.resets_at.map(|at| format!(" ({})", short(at.duration_since(now))));
         let text = format!("{word} {:.0}%{}", reading.value * 100.0, left.unwrap_or_default());
-        if self.colour && reading.value >= self.near_limit {
+        if self.color && reading.value >= self.near_limit {
             format!("\u{1b}[33m{text}\u{1b}[0m")
         } else {
             text
@@ -45,7 +45,7 @@ impl Segment<'_> {
     }
 }
 
-/// The short windows first; the rest by their names.
+/// The sort key of a window: short windows first, then the others by name.
 pub(super) fn order(window: &str) -> u8 {
     match window {
         "five_hour" => 0,
@@ -76,7 +76,7 @@ fn status(status: Status, now: &Zoned) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn line(readings: &[(&str, f64, Option<&str>)], status: Status, colour: bool) -> String {
+    fn line(readings: &[(&str, f64, Option<&str>)], status: Status, color: bool) -> String {
         let at = |time: &str| time.parse::<Timestamp>().unwrap();
         let reading = |value, resets_at: Option<&str>| Reading { value, resets_at: resets_at.map(at) };
         let windows = readings.iter().map(|&(window, value, at)| (window.to_owned(), reading(value, at)));
@@ -85,13 +85,13 @@ mod tests {
             windows: &windows.collect(),
             status,
             near_limit: 0.9,
-            colour,
+            color,
         };
         segment.line(&"2026-11-22T11:48:00[UTC]".parse().unwrap())
     }
 
     #[test]
-    fn it_tells_the_windows_and_the_time_to_their_reset() {
+    fn the_segment_shows_the_windows_and_the_time_until_their_reset() {
         let readings = [
             ("43200_minutes", 0.9, None),
             ("seven_day", 0.17, Some("2026-11-25T11:48:00Z")),
@@ -103,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_not_active_is_told() {
+    fn a_status_other_than_active_is_shown() {
         let until = "2026-11-22T13:00:00Z".parse().unwrap();
-        let told = |status| line(&[], status, true);
-        assert_eq!(told(Status::RateLimited { until }), "work · limited until 13:00");
-        assert_eq!(told(Status::Exhausted { until }), "work · limited until 13:00");
-        assert_eq!(told(Status::Unhealthy { until }), "work · unhealthy");
-        assert_eq!(told(Status::Disabled), "work · disabled");
+        let shown = |status| line(&[], status, true);
+        assert_eq!(shown(Status::RateLimited { until }), "work · limited until 13:00");
+        assert_eq!(shown(Status::Exhausted { until }), "work · limited until 13:00");
+        assert_eq!(shown(Status::Unhealthy { until }), "work · unhealthy");
+        assert_eq!(shown(Status::Disabled), "work · disabled");
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Times as a person reads them.
+//! Times, durations and counts as text for the user.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 
-/// `13:00 (1h 12m)`, or with the day where it is not today.
+/// `13:00 (1h 12m)`, with the date if it is not today.
 pub fn until(at: Timestamp, now: &Zoned) -> String {
     format!("{} ({})", clock(at, now), distance(at, now.timestamp()))
 }
 
-/// `13:00`, or with the day where it is not today.
+/// `13:00`, with the date if it is not today.
 pub(super) fn clock(at: Timestamp, now: &Zoned) -> String {
     let local = at.to_zoned(now.time_zone().clone());
     let form = match local.date() {
@@ -18,31 +18,27 @@ pub(super) fn clock(at: Timestamp, now: &Zoned) -> String {
     local.strftime(form).to_string()
 }
 
-/// `1h 12m`: how long ago something was.
+/// The time since `since`: `1h 12m`.
 pub(super) fn age(since: Timestamp, now: &Zoned) -> String {
     distance(now.timestamp(), since)
 }
 
-/// `20s`, `1h 12m`.
-pub fn short(duration: SignedDuration) -> String {
-    apart(duration)
-}
-
-/// `2026-11-22 13:00 (1h 12m)`: with the day whatever it is, for a record of any age.
+/// `2026-11-22 13:00 (1h 12m)`: always with the date, for a record of any age.
 pub(super) fn dated(at: Timestamp, now: &Zoned) -> String {
     let local = at.to_zoned(now.time_zone().clone()).strftime("%Y-%m-%d %H:%M").to_string();
     if at < now.timestamp() {
-        return format!("{local} (over)");
+        return format!("{local} (past)");
     }
     format!("{local} ({})", distance(at, now.timestamp()))
 }
 
-/// `45s`, `1h 12m`, `2d 21h`: two units at most, rounded up so that it never says too little.
+/// The time from `now` to `at`.
 fn distance(at: Timestamp, now: Timestamp) -> String {
-    apart(at.duration_since(now))
+    short(at.duration_since(now))
 }
 
-fn apart(duration: SignedDuration) -> String {
+/// `45s`, `1h 12m`, `2d 21h`: at most two units, rounded up so that it is never too short.
+pub fn short(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     let minutes = seconds.saturating_add(59) / 60;
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
@@ -55,7 +51,7 @@ fn apart(duration: SignedDuration) -> String {
     }
 }
 
-/// Whole numbers with separators: `45,230`.
+/// A number with thousands separators: `45,230`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -79,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_says_the_clock_and_the_distance() {
+    fn a_deadline_has_the_clock_time_and_the_time_left() {
         let now: Zoned = "2026-11-22T11:48:00[Europe/Berlin]".parse().unwrap();
         let text = |at: &str| until(at.parse::<Zoned>().unwrap().timestamp(), &now);
         assert_eq!(text("2026-11-22T13:00:00[Europe/Berlin]"), "13:00 (1h 12m)");
@@ -89,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_separators() {
+    fn numbers_have_thousands_separators() {
         assert_eq!(
             [0, 999, 1000, 45230, 1_234_567].map(grouped),
             ["0", "999", "1,000", "45,230", "1,234,567"]

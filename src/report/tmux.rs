@@ -1,7 +1,7 @@
 //! The pool as a segment of tmux's status line.
 //!
-//! What is as it should be has the colours of the status line, whatever those are; what is not brings both of
-//! its own, to be seen on any. Source of the styles: tmux(1), STYLES.
+//! Normal text keeps the colors of the status line. Warnings set both foreground and background, so that they
+//! are visible in any theme. Source of the styles: tmux(1), STYLES.
 
 use jiff::{Timestamp, Zoned};
 
@@ -11,7 +11,7 @@ use crate::pool::{Pool, State, Status, Subscription, SubscriptionState};
 const WARNING: &str = "fg=black,bg=yellow";
 const ALARM: &str = "fg=white,bg=red";
 
-/// `2/3 42%`, or with a subscription in front, `work 17% 2/3`; empty, as an empty pool.
+/// `2/3 42%`, or `work 17% 2/3` for a known `subscription`. Empty if the pool is empty.
 pub fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: &Zoned) -> String {
     if pool.subscriptions.is_empty() {
         return String::new();
@@ -20,22 +20,23 @@ pub fn tmux(pool: &Pool, state: &State, subscription: Option<&str>, now: &Zoned)
     let mut parts = Vec::new();
     if let Some(first) = first {
         let known = state.of(&first.name);
-        // A name is letters, digits, `.`, `_` and `-`: nothing that tmux would expand.
+        // A name has only letters, digits, `.`, `_` and `-`: tmux expands none of them.
         parts.push(first.name.to_string());
         parts.push(state_of(first, &known, pool, now));
     }
-    parts.extend(whole(pool, state, first.is_none(), now));
+    parts.extend(summary(pool, state, first.is_none(), now));
     parts.retain(|part| !part.is_empty());
     parts.join(" ") + "\n"
 }
 
-/// That something cannot be read.
-pub fn tmux_trouble() -> String {
+/// The segment if the config or the state could not be read.
+pub fn tmux_error() -> String {
     format!("{}\n", styled("kage: !", ALARM))
 }
 
-/// How many are active, and where asked, how near the fullest of them is to its limit.
-fn whole(pool: &Pool, state: &State, with_window: bool, now: &Zoned) -> Vec<String> {
+/// How many subscriptions are active and, if asked, the highest utilization among them. If none is active:
+/// when the first one is ready again.
+fn summary(pool: &Pool, state: &State, with_window: bool, now: &Zoned) -> Vec<String> {
     let all = || pool.subscriptions.values().map(|one| (one, state.of(&one.name)));
     let statuses: Vec<_> = all().map(|(one, known)| known.status(one, now.timestamp())).collect();
     let active = statuses.iter().filter(|&&status| status == Status::Active).count();
@@ -54,7 +55,7 @@ fn whole(pool: &Pool, state: &State, with_window: bool, now: &Zoned) -> Vec<Stri
     vec![count, fullest.map(|value| percentage(value, pool.near_limit)).unwrap_or_default()]
 }
 
-/// How full its fullest window is, or why it cannot be used, and until when.
+/// The highest utilization of a subscription, or why it is not ready and until when.
 fn state_of(one: &Subscription, known: &SubscriptionState, pool: &Pool, now: &Zoned) -> String {
     let at = now.timestamp();
     let until = |word: &str, until: Timestamp| styled(&format!("{word} {}", clock(until, now)), ALARM);
@@ -73,7 +74,7 @@ fn percentage(value: f64, near_limit: f64) -> String {
     if value >= near_limit { styled(&text, WARNING) } else { text }
 }
 
-/// Behind it the style is again what it was, also in the middle of somebody's theme.
+/// Styles a text and restores the style that the user's theme has at this point.
 fn styled(text: &str, style: &str) -> String {
     format!("#[push-default]#[{style}]{text}#[default]#[pop-default]")
 }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_how_many_are_active_and_how_full_the_fullest_of_them_is() {
+    fn the_segment_shows_how_many_are_active_and_the_highest_utilization() {
         let mut state = State::default();
         assert_eq!(segment(&state, None), "3/3\n");
         full(&mut state, "work", "five_hour", 0.17);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn where_none_is_active_it_says_when_the_first_is_back() {
+    fn without_an_active_subscription_the_segment_shows_the_first_reset() {
         let mut state = State::default();
         limit(&mut state, "work", "2026-11-22T14:00:00Z");
         limit(&mut state, "personal", "2026-11-22T13:00:00Z");
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subscription_of_a_pane_stands_in_front() {
+    fn the_subscription_of_a_pane_comes_first() {
         let mut state = State::default();
         assert_eq!(segment(&state, Some("work")), "work 3/3\n");
         full(&mut state, "work", "five_hour", 0.17);

@@ -1,4 +1,4 @@
-//! What the ledger answered: as a table, as JSON, as lines for a spreadsheet, and as a page.
+//! `kage usage`: an answer of the ledger as a table, JSON, CSV and HTML page.
 
 mod amount;
 mod bars;
@@ -21,41 +21,41 @@ use crate::text::one_line;
 
 pub(super) use amount::Worth;
 pub use page::{Charts, page};
-pub use period::{is_of_one_day, nothing};
-pub use table::{Around, Terminal, table};
+pub use period::{is_single_day, no_usage};
+pub use table::{Extras, Terminal, table};
 
-/// A question to the ledger, and its answer.
+/// A query to the ledger and its answer.
 pub struct Usage<'a> {
     pub query: &'a Query,
     pub answer: &'a Answer,
-    /// Which table of prices the costs are from.
+    /// The version of the price table.
     pub prices: &'a str,
-    /// The name of the zone whose days are meant, where it is known.
+    /// The name of the time zone of the days, if known.
     pub zone: Option<&'a str>,
-    /// Now, in that zone.
+    /// Now, in that time zone.
     pub now: &'a Zoned,
-    /// The user's home directory, which a person knows as `~`.
+    /// The user's home directory, shown as `~`.
     pub home: &'a Path,
 }
 
 impl Usage<'_> {
-    /// Days and hours as they came; what else there is by its tokens, most first.
+    /// The rows by day and hour, then by tokens, most first.
     fn rows(&self) -> Vec<(&Keys, &Tally)> {
         let mut rows: Vec<_> = self.answer.rows.iter().collect();
-        let moments = |keys: &Keys| {
-            let is_moment = |key: &&Key| !matches!(key, Key::Text(_));
-            keys.iter().filter(is_moment).cloned().collect::<Vec<_>>()
+        let times = |keys: &Keys| {
+            let is_time = |key: &&Key| !matches!(key, Key::Text(_));
+            keys.iter().filter(is_time).cloned().collect::<Vec<_>>()
         };
-        rows.sort_by_cached_key(|(keys, tally)| (moments(keys), Reverse(tally.tokens.tokens()), *keys));
+        rows.sort_by_cached_key(|(keys, tally)| (times(keys), Reverse(tally.tokens.tokens()), *keys));
         rows
     }
 
-    /// Whether rows count the attempts that used a model: a run may use several.
+    /// Whether the rows count attempts instead of runs. Rows by model do: a run may use several models.
     fn counts_attempts(&self) -> bool {
         self.query.model.is_some() || self.query.by.contains(&By::Model)
     }
 
-    /// The keys of a row as a person reads them.
+    /// The keys of a row as text.
     fn shown(&self, keys: &Keys) -> Vec<String> {
         let shown = |(by, key): (&By, &Key)| match (by, key) {
             (_, Key::Day(day)) => day.to_string(),
@@ -74,7 +74,7 @@ impl Usage<'_> {
     }
 }
 
-/// The word for what rows are told apart by, in JSON, CSV and, with a capital, in tables.
+/// The name of a grouping key in JSON and CSV.
 fn word(by: By) -> &'static str {
     match by {
         By::Subscription => "subscription",
@@ -88,6 +88,7 @@ fn word(by: By) -> &'static str {
     }
 }
 
+/// The heading of a grouping key in tables.
 fn heading(by: By) -> &'static str {
     match by {
         By::Subscription => "Subscription",

@@ -1,4 +1,4 @@
-//! `kage why`: every subscription with the rule that excluded or ranked it.
+//! `kage why`: each subscription with the rule that excluded it or its rank.
 
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::time::until;
 use crate::pool::{Candidate, Pool, Ranking, Request, Strategy};
 use crate::text::one_line;
 
-/// The answer for a person: the asked, the ranking, the winner.
+/// The answer as text: the request, the rank of each subscription, and the next subscription.
 pub fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned) -> String {
     let strategy = match pool.strategy {
         Strategy::RoundRobin => "round-robin",
@@ -20,7 +20,7 @@ pub fn why(pool: &Pool, candidates: &[Candidate], request: &Request, now: &Zoned
     let level = request.level.as_str();
     let mut text =
         format!("agent {}, namespace {namespace}, level {level}, strategy {strategy}\n\n", request.agent);
-    // Columns, not letters: those of some scripts are two columns wide.
+    // Columns, not characters: some characters are two columns wide.
     let columns = |candidate: &Candidate| candidate.name.as_str().width();
     let widest = candidates.iter().map(columns).max().unwrap_or(0);
     for candidate in candidates {
@@ -51,7 +51,7 @@ fn chosen(candidates: &[Candidate]) -> Option<&str> {
     candidates.iter().find(|candidate| first(&candidate.ranking)).map(|candidate| candidate.name.as_str())
 }
 
-/// The answer for a program.
+/// The answer as JSON.
 pub fn why_json(candidates: &[Candidate]) -> Value {
     let rows = candidates.iter().map(|candidate| match &candidate.ranking {
         Ranking::Ranked { rank, near_limit, fallback, detail } => json!({

@@ -1,4 +1,4 @@
-//! A question at the terminal, between two attempts.
+//! A question to the user at the terminal, between two attempts.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -8,31 +8,31 @@ use rustix::termios::{QueueSelector, tcflush};
 
 use super::signals::{Signals, Unblocked};
 
-/// What came of a question.
+/// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Line(String),
     /// There is no terminal, or its input has ended.
-    Nobody,
-    /// This signal ends kage.
+    NoAnswer,
+    /// A signal with this number came; it ends kage.
     Signal(i32),
 }
 
-/// Asks a question. What was typed before it was not meant for it.
+/// Asks a question. Input that was typed before the question is discarded.
 pub fn ask(question: &str) -> Answer {
     let (Ok(mut terminal), Ok(mut signals)) =
         (File::options().read(true).write(true).open("/dev/tty"), Signals::catch())
     else {
-        return Answer::Nobody;
+        return Answer::NoAnswer;
     };
     let _unblocked = Unblocked::all();
     let _ = tcflush(&terminal, QueueSelector::IFlush);
     let asked = terminal.write_all(question.as_bytes());
-    let rested = asked.map_or(Ok(false), |()| signals.rest(Some(terminal.as_fd()), None));
+    let is_answered = asked.map_or(Ok(false), |()| signals.sleep(Some(terminal.as_fd()), None));
     signals.keep();
-    match rested {
-        Ok(true) => line(&mut terminal).ok().flatten().map_or(Answer::Nobody, Answer::Line),
-        Ok(false) => Answer::Nobody,
+    match is_answered {
+        Ok(true) => line(&mut terminal).ok().flatten().map_or(Answer::NoAnswer, Answer::Line),
+        Ok(false) => Answer::NoAnswer,
         Err(signal) => {
             let _ = terminal.write_all(b"\n");
             Answer::Signal(signal)
@@ -40,7 +40,7 @@ pub fn ask(question: &str) -> Answer {
     }
 }
 
-/// The terminal gives a line at a time, whole.
+/// Reads one line; `None` at the end of the input. The terminal delivers whole lines.
 fn line(terminal: &mut File) -> io::Result<Option<String>> {
     let mut bytes = [0; 256];
     let length = terminal.read(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! The agent's process: spawned with its credential, waited for through stops and signals.
+//! The agent's process: spawned with its credential, and waited for through stops and signals.
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Write as _};
@@ -13,43 +13,44 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 
 use super::signals::{Caught, Signals, WAKE};
-use super::{Handover, Program, Rest, SessionObserver, footprint, jobs};
+use super::{Handover, Program, Response, SessionObserver, footprint, jobs};
 use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
 
-/// An agent that has run for so long goes on, and kage makes itself small beside it.
-const SETTLED: Duration = Duration::from_secs(1);
+/// When an agent has run for this long, it is expected to run longer, and kage reduces its memory.
+const SHRINK_AFTER: Duration = Duration::from_secs(1);
 
-/// What the agent gets in place of kage's own streams.
-pub(super) struct Wires {
+/// The streams that the agent gets in place of kage's own.
+pub(super) struct ChildStreams {
     pub(super) stdin: Stdio,
     pub(super) stdout: Stdio,
     pub(super) stderr: Stdio,
 }
 
-/// Starts the program. kage's own copy of the secret ends here: an agent may run for days, and kage beside it
-/// needs no secret.
+/// Starts the program. kage's own copy of the secret is dropped here: an agent may run for days, and kage
+/// needs no secret while it waits.
 pub(super) fn spawn(
     program: &Program,
     plan: &LaunchPlan,
     handover: Option<Handover>,
     marks: &[(&str, OsString)],
-    wires: Option<Wires>,
+    streams: Option<ChildStreams>,
 ) -> io::Result<Child> {
-    // The pipe is held until the child has its own copy.
+    // The pipe must stay open until the child has its own copy.
     let (mut command, _pipe) = command(program, plan, handover.as_ref(), marks)?;
-    // With the command kage's copies of these ends are closed, so that the agent's end is the streams' end.
-    if let Some(Wires { stdin, stdout, stderr }) = wires {
+    // kage's copies of these pipe ends are closed when the command is dropped, so that the streams end with
+    // the agent.
+    if let Some(ChildStreams { stdin, stdout, stderr }) = streams {
         command.stdin(stdin).stdout(stdout).stderr(stderr);
     }
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.map(Child).ok_or_else(|| io::Error::other("the system gave a process id out of range"))
+    pid.map(Child).ok_or_else(|| io::Error::other("the system returned a process id that is out of range"))
 }
 
-/// Becomes the program; the answer is why it could not.
+/// Becomes the program. Returns only if that fails, with the reason.
 pub(super) fn replace(
     program: &Program,
     plan: &LaunchPlan,
@@ -62,7 +63,7 @@ pub(super) fn replace(
     }
 }
 
-/// The program with what the plan says. This is the one place where the secret is read.
+/// Returns the command for the program as planned. This is the only place where the secret is read.
 fn command(
     program: &Program,
     plan: &LaunchPlan,
@@ -73,7 +74,7 @@ fn command(
     command.arg0(&program.name).args(&plan.args);
     for name in &plan.remove {
         command.env_remove(name);
-        keep_pipe_of(name);
+        withhold_pipe_of(name);
     }
     command.envs(plan.set.iter().map(|(name, value)| (name, value)));
     command.envs(marks.iter().map(|(name, value)| (name, value)));
@@ -96,27 +97,28 @@ fn command(
     Ok((command, pipe))
 }
 
-/// A variable that is not passed on may name a pipe with a secret in it, from a kage above this one or from
-/// whoever else started it. The pipe stays here as well, or the agent could read what is not its own.
+/// Keeps the agent from inheriting the pipe that a removed variable names. The pipe may contain another
+/// secret, from a kage above this one or from another process that started it, which the agent must not read.
 #[allow(unsafe_code)]
-fn keep_pipe_of(variable: &str) {
+fn withhold_pipe_of(variable: &str) {
     if !variable.ends_with("_FILE_DESCRIPTOR") {
         return;
     }
     let number = env::var(variable).ok().and_then(|text| text.parse::<RawFd>().ok());
-    // The number may be stale, and the streams are the agent's whatever it says.
+    // The number may be stale. The agent keeps the standard streams in any case.
     let is_pipe = |number: RawFd| {
         fs::metadata(format!("/dev/fd/{number}")).is_ok_and(|metadata| metadata.file_type().is_fifo())
     };
     if let Some(number) = number.filter(|&number| number > 2 && is_pipe(number)) {
-        // SAFETY: it is open, as was just seen, and nothing here closes what it did not open.
+        // SAFETY: the descriptor was just found to be open, and no code here closes a descriptor that it did
+        // not open.
         let pipe = unsafe { BorrowedFd::borrow_raw(number) };
         let _ = fcntl_setfd(pipe, FdFlags::CLOEXEC);
     }
 }
 
-/// The reading end of a pipe with the text in it and its other end closed, open in the child as well.
-/// A token fits into any pipe's buffer, so that writing cannot block.
+/// Returns the reading end of a pipe that contains the text and whose writing end is closed. The child
+/// inherits it. A token fits into any pipe's buffer, so writing cannot block.
 fn pipe_holding(text: &str) -> io::Result<PipeReader> {
     let (reader, mut writer) = io::pipe()?;
     writer.write_all(text.as_bytes())?;
@@ -125,24 +127,24 @@ fn pipe_holding(text: &str) -> io::Result<PipeReader> {
 }
 
 impl Child {
-    /// Sleeps until a signal comes: that of a child which ended or stopped, one to pass on, or the one by
-    /// which the agent's hooks wake kage.
+    /// Waits until the agent ends. Sleeps until a signal comes: SIGCHLD for a child that ended or stopped, a
+    /// signal to forward, or the signal with which the agent's hooks wake kage.
     pub(super) fn wait(self, signals: &mut Signals, mut observer: Option<&mut dyn SessionObserver>) -> Exit {
         let mut until = None;
-        let mut settles = Some(Instant::now() + SETTLED);
+        let mut shrink_at = Some(Instant::now() + SHRINK_AFTER);
         loop {
-            // Two ends of children may come as one signal, so each waking looks.
-            if let Some(exit) = self.changed() {
+            // Two children that end may cause a single SIGCHLD, so the agent is checked after each signal.
+            if let Some(exit) = self.poll_exit() {
                 return exit;
             }
             let mut reported = false;
-            if settles.is_some_and(|settles| settles <= Instant::now()) {
+            if shrink_at.is_some_and(|shrink_at| shrink_at <= Instant::now()) {
                 footprint::shrink();
-                settles = None;
+                shrink_at = None;
             }
-            for caught in signals.wait(until.into_iter().chain(settles).min()) {
+            for caught in signals.wait(until.into_iter().chain(shrink_at).min()) {
                 reported |= caught.signal == WAKE;
-                self.pass_on(caught);
+                self.forward(caught);
             }
             let is_time = until.is_some_and(|until| until <= Instant::now());
             let Some(observer) = &mut observer else { continue };
@@ -151,9 +153,9 @@ impl Child {
                 continue;
             }
             until = match observer.look(reported) {
-                Rest::Sleep => None,
-                Rest::Until(until) => Some(until),
-                Rest::Terminate(until) => {
+                Response::Sleep => None,
+                Response::Until(until) => Some(until),
+                Response::Terminate(until) => {
                     self.end();
                     Some(until)
                 }
@@ -161,40 +163,43 @@ impl Child {
         }
     }
 
-    /// Never harder than this: an agent that is killed while it renews its login can lose it. One that is
-    /// stopped would see it only when it goes on.
+    /// Ends the agent with SIGTERM, never with SIGKILL: an agent that is killed while it renews its login can
+    /// lose the login. A stopped agent receives the SIGTERM only when it is continued.
     fn end(&self) {
         let _ = kill_process(self.0, Signal::TERM);
         let _ = kill_process(self.0, Signal::CONT);
     }
 
-    fn changed(&self) -> Option<Exit> {
+    /// Returns how the agent ended; `None` while it lives. If it has stopped, kage stops too.
+    fn poll_exit(&self) -> Option<Exit> {
         loop {
             match waitpid(Some(self.0), WaitOptions::NOHANG | WaitOptions::UNTRACED) {
-                Ok(Some((_, status))) if status.stopped() => self.stop_with_it(status.stopping_signal()),
+                Ok(Some((_, status))) if status.stopped() => self.stop_with_agent(status.stopping_signal()),
                 Ok(Some((_, status))) => return Some(exit_of(status)),
                 Ok(None) => return None,
                 Err(Errno::INTR) => {}
-                // The child is not there to wait for, so how it ended is not known; that is no success.
+                // There is no such child, so how it ended is not known, and kage must not report success.
                 Err(_) => return Some(Exit::Code(125)),
             }
         }
     }
 
-    /// An agent that stops itself alone would leave the shell waiting for kage: so kage stops too, and
-    /// wakes the agent when the shell wakes kage. If the stop came to the whole group and has been undone
-    /// while kage slept, the agent runs again by now, and stopping would stop twice.
+    /// Stops kage when the agent has stopped. If the agent stops only itself, the shell would keep waiting
+    /// for kage. So kage stops too, and continues the agent when the shell continues kage. If the whole group
+    /// was stopped and has been continued while kage slept, the agent already runs again, and kage must not
+    /// stop a second time.
     ///
-    /// Where no shell can wake kage, it would sleep for ever. At a terminal of its own the agent goes on at
-    /// once, as tmux does with what stops in a pane: a ^Z would freeze it for good. One that is refused the
-    /// terminal is left alone, for it would try again without end. Without a terminal nobody typed a ^Z, and
-    /// whoever stopped the agent wakes it.
-    fn stop_with_it(&self, stop: Option<i32>) {
+    /// If no shell can continue kage, kage must not stop. If kage has a terminal without a shell, a ^Z would
+    /// freeze the agent for good, so kage continues it immediately, as tmux does with a process that stops in
+    /// a pane. An agent that was stopped because it used the terminal from the background is left alone: it
+    /// would try again without end. Without a terminal no user typed a ^Z, and the process that stopped the
+    /// agent will continue it.
+    fn stop_with_agent(&self, stop: Option<i32>) {
         if !jobs::has_terminal() {
             return;
         }
         let has_shell = jobs::has_shell();
-        // The last thing asked, so that nothing changes behind the answer.
+        // This check comes last: no slow call may come between it and the stop.
         if jobs::is_stopped(self.0) == Some(false) {
             return;
         }
@@ -206,10 +211,11 @@ impl Child {
         let _ = kill_process(self.0, Signal::CONT);
     }
 
-    /// A ^C or ^Z typed at the terminal has no sender and has reached the agent, which is in kage's group.
-    /// One that a process sent to kage is passed on, except where the agent, or its own group, sent it.
-    fn pass_on(&self, caught: Caught) {
-        if caught.signal != WAKE && caught.is_for_the_agent(self.0) {
+    /// Forwards a signal to the agent. A ^C or ^Z typed at the terminal has no sender and has already reached
+    /// the agent, which is in kage's group. A signal that a process sent to kage is forwarded, unless the
+    /// agent or its own group sent it.
+    fn forward(&self, caught: Caught) {
+        if caught.signal != WAKE && caught.is_for_agent(self.0) {
             let _ = kill_process(self.0, caught.signal);
         }
     }

@@ -1,4 +1,5 @@
-//! Job control: who is above kage to see it stop, and to wake it. Asked when the agent has stopped.
+//! Job control: whether a shell above kage sees that it stops, and can continue it. Used when the agent has
+//! stopped.
 
 use std::fs::File;
 
@@ -6,19 +7,19 @@ use rustix::process::{Pid, getpid, getppid};
 
 use crate::process::{Stat, group_of, session_of};
 
-/// Whether there is a terminal, and with it perhaps a keyboard to stop an agent from.
+/// Whether kage has a terminal, from which a user may stop the agent.
 pub(super) fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
-/// Whether no shell began this session, but whoever opened the terminal.
+/// Whether kage leads the session. Then the program that opened the terminal started kage, and no shell did.
 pub(super) fn leads_session() -> bool {
     session_of(0) == Some(number(getpid()))
 }
 
-/// Whether a shell with job control can wake kage: the first ancestor outside kage's process group is of
+/// Whether a shell with job control can continue kage: the first ancestor outside kage's process group is in
 /// the same session. Otherwise kage leads the session, as in a container or a tmux pane, or its group is
-/// orphaned, and the system itself stops nobody there for a ^Z.
+/// orphaned; in such a group the system does not stop a process on ^Z.
 pub(super) fn has_shell() -> bool {
     let (Some(group), Some(session)) = (group_of(0), session_of(0)) else { return false };
     if leads_session() {
@@ -29,13 +30,13 @@ pub(super) fn has_shell() -> bool {
         if group_of(number(pid)) != Some(group) {
             return session_of(number(pid)) == Some(session);
         }
-        // A program that started kage in its own group: a script, `time`, `make`.
+        // This ancestor started kage in its own group: a script, `time`, `make`.
         ancestor = parent(pid);
     }
     false
 }
 
-/// Whether a process is stopped; without `/proc` it is not known.
+/// Whether a process is stopped; `None` if it is not known, as without `/proc`.
 pub(super) fn is_stopped(pid: Pid) -> Option<bool> {
     Some(stat(pid)?.state == 'T')
 }

@@ -1,4 +1,4 @@
-//! What goes into a run of an agent, and what comes out of it.
+//! The inputs and results of running an agent.
 
 use std::io;
 use std::time::Instant;
@@ -7,49 +7,51 @@ use crate::agent::{Captured, Exit, SecretKind};
 use crate::pool::Delivery;
 use crate::secret::Secret;
 
-/// The secret of the run, and how it goes over.
+/// The secret of an attempt, and how the agent gets it.
 pub struct Handover {
     pub secret: Secret,
     pub kind: &'static SecretKind,
     pub deliver: Delivery,
 }
 
-/// Is told what a running agent reports, and may end it.
+/// Observes a running agent, and may end it.
 pub trait SessionObserver {
-    /// The agent has been started.
+    /// Called when the agent has been started.
     fn started(&mut self);
 
-    /// kage was woken, whatever for: a process that was started beside the agent may have ended too.
+    /// Called each time kage wakes: a helper process that the observer started may have ended.
     fn reap(&mut self);
 
-    /// One of its hooks has reported something and woken kage, or it is the moment that was asked for.
-    fn look(&mut self, reported: bool) -> Rest;
+    /// Called when a hook of the agent has reported something (`reported`), or at the time that the last
+    /// response named.
+    fn look(&mut self, reported: bool) -> Response;
 }
 
-/// Until when kage sleeps beside its agent.
+/// What kage does next while the agent runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// Until something happens.
+pub enum Response {
+    /// Sleeps until something happens.
     Sleep,
+    /// Sleeps until this time at the latest.
     Until(Instant),
-    /// The agent is told to end, by a SIGTERM; and until it has, or until the moment where it takes its time.
+    /// Sends the agent SIGTERM, and sleeps until it has ended or until this time.
     Terminate(Instant),
 }
 
 /// What the agent reads on standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// kage's own, from where it stood when the run began.
+    /// kage's own standard input, from its position when the run began.
     FromStart,
     /// Nothing: `/dev/null`.
     Nothing,
 }
 
-/// What became of a start.
+/// The result of starting an agent.
 #[derive(Debug)]
 pub enum Launched {
     Ended(ChildExit),
-    /// This signal came before the agent could be started.
+    /// A signal with this number came before the agent was started.
     Signal(i32),
 }
 
@@ -57,17 +59,18 @@ pub enum Launched {
 #[derive(Debug)]
 pub struct ChildExit {
     pub exit: Exit,
-    /// A HUP, INT, QUIT or TERM came to kage while the agent ran, or while its last output was on its way.
+    /// Whether kage received a HUP, INT, QUIT or TERM while the agent ran or while its last output was
+    /// delivered.
     pub interrupted: bool,
     pub captured: Captured,
 }
 
-/// What became of withheld output.
+/// The result of delivering withheld output.
 #[derive(Debug)]
 pub enum Released {
     Written,
     /// It could not be written.
     Lost(io::Error),
-    /// This signal ended it, whatever its reader does.
+    /// A signal with this number ended the delivery.
     Signal(i32),
 }

@@ -1,6 +1,6 @@
-//! Finding a program behind kage itself, whatever name kage goes by on `PATH`; and becoming it.
+//! Finding a program on `PATH` while skipping kage itself under any name, and becoming that program.
 //!
-//! Called by `exec`, the shims and the status line. Knows nothing of subscriptions.
+//! Called by `exec`, the shims and the status line. It does not know subscriptions.
 
 use std::convert::Infallible;
 use std::env;
@@ -16,41 +16,41 @@ use crate::error::{Failure, Status};
 use crate::shell::shim;
 use crate::text::quoted_path;
 
-/// A shim is never as long as this, and most programs are longer: those need not be read.
-const LONGEST_SHIM: u64 = 4096;
+/// Every shim is shorter than this, in bytes. Most programs are longer and need not be read.
+const MAX_SHIM_LENGTH: u64 = 4096;
 
-/// A program with the path it was found at.
+/// A program and the path where it was found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Program {
-    /// As the user wrote it: what the program sees as its name.
+    /// The name as the user wrote it. The program gets it as `argv[0]`.
     pub name: OsString,
-    /// Absolute, also where an entry of `PATH` is not: nothing is looked up a second time.
+    /// The absolute path, even if the entry of `PATH` is relative. It is not looked up again.
     pub path: PathBuf,
 }
 
 impl Program {
-    /// Looks a program up on `PATH`, or takes a path as it is. kage itself and the shims by which it is
-    /// called under an agent's name are never the answer: that would be kage running kage. Where a path leads
-    /// to one of them, the name is looked up on `PATH` instead.
+    /// Looks up a name on `PATH`; a path is used as it is. kage itself and its shims, which have the names of
+    /// agents, are skipped: kage would run itself. If a path leads to one of them, its file name is looked up
+    /// on `PATH` instead.
     pub fn find(name: &OsStr, shims: &Path) -> Result<Self, Failure> {
         let shown = Path::new(name).display();
-        let myself = Myself::here(shims);
-        let mut passed = false;
+        let kage = Kage::current(shims);
+        let mut skipped = false;
         for path in which::which_all(name).into_iter().flatten() {
-            if !myself.is(&path) {
+            if !kage.is(&path) {
                 return Ok(Self { name: name.to_owned(), path });
             }
-            passed = true;
+            skipped = true;
         }
         let is_path = Path::new(name).components().count() > 1;
-        if passed
+        if skipped
             && is_path
             && let Some(name) = Path::new(name).file_name()
         {
             return Self::find(name, shims);
         }
-        if passed {
-            let message = format!("`{shown}` is kage itself; there is no other on PATH");
+        if skipped {
+            let message = format!("`{shown}` is kage itself; no other `{shown}` is on PATH");
             return Err(Failure::new(Status::NotFound, message)
                 .hint("install the agent, put its directory on PATH, or give its full path"));
         }
@@ -64,24 +64,25 @@ impl Program {
             .hint("check the spelling and PATH, or give its full path"))
     }
 
-    /// The same as whoever stands on `PATH` itself looks: behind kage's own place there, or behind the wrapper of
-    /// another tool, which kage has started and which, looking for the next of its name, has found kage again.
-    pub fn find_behind(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
-        let myself = Myself::here(shims);
-        let known = |path: PathBuf| (myself.is(&path), path);
+    /// The same for a kage that was called through `PATH`: searches only the entries after kage's own.
+    /// Another tool's wrapper, which kage started, may have looked up the next program of its name and found
+    /// kage again: then only the entries after that wrapper are searched.
+    pub fn find_after(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
+        let kage = Kage::current(shims);
+        let known = |path: PathBuf| (kage.is(&path), path);
         let all: Vec<_> = which::which_all(name).into_iter().flatten().map(known).collect();
-        let behind = |at: usize| all[at + 1..].iter().find(|(is_kage, _)| !is_kage);
+        let after = |at: usize| all[at + 1..].iter().find(|(is_kage, _)| !is_kage);
         let is_wrapper = |(_, path): &(bool, PathBuf)| Some(path.as_path()) == wrapper;
-        let behind_wrapper = all.iter().position(is_wrapper).and_then(behind);
-        let found = behind_wrapper.or_else(|| all.iter().position(|(is_kage, _)| *is_kage).and_then(behind));
+        let after_wrapper = all.iter().position(is_wrapper).and_then(after);
+        let found = after_wrapper.or_else(|| all.iter().position(|(is_kage, _)| *is_kage).and_then(after));
         match found {
             Some((_, path)) => Ok(Self { name: name.to_owned(), path: path.clone() }),
             None => Self::find(name, shims),
         }
     }
 
-    /// Becomes the program, so that nothing stands between it and whoever called kage. It returns only where
-    /// that cannot be.
+    /// Becomes the program, so that no kage process remains between it and kage's caller. Returns only if
+    /// that fails.
     pub fn replace(
         &self,
         args: &[OsString],
@@ -90,7 +91,7 @@ impl Program {
         Err(not_started(self, &self.command(args, environment).exec()))
     }
 
-    /// Starts the program, and waits for its end.
+    /// Starts the program and waits until it ends.
     pub fn wait(
         &self,
         args: &[OsString],
@@ -107,26 +108,26 @@ impl Program {
     }
 }
 
-/// kage, by whatever path.
-struct Myself<'a> {
+/// The running kage and its shims, under any path.
+struct Kage<'a> {
     shims: &'a Path,
     file: Option<(u64, u64)>,
 }
 
-impl<'a> Myself<'a> {
-    fn here(shims: &'a Path) -> Self {
+impl<'a> Kage<'a> {
+    fn current(shims: &'a Path) -> Self {
         let file = env::current_exe().and_then(fs::metadata).ok();
         Self { shims, file: file.as_ref().map(identity) }
     }
 
-    /// Links and hard links are the same file. A shim may lie anywhere: in the directory of another home, or
-    /// where somebody has copied it.
+    /// Whether a path leads to kage or a shim. Symlinks and hard links are the same file. A shim may be
+    /// anywhere: in another user's home, or where a user has copied it.
     fn is(&self, path: &Path) -> bool {
         if path.parent().is_some_and(|dir| dir == self.shims) {
             return true;
         }
         let Ok(metadata) = fs::metadata(path) else { return false };
-        self.file == Some(identity(&metadata)) || (metadata.len() <= LONGEST_SHIM && is_shim(path))
+        self.file == Some(identity(&metadata)) || (metadata.len() <= MAX_SHIM_LENGTH && is_shim(path))
     }
 }
 
@@ -134,14 +135,14 @@ fn identity(file: &Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
 
-/// Whether a path leads to this kage.
+/// Whether a path leads to the running kage.
 pub fn is_kage(path: &Path) -> bool {
     let file = |path: PathBuf| fs::metadata(path).ok().map(|file| identity(&file));
-    let myself = env::current_exe().ok().and_then(file);
-    myself.is_some() && file(path.to_owned()) == myself
+    let own = env::current_exe().ok().and_then(file);
+    own.is_some() && file(path.to_owned()) == own
 }
 
-/// Whether a file is a shim of kage's; one that cannot be read is none, for no shell could run it.
+/// Whether a file is one of kage's shims. An unreadable file is not, because no shell could run it.
 pub fn is_shim(path: &Path) -> bool {
     let mut beginning = [0; shim::ENOUGH];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
@@ -152,16 +153,15 @@ pub(super) fn not_started(program: &Program, why: &io::Error) -> Failure {
     let path = program.path.display();
     let word = quoted_path(&program.path);
     match why.kind() {
-        // The file is there, since it was found: its interpreter is not.
+        // The program was found, so its interpreter is missing.
         ErrorKind::NotFound => {
             Failure::new(Status::NotFound, format!("could not start {path}: its interpreter is missing"))
                 .hint(format!("head -n 1 {word}"))
         }
-        ErrorKind::ArgumentListTooLong => Failure::new(
-            Status::BeforeStart,
-            format!("could not start {path}: too many or too long arguments"),
-        )
-        .hint("give a long prompt on standard input"),
+        ErrorKind::ArgumentListTooLong => {
+            Failure::new(Status::BeforeStart, format!("could not start {path}: the arguments are too long"))
+                .hint("pass a long prompt on standard input")
+        }
         _ => Failure::new(Status::CannotExecute, format!("cannot execute {path}: {why}"))
             .hint(format!("file {word}; ls -l {word}")),
     }

@@ -1,8 +1,8 @@
-//! The relay: an agent's streams go through kage, so that a failed attempt can be taken back and its input
-//! given again. What stands at the end is what the caller sees.
+//! The relay: passes an agent's streams through kage, so that the output of a failed attempt can be discarded
+//! and its input replayed. The caller sees only the output of the final attempt.
 //!
-//! One thread copies the output, one the errors, one the input, each with blocking writes: a slow reader
-//! slows the agent, as it would without kage, and never the thread that waits for signals.
+//! One thread copies standard output, one standard error and one standard input, each with blocking writes. A
+//! slow reader slows the agent, as it would without kage, but never the thread that waits for signals.
 
 pub mod hold;
 mod pump;
@@ -16,62 +16,68 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::child::Wires;
-use super::signals::{Signals, survive_the_file_limit};
+use super::child::ChildStreams;
+use super::signals::{Signals, survive_file_limit};
 use super::{Input, Released};
 use crate::agent::{Captured, Line};
 use hold::{Hold, Lines, Whole};
-use pump::{End, EndTeller, Tap};
+use pump::{AgentEnd, EndNotifier, OutputPipe};
 use stdin::Source;
 
 pub(super) use pump::Stream;
 
-/// How long the delivery may take after a signal: a little more than the grace for grandchildren.
-const LAST_MOMENT: Duration = Duration::from_secs(3);
+/// How long the delivery may take after a signal: a little more than the grace period for the agent's
+/// children.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(3);
 
-/// How the agent writes what it has to say.
+/// The form of the agent's output.
 pub enum Output {
-    /// One piece at the end: text, a JSON object.
+    /// One piece at the end: text or a JSON object.
     Whole,
-    /// JSON lines as they happen, each with what it is. The line comes without its end.
+    /// JSON lines, written as they happen. The function classifies a line, which it gets without its newline.
     Lines(fn(&[u8]) -> Line),
 }
 
 /// The streams of a run, through all its attempts.
 pub struct Relay {
-    /// While an attempt runs its thread has it. One that is stuck in a write at kage's end keeps it.
+    /// The rules for the output. While an attempt runs, its thread owns them. A thread that is stuck in a
+    /// write when kage ends keeps them.
     rules: Option<Box<dyn Hold>>,
     hold: bool,
     input: Source,
     output: Stream,
     errors: Stream,
     relay_stderr: bool,
-    /// What the last attempt would have shown: should the next not start, that one stands.
+    /// The withheld output of the last attempt: if the next one does not start, the last one is final.
     last: Option<Vec<u8>>,
-    /// Why output could not be written, apart from a reader who went away.
+    /// Why output could not be written, unless the reader is gone.
     failed: Option<io::Error>,
     reader_is_gone: bool,
 }
 
 /// The threads of an attempt.
 pub(super) struct Running {
-    teller: EndTeller,
-    /// At its end when the threads are.
+    notifier: EndNotifier,
+    /// Is at its end when the threads have ended.
     done: PipeReader,
     output: JoinHandle<(Box<dyn Hold>, io::Result<()>)>,
     errors: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Relay {
-    /// `relay_stderr` says to relay standard error also when it is a terminal, which an agent may otherwise
-    /// use as one.
+    /// Makes a relay for kage's own streams. `relay_stderr`: whether standard error is relayed even if it is
+    /// a terminal. Otherwise the agent gets the terminal itself.
     pub fn new(output: Output, relay_stderr: bool) -> Self {
         let streams: [Stream; 3] = [Arc::new(io::stdin()), Arc::new(io::stdout()), Arc::new(io::stderr())];
-        Self::between(streams, output, relay_stderr)
+        Self::with_streams(streams, output, relay_stderr)
     }
 
-    pub(super) fn between([input, outward, errors]: [Stream; 3], output: Output, relay_stderr: bool) -> Self {
-        survive_the_file_limit();
+    pub(super) fn with_streams(
+        [input, outward, errors]: [Stream; 3],
+        output: Output,
+        relay_stderr: bool,
+    ) -> Self {
+        survive_file_limit();
         let rules: Box<dyn Hold> = match output {
             Output::Whole => Box::new(Whole::new()),
             Output::Lines(classify) => Box::new(Lines::new(classify)),
@@ -89,31 +95,31 @@ impl Relay {
         }
     }
 
-    /// Whether what the next attempt says may be taken back later. Without, everything passes at once (and
-    /// is looked at all the same), and no input is kept for an attempt after it.
-    pub fn hold(&mut self, hold: bool) {
+    /// Sets whether the output of the next attempt may be discarded later. If not, all output passes
+    /// immediately (and is still captured), and no input is kept for another attempt.
+    pub fn set_hold(&mut self, hold: bool) {
         self.hold = hold;
     }
 
-    /// Whether bytes of the present attempt have gone out that another attempt would contradict: output in
-    /// one piece that grew beyond 1 MiB, more withheld lines than 1 MiB, or anything without hold. Lines of
-    /// progress are the conversation's, which another attempt may go on with.
+    /// Whether output of this attempt was delivered that another attempt would contradict: output in one
+    /// piece that grew beyond 1 MiB, more than 1 MiB of withheld lines, or any output without `hold`. Lines
+    /// of progress do not count: they belong to the conversation, which another attempt may continue.
     pub fn is_committed(&self) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.is_committed())
     }
 
-    /// Whether an attempt with `Input::FromStart` would get all that the attempts before it got.
+    /// Whether an attempt with `Input::FromStart` would get all the input that earlier attempts got.
     pub fn can_replay(&self) -> bool {
         self.input.can_replay()
     }
 
-    /// Whether nobody reads the output any more, so that another attempt would be for nobody.
+    /// Whether the reader of the output is gone, so that another attempt would be in vain.
     pub fn reader_is_gone(&self) -> bool {
         self.reader_is_gone
     }
 
-    /// The attempt is final: what was withheld goes out. Lost is the first of the run's writes that failed, unless
-    /// it failed since nobody reads any more.
+    /// Delivers the withheld output: the attempt is final. The result is `Lost` with the first write of the
+    /// run that failed, except for a write that failed because the reader is gone.
     pub(super) fn release(&mut self, signals: &mut Signals) -> Released {
         let mut bytes = Vec::new();
         match (self.last.take(), &mut self.rules) {
@@ -132,7 +138,7 @@ impl Relay {
         self.failed.take().map_or(Released::Written, Released::Lost)
     }
 
-    /// Writes in a thread of its own, so that whoever reads slowly keeps no signal from kage.
+    /// Writes in a separate thread, so that kage still handles signals while a reader is slow.
     fn deliver(&self, bytes: Vec<u8>, signals: &mut Signals) -> Released {
         if bytes.is_empty() {
             return Released::Written;
@@ -149,14 +155,15 @@ impl Relay {
             Ok(started) => started,
             Err(why) => return Released::Lost(why),
         };
-        if let Err(signal) = signals.rest(Some(done.as_fd()), None) {
+        if let Err(signal) = signals.sleep(Some(done.as_fd()), None) {
             return Released::Signal(signal);
         }
         let written = writer.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
         written.map_or_else(Released::Lost, |()| Released::Written)
     }
 
-    /// Another attempt follows: what was withheld is forgotten when that one has started.
+    /// Discards the withheld output: another attempt follows. `release` can still deliver it until that
+    /// attempt has started.
     pub fn discard(&mut self) {
         if let Some(rules) = &mut self.rules {
             self.last = Some(rules.withheld());
@@ -164,7 +171,8 @@ impl Relay {
         }
     }
 
-    pub(super) fn forget_the_last(&mut self) {
+    /// Drops the output of the last attempt: the next one has started.
+    pub(super) fn forget_last(&mut self) {
         self.last = None;
     }
 
@@ -176,9 +184,9 @@ impl Relay {
         }
     }
 
-    /// Lays the pipes of an attempt and starts the threads on kage's side of them.
-    pub(super) fn start(&mut self, input: Input) -> io::Result<(Wires, Running)> {
-        let (end, teller) = End::new()?;
+    /// Makes the pipes of an attempt and starts the threads that serve them.
+    pub(super) fn start(&mut self, input: Input) -> io::Result<(ChildStreams, Running)> {
+        let (end, notifier) = AgentEnd::new()?;
         let (done, undone) = io::pipe()?;
         let stdin = match input {
             Input::FromStart => self.input.connect(&end, self.hold)?,
@@ -188,39 +196,40 @@ impl Relay {
         let (stderr, errors) = if is_inherited {
             (self.errors.as_fd().try_clone_to_owned()?.into(), None)
         } else {
-            let (tap, agent) = tap(&end)?;
+            let (pipe, agent) = output_pipe(&end)?;
             let (to, undone) = (Arc::clone(&self.errors), undone.try_clone()?);
             let errors = thread::Builder::new().spawn(move || {
                 let _undone = undone;
-                pump::errors(tap, &to)
+                pump::errors(pipe, &to)
             })?;
             (agent, Some(errors))
         };
-        let (tap, stdout) = tap(&end)?;
+        let (pipe, stdout) = output_pipe(&end)?;
         let mut rules = self.rules.take().ok_or(io::ErrorKind::ResourceBusy)?;
         rules.begin(self.hold);
         let to = Arc::clone(&self.output);
         let output = thread::Builder::new().spawn(move || {
             let _undone = undone;
-            let written = pump::output(tap, rules.as_mut(), &to);
+            let written = pump::output(pipe, rules.as_mut(), &to);
             (rules, written)
         })?;
-        Ok((Wires { stdin, stdout, stderr }, Running { teller, done, output, errors }))
+        Ok((ChildStreams { stdin, stdout, stderr }, Running { notifier, done, output, errors }))
     }
 
-    /// The agent has ended: waits until its last output is delivered. After a signal, which may have come
-    /// before, that has a moment left: an answer that is there is not lost for a grandchild's sake, nor does a
-    /// reader who takes nothing keep kage. Then a thread is stuck in its write, and is left there.
+    /// Waits until the last output of an agent that has ended is delivered. After a signal, including an
+    /// earlier one, the delivery must end within `DELIVERY_LIMIT`. That is enough for a complete answer
+    /// although a child of the agent keeps the pipe open, and a reader that reads nothing cannot hold kage.
+    /// In the latter case a thread remains blocked in its write.
     pub(super) fn finish(&mut self, running: Running, signals: &mut Signals) -> (Captured, Result<(), i32>) {
-        running.teller.tell();
+        running.notifier.notify();
         let done = Some(running.done.as_fd());
-        let soon = || Some(Instant::now() + LAST_MOMENT);
+        let soon = || Some(Instant::now() + DELIVERY_LIMIT);
         let mut by_signal = Ok(());
-        let is_done = match signals.rest(done, if signals.interrupted() { soon() } else { None }) {
+        let is_done = match signals.sleep(done, if signals.interrupted() { soon() } else { None }) {
             Ok(is_done) => is_done,
             Err(signal) => {
                 by_signal = Err(signal);
-                signals.rest(done, soon()).unwrap_or(false)
+                signals.sleep(done, soon()).unwrap_or(false)
             }
         };
         if !is_done {
@@ -237,13 +246,13 @@ impl Relay {
     }
 }
 
-/// A pipe for the agent to write to.
-fn tap(end: &Arc<End>) -> io::Result<(Tap, Stdio)> {
+/// Makes a pipe for the agent to write to.
+fn output_pipe(end: &Arc<AgentEnd>) -> io::Result<(OutputPipe, Stdio)> {
     let (reader, writer) = io::pipe()?;
-    // A larger pipe means fewer wakings. The system may refuse, and it works all the same.
+    // A larger pipe means that the thread wakes less often. The system may refuse, which does not matter.
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(&writer, hold::MOST);
-    Ok((Tap::new(reader, end)?, writer.into()))
+    let _ = rustix::pipe::fcntl_setpipe_size(&writer, hold::MAX_HELD);
+    Ok((OutputPipe::new(reader, end)?, writer.into()))
 }
 
 #[cfg(test)]

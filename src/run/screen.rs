@@ -1,11 +1,11 @@
-//! The terminal as kage itself draws on it, for `kage status --watch`: on the alternate screen, which leaves the
-//! one before as it was.
+//! The screen that kage itself draws, for `kage status --watch`. It uses the alternate screen, so the normal
+//! screen is unchanged afterwards.
 //!
 //! The policy, before the code:
-//! - Only lines that have changed are written, in one piece that the terminal shows at once, and nothing is
-//!   cleared in between: nothing flickers, and a quiet pool costs nothing.
-//! - Between two frames kage sleeps; a key, a signal or another size of the window wakes it.
-//! - However it ends or stops, the screen, the cursor and the modes are put back before it does.
+//! - Only changed lines are written, in one update that the terminal shows as a whole, and nothing is cleared
+//!   in between. So nothing flickers, and a pool without changes costs nothing.
+//! - Between two frames kage sleeps. A key, a signal or a new size of the window wakes it.
+//! - Before kage ends or stops, it always restores the screen, the cursor and the modes.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -34,12 +34,12 @@ use crate::terminal::{Size, size_or_default};
 const SECOND: Duration = Duration::from_secs(1);
 const WATCHED: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT, SIGWINCH];
 
-/// The alternate screen, without a cursor.
+/// Enters the alternate screen and hides the cursor.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 const HIDE_CURSOR: &str = "\x1b[?25l";
-/// What is between these a terminal shows at once; one that does not know them passes over them.
-/// Source: <https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036>.
+/// A terminal shows the output between these two as one update. A terminal that does not know them ignores
+/// them. Source: <https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036>.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 
@@ -48,8 +48,8 @@ pub fn can_draw() -> bool {
     io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Draws the lines that it is given for a size, each second and whenever something happens, until the user
-/// ends it, or a signal, which is the answer.
+/// Draws the lines that `lines` returns for a size, every second and on each event, until the user or a
+/// signal ends it. Returns the number of that signal; `None` if the user ended it.
 pub fn draw_each_second(mut lines: impl FnMut(Size) -> Vec<String>) -> io::Result<Option<i32>> {
     let mut signals = catch()?;
     let _unblocked = Unblocked::all();
@@ -57,84 +57,84 @@ pub fn draw_each_second(mut lines: impl FnMut(Size) -> Vec<String>) -> io::Resul
     loop {
         let next = Instant::now() + SECOND;
         let size = size_or_default(stdout());
-        // A terminal that takes nothing any more has gone away, and the signal is only late.
+        // If the write fails, the terminal is gone, and its SIGHUP has only not arrived yet.
         if screen.draw(size, lines(size)).is_err() {
             return Ok(Some(SIGHUP));
         }
-        match rest(&mut signals, screen.keys, next) {
-            Wish::Draw => {}
-            Wish::DrawAll => screen.reclaim()?,
-            Wish::Stop => {
+        match sleep(&mut signals, screen.keys, next) {
+            Action::Draw => {}
+            Action::DrawAll => screen.reclaim()?,
+            Action::Stop => {
                 drop(screen);
                 let _ = kill_process(getpid(), Signal::STOP);
                 screen = Screen::enter()?;
             }
-            Wish::End(signal) => return Ok(signal),
+            Action::End(signal) => return Ok(signal),
         }
     }
 }
 
 type Signals = SignalDelivery<UnixStream, SignalOnly>;
 
-/// As beside an agent, what was ignored on entry stays ignored.
+/// Installs the handlers. As in a run, a signal that was ignored on entry remains ignored.
 fn catch() -> io::Result<Signals> {
     let (read, write) = UnixStream::pair()?;
     let watched = WATCHED.into_iter().filter(|&signal| !is_ignored(signal));
     SignalDelivery::with_pipe(read, write, SignalOnly, watched)
 }
 
-/// What is to happen next.
+/// What happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum Action {
     Draw,
-    /// What is on the screen is not known any more.
+    /// Draws all lines: the content of the screen is no longer known.
     DrawAll,
     Stop,
     End(Option<i32>),
 }
 
-/// Sleeps until a moment, a signal or a key.
-fn rest(signals: &mut Signals, keys: Option<BorrowedFd<'static>>, until: Instant) -> Wish {
+/// Sleeps until a time, a signal or a key.
+fn sleep(signals: &mut Signals, keys: Option<BorrowedFd<'static>>, until: Instant) -> Action {
     let mut watched = vec![PollFd::new(signals.get_read(), PollFlags::IN)];
     watched.extend(keys.iter().map(|keys| PollFd::new(keys, PollFlags::IN)));
     let _ = poll(&mut watched, Some(&time_left(until)));
     let typed = watched.get(1).is_some_and(|keys| !keys.revents().is_empty());
     drop(watched);
-    let wishes: Vec<_> = signals.pending().map(wish).collect();
-    // Of several, ending goes first, and stopping before drawing.
-    let wish = |is: fn(&Wish) -> bool| wishes.iter().copied().find(is);
-    wish(|wish| matches!(wish, Wish::End(_)))
-        .or_else(|| wish(|wish| *wish == Wish::Stop))
-        .or_else(|| wish(|wish| *wish == Wish::DrawAll))
+    let actions: Vec<_> = signals.pending().map(action_for).collect();
+    // If several signals have come, ending comes before stopping, and stopping before drawing.
+    let first = |is: fn(&Action) -> bool| actions.iter().copied().find(is);
+    first(|action| matches!(action, Action::End(_)))
+        .or_else(|| first(|action| *action == Action::Stop))
+        .or_else(|| first(|action| *action == Action::DrawAll))
         .or_else(|| keys.filter(|_| typed).map(read))
-        .unwrap_or(Wish::Draw)
+        .unwrap_or(Action::Draw)
 }
 
-fn wish(signal: i32) -> Wish {
+fn action_for(signal: i32) -> Action {
     match signal {
-        // Where no shell could wake it, the system would not stop it either.
-        SIGTSTP if jobs::has_shell() => Wish::Stop,
-        SIGTSTP => Wish::Draw,
-        SIGCONT | SIGWINCH => Wish::DrawAll,
-        fatal => Wish::End(Some(fatal)),
+        // If no shell could continue kage, the system would not stop it either.
+        SIGTSTP if jobs::has_shell() => Action::Stop,
+        SIGTSTP => Action::Draw,
+        SIGCONT | SIGWINCH => Action::DrawAll,
+        fatal => Action::End(Some(fatal)),
     }
 }
 
-/// What was typed: `q` or ^D ends it.
-fn read(keys: BorrowedFd<'static>) -> Wish {
+/// Reads what was typed: `q` or ^D ends the display.
+fn read(keys: BorrowedFd<'static>) -> Action {
     let mut typed = [0; 64];
     match rustix::io::read(keys, &mut typed) {
-        Ok(length) if typed[..length].iter().any(|key| b"qQ\x04".contains(key)) => Wish::End(None),
-        // The terminal has gone away.
-        Ok(0) | Err(Errno::IO) => Wish::End(Some(SIGHUP)),
-        _ => Wish::Draw,
+        Ok(length) if typed[..length].iter().any(|key| b"qQ\x04".contains(key)) => Action::End(None),
+        // The terminal is gone.
+        Ok(0) | Err(Errno::IO) => Action::End(Some(SIGHUP)),
+        _ => Action::Draw,
     }
 }
 
-/// The alternate screen, from when it was entered until it is dropped.
+/// The alternate screen. It is left when this value is dropped.
 struct Screen {
     terminal: BorrowedFd<'static>,
-    /// Where keys are typed; `None` where standard input is no terminal.
+    /// Standard input, for keys; `None` if it is not a terminal.
     keys: Option<BorrowedFd<'static>>,
     before: Termios,
     size: Option<Size>,
@@ -152,8 +152,9 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Keys come one at a time and unseen. Those that mean a signal still do; ^S does not, for output that is
-    /// held back would hold kage. In the background this stops kage, as it must.
+    /// Sets the terminal to deliver keys one at a time and without echo. Keys that send a signal still do. ^S
+    /// does not stop the output, because kage would then block in its write. In the background this call
+    /// stops kage (SIGTTOU), as it should.
     fn read_keys(&self) -> io::Result<()> {
         let mut modes = self.before.clone();
         modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN);
@@ -163,8 +164,9 @@ impl Screen {
         Ok(tcsetattr(self.terminal, OptionalActions::Now, &modes)?)
     }
 
-    /// After somebody else may have written or changed modes. The alternate screen is not entered again: it
-    /// would take the cursor's place on this one for that on the one before.
+    /// Restores the modes after another process may have written to the terminal or changed its modes. The
+    /// alternate screen is not entered again: the terminal would then save the cursor's position on the
+    /// alternate screen as the position on the normal one.
     fn reclaim(&mut self) -> io::Result<()> {
         self.read_keys()?;
         self.size = None;
@@ -184,7 +186,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         let _ = write(LEAVE);
-        // From the background it would stop kage (SIGTTOU), and the modes are another job's by now.
+        // From the background this would stop kage (SIGTTOU), and the modes now belong to another job.
         let foreground = tcgetpgrp(self.terminal).ok().map(|group| group.as_raw_nonzero().get());
         if foreground.is_some() && foreground == group_of(0) {
             let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
@@ -192,7 +194,8 @@ impl Drop for Screen {
     }
 }
 
-/// What makes a screen of one that shows other lines, or `None` of what it is not known.
+/// Returns the output that changes the screen from the lines `from` to `lines`. `from` is `None` if the
+/// content of the screen is not known.
 fn changes(from: Option<&[String]>, lines: &[String], size: Size) -> String {
     let mut text = String::new();
     for (at, line) in lines.iter().enumerate() {
@@ -200,7 +203,8 @@ fn changes(from: Option<&[String]>, lines: &[String], size: Size) -> String {
             continue;
         }
         text += &format!("\x1b[{};1H{line}", at + 1);
-        // Behind the last column the cursor still stands on it, and it would be erased.
+        // After a line as wide as the screen, the cursor is still on the last column, and `\x1b[K` would
+        // erase it.
         if anstream::adapter::strip_str(line).to_string().width() < size.columns {
             text += "\x1b[K";
         }
@@ -211,7 +215,8 @@ fn changes(from: Option<&[String]>, lines: &[String], size: Size) -> String {
     text
 }
 
-/// In one piece, where the terminal takes it so: what the library keeps of standard output is a line.
+/// Writes a text in as few writes as the terminal accepts. The standard library's stdout would flush at each
+/// newline.
 fn write(text: &str) -> io::Result<()> {
     let mut left = text.as_bytes();
     while !left.is_empty() {
@@ -232,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_changed_is_written() {
+    fn only_changed_lines_are_written() {
         assert_eq!(changed(Some(&["a", "b"]), &["a", "b"]), "");
         assert_eq!(changed(Some(&["a", "b"]), &["a", "c"]), "\x1b[2;1Hc\x1b[K");
         assert_eq!(changed(Some(&["a"]), &["a", "b"]), "\x1b[2;1Hb\x1b[K");
@@ -241,15 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_as_wide_as_the_screen_keeps_its_last_letter() {
+    fn a_line_as_wide_as_the_screen_keeps_its_last_character() {
         assert_eq!(changed(Some(&[]), &["\x1b[31m一二\x1b[0m"]), "\x1b[1;1H\x1b[31m一二\x1b[0m");
         assert_eq!(changed(None, &["a", "b", "wide"]), "\x1b[1;1Ha\x1b[K\x1b[2;1Hb\x1b[K\x1b[3;1Hwide");
     }
 
     #[test]
-    fn what_a_signal_asks_for() {
-        assert_eq!(wish(SIGWINCH), Wish::DrawAll);
-        assert_eq!(wish(SIGCONT), Wish::DrawAll);
-        assert_eq!(wish(SIGTERM), Wish::End(Some(SIGTERM)));
+    fn each_signal_has_its_action() {
+        assert_eq!(action_for(SIGWINCH), Action::DrawAll);
+        assert_eq!(action_for(SIGCONT), Action::DrawAll);
+        assert_eq!(action_for(SIGTERM), Action::End(Some(SIGTERM)));
     }
 }

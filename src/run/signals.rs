@@ -1,4 +1,5 @@
-//! Signals: caught while the agent lives, with their sender, and died of when the agent died of one.
+//! Signals: caught with their sender while the agent lives, and raised again when one of them ended the
+//! agent.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -19,30 +20,31 @@ use signal_hook::low_level;
 use super::jobs;
 use crate::process::group_of;
 
-/// What kage would die or stop of while its agent runs, and what wakes it.
+/// The signals that would end or stop kage while its agent runs, and the one that wakes it.
 const WATCHED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGURG];
 
-/// By this a hook of the agent's wakes its kage. To a process that does not expect it, it means nothing.
+/// The signal with which the agent's hook wakes kage. Its default action is to do nothing.
 pub const WAKE: Signal = Signal::URG;
 
-/// Those by which somebody ends a run. SIGUSR1 and SIGUSR2 end a program only where it does not know them:
-/// they are words to the agent.
+/// The signals that end a run. SIGUSR1 and SIGUSR2 are not among them: they end only a program that does not
+/// handle them, and may be meant as messages to the agent.
 const FATAL: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
 /// The signals of a run whose attempt has ended and that may start another.
 static KEPT: Mutex<Option<Signals>> = Mutex::new(None);
 
-/// A signal and who sent it.
+/// A signal and its sender.
 pub(super) struct Caught {
     pub(super) signal: Signal,
-    /// `None` for the kernel: the terminal. A process outside of this process-id namespace, such as the one
-    /// that ends a container, is 0.
+    /// The sender's process id. `None` if the kernel sent it, for the terminal. 0 for a process outside this
+    /// PID namespace, such as the one that ends a container.
     sender: Option<i32>,
 }
 
 impl Caught {
-    pub(super) fn is_for_the_agent(&self, agent: Pid) -> bool {
-        let Some(sender) = self.sender else { return self.is_hangup_of_the_session() };
+    /// Whether kage must forward this signal to the agent.
+    pub(super) fn is_for_agent(&self, agent: Pid) -> bool {
+        let Some(sender) = self.sender else { return self.is_session_hangup() };
         if sender == 0 {
             return true;
         }
@@ -52,32 +54,33 @@ impl Caught {
         }
         let Some(senders_group) = group_of(sender) else { return true };
         let own_group = group_of(0);
-        // An agent that leads a group of its own signals its own processes.
+        // An agent that leads its own group may signal its own processes.
         let agents_group = group_of(agent).filter(|&group| Some(group) != own_group);
-        // A group that kage leads holds only kage, the agent and what it started. In another's group the
-        // sender may be the harness that started kage.
+        // A group that kage leads contains only kage, the agent and what the agent started. In a group that
+        // kage does not lead, the sender may be the harness that started kage.
         let leads = own_group == Some(getpid().as_raw_nonzero().get());
         Some(senders_group) != agents_group && !(leads && Some(senders_group) == own_group)
     }
 
-    /// Of a terminal that goes away the system tells only the leader of its session, and the foreground once
-    /// that has ended. A shell tells its jobs; where kage leads, as in a pane or a container, it is kage that
-    /// the agent hears of it from.
-    fn is_hangup_of_the_session(&self) -> bool {
+    /// Whether this is the hangup of a session that kage leads. When a terminal hangs up, the system sends
+    /// SIGHUP only to the session leader, and to the foreground group once the leader has ended. A shell
+    /// forwards it to its jobs. If kage leads the session, as in a pane or a container, kage must forward it
+    /// to the agent.
+    fn is_session_hangup(&self) -> bool {
         self.signal == Signal::HUP && jobs::leads_session()
     }
 }
 
-/// The signals that have come and not been looked at.
+/// The signals that are caught and have not been read yet.
 pub(super) struct Signals {
     delivery: SignalDelivery<UnixStream, WithOrigin>,
     interrupted: bool,
 }
 
 impl Signals {
-    /// From here on the signals wait here. One that was ignored on entry stays ignored, for the agent
-    /// too: `nohup` would be undone by a handler. But for the one that wakes kage: that means nothing to an agent
-    /// either way.
+    /// Installs the handlers: from here on signals are queued. A signal that was ignored on entry remains
+    /// ignored, also for the agent, because a handler would undo `nohup`. The wake signal is always caught:
+    /// an agent does nothing on it either way.
     pub(super) fn catch() -> io::Result<Self> {
         if let Some(kept) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(kept);
@@ -89,36 +92,41 @@ impl Signals {
         Ok(Self { delivery, interrupted: false })
     }
 
-    /// For the next attempt, or the pause before it. A signal that comes in between would otherwise be seen
-    /// by nobody: its handler stays in place, and what it did ends with the catching.
+    /// Keeps the queue for the next attempt, or for the pause before it. A signal that comes in between would
+    /// otherwise be lost: its handler remains installed, but nothing reads what it queues.
     pub(super) fn keep(mut self) {
         self.interrupted = false;
         *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
     }
 
-    /// Whether one has been looked at that is meant to end the run.
+    /// Whether a signal that ends the run has been read.
     pub(super) fn interrupted(&self) -> bool {
         self.interrupted
     }
 
-    /// Sleeps until at least one has come, or until a moment. That of a child is only the waking.
+    /// Sleeps until at least one signal has come or until a time, and returns the signals. SIGCHLD ends the
+    /// sleep but is not returned.
     pub(super) fn wait(&mut self, until: Option<Instant>) -> impl Iterator<Item = Caught> {
         let mut watched = [PollFd::new(self.delivery.get_read(), PollFlags::IN)];
-        // One that interrupts the sleep has come as well.
+        // A signal that interrupts the sleep is in the queue too.
         let _ = poll(&mut watched, until.map(time_left).as_ref());
         self.pending()
     }
 
-    /// Those that have come already.
+    /// Returns the signals that have already come.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Caught> {
         let Self { delivery, interrupted } = self;
         delivery.pending().filter_map(|origin| caught(&origin, interrupted))
     }
 
-    /// Sleeps while there is no agent: until a descriptor has something to read or is at its end, or until
-    /// a moment. The answer is whether it was the descriptor. A fatal signal, which ends kage as it would any
-    /// program, is the error.
-    pub(super) fn rest(&mut self, done: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<bool, i32> {
+    /// Sleeps while no agent runs: until a descriptor is readable or at its end, or until a time. Returns
+    /// whether it was the descriptor. The error is the number of a fatal signal, which ends kage like any
+    /// program.
+    pub(super) fn sleep(
+        &mut self,
+        done: Option<BorrowedFd<'_>>,
+        until: Option<Instant>,
+    ) -> Result<bool, i32> {
         loop {
             for Caught { signal, .. } in self.pending() {
                 if FATAL.contains(&signal.as_raw()) {
@@ -147,16 +155,17 @@ fn caught(origin: &Origin, interrupted: &mut bool) -> Option<Caught> {
     Some(Caught { signal, sender })
 }
 
-/// What SIGTSTP does where it is not caught: it stops, except where no shell could wake what it stopped.
+/// Does what an uncaught SIGTSTP does: stops kage, unless no shell could continue it.
 fn stop() {
     if jobs::has_shell() {
         let _ = kill_process(getpid(), Signal::STOP);
     }
 }
 
-/// A file that grows beyond `ulimit -f` kills who writes it. What kage writes for the agent it can do without,
-/// so for kage the limit is an error of the write. A handler that does nothing: the agent starts without it.
-pub(super) fn survive_the_file_limit() {
+/// Turns SIGXFSZ into a failed write. The signal kills a process whose file grows beyond `ulimit -f`, but
+/// kage can do without the file that it keeps for the agent's input. The handler does nothing, and the agent
+/// does not inherit it.
+pub(super) fn survive_file_limit() {
     if !is_ignored(SIGXFSZ) {
         let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     }
@@ -165,28 +174,28 @@ pub(super) fn survive_the_file_limit() {
 #[allow(unsafe_code)]
 pub(super) fn is_ignored(signal: i32) -> bool {
     let mut current = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: with no new action `sigaction` only writes the current one into the place it is given; the
-    // place is read only where it says that it did.
+    // SAFETY: with no new action, `sigaction` only writes the current one to the pointer. The value is read
+    // only if the call succeeded.
     unsafe {
         libc::sigaction(signal, std::ptr::null(), current.as_mut_ptr()) == 0
             && current.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 
-/// To be called before kage starts any process. With the ends of children ignored, as some daemons leave it
-/// to what they start, the system reaps each child by itself, and how a credential command ended is never
-/// known. An agent gets the default as well: it waits for children of its own, and through `exec` kage's
-/// handler would become the default anyway.
+/// Restores the default action of SIGCHLD. Must be called before kage starts any process. If SIGCHLD is
+/// ignored, as some daemons leave it for the processes they start, the system reaps each child on its own,
+/// and the exit status of a credential command is never known. The agent gets the default too: it waits for
+/// its own children, and kage's handler would become the default through `exec` anyway.
 #[allow(unsafe_code)]
-pub fn expect_children() {
+pub fn reset_sigchld() {
     // SAFETY: the default action runs no handler.
     unsafe { libc::signal(SIGCHLD, libc::SIG_DFL) };
 }
 
-/// While this lives, the signals that kage waits for come through, although a parent left them blocked:
-/// without them the end of the agent wakes nobody, and a SIGTERM is not passed on. Made after the spawn,
-/// since the child has the mask of whoever spawns it and is to have the one that kage was started with;
-/// what came before then is pending, not lost. Afterwards the mask is what it was.
+/// Unblocks the signals that kage waits for while this value lives, and then restores the mask. A parent may
+/// have left them blocked: then the agent's end would not wake kage, and a SIGTERM would not be forwarded.
+/// The value is made after the spawn, because the child inherits the mask and must get the one that kage was
+/// started with. A signal that came before is pending, not lost.
 pub(super) struct Unblocked(libc::sigset_t);
 
 impl Unblocked {
@@ -211,21 +220,22 @@ impl Unblocked {
 impl Drop for Unblocked {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: the set is one that `pthread_sigmask` gave.
+        // SAFETY: the set was written by `pthread_sigmask`.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
     }
 }
 
-/// Ends kage as the agent ended: by the same signal where a shell acts on it, so that a ^C also ends the
-/// loop that kage was called from. The others would only write a second core file.
-pub fn die_of(signal: i32) -> i32 {
+/// Ends kage as the agent ended. A signal that shells act on is raised again, so that a ^C also ends the loop
+/// that kage was called from. For any other signal, which would only write a second core file, returns the
+/// exit status 128 + `signal`.
+pub fn reraise(signal: i32) -> i32 {
     if [SIGHUP, SIGINT, SIGTERM, SIGPIPE].contains(&signal) {
         let _ = low_level::emulate_default_handler(signal);
     }
     128 + signal
 }
 
-/// How long it is until a moment, as `poll` wants it.
+/// Returns the time that is left, in the form that `poll` takes.
 pub(super) fn time_left(until: Instant) -> Timespec {
     let left = until.saturating_duration_since(Instant::now());
     Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })

@@ -1,29 +1,29 @@
-//! A shim: a script under an agent's name that calls kage in its place.
+//! A shim: a script with an agent's name that calls kage instead.
 //!
-//! Called by `kage shim`, and by whoever looks for the real agent. A script and no link: a link whose kage is
-//! gone would be passed over on `PATH` without a word, and the agent would run on the user's own login.
+//! Called by `kage shim` and by the search for the real agent. It is a script, not a link: the shell would
+//! silently skip a link to a removed kage on `PATH`, and the agent would run with the user's own login.
 
 use super::Shell;
 
-/// How each shim begins, and nothing else.
+/// The beginning of every shim, and of no other file.
 const BEGINNING: &[u8] = b"#!/bin/sh\n# kage shim";
 
-/// The script for an agent's program, and a kage at this path.
+/// Returns the script for an agent's program and a kage at this path.
 pub fn text(kage: &str, program: &str) -> String {
-    // Bash quotes as every POSIX shell does.
+    // The quoting of bash is valid in every POSIX shell.
     let kage = Shell::Bash.quoted(kage);
     include_str!("../../shell/shim.sh").replace("@agent@", program).replace("@kage@", &kage)
 }
 
-/// Whether a file that begins like this is a shim, of whichever kage.
+/// Whether a file with this beginning is a shim, of any version of kage.
 pub fn is_shim(beginning: &[u8]) -> bool {
     beginning.starts_with(BEGINNING)
 }
 
-/// How much of a file `is_shim` wants to see.
+/// The number of bytes that `is_shim` needs.
 pub const ENOUGH: usize = BEGINNING.len();
 
-/// The kage that a shim calls.
+/// The path of the kage that a shim calls.
 pub fn kage_of(text: &str) -> Option<String> {
     let quoted = text.lines().find_map(|line| line.strip_prefix("kage='"))?.strip_suffix('\'')?;
     Some(quoted.replace(r"'\''", "'"))
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shim_is_known_again_and_tells_its_kage() {
+    fn a_shim_is_recognized_and_its_kage_is_read_from_it() {
         for kage in ["/opt/kage", "/home/o'brien/my bin/kage"] {
             let text = text(kage, "claude");
             assert!(is_shim(text.as_bytes()), "{text}");

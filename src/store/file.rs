@@ -1,6 +1,6 @@
-//! The state in a JSON file beside its lock, and a log of the changes since that was written. A change is a line at
-//! the end of the log, which costs a fraction of a new file; when the log has grown the state is written whole again.
-//! `FileStore::update` is the only way to change it.
+//! The state in a JSON file, with a lock file and a log of the changes since the file was written. A change
+//! is a line appended to the log, which costs a fraction of a new file. When the log has grown, the whole
+//! state is written again. `FileStore::update` is the only way to change the state.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -24,12 +24,13 @@ mod process;
 
 pub use process::{holder_mark, marked_holder, started};
 
-/// The form of the file that this kage writes.
+/// The file format that this kage writes.
 const VERSION: u32 = 2;
-/// The form before it: the same, without an id and so without a log.
+/// The previous format: the same, without an id and therefore without a log.
 const WITHOUT_LOG: u32 = 1;
-/// How often a reader looks again that meets writers of whole states. There is one in dozens of changes.
-const LOOKS: u32 = 100;
+/// How many times a reader tries again if the file was replaced while it read. One in dozens of changes
+/// replaces it.
+const READ_ATTEMPTS: u32 = 100;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -41,70 +42,69 @@ struct Written<'a> {
 #[derive(Deserialize)]
 struct Read {
     version: u32,
-    /// By which the log knows whose changes it has.
+    /// The id by which the log names the state it belongs to.
     #[serde(default)]
     id: String,
     state: State,
 }
 
-/// What a damaged file costs the user.
-const LOST: &str = "limits, health, turns and today's totals start anew; \
+/// What the user loses with a damaged state file.
+const LOST: &str = "limits, health, turns and today's totals are reset; \
                     subscriptions, secrets and the usage ledger are untouched";
 
-/// What a damaged log costs.
-const LOST_OF_LOG: &str = "the latest changes of limits, health, turns and today's totals are not known";
+/// What the user loses with a damaged log.
+const LOST_OF_LOG: &str = "the latest changes to limits, health, turns and today's totals are lost";
 
 /// The shared state of one user.
 #[derive(Debug)]
 pub struct FileStore {
     file: PathBuf,
     log: Log,
-    /// What the user should know, until it is taken.
+    /// Notices for the user that have not been taken yet.
     notices: Mutex<Vec<Notice>>,
 }
 
-/// A state as it was found.
+/// A state as it was read.
 #[derive(Debug, Default)]
-struct Found {
+struct Loaded {
     state: State,
-    /// Where in the log the next change goes; `None` where the state is to be written whole.
+    /// The offset of the next change in the log; `None` if the whole state must be written.
     end: Option<u64>,
-    /// The file that is damaged, and how. The state is what could be had without it.
+    /// The damaged file, and what is wrong with it. The state is what could be read without it.
     damage: Option<(PathBuf, String)>,
 }
 
 impl FileStore {
-    /// The store below a directory, which is made when something is written.
+    /// Returns the store in a directory, which is created by the first write.
     pub fn new(dir: &Path) -> Self {
         Self { file: dir.join("state.json"), log: Log::new(dir.join("state.log")), notices: Mutex::default() }
     }
 
-    /// The state as it is now, without the leases of dead processes. Changes nothing.
+    /// Returns the current state without the leases of dead processes. Changes nothing.
     pub fn read(&self) -> Result<State> {
-        let found = self.load()?;
-        if let Some((file, why)) = &found.damage {
+        let loaded = self.load()?;
+        if let Some((file, why)) = &loaded.damage {
             let file = file.display();
-            self.notice(format!("{file} is damaged ({why}); the next run will set it aside"));
+            self.notice(format!("{file} is damaged ({why}); the next run will move it aside"));
         }
-        Ok(reaped(found.state))
+        Ok(reaped(loaded.state))
     }
 
-    /// The same for a caller that looks again in a moment: that a file is damaged is an error, and no notice.
+    /// Like `read`, but a damaged file is an error and not a notice. For callers that read repeatedly.
     pub fn look(&self) -> Result<State> {
-        let found = self.load()?;
-        match found.damage {
+        let loaded = self.load()?;
+        match loaded.damage {
             Some((file, why)) => bail!("{} is damaged ({why})", file.display()),
-            None => Ok(reaped(found.state)),
+            None => Ok(reaped(loaded.state)),
         }
     }
 
-    /// Changes the state: locked, read, edited, written down. Nothing is written where `edit` changes nothing, or
-    /// where it fails.
+    /// Changes the state: takes the lock, reads, calls `edit`, writes. Writes nothing if nothing changed.
     pub fn update<T>(&self, durability: Durability, edit: impl FnOnce(&mut State) -> T) -> Result<T> {
         self.update_within(LOCK_PATIENCE, durability, edit)
     }
 
-    /// The same for a caller that gives up rather than wait longer.
+    /// Like `update`, but waits at most `patience` for the lock.
     pub fn update_within<T>(
         &self,
         patience: Duration,
@@ -112,18 +112,18 @@ impl FileStore {
         edit: impl FnOnce(&mut State) -> T,
     ) -> Result<T> {
         let _lock = Lock::acquire(&files::sibling(&self.file.with_extension(""), ".lock"), patience)?;
-        let Found { state: before, end, damage } = self.load()?;
+        let Loaded { state: before, end, damage } = self.load()?;
         let log_damage = match damage {
             Some((file, why)) if file == self.file => self.set_aside(&file, &why, LOST).map(|()| None)?,
             damage => damage.map(|(_, why)| why),
         };
         let mut state = before.clone();
-        process::reap_often(&mut state);
+        process::reap_dead(&mut state);
         let answer = edit(&mut state);
         match (Patch::between(before, &state), end) {
             (None, _) if log_damage.is_none() => {}
             (Some(patch), Some(end)) => match self.log.append(end, &patch, durability) {
-                // Somebody took it away, or made it another's: a new file goes where an old one cannot be written.
+                // The log was removed, or belongs to another user: the directory may still accept a new file.
                 Err(gone) if matches!(gone.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
                     self.write_whole(&state, durability, None)?;
                 }
@@ -136,8 +136,8 @@ impl FileStore {
         Ok(answer)
     }
 
-    /// The state anew, then a log for it. Until that is there the old one belongs to nothing, and the next change
-    /// is written whole again.
+    /// Writes the whole state, then begins its log. Until the new log exists, the old log belongs to no
+    /// state, and the next change writes the whole state again.
     fn write_whole(&self, state: &State, durability: Durability, log_damage: Option<&str>) -> Result<()> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let bytes = serde_json::to_vec(&Written { version: VERSION, id: &id, state })?;
@@ -150,43 +150,43 @@ impl FileStore {
         Ok(())
     }
 
-    fn load(&self) -> Result<Found> {
+    fn load(&self) -> Result<Loaded> {
         let (bytes, log) = self.bytes()?;
-        let Some(bytes) = bytes else { return Ok(Found::default()) };
+        let Some(bytes) = bytes else { return Ok(Loaded::default()) };
         match serde_json::from_slice::<Read>(&bytes) {
             Ok(Read { version: VERSION | WITHOUT_LOG, id, mut state }) => {
                 let replayed = log::replay(&log, &id, bytes.len() as u64, &mut state);
                 let damage = replayed.damage.map(|why| (self.log.path().to_owned(), why));
-                Ok(Found { state, end: replayed.end, damage })
+                Ok(Loaded { state, end: replayed.end, damage })
             }
             read => match version_of(&bytes) {
                 Some(version) if version != VERSION && version != WITHOUT_LOG => {
-                    Err(self.of_another_version(version).into())
+                    Err(self.version_failure(version).into())
                 }
                 _ => {
                     let why = read.err().map_or_else(String::new, |why| why.to_string());
-                    Ok(Found { damage: Some((self.file.clone(), why)), ..Found::default() })
+                    Ok(Loaded { damage: Some((self.file.clone(), why)), ..Loaded::default() })
                 }
             },
         }
     }
 
-    /// What is in both files, of one and the same time: a state is replaced before its log begins anew, so where
-    /// it has not been replaced since it was opened, what the log has now belongs to it.
+    /// Reads a state and the log that belongs to it. Writers replace the state before they begin a new log.
+    /// So if the state was not replaced since it was opened, the log that was read after it belongs to it.
     fn bytes(&self) -> Result<(Option<Vec<u8>>, Vec<u8>)> {
         let unreadable = |file: &Path| format!("could not read {}", file.display());
-        for look in 1.. {
+        for attempt in 1.. {
             let Some((inode, bytes)) = self.whole().with_context(|| unreadable(&self.file))? else { break };
             let log = self.log.read().with_context(|| unreadable(self.log.path()))?;
-            let is_there = fs::metadata(&self.file).is_ok_and(|there| there.ino() == inode);
-            if is_there || look == LOOKS {
+            let is_same = fs::metadata(&self.file).is_ok_and(|known| known.ino() == inode);
+            if is_same || attempt == READ_ATTEMPTS {
                 return Ok((Some(bytes), log));
             }
         }
         Ok((None, Vec::new()))
     }
 
-    /// The state as it was last written whole, and which file that is.
+    /// Reads the state as it was last written whole, with the inode of its file.
     fn whole(&self) -> io::Result<Option<(u64, Vec<u8>)>> {
         let mut file = match File::open(&self.file) {
             Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(None),
@@ -198,12 +198,12 @@ impl FileStore {
         Ok(Some((known.ino(), bytes)))
     }
 
-    /// A damaged file is kept under another name, with the time of day, so that nothing overwrites it.
+    /// Renames a damaged file to a name with the current time, so that nothing overwrites it.
     fn set_aside(&self, file: &Path, why: &str, lost: &str) -> Result<()> {
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ");
         let aside = files::sibling(file, &format!(".damaged-{time}"));
         let shown = file.display();
-        fs::rename(file, &aside).with_context(|| format!("could not set the damaged {shown} aside"))?;
+        fs::rename(file, &aside).with_context(|| format!("could not move the damaged {shown} aside"))?;
         self.notice(format!("{shown} was damaged ({why}) and is now {}; {lost}", aside.display()));
         Ok(())
     }
@@ -212,9 +212,9 @@ impl FileStore {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(Notice::new(message));
     }
 
-    fn of_another_version(&self, version: u32) -> Failure {
+    fn version_failure(&self, version: u32) -> Failure {
         let file = self.file.display();
-        let message = format!("{file} has version {version}, this kage knows version {VERSION}");
+        let message = format!("{file} has version {version}; this kage supports version {VERSION}");
         Failure::new(Status::Failed, message)
             .hint("use the newer kage, or set KAGE_STATE_DIR to another directory for this one")
     }
@@ -225,7 +225,7 @@ impl Store for FileStore {
         self.read()
     }
 
-    fn undamaged_view(&self) -> Result<State> {
+    fn strict_view(&self) -> Result<State> {
         self.look()
     }
 
@@ -237,10 +237,11 @@ impl Store for FileStore {
         self.update_within(patience, Durability::Process, |state| observe.apply(state))
     }
 
-    /// The ledger is on the disk already. What a power cut could take from the state is there too, but for limits.
+    /// The ledger is already on disk, and the state can be rebuilt from it except for limits and health. So
+    /// only outcomes that concern the account are synced to disk.
     fn settle(&self, settle: &Settle<'_>) -> Result<Settled> {
-        let of_the_account = settle.outcome.verdict.is_of_the_account();
-        let durability = if of_the_account { Durability::Machine } else { Durability::Process };
+        let concerns_account = settle.outcome.verdict.concerns_account();
+        let durability = if concerns_account { Durability::Machine } else { Durability::Process };
         self.update(durability, |state| settle.apply(state))
     }
 
@@ -266,7 +267,7 @@ fn reaped(mut state: State) -> State {
     state
 }
 
-/// The version alone, of a file whose rest may have another form.
+/// Reads only the version of a file whose other fields may have another format.
 fn version_of(bytes: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Version {

@@ -1,15 +1,15 @@
-//! What may go to a terminal of all that an answer holds. Called by `print`, so that no table, page or list that
-//! forgot to clean a name can steer the terminal with it.
+//! Cleans whole answers for a terminal. Called by `print`, so that no table, page or list that forgot to
+//! clean a name can control the terminal with it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::is_harmless;
 
-/// What stands in place of a letter that may not be shown.
+/// The replacement for a character that must not be shown.
 const MARK: char = '\u{fffd}';
 
-/// An answer whose only escapes are colours, and its only controls those of lines and columns.
+/// Returns an answer with only color escapes, and with no control characters except line breaks and tabs.
 pub fn terminal(text: &str) -> Cow<'_, str> {
     if text.chars().all(|letter| letter == '\n' || is_harmless(letter)) {
         return Cow::Borrowed(text);
@@ -27,26 +27,27 @@ pub fn terminal(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// How many bytes of the text stay as they are, which begins with this letter.
+/// Returns how many bytes at the start of the text to keep. `letter` is its first character.
 fn kept(letter: char, text: &str) -> usize {
     match letter {
         '\n' | '\t' => 1,
         '\r' if text[1..].starts_with('\n') => 2,
-        '\u{1b}' => colour(text),
+        '\u{1b}' => color_length(text),
         _ if is_harmless(letter) => letter.len_utf8(),
         _ => 0,
     }
 }
 
-/// How long the colour is with which a text begins; 0 where it begins with another escape. Source: ECMA-48, SGR.
-fn colour(text: &str) -> usize {
+/// Returns the length of the color escape at the start of a text; 0 if it is another escape. Source: ECMA-48,
+/// SGR.
+fn color_length(text: &str) -> usize {
     let Some(inside) = text.strip_prefix("\u{1b}[") else { return 0 };
     let numbers = inside.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ';');
     if numbers.starts_with('m') { text.len() - numbers.len() + 1 } else { 0 }
 }
 
-/// JSON in which such letters are escaped, which changes nothing for who reads it as JSON. The library leaves all
-/// as they are but C0; outside of texts there are none.
+/// Returns JSON with harmful characters escaped, which does not change its meaning. The JSON library escapes
+/// only C0. Outside of strings JSON contains no such characters.
 pub fn json(text: String) -> String {
     if text.chars().all(|letter| letter == '\n' || is_harmless(letter)) {
         return text;
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_all_escapes_only_colours_stay() {
+    fn only_color_escapes_are_kept() {
         for (text, shown) in [
             ("a\tb\r\nc\n", "a\tb\r\nc\n"),
             ("\u{1b}[31mred\u{1b}[0m\u{1b}[1;2m", "\u{1b}[31mred\u{1b}[0m\u{1b}[1;2m"),
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_and_has_no_such_letter() {
+    fn escaped_json_keeps_its_meaning_and_has_no_harmful_characters() {
         let odd = "a\u{1b}b\u{7f}\u{9b}\u{202e}\u{e0041}\n仕";
         let value = serde_json::json!({ odd: [odd] });
         let text = json(format!("{value:#}"));

@@ -1,4 +1,4 @@
-//! The real Claude Code under `kage exec`, against a provider on the loopback of a network namespace.
+//! The real Claude Code under `kage exec`, against a stand-in provider in a network namespace.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

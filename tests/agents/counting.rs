@@ -1,4 +1,4 @@
-//! kage's tokens against counts that share no code with it, over generated trees of transcripts.
+//! Compares kage's token counts with independent counts, over generated trees of transcripts.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -8,70 +8,68 @@ mod plan;
 mod random;
 mod tree;
 
-use self::counts::{by_another, by_the_peer, has_the_peer};
+use self::counts::{by_ccusage, by_script, has_ccusage};
 use self::plan::Shapes;
 use self::tree::Tree;
 use crate::support::has_all;
 
-/// Trees whose rows the peer tool reads as kage does.
+/// The number of trees whose rows ccusage reads as kage does.
 const PLAIN: u64 = 14;
-/// Trees with rows on which it does not. They are listed at `Shapes::All`.
+/// The number of trees with rows that ccusage reads differently (see [`Shapes::All`]).
 const ODD: u64 = 10;
 
-/// Grows a tree and compares each attempt with what was written in it, and the sum with another count.
-fn grown(seed: u64, shapes: Shapes) -> Tree {
-    let mut tree = Tree::plant(seed, shapes);
-    let before = by_another(&tree);
-    tree.grow();
-    tree.agrees_on_every_attempt();
-    assert_eq!(tree.total(), by_another(&tree) - before, "another count of {}", tree.name());
+/// Runs agents in a new tree. Compares each attempt with what it wrote, and the sum with an independent
+/// count.
+fn run_and_compare(seed: u64, shapes: Shapes) -> Tree {
+    let mut tree = Tree::new(seed, shapes);
+    let before = by_script(&tree);
+    tree.run_every_kind();
+    tree.assert_every_attempt();
+    assert_eq!(tree.total(), by_script(&tree) - before, "the independent count of {}", tree.name());
     tree
 }
 
 #[test]
 fn every_attempt_has_the_tokens_that_were_written_in_it() {
     if has_all(&["perl", "node"]) {
-        let switches: usize = (0..PLAIN).map(|seed| grown(seed, Shapes::Plain).switches()).sum();
-        assert!(switches > 10, "only {switches} sessions went on elsewhere");
+        let switches: usize = (0..PLAIN).map(|seed| run_and_compare(seed, Shapes::Plain).switches()).sum();
+        assert!(switches > 10, "only {switches} switches to another subscription");
     }
 }
 
 #[test]
-fn odd_rows_count_as_they_should() {
+fn rows_that_ccusage_reads_differently_are_counted_correctly() {
     if has_all(&["perl", "node"]) {
-        (0..ODD).for_each(|seed| drop(grown(1000 + seed, Shapes::All)));
+        (0..ODD).for_each(|seed| drop(run_and_compare(1000 + seed, Shapes::All)));
     }
 }
 
 #[test]
-fn the_peer_tool_counts_the_same() {
-    if !has_all(&["perl", "node"])
-        || !has_the_peer()
-        || !crate::netns::is_inside(the_peer_tool_counts_the_same)
-    {
+fn ccusage_counts_the_same() {
+    if !has_all(&["perl", "node"]) || !has_ccusage() || !crate::netns::is_inside(ccusage_counts_the_same) {
         return;
     }
     for seed in 0..=PLAIN {
-        let mut tree = Tree::plant(seed, Shapes::Plain);
-        let before = by_the_peer(&tree);
-        tree.grow();
+        let mut tree = Tree::new(seed, Shapes::Plain);
+        let before = by_ccusage(&tree);
+        tree.run_every_kind();
         if seed == PLAIN {
             tree.run_long(50_000_000);
         }
-        assert_eq!(tree.total().merged(), by_the_peer(&tree) - before, "the peer's count of {}", tree.name());
+        assert_eq!(tree.total().merged(), by_ccusage(&tree) - before, "ccusage's count of {}", tree.name());
     }
 }
 
 #[test]
-fn a_file_of_fifty_megabytes_is_counted_to_the_token() {
+fn a_transcript_of_fifty_megabytes_is_counted_exactly() {
     if !has_all(&["perl", "node"]) {
         return;
     }
-    let mut tree = Tree::plant(77, Shapes::Plain);
-    let before = by_another(&tree);
+    let mut tree = Tree::new(77, Shapes::Plain);
+    let before = by_script(&tree);
     let session = tree.run_long(50_000_000);
     assert!(tree.length_of(&session) > 50_000_000);
     tree.run_again(&session);
-    tree.agrees_on_every_attempt();
-    assert_eq!(tree.total(), by_another(&tree) - before);
+    tree.assert_every_attempt();
+    assert_eq!(tree.total(), by_script(&tree) - before);
 }

@@ -1,5 +1,4 @@
-//! `kage detect`: samples in the shape of each thing that Claude Code prints or records, and what kage makes of
-//! them.
+//! `kage detect` on samples of everything that Claude Code prints or records.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -28,7 +27,7 @@ fn json_of(sandbox: &Sandbox, flags: &[&str], text: &str, status: i32) -> Value 
 }
 
 #[test]
-fn every_refusal_is_known_in_each_of_its_forms() {
+fn every_refusal_is_detected_in_each_form() {
     let sandbox = Sandbox::new();
     for expected in refused::ALL {
         let Refused { window, text: line, .. } = expected;
@@ -51,7 +50,7 @@ fn every_refusal_is_known_in_each_of_its_forms() {
 }
 
 #[test]
-fn what_is_no_refusal_has_status_0() {
+fn output_without_a_refusal_has_status_0() {
     let sandbox = Sandbox::new();
     let overage = r#"{"type":"system","subtype":"init"}
 {"type":"assistant","message":{"model":"claude-sonnet-5-5","content":[{"type":"text","text":"Hello"}]}}
@@ -63,14 +62,15 @@ fn what_is_no_refusal_has_status_0() {
         json!({ "type": "assistant", "timestamp": at, "requestId": id, "message": { "id": id,
             "model": "claude-sonnet-5-5", "content": [], "usage": { "output_tokens": 3 } } })
     };
-    let went_on = format!("{}\n{}\n{}\n", row(AT, "a"), refused.row(), row("2026-11-22T10:11:00Z", "b"));
+    let answered_later =
+        format!("{}\n{}\n{}\n", row(AT, "a"), refused.row(), row("2026-11-22T10:11:00Z", "b"));
     for (text, class) in [
         ("", "agent_failed"),
         ("Hello\n", "agent_failed"),
         ("Error: Reached max turns (3)\n", "agent_failed"),
         (&format!("Here it is:\n{FIVE}\n"), "agent_failed"),
         (overage, "agent_failed"),
-        (&went_on, "agent_failed"),
+        (&answered_later, "agent_failed"),
         ("Request timed out.\n", "timed_out"),
         ("API Error: Connection refused (ECONNREFUSED)\n", "unreachable"),
         ("No conversation found with session ID: 99999999-2222-4333-8444-555555555555\n", "not_started"),
@@ -81,7 +81,7 @@ fn what_is_no_refusal_has_status_0() {
 }
 
 #[test]
-fn the_answer_is_a_few_aligned_lines() {
+fn the_output_is_a_few_aligned_lines() {
     let sandbox = Sandbox::new();
     let expected = format!(
         "verdict   usage limit\nagent     claude\nwindow    five_hour\nscope     all\n\
@@ -91,22 +91,22 @@ fn the_answer_is_a_few_aligned_lines() {
     let berlin = sandbox.kage(["detect", "--at", AT]).stdin(FIVE).env("TZ", "Europe/Berlin").run();
     assert!(berlin.status(USAGE).stdout().contains("\nresets at 2026-11-22 14:00 (2h 50m)\n"));
     let over = detect(&sandbox, &[], "Claude AI usage limit reached|1795300000").status(USAGE).stdout();
-    assert!(over.contains("resets at 2026-11-21 22:26 (over)\n"), "{over}");
+    assert!(over.contains("resets at 2026-11-21 22:26 (past)\n"), "{over}");
     let unknown = detect(&sandbox, &[], "You've hit your limit").status(USAGE).stdout();
     assert!(unknown.contains("\nresets at unknown\n"), "{unknown}");
     let expected = "verdict   billing refused\nagent     claude\nrule      marker credit\n\
                     line      Credit balance is too low\n";
     detect(&sandbox, &[], "\u{1b}[31mCredit balance is too low\u{1b}[0m\n").status(ACCOUNT).prints(expected);
-    let nothing = "no limit: nothing in it is an agent's own error message\n";
+    let nothing = "no limit: no error message of an agent was found\n";
     detect(&sandbox, &[], "Hello\n").status(0).prints(nothing);
     let interrupted = detect(&sandbox, &["--exit", "130"], "Hello\n").status(0).stdout();
     assert!(interrupted.starts_with("no limit: the run was interrupted"), "{interrupted}");
-    let succeeded = "no limit: the run succeeded, and no record says otherwise\n";
+    let succeeded = "no limit: the run succeeded, and no record reports an error\n";
     detect(&sandbox, &["--exit", "0"], FIVE).status(0).prints(succeeded);
 }
 
 #[test]
-fn what_is_unknown_is_null() {
+fn unknown_values_are_null() {
     let sandbox = Sandbox::new();
     let none = json!({ "schema": 1, "verdict": "none", "class": "agent_failed", "agent": null, "scope": null,
         "window": null, "resets_at": null, "retry_after_seconds": null, "rule": "exit", "evidence": null });
@@ -138,7 +138,7 @@ fn the_text_comes_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn it_changes_nothing_and_needs_no_config() {
+fn detect_writes_nothing_and_needs_no_config() {
     let sandbox = Sandbox::new();
     detect(&sandbox, &[], FIVE).status(USAGE);
     assert_eq!(std::fs::read_dir(sandbox.path("home")).unwrap().count(), 0, "it wrote something");
@@ -166,14 +166,14 @@ fn the_agents_and_markers_of_the_config_are_tried_too() {
     let other = json_of(&sandbox, &["--agent", "claude"], "No quota left until 3pm (UTC)\n", 0);
     assert_eq!(other["agent"], "claude");
     detect(&sandbox, &["--agent", "mine"], FIVE).status(0);
-    // The words of one agent are no evidence against another's record.
+    // A record of one agent does not rule out a marker of another agent.
     let stream = "{\"type\":\"system\",\"subtype\":\"init\",\"model\":\"x\"}\n";
     detect(&sandbox, &[], &format!("{stream}No quota left\n{stream}")).status(USAGE);
     detect(&sandbox, &[], stream).status(0);
 }
 
 #[test]
-fn anything_may_be_thrown_at_it() {
+fn any_input_is_accepted() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("work/blob");
     let noise: Vec<u8> =
@@ -188,28 +188,28 @@ fn anything_may_be_thrown_at_it() {
 }
 
 #[test]
-fn of_a_very_long_file_the_end_counts() {
+fn only_the_end_of_a_very_long_file_is_read() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("work/long.jsonl");
     let refused = five_hour();
-    // A hole of 100 MiB, which takes no room on the disk, at the front of a row.
+    // A row that begins with a hole of 100 MiB, which uses no disk space.
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(100 << 20).unwrap();
     let mut file = std::fs::File::options().append(true).open(&path).unwrap();
     std::io::Write::write_all(&mut file, format!("\"}}\n{}\n", refused.row()).as_bytes()).unwrap();
-    let said = "kage: warning: long.jsonl is long; only its last 64 MiB were looked at\n";
-    sandbox.kage(["detect", "--at", AT, "long.jsonl"]).run().status(USAGE).says(said);
+    let warning = "kage: warning: long.jsonl is too long; only its last 64 MiB were read\n";
+    sandbox.kage(["detect", "--at", AT, "long.jsonl"]).run().status(USAGE).says(warning);
     let mut file = std::fs::File::create(&path).unwrap();
     file.set_len(100 << 20).unwrap();
     std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
     std::io::Write::write_all(&mut file, format!("\n{FIVE}\n").as_bytes()).unwrap();
-    sandbox.kage(["detect", "--at", AT, "long.jsonl"]).run().status(0).says(said);
+    sandbox.kage(["detect", "--at", AT, "long.jsonl"]).run().status(0).says(warning);
 }
 
 #[test]
-fn the_help_says_what_a_script_needs() {
+fn the_help_documents_what_a_script_needs() {
     let help = Sandbox::new().kage(["detect", "--help"]).run().success().stdout();
-    for part in ["10 usage limit", "13 authentication", "--exit", "taken for 1", "kage detect --json"] {
+    for part in ["10 usage limit", "13 authentication", "--exit", "assumed to be 1", "kage detect --json"] {
         assert!(help.contains(part), "no `{part}` in {help}");
     }
 }

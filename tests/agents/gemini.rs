@@ -1,4 +1,4 @@
-//! The real Gemini CLI under `kage exec`, against a service on the loopback of a network namespace.
+//! The real Gemini CLI under `kage exec`, against a stand-in service in a network namespace.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

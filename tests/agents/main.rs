@@ -1,4 +1,4 @@
-//! The real agents, and what kage reads of them.
+//! kage with real agents, and what it reads from them.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

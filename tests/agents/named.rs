@@ -1,4 +1,4 @@
-//! Agents of the user's own, and markers for the known ones.
+//! Agents that the user defines, and the user's markers for known agents.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -21,7 +21,7 @@ markers = [
 ]
 "#;
 
-/// An agent that answers on standard output, and is refused on standard error.
+/// An agent that prints answers to standard output and refusals to standard error.
 const PROGRAM: &str = r#"#!/bin/sh
 echo "$KAGE_SUBSCRIPTION $*" >>"$HOME/calls"
 case $ORACLE_KEY in
@@ -59,9 +59,9 @@ fn any_agent_can_be_pooled() {
     let ask = ["exec", "--", "oracle", "--ask", "what"];
     let ran = sandbox.kage(ask).env("ORACLE_URL", "elsewhere").run().success().prints("forty-two\n");
     let said = ran.stderr();
-    assert!(said.contains("kage: not passed on: ORACLE_URL"), "{said}");
+    assert!(said.contains("kage: not passed to the agent: ORACLE_URL"), "{said}");
     assert!(
-        said.contains("kage: a hit its usage limit (until ") && said.ends_with("; continuing on b\n"),
+        said.contains("kage: a hit its usage limit (resets ") && said.ends_with("; continuing on b\n"),
         "{said}"
     );
     assert_eq!(sandbox.status_of("a")["status"], "rate_limited");
@@ -69,15 +69,15 @@ fn any_agent_can_be_pooled() {
 }
 
 #[test]
-fn an_agent_that_may_have_worked_is_not_started_again() {
+fn an_agent_that_may_have_done_work_is_not_retried() {
     let sandbox = pool("working");
     let ran = sandbox.kage(["exec", "--", "oracle", "--ask", "what"]).run().status(4);
-    ran.mentions("; not continued, for ").prints("I have deleted the branch.\nNow the next.\n");
+    ran.mentions("; not retried: ").prints("I have deleted the branch.\nNow the next.\n");
     assert_eq!(sandbox.read("home/calls"), "a --ask what\n");
 }
 
 #[test]
-fn an_agent_that_quotes_a_limit_has_none() {
+fn a_quoted_limit_is_no_limit() {
     let sandbox = pool("quoting");
     sandbox
         .kage(["exec", "--", "oracle", "--ask", "what"])
@@ -98,46 +98,49 @@ fn markers_are_added_to_a_known_agent() {
 }
 
 #[test]
-fn a_mistake_in_an_agent_is_refused_with_its_line() {
+fn a_mistake_in_the_definition_of_an_agent_is_refused() {
     for (text, part) in [
         ("[agents.x]\nprogram = \"x\"\n", "`agents.x`: the key `credential_env` is missing"),
         ("[agents.claude]\nprogram = \"x\"\n", "`agents.claude`: kage knows how to run `claude`"),
-        ("[agents.x]\ncredential_env = \"A=B\"\n", "cannot be a variable"),
+        ("[agents.x]\ncredential_env = \"A=B\"\n", "is not a valid variable name"),
         (
             "[agents.x]\ncredential_env = \"A\"\nmarkers = [{ kind = \"limit\", pattern = \"x\" }]\n",
-            "unknown word `limit`",
+            "unknown value `limit`",
         ),
         (
             "[agents.x]\ncredential_env = \"A\"\nmarkers = [{ kind = \"auth\", pattern = \"(\" }]\n",
-            "marker 1: `(` is not a pattern",
+            "marker 1: `(` is not a valid pattern",
         ),
         (
             "[agents.x]\ncredential_env = \"A\"\nmarkers = [{ kind = \"none\", pattern = \"\" }, { name = \"all\", kind = \"auth\", pattern = \".*\" }]\n",
-            "marker `all`: `.*` fits every line",
+            "marker `all`: `.*` matches every line",
         ),
         ("[agents.x]\ncredential_env = \"A\"\nprogram = \"bin/x\"\n", "`bin/x` is a path"),
         (
             "[agents.x]\ncredential_env = \"A\"\nprogram = \"codex\"\n",
-            "`codex` is the program of `codex` as well",
+            "`codex` is already the program of `codex`",
         ),
         (
             "[agents.x]\ncredential_env = \"A\"\n[agents.y]\ncredential_env = \"A\"\nprogram = \"x\"\n",
-            "`x` is the program of `x` as well",
+            "`x` is already the program of `x`",
         ),
-        ("[agents.x]\ncredential_env = \"PATH\"\n", "`PATH` is no variable of an agent's credential"),
+        ("[agents.x]\ncredential_env = \"PATH\"\n", "`PATH` cannot be the variable of a credential"),
         (
             "[agents.x]\ncredential_env = \"A\"\nremove_env = [\"HOME\"]\n",
-            "`agents.x.remove_env`: `HOME` is no variable",
+            "`agents.x.remove_env`: `HOME` cannot be the variable of a credential",
         ),
-        ("[agents.x]\ncredential_env = \"KAGE_RUN\"\n", "`KAGE_RUN` is no variable"),
-        ("[agents.x]\ncredential_env = \"A\"\nremove_env = [\"A B\"]\n", "`A B` cannot be a variable"),
+        ("[agents.x]\ncredential_env = \"KAGE_RUN\"\n", "`KAGE_RUN` cannot be the variable of a credential"),
+        (
+            "[agents.x]\ncredential_env = \"A\"\nremove_env = [\"A B\"]\n",
+            "`A B` is not a valid variable name",
+        ),
         ("[failover]\nattempts = -1\n", "`failover.attempts`"),
         ("[failover]\nthrottle_wait = \"soon\"\n", "is not a duration"),
-        ("[failover]\nprompt = \"\"\n", "not an empty one"),
+        ("[failover]\nprompt = \"\"\n", "a string that is not empty"),
         ("[events]\ncomand = \"x\"\n", "unknown key `comand`"),
         (
             "[agents.x]\ncredential_env = \"A\"\n[subscriptions.pool.a]\nagent = \"x\"\ncredential = { home = \"/tmp\" }\n",
-            "`x` has no login directory",
+            "`x` does not support a login directory",
         ),
     ] {
         let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! The stand-in of the Gemini API itself: what other suites rely on.
+//! Tests of the stand-in for the Gemini API, on which other suites depend.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
@@ -26,11 +26,11 @@ fn ok_streams_an_answer_with_usage() {
     for part in ["the service (ok).", "\"finishReason\":\"STOP\"", "\"promptTokenCount\":100"] {
         assert!(answer.contains(part), "{part} is not in {answer}");
     }
-    assert_eq!(service.asked()[0].model(), "gemini-3.8-flash");
+    assert_eq!(service.turns()[0].model(), "gemini-3.8-flash");
 }
 
 #[test]
-fn a_day_limit_names_its_quota() {
+fn a_daily_limit_names_its_quota() {
     let answer = ask(&Generate::start(), "AIza--day", STREAM);
     for part in ["HTTP/1.1 429 ", "RESOURCE_EXHAUSTED", "PerDayPerProject", "\"retryDelay\":\"34s\""] {
         assert!(answer.contains(part), "{part} is not in {answer}");
@@ -38,11 +38,11 @@ fn a_day_limit_names_its_quota() {
 }
 
 #[test]
-fn a_tool_call_comes_first_and_picking_a_model_is_no_turn() {
+fn a_tool_call_comes_first_and_choosing_a_model_is_no_turn() {
     let service = Generate::start_with_tool("echo kage");
     assert!(ask(&service, "AIza--tool+day", "generateContent").contains("complexity_score"));
     assert!(ask(&service, "AIza--tool+day", STREAM).contains("echo kage"));
     assert!(ask(&service, "AIza--tool+day", STREAM).starts_with("HTTP/1.1 429 "));
-    let met: Vec<_> = service.asked().into_iter().map(|asked| asked.behaviour).collect();
-    assert_eq!(met, ["tool", "day"]);
+    let behaviors: Vec<_> = service.turns().into_iter().map(|request| request.behavior).collect();
+    assert_eq!(behaviors, ["tool", "day"]);
 }

@@ -1,4 +1,4 @@
-//! The stand-in of the Messages API itself: what other suites rely on.
+//! Tests of the stand-in for the Messages API, on which other suites depend.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ fn ok_streams_a_whole_message_with_usage() {
 }
 
 #[test]
-fn a_five_hour_limit_says_when_it_ends() {
+fn a_five_hour_limit_contains_its_reset() {
     let provider = Provider::start();
     let answer = ask(&provider, "A--429five");
     let reset = format!("unified-reset: {}\r\n", provider.five_hour_reset());
@@ -43,12 +43,12 @@ fn each_credential_counts_its_own_requests() {
         ask(&provider, &format!("A--{token}"));
     }
     let requests = provider.messages();
-    let met: Vec<&str> = requests.iter().map(|request| request.behaviour.as_str()).collect();
-    assert_eq!(met, ["ok", "ok", "tool", "429five", "529"]);
+    let behaviors: Vec<&str> = requests.iter().map(|request| request.behavior.as_str()).collect();
+    assert_eq!(behaviors, ["ok", "ok", "tool", "429five", "529"]);
 }
 
 #[test]
-fn a_tool_call_carries_the_command() {
+fn a_tool_call_contains_the_command() {
     let provider = Provider::start_with_tool("echo kage");
     let answer = ask(&provider, "A--tool+429five");
     assert!(answer.contains("echo kage") && answer.contains("\"tool_use\""), "{answer}");

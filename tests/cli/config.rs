@@ -1,11 +1,11 @@
-//! The config file and a project's: what is refused, and how that is said.
+//! The config file and a project's config: what is refused, and with which message.
 
 use std::fs;
 
 use crate::support::{CONFIG, Sandbox, pool, token};
 
 #[test]
-fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
+fn every_verb_names_the_line_of_a_broken_config_and_does_not_change_it() {
     let sandbox = pool();
     let broken = format!("{}\npriorty = 5\n", sandbox.read(CONFIG));
     sandbox.config(&broken);
@@ -15,8 +15,8 @@ fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
         vec!["exec", "--", "true"],
         vec!["sub", "set", "personal", "--priority", "1"],
     ] {
-        let said = sandbox.kage(words).run().status(2).is_one_line_and_a_hint().stderr();
-        assert!(said.contains("config.toml:10: `subscriptions.pool.personal.priorty`"), "{said}");
+        let refusal = sandbox.kage(words).run().status(2).is_one_line_and_a_hint().stderr();
+        assert!(refusal.contains("config.toml:10: `subscriptions.pool.personal.priorty`"), "{refusal}");
     }
     assert_eq!(sandbox.read(CONFIG), broken);
     let other = sandbox.write("other.toml", "");
@@ -24,9 +24,9 @@ fn a_broken_config_is_named_with_its_line_by_every_verb_and_left_alone() {
 }
 
 #[test]
-fn a_mistyped_key_or_word_of_the_config_is_suggested() {
+fn a_similar_key_or_value_is_suggested_for_a_mistyped_one() {
     let sandbox = Sandbox::new();
-    for (text, meant) in [
+    for (text, expected) in [
         ("[subscriptions.pool.work]\npriorty = 5\n", "priority"),
         ("[subscription.pool.work]\n", "subscriptions"),
         ("[subscriptions]\nstrategy = \"least-usd\"\n", "least-used"),
@@ -34,15 +34,15 @@ fn a_mistyped_key_or_word_of_the_config_is_suggested() {
         ("[subscriptions.pool.work]\nagent = \"cluade\"\n", "claude"),
     ] {
         sandbox.config(text);
-        let said = sandbox.kage(["status"]).run().status(2).is_one_line_and_a_hint();
-        said.mentions(&format!("\nhint: did you mean `{meant}`?\n"));
+        let refusal = sandbox.kage(["status"]).run().status(2).is_one_line_and_a_hint();
+        refusal.mentions(&format!("\nhint: did you mean `{expected}`?\n"));
     }
     sandbox.config("[subscriptions.pool.work]\ncolour = 5\n");
-    sandbox.kage(["status"]).run().status(2).mentions("\nhint: mend that line; the README lists every key\n");
+    sandbox.kage(["status"]).run().status(2).mentions("\nhint: fix that line; the README lists every key\n");
 }
 
 #[test]
-fn a_config_that_cannot_be_read_is_named_by_every_verb() {
+fn every_verb_names_a_config_that_cannot_be_read() {
     let sandbox = pool();
     let latin = sandbox.path("latin.toml");
     fs::write(&latin, b"# one\n# caf\xe9\n").unwrap();
@@ -58,13 +58,13 @@ fn a_config_that_cannot_be_read_is_named_by_every_verb() {
             let call = sandbox.kage(&words).env("KAGE_CONFIG", file).stdin(&token("x"));
             call.run().status(2).is_one_line_and_a_hint()
         };
-        refused(&latin).mentions("latin.toml:2: not UTF-8 text");
+        refused(&latin).mentions("latin.toml:2: not valid UTF-8");
         refused(&dir).mentions("work: it is a directory\nhint: KAGE_CONFIG names a file, such as ");
     }
 }
 
 #[test]
-fn a_config_that_was_named_and_is_not_there_is_said_unless_it_is_being_made() {
+fn a_missing_config_that_a_variable_names_is_reported_unless_it_is_created() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("other.toml");
     for (words, status) in [(vec!["status"], 0), (vec!["exec", "--", "true"], 75)] {
@@ -78,17 +78,17 @@ fn a_config_that_was_named_and_is_not_there_is_said_unless_it_is_being_made() {
 }
 
 #[test]
-fn a_config_without_an_end_is_refused() {
+fn an_endless_config_is_refused() {
     let sandbox = Sandbox::new();
     let refused = sandbox.kage(["status"]).env("KAGE_CONFIG", "/dev/zero").run().status(2);
-    refused.mentions("/dev/zero is longer than any config").is_one_line_and_a_hint();
+    refused.mentions("/dev/zero is too large for a config file").is_one_line_and_a_hint();
 }
 
 #[test]
-fn the_readmes_config_is_one() {
+fn the_config_in_the_readme_is_valid() {
     let readme = include_str!("../../README.md");
     let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    // Two are for mise and for starship.
+    // Two blocks configure mise and starship.
     let blocks = blocks.filter(|block| !block.starts_with("[env]") && !block.starts_with("[custom.kage]"));
     let shown = blocks.map(|config| {
         let sandbox = Sandbox::new();
@@ -99,7 +99,7 @@ fn the_readmes_config_is_one() {
 }
 
 #[test]
-fn a_project_may_say_its_namespace_and_level_and_nothing_else() {
+fn a_project_may_set_only_its_namespace_and_level() {
     let sandbox = pool();
     for text in [
         "namespace = \"x\"\n[subscriptions.pool.evil]\ncredential = { command = \"touch pwned\" }\n",
@@ -108,10 +108,10 @@ fn a_project_may_say_its_namespace_and_level_and_nothing_else() {
         "priority = \"urgent\"\n",
     ] {
         sandbox.write("work/.kage/config.toml", text);
-        let said = sandbox.kage(["exec", "--", "true"]).run().status(2).is_one_line_and_a_hint().stderr();
+        let refusal = sandbox.kage(["exec", "--", "true"]).run().status(2).is_one_line_and_a_hint().stderr();
         assert!(
-            said.contains(".kage/config.toml:") && said.contains("only `namespace` and `priority`"),
-            "{said}"
+            refusal.contains(".kage/config.toml:") && refusal.contains("only `namespace` and `priority`"),
+            "{refusal}"
         );
     }
     assert!(!sandbox.path("work/pwned").exists());

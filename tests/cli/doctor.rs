@@ -1,4 +1,4 @@
-//! `kage doctor`: each planted fault is found, with the mend that mends it.
+//! `kage doctor` finds each problem that a test creates, and its fix works.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

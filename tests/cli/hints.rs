@@ -1,4 +1,4 @@
-//! What kage says to type where something was refused: the near word, or the next command.
+//! The hints of refusals: a similar word, or the next command to type.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -29,10 +29,10 @@ fn a_mistyped_verb_or_flag_is_suggested() {
 }
 
 #[test]
-fn whatever_is_mistyped_the_near_word_is_suggested() {
+fn a_similar_word_is_suggested_for_anything_mistyped() {
     let sandbox = pool();
     sandbox.kage(["sub", "route", "-n", "frontend", "-s", "personal"]).run().success();
-    for (line, meant) in [
+    for (line, expected) in [
         ("sub show persnal", "did you mean `personal`?"),
         ("exec -s persnal -- true", "did you mean `personal`?"),
         ("sub route -n x -s work-premum", "did you mean `work-premium`?"),
@@ -51,7 +51,7 @@ fn whatever_is_mistyped_the_near_word_is_suggested() {
         let refused = sandbox.kage(line.split(' ')).run().status(2).is_one_line_and_a_hint();
         let (_, hint) =
             refused.stderr().split_once("\nhint: ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        assert!(hint.contains(meant), "`kage {line}` has the hint {hint}");
+        assert!(hint.contains(expected), "`kage {line}` has the hint {hint}");
     }
     let refused = |words: &[&str]| sandbox.kage(words).run().status(127).is_one_line_and_a_hint();
     let hint = "`cluade` was not found\nhint: did you mean `claude`?\n";
@@ -60,7 +60,7 @@ fn whatever_is_mistyped_the_near_word_is_suggested() {
     for other in ["frobnicate", "./cluade"] {
         refused(&["exec", "--", other]).mentions("hint: check the spelling and PATH");
     }
-    // These only warn: they may be meant, and the run says itself what it could not have.
+    // These only warn, because the word may be right. The run itself reports what is missing.
     let warning = "kage: warning: no subscription has the tag `backnd`; did you mean `backend`?\n";
     sandbox.kage(["exec", "-t", "backnd", "--", "true"]).run().status(75).mentions(warning);
     sandbox.kage(["why", "-t", "backnd"]).run().success().says(warning);
@@ -77,7 +77,7 @@ fn every_failure_ends_with_a_command_to_type() {
         ran.status(status).is_one_line_and_a_hint()
     };
     let none = ("KAGE_NONE", "");
-    // What kage cannot know more about ends with the verb that looks at everything.
+    // If kage has no better hint, it suggests the doctor.
     failed("exec -- true", "KAGE_STATE_DIR", "/dev/null/state", 125).mentions("\nhint: kage doctor\n");
     failed("status", "KAGE_STATE_DIR", "/dev/null/state", 1).mentions("\nhint: kage doctor\n");
     failed("usage --html /dev/null/page.html", none.0, none.1, 1).mentions("\nhint: ls -ld /dev/null\n");
@@ -88,15 +88,14 @@ fn every_failure_ends_with_a_command_to_type() {
     sandbox.program("headless", "#!/nonexistent/interpreter\n");
     failed("exec -- headless", none.0, none.1, 127).mentions("\nhint: head -n 1 /");
     sandbox.config("[agents.own]\ncredential_env = \"OWN_KEY\"\n");
-    failed("sub add x --agent own --credential home:/nonexistent", none.0, none.1, 2)
-        .mentions("give its key");
+    failed("sub add x --agent own --credential home:/nonexistent", none.0, none.1, 2).mentions("use its key");
     let sealed = sandbox.kage(["sub", "add", "y", "--credential", "file"]).stdin(&token("y--ok"));
     let refused = sealed.env("KAGE_PASSPHRASE_COMMAND", "false").env("HOME", sandbox.path("work")).run();
     refused.is_one_line_and_a_hint().mentions("\nhint: try it: false\n");
 }
 
 #[test]
-fn only_verbs_that_are_for_the_user_are_suggested() {
+fn hidden_verbs_are_not_suggested() {
     let sandbox = pool();
     for (typed, hint) in [
         ("statu", "did you mean `status`?"),
@@ -107,7 +106,7 @@ fn only_verbs_that_are_for_the_user_are_suggested() {
         ("run-a", "kage --help"),
         ("sub generate", "kage subscription --help"),
     ] {
-        let said = sandbox.kage(typed.split(' ')).run().status(2).is_one_line_and_a_hint().stderr();
-        assert_eq!(said.lines().nth(1).unwrap(), format!("hint: {hint}"), "{typed}");
+        let shown = sandbox.kage(typed.split(' ')).run().status(2).is_one_line_and_a_hint().stderr();
+        assert_eq!(shown.lines().nth(1).unwrap(), format!("hint: {hint}"), "{typed}");
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs: what they print and how they end.
+//! The verbs: their output and their exit status.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

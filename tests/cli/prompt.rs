@@ -1,4 +1,4 @@
-//! `kage prompt`: what it says, and real prompts that show it.
+//! `kage prompt`: its output, and real prompts that show it.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -11,7 +11,7 @@ use crate::support::{has_all, pool, readme};
 use serde_json::json;
 
 #[test]
-fn a_prompt_has_the_namespace_of_where_one_stands() {
+fn the_prompt_shows_the_namespace_and_level_of_the_directory() {
     let sandbox = pool();
     let prompt = || sandbox.kage(["prompt"]);
     prompt().run().success().prints("").says("");
@@ -19,7 +19,7 @@ fn a_prompt_has_the_namespace_of_where_one_stands() {
     prompt().env("KAGE_NAMESPACE", "backend").run().success().prints("backend\n").says("");
     sandbox.write("work/.kage/config.toml", "namespace = \"site\"\npriority = \"high\"\n");
     prompt().run().success().prints("site high\n").says("");
-    // What is wrong elsewhere is told by the verbs that need it.
+    // Other problems are reported by the verbs that they affect.
     sandbox.config("[");
     prompt().run().success().prints("site high\n").says("");
     prompt().env("KAGE_PRIORITY", "urgent").run().success().prints("").says("");
@@ -28,7 +28,7 @@ fn a_prompt_has_the_namespace_of_where_one_stands() {
 }
 
 #[test]
-fn a_prompt_says_that_nothing_is_ready_and_leaves_the_state_alone() {
+fn the_prompt_shows_that_nothing_is_ready_and_does_not_change_the_state() {
     let sandbox = pool();
     sandbox.kage(["sub", "route", "--namespace", "backend", "--subscriptions", "personal"]).run().success();
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(72);
@@ -39,9 +39,9 @@ fn a_prompt_says_that_nothing_is_ready_and_leaves_the_state_alone() {
     let state = json!({ "version": 1, "state": { "subscriptions": { "personal": { "limits": [limit] } } } });
     let file = sandbox.write("home/.local/state/kage/state.json", &state.to_string());
     let prompt = |namespace: &str| sandbox.kage(["prompt"]).env("KAGE_NAMESPACE", namespace).run().success();
-    let said = prompt("backend").says("").stdout();
+    let shown = prompt("backend").says("").stdout();
     let clock = until.strftime("%H:%M)\n").to_string();
-    assert!(said.starts_with("backend (ready ") && said.ends_with(&clock), "{said}");
+    assert!(shown.starts_with("backend (ready ") && shown.ends_with(&clock), "{shown}");
     prompt("other").prints("other\n");
     sandbox.kage(["sub", "disable", "personal"]).run().success();
     prompt("backend").prints("backend (none ready)\n");
@@ -51,11 +51,11 @@ fn a_prompt_says_that_nothing_is_ready_and_leaves_the_state_alone() {
     fs::remove_file(file).unwrap();
     fs::remove_dir_all(sandbox.path("home/.local/state")).unwrap();
     prompt("other").prints("other\n");
-    assert!(!sandbox.path("home/.local/state").exists(), "a prompt makes no directory");
+    assert!(!sandbox.path("home/.local/state").exists(), "the prompt creates no directory");
 }
 
 #[test]
-fn bash_zsh_and_fish_show_it() {
+fn bash_zsh_and_fish_show_the_prompt() {
     if !has_all(&["bash", "zsh", "fish"]) {
         return;
     }
@@ -65,13 +65,13 @@ fn bash_zsh_and_fish_show_it() {
     let fish = readme("function fish_right_prompt; kage prompt; end");
     for mut shell in Shell::each(&sandbox) {
         if shell.name == "bash" {
-            // The line itself does not say what is waited for.
+            // The typed line must not contain the expected text.
             shell.send(&format!("export KAGE_NAMESPACE=back''end; {bash}"));
             shell.until("/work backend# ");
             shell.send("unset KAGE_NAMESPACE");
             shell.until("/work # ");
         } else {
-            // At the right edge of a terminal that has a width; this one has none.
+            // zsh shows it at the right edge of the terminal, but this one has no width.
             shell.run(&format!("export KAGE_NAMESPACE=back''end; {zsh}"));
             shell.send("print -P \"<$RPROMPT>\"");
             shell.until("<backend>");
@@ -84,7 +84,7 @@ fn bash_zsh_and_fish_show_it() {
 }
 
 #[test]
-fn a_prompt_and_a_segment_lock_nothing_ask_nobody_and_start_nothing() {
+fn the_prompt_and_the_segment_take_no_lock_and_no_connection_and_start_nothing() {
     if !has_all(&["strace"]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! The first minutes: `kage` alone, and `kage setup`, asked at a terminal and answered by flags.
+//! `kage` without arguments, and `kage setup` with answers from flags or from a terminal.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -6,7 +6,7 @@
 use crate::support::{CONFIG, Sandbox, has_all, kage, token};
 use crate::tmux::Tmux;
 
-/// An empty home with kage and an agent on PATH.
+/// An empty home with kage and an agent in `PATH`.
 fn fresh() -> Sandbox {
     let sandbox = Sandbox::new();
     std::os::unix::fs::symlink(kage(), sandbox.path("bin/kage")).unwrap();
@@ -19,37 +19,39 @@ fn tmux(sandbox: &Sandbox, shell: &str) -> Tmux {
 }
 
 #[test]
-fn kage_alone_explains_itself_in_ten_lines_and_helps_where_there_is_a_pool() {
+fn without_arguments_kage_explains_itself_and_with_a_pool_prints_its_usage() {
     let sandbox = fresh();
-    let said = sandbox.kage::<&str>([]).run().success().says("").stdout();
-    assert_eq!(said.lines().count(), 10, "{said}");
-    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
-    assert!(said.contains("begin with `kage setup`"));
-    assert!(!sandbox.path("home/.config").exists(), "looking leaves nothing behind");
+    let text = sandbox.kage::<&str>([]).run().success().says("").stdout();
+    assert_eq!(text.lines().count(), 10, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.contains("start with `kage setup`"));
+    assert!(!sandbox.path("home/.config").exists(), "it writes nothing");
     sandbox.add("work", &[]);
     sandbox.kage::<&str>([]).run().status(2).mentions("Usage: kage <COMMAND>");
 }
 
 #[test]
-fn every_step_can_be_had_by_flags() {
+fn every_step_can_be_answered_by_flags() {
     let sandbox = fresh();
     let flags = ["setup", "--yes", "--name", "acme", "--credential", "file", "--shell", "zsh"];
     let done = sandbox.kage(flags).stdin(&token("acme--ok")).run().success();
-    // The answer is the agent's; whatever kage says goes to standard error.
+    // Standard output is the agent's answer. kage writes to standard error only.
     assert_eq!(done.stdout(), "The test compares a local time with UTC; freeze the clock and it passes.\n");
     let done = done.mentions("$ kage subscription add acme --credential file").mentions("added `acme`");
-    done.mentions("added one line to").mentions("$ kage exec -s acme -- claude -p ").mentions("that is all");
+    done.mentions("added one line to")
+        .mentions("$ kage exec -s acme -- claude -p ")
+        .mentions("setup is complete");
     assert_eq!(sandbox.status_of("acme")["runs_today"], 1);
     assert_eq!(sandbox.read("home/.zshrc").lines().count(), 1);
 
-    let again = sandbox.kage(flags).run().success().mentions("there is a subscription `acme` already");
+    let again = sandbox.kage(flags).run().success().mentions("subscription `acme` already exists");
     assert!(!again.stderr().contains("kage init"));
     assert_eq!(sandbox.status_of("acme")["runs_today"], 2);
     assert_eq!(sandbox.read("home/.zshrc").lines().count(), 1);
 }
 
 #[test]
-fn it_leaves_out_what_is_not_wanted() {
+fn it_skips_unwanted_steps() {
     let sandbox = fresh();
     let flags = ["setup", "--yes", "--credential", "file", "--shell", "none", "--no-test"];
     let done = sandbox.kage(flags).stdin(&token("work--ok")).run().success().prints("");
@@ -58,18 +60,18 @@ fn it_leaves_out_what_is_not_wanted() {
 }
 
 #[test]
-fn every_flag_of_the_credential_counts() {
+fn every_flag_of_the_credential_is_used() {
     let sandbox = fresh();
     let flags = ["setup", "--yes", "--credential", "file", "--shell", "none", "--no-test", "--force"];
     let minted = |day: &str| sandbox.kage(flags.iter().chain(&["--minted", day])).stdin("odd-looking").run();
-    minted("2999-01-01").status(2).mentions("is yet to come");
+    minted("2999-01-01").status(2).mentions("is in the future");
     minted("2026-01-05").success();
     let shown = sandbox.kage(["subscription", "show", "work"]).run().success().stdout();
     assert!(shown.contains("2026-01-05"), "{shown}");
 }
 
 #[test]
-fn nothing_is_stored_for_an_agent_that_is_not_there() {
+fn nothing_is_stored_for_an_agent_that_is_not_installed() {
     let sandbox = fresh();
     let flags = ["setup", "--yes", "--agent", "codex", "--credential", "file", "--shell", "bash"];
     let refused = sandbox.kage(flags).stdin("sk-invented").run().status(1);
@@ -78,16 +80,16 @@ fn nothing_is_stored_for_an_agent_that_is_not_there() {
 }
 
 #[test]
-fn it_takes_the_file_where_no_keychain_answers() {
+fn it_uses_the_file_if_no_keychain_answers() {
     let sandbox = fresh();
     let flags = ["setup", "--yes", "--shell", "none", "--no-test"];
     let done = sandbox.kage(flags).stdin(&token("work--ok")).run().success();
-    done.mentions("no keychain answers here");
+    done.mentions("no keychain is available");
     assert!(sandbox.read(CONFIG).contains("{ from = \"file\" }"), "{}", sandbox.read(CONFIG));
 }
 
 #[test]
-fn what_fails_is_said_with_the_next_command() {
+fn a_failure_is_reported_with_the_next_command() {
     let sandbox = fresh();
     sandbox.kage(["setup"]).run().status(2).is_one_line_and_a_hint();
     let flags = ["setup", "--yes", "--credential", "file", "--shell", "none"];
@@ -101,7 +103,7 @@ fn what_fails_is_said_with_the_next_command() {
         .stdin(&token("work--ok"))
         .run()
         .status(1)
-        .mentions("none of the agents that kage knows")
+        .mentions("no agent that kage knows is on PATH")
         .mentions("hint: npm install");
 }
 
@@ -118,10 +120,10 @@ fn it_asks_at_the_terminal() {
     pane.enter("kage setup; echo it ended with $?");
     pane.shows("Which agent is it for?");
     pane.press("Enter");
-    pane.shows("What shall it be called? (work)");
+    pane.shows("What should it be called? (work)");
     pane.types("a b");
     pane.press("Enter");
-    pane.shows("` ` may not be in a name");
+    pane.shows("` ` is not allowed in a name");
     pane.press("BSpace");
     pane.press("BSpace");
     pane.types("cme");
@@ -130,7 +132,7 @@ fn it_asks_at_the_terminal() {
     pane.press("Enter");
     pane.shows("Credential for acme (not shown):");
     pane.enter(&token("acme--ok"));
-    pane.shows("Shall fish run your agents with kage, in each new shell? (Y/n)");
+    pane.shows("Run your agents with kage in each new fish shell? (Y/n)");
     pane.press("Enter");
     pane.shows("added one line to");
     pane.shows("Try it with one short question to claude? (Y/n)");
@@ -150,7 +152,7 @@ fn it_asks_at_the_terminal() {
 }
 
 #[test]
-fn it_can_be_left_at_any_question_and_the_terminal_is_as_it_was() {
+fn leaving_at_a_question_restores_the_terminal() {
     if !has_all(&["tmux"]) {
         return;
     }
@@ -159,7 +161,7 @@ fn it_can_be_left_at_any_question_and_the_terminal_is_as_it_was() {
     for (key, status) in [("C-c", "130"), ("Escape", "1")] {
         let pane = tmux.another();
         pane.enter("stty -a >before; kage setup; echo it ended with $?; stty -a >after");
-        pane.shows("What shall it be called? (work)");
+        pane.shows("What should it be called? (work)");
         pane.press(key);
         if key == "C-c" {
             // A loop or list around it ends as well, so the rest of the line is not run.
@@ -175,7 +177,7 @@ fn it_can_be_left_at_any_question_and_the_terminal_is_as_it_was() {
 }
 
 #[test]
-fn a_signal_at_a_question_leaves_the_terminal_as_it_was() {
+fn a_signal_at_a_question_restores_the_terminal() {
     if !has_all(&["tmux", "pgrep"]) {
         return;
     }
@@ -184,7 +186,7 @@ fn a_signal_at_a_question_leaves_the_terminal_as_it_was() {
     let pane = tmux.first();
     pane.is_at_the_prompt();
     pane.enter("stty -a >before; kage setup; echo it ended with $?; stty -a >after");
-    pane.shows("What shall it be called? (work)");
+    pane.shows("What should it be called? (work)");
     let found = std::process::Command::new("pgrep").args(["-P", &pane.pid().to_string()]).output().unwrap();
     let pid = String::from_utf8(found.stdout).unwrap().trim().parse().unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();

@@ -1,4 +1,4 @@
-//! What the ledger answers: `kage usage` as a table, as JSON, as CSV and as a page, and `kage metrics`.
+//! Reports on the ledger: `kage usage` as a table, as JSON, as CSV and as a page, and `kage metrics`.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -10,10 +10,10 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
 
 const MONTH: &str = "home/.local/state/kage/usage/2026-11.jsonl";
-/// All of November 2026, whenever the test runs.
+/// All of November 2026, independent of the current date.
 const NOVEMBER: [&str; 4] = ["--since", "2026-11-01", "--until", "2026-11-30"];
 
-/// One attempt of a ledger; `personal` has a model whose price nobody knows.
+/// One attempt of a ledger. The price of the model of `personal` is not known.
 fn attempt(time: &str, subscription: &str, cwd: &str, verdict: &str, tokens: u64) -> Value {
     let model = if subscription == "personal" { "homemade-1" } else { "claude-opus-5" };
     json!({
@@ -66,8 +66,9 @@ Usage from 2026-11-01 to 2026-11-30
     let sandbox = november();
     let shown = usage(&sandbox, &[]).run().success().says("").stdout();
     assert!(shown.starts_with(expected), "{shown}");
-    assert!(shown.contains("\nTokens by day, 2.1k at most\nNov 1                    █ ▄"), "{shown}");
-    assert!(shown.contains("\nNo price is known of homemade-1; `[prices]` in the config"), "{shown}");
+    assert!(shown.contains("\nTokens by day (peak 2.1k)\nNov 1                    █ ▄"), "{shown}");
+    let note = "\nNo price is known for homemade-1; add it to `[prices]` in the config";
+    assert!(shown.contains(note), "{shown}");
     let words = ["subscription", "usage"].into_iter().chain(NOVEMBER);
     sandbox.kage(words).run().success().prints(&shown);
 }
@@ -107,7 +108,7 @@ fn json_and_csv_are_exact_and_filtered() {
 }
 
 #[test]
-fn a_day_is_a_day_of_the_users_clock() {
+fn days_are_those_of_the_users_time_zone() {
     // 23:30 in Berlin, 14:30 in Los Angeles, 07:30 of the next day in Tokyo.
     let sandbox = ledger(&[attempt("2026-11-20T22:30:00Z", "work", "/srv", "succeeded", 90)]);
     let key = |by: &str, zone: &str, more: &[&str]| {
@@ -124,11 +125,11 @@ fn a_day_is_a_day_of_the_users_clock() {
     assert_eq!(key("hour", "Asia/Tokyo", &[]).0, "2026-11-20T22:00:00Z");
     let of_one_day = ["usage", "--since", "2026-11-21", "--until", "2026-11-21"];
     let shown = sandbox.kage(of_one_day).env("TZ", "Asia/Tokyo").run().success().stdout();
-    assert!(shown.contains("Tokens by hour, 100 at most\n00:00        █"), "{shown}");
+    assert!(shown.contains("Tokens by hour (peak 100)\n00:00        █"), "{shown}");
 }
 
 #[test]
-fn a_terminal_is_never_too_narrow() {
+fn the_table_fits_a_narrow_terminal() {
     let sandbox = november();
     let row = |columns: u16| {
         let words = [
@@ -144,7 +145,7 @@ fn a_terminal_is_never_too_narrow() {
         let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&session.process.pty, size).unwrap();
         session.send_line("go").unwrap();
-        // The session takes each byte for a letter.
+        // The session returns each byte as a character.
         let bytes = session.exp_eof().unwrap().chars().map(|byte| u8::try_from(byte).unwrap()).collect();
         let shown = String::from_utf8(bytes).unwrap();
         let widest = shown.lines().map(unicode_columns).max().unwrap();
@@ -157,13 +158,13 @@ fn a_terminal_is_never_too_narrow() {
     assert_eq!(row(40), ["/srv/日本語", "100", "<$0.01"]);
 }
 
-/// Columns of a line in which only these letters take two.
+/// The width of a line in which only these characters have two columns.
 fn unicode_columns(line: &str) -> usize {
     line.chars().map(|letter| if "日本語🚀".contains(letter) { 2 } else { 1 }).sum()
 }
 
 #[test]
-fn what_cannot_be_asked_is_one_line_and_a_hint() {
+fn an_invalid_query_is_refused_with_one_line_and_a_hint() {
     let sandbox = november();
     sandbox.config("[subscriptions.pool.studio]\nagent = \"gemini\"\n");
     for (words, part) in [
@@ -189,7 +190,7 @@ fn what_cannot_be_asked_is_one_line_and_a_hint() {
 }
 
 #[test]
-fn where_nothing_ran_it_says_so() {
+fn without_runs_usage_says_so() {
     let sandbox = Sandbox::new();
     sandbox.kage(["usage", "--period", "all"]).run().success().says("").prints("Nothing has run yet.\n");
     sandbox.kage(["usage", "--period", "today"]).run().success().says("").prints("Nothing ran today.\n");
@@ -197,24 +198,24 @@ fn where_nothing_ran_it_says_so() {
     assert_eq!(csv.lines().count(), 1, "{csv}");
     let page = sandbox.kage(["usage", "--html", "-"]).run().success().says("").stdout();
     assert!(page.contains("Nothing ran since"), "{page}");
-    assert!(!sandbox.path("home/.local/state/kage").exists(), "a question writes nothing");
+    assert!(!sandbox.path("home/.local/state/kage").exists(), "a query writes nothing");
 }
 
 #[test]
-fn damaged_lines_are_told_and_left_out() {
+fn damaged_lines_are_reported_and_skipped() {
     let sandbox = november();
     let text = sandbox.read(MONTH);
     let file = sandbox.write(MONTH, &format!("{{\"time\":\n{text}not json\n"));
-    let said = format!("kage: warning: 2 lines of {} are damaged and were left out\n", file.display());
-    let shown = usage(&sandbox, &["--json"]).run().success().says(&said).stdout();
+    let warning = format!("kage: warning: 2 lines of {} are damaged and were skipped\n", file.display());
+    let shown = usage(&sandbox, &["--json"]).run().success().says(&warning).stdout();
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["total"]["runs"], 3);
 }
 
 #[test]
-fn a_page_is_written_as_a_whole_and_to_what_is_no_file_as_well() {
+fn a_page_is_written_to_a_file_through_a_link_and_to_a_device() {
     let sandbox = november();
-    let said = "kage: wrote usage.html\n";
-    usage(&sandbox, &["--html", "usage.html"]).run().success().says(said).prints("");
+    let message = "kage: wrote usage.html\n";
+    usage(&sandbox, &["--html", "usage.html"]).run().success().says(message).prints("");
     let page = sandbox.read("work/usage.html");
     assert!(page.starts_with("<!DOCTYPE html>\n") && page.ends_with("</html>\n"), "{page}");
     std::os::unix::fs::symlink("usage.html", sandbox.path("work/link.html")).unwrap();
@@ -228,7 +229,7 @@ fn a_page_is_written_as_a_whole_and_to_what_is_no_file_as_well() {
 }
 
 #[test]
-fn metrics_count_all_that_ran() {
+fn metrics_count_every_run() {
     let sandbox = november();
     sandbox.config("[subscriptions.pool.work]\n");
     let text = sandbox.kage(["metrics"]).run().success().says("").stdout();

@@ -1,4 +1,4 @@
-//! The subscription verbs as a user types them: what they change, what they say, what they refuse.
+//! The subscription verbs: what they change, what they print, and what they refuse.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ fn add_writes_the_definition_and_keeps_the_secret_out_of_it() {
 }
 
 #[test]
-fn add_refuses_what_is_no_credential_and_writes_nothing() {
+fn add_refuses_an_invalid_credential_and_writes_nothing() {
     let sandbox = Sandbox::new();
     let add = |secret: &str, more: &[&str]| {
         let words = ["sub", "add", "work", "--credential", "file"].into_iter().chain(more.iter().copied());
@@ -74,31 +74,34 @@ fn add_refuses_what_is_no_credential_and_writes_nothing() {
 }
 
 #[test]
-fn add_refuses_names_places_and_agents_that_cannot_be() {
+fn invalid_arguments_are_refused_and_change_nothing() {
     let sandbox = pool();
     let before = sandbox.read(CONFIG);
     for (words, part) in [
-        (vec!["add", ""], "may not be empty"),
-        (vec!["add", "a b"], "may not be in a name"),
+        (vec!["add", ""], "must not be empty"),
+        (vec!["add", "a b"], "is not allowed in a name"),
         (vec!["add", "work-premium"], "already"),
         (vec!["add", "x", "--agent", "clod"], "clod"),
-        (vec!["add", "x", "--credential", "air"], "no place for a credential"),
-        (vec!["add", "x", "--credential", "home:/nonexistent"], "no login directory"),
+        (vec!["add", "x", "--credential", "air"], "not a valid credential location"),
+        (
+            vec!["add", "x", "--credential", "home:/nonexistent"],
+            "login directory /nonexistent does not exist",
+        ),
         (vec!["add", "x", "--priority", "256"], "256"),
-        (vec!["add", "x", "--max-parallel", "0"], "whole number from 1 on"),
-        (vec!["add", "x", "--max-parallel", "4294967296"], "expected 4294967295 at most"),
-        (vec!["add", "x", "--tokens-per-day", "9223372036854775808"], "whole number from 1 on"),
+        (vec!["add", "x", "--max-parallel", "0"], "positive whole number"),
+        (vec!["add", "x", "--max-parallel", "4294967296"], "expected at most 4294967295"),
+        (vec!["add", "x", "--tokens-per-day", "9223372036854775808"], "positive whole number"),
         (vec!["add", "x", "--env", "novalue"], "NAME=VALUE"),
-        (vec!["add", "x", "--credential", "file", "--tags", "a b"], "not a tag"),
+        (vec!["add", "x", "--credential", "file", "--tags", "a b"], "not a valid tag"),
         (vec!["add"], "NAME"),
         (vec!["set", "work-premium"], "nothing to set"),
-        (vec!["set", "work-premum", "--priority", "1"], "no subscription `work-premum`"),
+        (vec!["set", "work-premum", "--priority", "1"], "no subscription named `work-premum`"),
         (vec!["rename", "personal", "work-premium"], "already"),
-        (vec!["remove", "ghost"], "no subscription `ghost`"),
-        (vec!["remove", "personal"], "takes its secret with it"),
+        (vec!["remove", "ghost"], "no subscription named `ghost`"),
+        (vec!["remove", "personal"], "also deletes its secret"),
         (vec!["show", "ghost"], "no subscription"),
         (vec!["route", "--namespace", "high", "--subscriptions", "personal"], "is a level"),
-        (vec!["route", "--namespace", "ns", "--subscriptions", "ghost"], "no subscription `ghost`"),
+        (vec!["route", "--namespace", "ns", "--subscriptions", "ghost"], "no subscription named `ghost`"),
         (vec!["route", "--namespace", "ns"], "--subscriptions"),
         (vec!["route", "--remove", "ns"], "no route for `ns`"),
         (vec!["credential", "personal", "--json"], "--json"),
@@ -120,7 +123,7 @@ fn add_refuses_names_places_and_agents_that_cannot_be() {
 }
 
 #[test]
-fn a_vague_name_is_taken_with_advice() {
+fn a_vague_name_is_accepted_with_a_hint() {
     let sandbox = Sandbox::new();
     let add = |name: &str| {
         sandbox.kage(["sub", "add", name, "--credential", "file"]).stdin(&token("x")).run().success()
@@ -130,7 +133,7 @@ fn a_vague_name_is_taken_with_advice() {
 }
 
 #[test]
-fn list_and_show_tell_what_is_there() {
+fn list_and_show_print_the_pool() {
     let sandbox = pool();
     let list = sandbox.kage(["subscription", "list"]).run().success().stdout();
     assert!(list.contains("│ work-premium │ claude │ active │ 150      │ backend │ file       │"), "{list}");
@@ -159,7 +162,7 @@ fn list_and_show_tell_what_is_there() {
 }
 
 #[test]
-fn set_enable_disable_and_reset_do_what_they_say() {
+fn set_enable_disable_and_reset_change_a_subscription() {
     let sandbox = pool();
     let set =
         ["sub", "set", "personal", "--priority", "0", "--tags", "a,b", "--max-parallel", "2", "--env", "X=1"];
@@ -217,7 +220,7 @@ fn rename_moves_secret_routes_and_totals() {
 }
 
 #[test]
-fn remove_refuses_while_a_route_needs_it_and_takes_the_secret_with_it() {
+fn remove_refuses_while_a_route_needs_it_and_removes_the_secret() {
     let sandbox = pool();
     sandbox.kage(["sub", "route", "--namespace", "ns", "--subscriptions", "personal"]).run().success();
     sandbox
@@ -225,12 +228,12 @@ fn remove_refuses_while_a_route_needs_it_and_takes_the_secret_with_it() {
         .run()
         .status(1)
         .is_one_line_and_a_hint()
-        .mentions("needed by the route `ns`");
+        .mentions("used by the route `ns`");
     sandbox
         .kage(["sub", "remove", "personal", "--force"])
         .run()
         .success()
-        .mentions("the route `ns` is empty now");
+        .mentions("the route `ns` is now empty");
     let secrets = sandbox.kage(["sub", "credential", "--list"]).run().success().stdout();
     assert!(!secrets.contains("personal"), "{secrets}");
     // The namespace stays closed: its work does not move to the rest of the pool.
@@ -239,7 +242,7 @@ fn remove_refuses_while_a_route_needs_it_and_takes_the_secret_with_it() {
 }
 
 #[test]
-fn credential_replaces_the_secret_and_heals() {
+fn credential_replaces_the_secret_and_its_source() {
     let sandbox = pool();
     sandbox.kage(["sub", "credential", "personal"]).stdin(&token("fresh--ok")).run().success();
     let ran = sandbox.kage(["exec", "-s", "personal", "--", "env"]).run().success().stdout();
@@ -282,7 +285,7 @@ fn no_secret_is_in_anything_that_kage_wrote() {
         .add_with("limited", "limited--429five", &["--priority", "200"])
         .add("work", &[])
         .add("spare", &[]);
-    let mut said = String::new();
+    let mut output = String::new();
     for words in [
         vec!["exec", "--", "claude", "-p", "hi"],
         vec!["exec", "--", "claude", "-p", "hi"],
@@ -297,19 +300,19 @@ fn no_secret_is_in_anything_that_kage_wrote() {
         vec!["exec", "-s", "other", "--", "true"],
     ] {
         let ran = sandbox.kage(words).run();
-        said += &(ran.stdout() + &ran.stderr());
+        output += &(ran.stdout() + &ran.stderr());
     }
-    assert!(!said.contains("sk-ant-oat01-invented"), "{said}");
+    assert!(!output.contains("sk-ant-oat01-invented"), "{output}");
     let grep =
         sandbox.call("/usr/bin/grep".as_ref(), ["-rl", "invented-", sandbox.path("home").to_str().unwrap()]);
     grep.run().status(1).prints("");
 }
 
 #[test]
-fn the_demo_tells_the_whole_story_and_leaves_nothing() {
+fn the_demo_shows_a_whole_failover_and_leaves_nothing_behind() {
     let sandbox = Sandbox::new();
     let ran = sandbox.kage(["demo"]).env("TMPDIR", sandbox.path("work")).run().success();
-    let story = ran.stdout();
+    let output = ran.stdout();
     let mut from = 0;
     for part in [
         "$ kage subscription add work-premium",
@@ -324,20 +327,20 @@ fn the_demo_tells_the_whole_story_and_leaves_nothing() {
         "For real use:",
         "kage setup",
     ] {
-        let at = story[from..].find(part).unwrap_or_else(|| panic!("no `{part}` behind {from} in {story}"));
+        let at = output[from..].find(part).unwrap_or_else(|| panic!("no `{part}` after {from} in {output}"));
         from += at;
     }
     assert!(
-        !story.contains("You've hit your 5-hour limit"),
-        "the refusal is not part of the answer: {story}"
+        !output.contains("You've hit your 5-hour limit"),
+        "the refusal is not part of the answer: {output}"
     );
-    ran.mentions("work-premium hit its 5-hour limit (until").mentions("; continuing on work-basic\n");
+    ran.mentions("work-premium hit its 5-hour limit (resets").mentions("; continuing on work-basic\n");
     assert_eq!(fs::read_dir(sandbox.path("work")).unwrap().count(), 0, "the demo left something behind");
     assert_eq!(fs::read_dir(sandbox.path("home")).unwrap().count(), 0, "the demo used the real home");
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let sandbox = pool();
     let line = format!(
         "'{}' sub list --json | head -c 1; echo ${{PIPESTATUS[0]}}",

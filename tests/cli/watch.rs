@@ -1,4 +1,4 @@
-//! `kage status --watch`: what is seen of it, what it writes, and what it leaves behind.
+//! `kage status --watch`: what it shows, what it writes, and how it restores the terminal.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 
 const STATE: &str = "home/.local/state/kage/state.json";
 const TITLE: &str = "Subscription Pool Status";
-/// What the pane shows before.
+/// What the pane shows before kage starts.
 const BEFORE: &str = "what was there before";
 
-/// Tokens of today, as if a run had been booked.
+/// Writes a state with this number of tokens today, as if a run had been booked.
 fn spend(sandbox: &Sandbox, tokens: u64) {
     let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let resets_at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(3);
@@ -42,15 +42,15 @@ fn tmux(sandbox: &Sandbox) -> Tmux {
     Tmux::start(sandbox.kage(["ps"]), sandbox.path("tmux"))
 }
 
-fn starts(pane: &Pane<'_>) -> String {
+fn start_watching(pane: &Pane<'_>) -> String {
     pane.enter(&format!("echo '{BEFORE}'; {} status --watch; echo status=$?", kage().display()));
     pane.shows(TITLE)
 }
 
-/// The watching kage.
+/// The kage that runs in the pane.
 fn watching(pane: &Pane<'_>) -> Pid {
     let mut found = None;
-    wait_until("kage runs in the pane", || {
+    wait_until("kage in the pane", || {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pane.pid()));
         let child = children.unwrap_or_default().split_whitespace().next().and_then(|pid| pid.parse().ok());
         found = child.and_then(Pid::from_raw);
@@ -60,7 +60,7 @@ fn watching(pane: &Pane<'_>) -> Pid {
 }
 
 #[test]
-fn it_shows_the_pool_and_what_changes_in_it() {
+fn it_shows_the_pool_and_its_changes() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -68,7 +68,7 @@ fn it_shows_the_pool_and_what_changes_in_it() {
     spend(&sandbox, 1_626);
     let tmux = tmux(&sandbox);
     let pane = tmux.first();
-    let screen = starts(&pane);
+    let screen = start_watching(&pane);
     assert!(
         screen.contains("1,626 tokens today") && screen.contains("personal  5h ████▎░░░░░  42%"),
         "{screen}"
@@ -81,29 +81,29 @@ fn it_shows_the_pool_and_what_changes_in_it() {
     sandbox.config(&format!("{config}\n[subscriptions.pool.another]\n"));
     pane.shows("another");
 
-    // What cannot be read for a moment is said, and what was known stays.
+    // A file that cannot be read is reported, and the last known values stay.
     sandbox.config("[");
     let screen = pane.shows("config.toml");
     assert!(screen.contains("2,000,000 tokens today"), "{screen}");
     sandbox.config(&config);
-    wait_until("the config is read again", || !pane.screen().contains("config.toml"));
+    wait_until("the config to be read again", || !pane.screen().contains("config.toml"));
     let state = sandbox.read(STATE);
     sandbox.write(STATE, "{");
     let screen = pane.shows("state.json is damaged");
     assert!(screen.contains("2,000,000 tokens today"), "{screen}");
     sandbox.write(STATE, &state);
-    wait_until("the state is read again", || !pane.screen().contains("damaged"));
+    wait_until("the state to be read again", || !pane.screen().contains("damaged"));
 
     pane.press("q");
     let screen = pane.shows("status=0");
     assert!(screen.contains(BEFORE) && !screen.contains(TITLE), "{screen}");
 }
 
-/// How it is ended.
+/// A way to end it.
 type End = fn(&Pane<'_>);
 
 #[test]
-fn however_it_ends_the_screen_and_the_modes_are_as_before() {
+fn every_way_to_end_it_restores_the_screen_and_the_modes() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -114,13 +114,13 @@ fn however_it_ends_the_screen_and_the_modes_are_as_before() {
     let ends: [(&str, End); 6] = [
         ("status=0", |pane| pane.press("q")),
         ("status=0", |pane| pane.press("C-d")),
-        ("", |pane| pane.press("C-c")), // bash gives the list up
+        ("", |pane| pane.press("C-c")), // bash does not run the rest of the list
         ("status=143", |pane| kill_process(watching(pane), Signal::TERM).unwrap()),
         ("status=129", |pane| kill_process(watching(pane), Signal::HUP).unwrap()),
         ("status=131", |pane| pane.press("C-\\")),
     ];
     for (status, end) in ends {
-        starts(&pane);
+        start_watching(&pane);
         assert_eq!(pane.cursor(), "0", "the cursor is hidden");
         end(&pane);
         pane.is_at_the_prompt();
@@ -132,7 +132,7 @@ fn however_it_ends_the_screen_and_the_modes_are_as_before() {
 }
 
 #[test]
-fn it_is_as_large_as_its_window() {
+fn it_adapts_to_the_size_of_its_window() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -140,7 +140,7 @@ fn it_is_as_large_as_its_window() {
     spend(&sandbox, 1_626);
     let tmux = tmux(&sandbox);
     let pane = tmux.first();
-    starts(&pane);
+    start_watching(&pane);
     pane.resizes(58, 8); // what a popup of 60x10 has inside
     pane.shows("2/2 active, 1,626 tokens today");
     let expected = "\
@@ -151,7 +151,7 @@ personal  5h ████▎░░░░░  42%  resets in 3h";
     let screen: Vec<_> = pane.screen().lines().map(|line| line.trim_end().to_owned()).collect();
     assert!(screen.join("\n").starts_with(expected), "{screen:?}");
     pane.resizes(30, 3);
-    wait_until("it has become smaller", || pane.screen().contains("2 lines more, in a taller wind"));
+    wait_until("the smaller output", || pane.screen().contains("2 more lines; enlarge the wind"));
     pane.resizes(100, 30);
     pane.shows("│ work-premium │");
     pane.press("q");
@@ -159,7 +159,7 @@ personal  5h ████▎░░░░░  42%  resets in 3h";
 }
 
 #[test]
-fn it_can_be_stopped_and_gone_on_with() {
+fn it_can_be_stopped_and_continued() {
     let sandbox = pool();
     for mut shell in Shell::each(&sandbox) {
         let before = shell.run("stty -g");
@@ -184,7 +184,7 @@ fn it_can_be_stopped_and_gone_on_with() {
 }
 
 #[test]
-fn stopped_from_outside_it_takes_the_screen_again() {
+fn after_a_stop_from_outside_it_draws_the_screen_again() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -192,7 +192,7 @@ fn stopped_from_outside_it_takes_the_screen_again() {
     let tmux = tmux(&sandbox);
     let pane = tmux.first();
     let before = pane.prints("stty -g");
-    starts(&pane);
+    start_watching(&pane);
     let kage = watching(&pane);
     kill_process(kage, Signal::STOP).unwrap();
     wait_until_stopped(kage);
@@ -207,7 +207,7 @@ fn stopped_from_outside_it_takes_the_screen_again() {
     assert_eq!(pane.prints("stty -g"), before);
 }
 
-/// kage on a terminal of its own, of which all that is written to it is kept.
+/// kage on its own terminal. Everything that is written to the terminal is kept.
 struct Watched {
     terminal: OwnedFd,
     child: Child,
@@ -241,7 +241,7 @@ impl Watched {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
-    /// How often it has slept so far, and its time on the processor in ticks.
+    /// How often it has slept, and its processor time in ticks.
     fn spent(&self) -> (u64, u64) {
         let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap();
         let status = read("status");
@@ -254,19 +254,20 @@ impl Watched {
         )
     }
 
-    fn ends(mut self) -> String {
+    /// Quits it. Returns everything that it wrote.
+    fn quit(mut self) -> String {
         File::from(self.terminal.try_clone().unwrap()).write_all(b"q").unwrap();
         assert!(self.child.wait().unwrap().success());
-        wait_until("it has left the screen", || self.text().ends_with("\u{1b}[?25h\u{1b}[?1049l"));
+        wait_until("the end of the alternate screen", || self.text().ends_with("\u{1b}[?25h\u{1b}[?1049l"));
         self.text()
     }
 }
 
 #[test]
-fn a_quiet_pool_costs_nothing_and_nothing_flickers() {
+fn an_idle_watch_costs_almost_nothing_and_does_not_flicker() {
     let sandbox = pool();
     let watched = Watched::start(&sandbox);
-    wait_until("the first frame is drawn", || watched.text().ends_with("\u{1b}[?2026l"));
+    wait_until("the first frame", || watched.text().ends_with("\u{1b}[?2026l"));
     let first = watched.text();
     assert!(first.starts_with("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?2026h\u{1b}[1;1H"), "{first:?}");
     let modes = tcgetattr(&watched.terminal).unwrap();
@@ -274,36 +275,36 @@ fn a_quiet_pool_costs_nothing_and_nothing_flickers() {
 
     let (slept, ticks) = watched.spent();
     let begun = Instant::now();
-    thread::sleep(Duration::from_secs(4)); // a time span to look at
+    thread::sleep(Duration::from_secs(4)); // the time that is measured
     let (slept_since, ticks_since) = watched.spent();
     let seconds = begun.elapsed().as_secs();
-    assert_eq!(watched.text(), first, "nothing has changed, so nothing is written");
+    assert_eq!(watched.text(), first, "without a change nothing is written");
     assert!(slept_since - slept <= seconds + 2, "it woke {} times in {seconds} s", slept_since - slept);
     assert!(ticks_since - ticks <= 10, "{} ticks in {seconds} s", ticks_since - ticks);
 
     spend(&sandbox, 7);
-    wait_until("the change is drawn", || watched.text().len() > first.len());
+    wait_until("the changed frame", || watched.text().len() > first.len());
     let change = watched.text()[first.len()..].to_owned();
     assert!(change.starts_with("\u{1b}[?2026h") && change.contains("7 tokens today"), "{change:?}");
-    assert!(!change.contains("work-premium"), "what stays is not written again: {change:?}");
-    let all = watched.ends();
+    assert!(!change.contains("work-premium"), "unchanged text is not written again: {change:?}");
+    let all = watched.quit();
     assert!(!all.contains("\u{1b}[2J"), "the screen is never cleared: {all:?}");
 }
 
 #[test]
-fn a_terminal_that_closes_ends_it() {
+fn closing_the_terminal_ends_it() {
     let sandbox = pool();
     let Watched { terminal, mut child, written } = Watched::start(&sandbox);
-    wait_until("the first frame is drawn", || !written.lock().unwrap().is_empty());
+    wait_until("the first frame", || !written.lock().unwrap().is_empty());
     drop(terminal);
-    // The reader holds it as well, until it has read something.
+    // The reader also keeps it open, until it has read something.
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::HUP).unwrap();
     assert_eq!(child.wait().unwrap().code(), None);
 }
 
 #[test]
-fn without_a_terminal_it_says_so() {
+fn without_a_terminal_it_is_refused() {
     let sandbox = pool();
     let refused = "kage: --watch needs a terminal\nhint: kage status\n";
     sandbox.kage(["status", "--watch"]).run().status(2).says(refused).prints("");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// So many lines of a difference are shown.
+/// The maximum number of lines that are shown of a difference.
 const MOST_LINES: usize = 80;
 
 /// Where the checked-in files are.
@@ -11,12 +11,13 @@ pub(crate) fn golden_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Whether the checked-in files are to be rewritten.
+/// Whether to rewrite the checked-in files.
 pub(crate) fn is_update() -> bool {
     std::env::var_os("UPDATE").is_some()
 }
 
-/// Compares these texts with the files of these names, or writes them there. A file without text does not exist.
+/// Compares these texts with the files of these names, or writes them there. A file without text does not
+/// exist.
 pub(crate) fn compare_or_update<'a>(files: impl IntoIterator<Item = (String, &'a str)>) {
     let failures = files.into_iter().filter_map(|(name, text)| {
         let file = golden_dir().join(&name);
@@ -29,7 +30,7 @@ pub(crate) fn compare_or_update<'a>(files: impl IntoIterator<Item = (String, &'a
     let failures: String = failures.collect();
     assert!(
         failures.is_empty(),
-        "{failures}If this is intended: UPDATE=1 cargo test --test golden, and check what git shows"
+        "{failures}If this is intended: UPDATE=1 cargo test --test golden, and check the changes in git"
     );
 }
 
@@ -42,7 +43,7 @@ fn write(file: &Path, text: &str) {
     }
 }
 
-/// The message, and a copy of what was found.
+/// Returns the failure message. Also saves a copy of what was found.
 fn failure(name: &str, expected: &str, found: &str) -> String {
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden").join(name);
     write(&copy, found);
@@ -50,11 +51,11 @@ fn failure(name: &str, expected: &str, found: &str) -> String {
     format!("tests/golden/{name} differs; what was found is in {}\n{difference}\n", copy.display())
 }
 
-/// The lines that differ, without those around them.
+/// The lines that differ, without context.
 fn difference(expected: &str, found: &str) -> String {
     let expected: Vec<_> = expected.lines().collect();
     let found: Vec<_> = found.lines().collect();
-    // How many lines the rests have in common, from each pair of lines on.
+    // The number of lines that both texts have in common, from each pair of lines to the ends.
     let mut common = vec![vec![0_u32; found.len() + 1]; expected.len() + 1];
     for a in (0..expected.len()).rev() {
         for b in (0..found.len()).rev() {
@@ -87,7 +88,7 @@ fn difference(expected: &str, found: &str) -> String {
 }
 
 #[test]
-fn a_difference_is_the_lines_that_are_missing_and_those_that_are_new() {
+fn a_difference_has_the_missing_and_the_new_lines() {
     assert_eq!(difference("a\nb\nc\nd\n", "a\nc\nx\nd\ny\n"), "    2 -b\n    3 +x\n    5 +y");
     assert_eq!(difference("", "a\n"), "    1 +a");
     assert_eq!(difference("a\nb\n", "b\n"), "    1 -a");

@@ -1,4 +1,4 @@
-//! The golden files are complete: they have every verb with `--json`, every event, every status.
+//! Checks that the golden files have every verb with `--json`, every event, and every status.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap()
 }
 
-/// Everything checked in of what commands printed.
+/// All checked-in output of commands.
 fn shapes() -> String {
     GOLDEN_FILES
         .iter()
@@ -41,7 +41,7 @@ fn has_command(shapes: &str, words: &[&str]) -> bool {
 }
 
 #[test]
-fn every_verb_with_json_is_there_and_every_other_form() {
+fn every_verb_with_json_and_every_other_format_is_in_the_files() {
     let shapes = if is_update() { return } else { shapes() };
     let with_json = verbs().into_iter().filter(|(_, page)| page.contains("\\-\\-json\\fR"));
     let names: Vec<_> = with_json.map(|(name, _)| name).collect();
@@ -63,7 +63,7 @@ fn every_verb_with_json_is_there_and_every_other_form() {
 }
 
 #[test]
-fn every_event_status_verdict_and_rule_is_there() {
+fn every_event_status_verdict_and_rule_is_in_the_files() {
     let shapes = if is_update() { return } else { shapes() };
     let readme = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
     for event in [
@@ -132,7 +132,7 @@ fn the_stored_state_has_the_keys_of_earlier_versions() {
 }
 
 #[test]
-fn every_file_belongs_to_a_scene() {
+fn every_file_is_in_the_list_of_golden_files() {
     if is_update() {
         return;
     }
@@ -140,7 +140,10 @@ fn every_file_belongs_to_a_scene() {
         let known: BTreeSet<_> = GOLDEN_FILES.iter().map(|name| format!("{name}.txt")).collect();
         for file in fs::read_dir(golden_dir().join(kind)).unwrap().flatten() {
             let name = file.file_name().into_string().unwrap();
-            assert!(known.contains(&name) || name == "exits.txt", "{kind}/{name} belongs to no scene");
+            assert!(
+                known.contains(&name) || name == "exits.txt",
+                "{kind}/{name} is not in the list of golden files"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `kage detect --json`: saved output of the agents, and the verdict on it.
+//! `kage detect --json`: the verdict on saved output of the agents.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `kage doctor --json` and `kage shim list --json`, with only the sandbox's own programs on PATH.
+//! `kage doctor --json` and `kage shim list --json`, with only the sandbox's own programs in `PATH`.
 
 use std::os::unix::fs::symlink;
 
@@ -17,13 +17,13 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Without the tools of this machine, which the doctor would report.
+/// A call without the tools of this machine, which the doctor would report.
 fn alone(sandbox: &Sandbox, line: &str) -> Call {
     let path = sandbox.path("bin");
     sandbox.kage(line.split(' ')).env("PATH", path).env("SHELL", "/bin/bash").env("EDITOR", "editor")
 }
 
-/// Faults in many places at once.
+/// Creates many problems at the same time.
 fn break_it(sandbox: &Sandbox) {
     let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
     let days_ago = today.saturating_sub(jiff::ToSpan::days(345));
@@ -42,28 +42,28 @@ fn break_it(sandbox: &Sandbox) {
     sandbox.write("home/.bashrc", "");
 }
 
-fn scene() -> Vec<GoldenFile> {
+fn scenario() -> Vec<GoldenFile> {
     let healthy = sandbox();
     let mut file = GoldenFile::new("doctor", &healthy);
     file.run(alone(&healthy, "doctor --json"));
     file.run(alone(&healthy, "shim list --json"));
     let broken = sandbox();
     break_it(&broken);
-    let mut faults = GoldenFile::new("doctor-faults", &broken);
-    faults.run(alone(&broken, "doctor --json").env("ANTHROPIC_API_KEY", "sk-ant-api03-invented"));
+    let mut problems = GoldenFile::new("doctor-faults", &broken);
+    problems.run(alone(&broken, "doctor --json").env("ANTHROPIC_API_KEY", "sk-ant-api03-invented"));
     broken.write("home/.local/state/kage/state.json", "{");
     broken.write("home/.local/share/kage/shims/claude", "#!/bin/sh\n");
-    faults.run(alone(&broken, "doctor --json"));
-    faults.run(alone(&broken, "shim list --json"));
+    problems.run(alone(&broken, "doctor --json"));
+    problems.run(alone(&broken, "shim list --json"));
     let empty = Sandbox::new();
     let mut fresh = GoldenFile::new("doctor-fresh", &empty);
     fresh.run(alone(&empty, "doctor --json"));
     empty.config("[subscriptions\n");
     fresh.run(alone(&empty, "doctor --json"));
-    vec![file, faults, fresh]
+    vec![file, problems, fresh]
 }
 
 #[test]
 fn the_doctor_has_the_same_findings_as_before() {
-    check(&within_an_hour(scene));
+    check(&within_an_hour(scenario));
 }

@@ -1,5 +1,5 @@
-//! How kage ends, in every kind of situation: with its own statuses, the agent's, or by a signal. The golden file is a
-//! table; the first line on standard error is in a file of its own.
+//! How kage ends in every kind of situation: with its own exit status, with the agent's, or by a signal. The
+//! golden file is a table. A second file has the first line of standard error.
 
 #[path = "exits/agents.rs"]
 mod agents;
@@ -66,15 +66,15 @@ impl<'a> Table<'a> {
         self.add(situation, command, &call.run().output);
     }
 
-    /// Sends a signal to kage once its agent has made the file `ready`. An agent that outlives kage ends when the file
-    /// is gone.
+    /// Sends a signal to kage when its agent has created the file `ready`. An agent that outlives kage ends
+    /// when the file is removed.
     fn signal(&mut self, situation: &str, line: &str, signal: Signal) {
         let ready = self.sandbox.path("work/ready");
         self.signal_when(|_| ready.exists(), situation, line, signal);
         fs::remove_file(ready).unwrap();
     }
 
-    /// Sends a signal to kage once it has said that it waits.
+    /// Sends a signal to kage when it has reported that it waits.
     fn signal_while_waiting(&mut self, situation: &str, line: &str, signal: Signal) {
         self.signal_when(|stderr| stderr.ends_with(b"\n"), situation, line, signal);
     }
@@ -87,7 +87,7 @@ impl<'a> Table<'a> {
         let stderr = self.sandbox.path("stderr");
         process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr).unwrap());
         let mut child = process.spawn().unwrap();
-        wait_until("kage is ready for its signal", || is_ready(&fs::read(&stderr).unwrap()));
+        wait_until("kage to be ready for the signal", || is_ready(&fs::read(&stderr).unwrap()));
         kill_process(Pid::from_child(&child), signal).unwrap();
         let status = child.wait().unwrap();
         let output = Output { status, stdout: Vec::new(), stderr: fs::read(stderr).unwrap() };
@@ -115,7 +115,7 @@ fn signal_name(signal: i32) -> String {
     name.map_or_else(|| format!("signal {signal}"), |(_, name)| name.to_owned())
 }
 
-/// A pool of one subscription. Its agent runs its last argument as a script, and `waits` runs until it is ended.
+/// A pool of one subscription. Its agent runs its last argument as a script. `waits` is a program that waits.
 fn pool_of_one() -> Sandbox {
     let sandbox = Sandbox::new();
     let secret = "{ command = \"echo sk-ant-oat01-invented-work\" }";
@@ -133,7 +133,7 @@ fn table(rows: &[Row]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// The situations in which something was said.
+/// The situations with output on standard error.
 fn stderr(rows: &[Row]) -> String {
     let rows: Vec<_> = rows.iter().filter(|row| !row.stderr.is_empty()).collect();
     let first = rows.iter().map(|row| row.situation.chars().count()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What follows a refusal, and what follows the death of kage: attempts in the ledger, events, arguments of the agent.
+//! What follows a refusal, and what follows when kage is killed: attempts, events, arguments of the agent.
 
 use std::process::Stdio;
 
@@ -7,20 +7,20 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::golden_file::{GoldenFile, check, ledger, within_an_hour};
 use crate::support::{Sandbox, wait_until};
 
-/// A pool of `a`, which behaves as given, and `b`, which answers.
-fn pool(behaviour: &str) -> Sandbox {
+/// A pool of `a`, on which the agent behaves as given, and `b`, on which it answers.
+fn pool(behavior: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.config(&format!(
         "[subscriptions]\nstrategy = \"priority\"\n[subscriptions.pool]\n\
-         a = {{ credential = {{ command = \"echo sk-ant-oat01-invented-a--{behaviour}\" }}, priority = 200 }}\n\
+         a = {{ credential = {{ command = \"echo sk-ant-oat01-invented-a--{behavior}\" }}, priority = 200 }}\n\
          b = {{ credential = {{ command = \"echo sk-ant-oat01-invented-b--ok\" }} }}\n\
          [failover]\nthrottle_wait = \"1ms\"\n[events]\ncommand = \"cat >>$HOME/events\"\n\
          [prices.claude-sonnet-5-5]\ninput = 10\noutput = 100\n"
     ));
     let agent = include_str!("../support/agent.sh");
-    // It writes its process id, and ends when the sandbox is gone.
-    let pid = "echo $$ >\"$HOME/pid\"\nbehaviour=";
-    let agent = agent.replacen("behaviour=", pid, 1).replace("while :;", "while [ -e \"$HOME\" ];");
+    // The agent writes its process id, and ends when the sandbox is removed.
+    let pid = "echo $$ >\"$HOME/pid\"\nbehavior=";
+    let agent = agent.replacen("behavior=", pid, 1).replace("while :;", "while [ -e \"$HOME\" ];");
     sandbox.program("claude", &agent);
     sandbox
 }
@@ -46,7 +46,7 @@ fn refused() -> Vec<GoldenFile> {
     sandbox.kage(["subscription", "disable", "b"]).run().success();
     let mut alone = GoldenFile::new("failover-alone", &sandbox);
     run(&mut alone, &sandbox, "exec -- claude -p hi");
-    // After a reset it is used again.
+    // After a reset the subscription is used again.
     let config = sandbox.read(crate::support::CONFIG).replace("a--billing", "a--ok");
     sandbox.config(&config);
     alone.kage(&sandbox, "subscription reset a").kage(&sandbox, "exec -- claude -p hi").stored(&sandbox);
@@ -59,13 +59,13 @@ fn recovered() -> Vec<GoldenFile> {
     let mut file = GoldenFile::new("recovered", &sandbox);
     let mut command = sandbox.kage(["exec", "-n", "site", "--", "claude", "-p", "hi"]).command;
     let mut kage = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    wait_until("the agent works", || sandbox.path("home/slow").exists());
+    wait_until("the agent to work", || sandbox.path("home/slow").exists());
     kage.kill().unwrap();
     kage.wait().unwrap();
     file.kage(&sandbox, "ps --json").kage(&sandbox, "exec -s b -- sleep 0.01").stored(&sandbox);
     let agent: i32 = sandbox.read("home/pid").trim().parse().unwrap();
     kill_process(Pid::from_raw(agent).unwrap(), Signal::TERM).unwrap();
-    wait_until("the run is counted", || {
+    wait_until("the run to be counted", || {
         sandbox.status();
         sandbox.ledger().len() == 2
     });

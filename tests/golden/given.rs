@@ -1,4 +1,4 @@
-//! What an agent is given: its environment, its arguments, and the settings of a session at the terminal.
+//! What kage passes to an agent: its environment, its arguments, and the settings of a terminal session.
 
 use crate::golden_file::{GoldenFile, check};
 use crate::pty::on_a_terminal;
@@ -21,7 +21,7 @@ remove_env = ["MINE_URL"]
 print_args = ["--message"]
 "#;
 
-/// Writes its arguments, the settings that they name, and its environment to a file.
+/// An agent that writes its arguments, the settings that they name, and its environment to a file.
 const AGENT: &str = r#"#!/bin/sh
 {
   printf '%s\n' "$@"
@@ -46,7 +46,7 @@ fn sandbox() -> Sandbox {
 }
 
 #[test]
-fn an_agent_is_given_the_same_as_before() {
+fn an_agent_gets_the_same_as_before() {
     let sandbox = sandbox();
     let mut file = GoldenFile::new("given", &sandbox);
     for line in [

@@ -1,5 +1,5 @@
-//! A golden file: the commands of a scene with what they printed, and in a second file what they said on standard
-//! error.
+//! A golden file: the commands of a scenario with their standard output, and in a second file with their
+//! standard error.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,16 +15,16 @@ use crate::json::compact;
 use crate::placeholders::Placeholders;
 use crate::support::{Call, Sandbox, kage, wait_until};
 
-/// An answer of at least this many lines is not repeated, and its JSON is shown in fewer lines.
+/// An output of at least this many lines is shown only once, and its JSON is shown in fewer lines.
 const LONG: usize = 5;
 
-/// What one file will hold.
+/// The content of one golden file.
 pub(crate) struct GoldenFile {
     name: &'static str,
     placeholders: Placeholders,
     shapes: String,
     stderr: String,
-    /// The command that printed an answer first.
+    /// The first command that printed an output.
     first: HashMap<String, String>,
     /// How often a command was run.
     runs: HashMap<String, u32>,
@@ -43,7 +43,7 @@ impl GoldenFile {
         }
     }
 
-    /// Runs a command and adds what it printed, and its exit status where that is not 0.
+    /// Runs a command. Adds its output, and its exit status if that is not 0.
     pub(crate) fn run(&mut self, call: Call) -> &mut Self {
         let line = command_line(&call, &self.placeholders);
         let ran = call.run();
@@ -53,9 +53,9 @@ impl GoldenFile {
         };
         let answer = self.answer(&line, &ran.stdout());
         self.add(&format!("$ {line}{status}"), &answer);
-        let said = ran.stderr();
-        if !said.is_empty() {
-            self.stderr += &format!("$ {line}\n{}\n", self.placeholders.put_into(&said));
+        let stderr = ran.stderr();
+        if !stderr.is_empty() {
+            self.stderr += &format!("$ {line}\n{}\n", self.placeholders.put_into(&stderr));
         }
         self
     }
@@ -65,7 +65,7 @@ impl GoldenFile {
         self.run(sandbox.kage(line.split(' ')))
     }
 
-    /// What is shown of an answer: a long one once.
+    /// What is shown of an output: a long one is shown only once.
     fn answer(&mut self, line: &str, printed: &str) -> String {
         let runs = self.runs.entry(line.to_owned()).or_default();
         *runs += 1;
@@ -76,8 +76,8 @@ impl GoldenFile {
         }
         match self.first.entry(text.clone()) {
             Entry::Occupied(first) => format!("the same as: {}\n", first.get()),
-            Entry::Vacant(place) => {
-                place.insert(command);
+            Entry::Vacant(entry) => {
+                entry.insert(command);
                 if text.starts_with("{\n") { compact(&text) } else { text }
             }
         }
@@ -101,7 +101,7 @@ impl GoldenFile {
 
     /// Adds the events that `[events] command` wrote to `$HOME/events`, once it has ended.
     pub(crate) fn events(&mut self, sandbox: &Sandbox) -> &mut Self {
-        wait_until("the event commands end", || !runs_in(&sandbox.path("work")));
+        wait_until("the end of the event commands", || !runs_in(&sandbox.path("work")));
         self.add_sorted("== the events", &sandbox.read("home/events"))
     }
 
@@ -147,19 +147,19 @@ pub(crate) fn check(golden_files: &[GoldenFile]) {
     compare_or_update(files.iter().map(|(name, text)| (name.clone(), text.as_str())));
 }
 
-/// The result of a scene that counts days and hours: run once more where an hour ended in the middle of it.
-pub(crate) fn within_an_hour<T>(scene: impl Fn() -> T) -> T {
+/// The result of a scenario that counts days and hours. Runs it again if an hour ended in the meantime.
+pub(crate) fn within_an_hour<T>(scenario: impl Fn() -> T) -> T {
     let hour = || Timestamp::now().as_second() / 3600;
     loop {
         let began = hour();
-        let result = scene();
+        let result = scenario();
         if hour() == began {
             return result;
         }
     }
 }
 
-/// A command as it would be typed: the variables that are not the sandbox's own, the program, and its arguments.
+/// A command as a user would type it: variables that are not the sandbox's, the program, and its arguments.
 pub(crate) fn command_line(call: &Call, placeholders: &Placeholders) -> String {
     let text = |word: &OsStr| word.to_string_lossy().into_owned();
     let variables = call.command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?))));
@@ -193,7 +193,7 @@ pub(crate) fn ledger(sandbox: &Sandbox) -> String {
     months.into_iter().map(|month| fs::read_to_string(month).unwrap()).collect()
 }
 
-/// A state with its counts by time slot on one line each, as they are stored.
+/// The state with the counts by time slot on one line each, as they are stored.
 fn slots_on_a_line(state: &str) -> String {
     let mut text = String::new();
     let mut depth = 0;

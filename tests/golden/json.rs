@@ -1,17 +1,17 @@
-//! JSON in few lines. kage writes each key on its own line, which makes long files of small answers. Keys keep their
-//! order, numbers and strings their spelling.
+//! Compact JSON. kage writes each key on its own line, which would make the golden files long. Keys keep
+//! their order, and numbers and strings keep their spelling.
 
 /// A line is filled up to this many columns.
 const WIDTH: usize = 110;
 
-/// A JSON value as it was spelled.
+/// A JSON value with its spelling.
 enum Node {
     Leaf(String),
     /// The brackets, and the members with their keys; an element of an array has an empty key.
     Container([char; 2], Vec<(String, Node)>),
 }
 
-/// The same JSON in fewer lines. It must be laid out as kage lays out all its JSON.
+/// The same JSON in fewer lines. The input must have the layout of all of kage's JSON.
 pub(crate) fn compact(answer: &str) -> String {
     let node = parse(answer);
     assert_eq!(format!("{}\n", spread(&node, 0)), answer, "the layout is not the usual one");
@@ -30,7 +30,7 @@ fn line(node: &Node) -> String {
     }
 }
 
-/// As many members on each line as fit; of an array of containers one.
+/// Puts as many members on each line as fit, but only one if they are containers in an array.
 fn fill(node: &Node, indent: usize) -> String {
     let Node::Container([open, close], members) = node else { return line(node) };
     let margin = " ".repeat(indent + 2);
@@ -66,63 +66,69 @@ fn spread(node: &Node, indent: usize) -> String {
 }
 
 fn parse(text: &str) -> Node {
-    let letters: Vec<char> = text.chars().collect();
+    let characters: Vec<char> = text.chars().collect();
     let mut at = 0;
-    let node = value(&letters, &mut at);
-    assert!(letters[at..].iter().all(|letter| letter.is_whitespace()), "more than one value: {text}");
+    let node = value(&characters, &mut at);
+    assert!(
+        characters[at..].iter().all(|character| character.is_whitespace()),
+        "more than one value: {text}"
+    );
     node
 }
 
-fn skip_blanks(letters: &[char], at: &mut usize) {
-    while letters.get(*at).is_some_and(|letter| letter.is_whitespace()) {
+fn skip_blanks(characters: &[char], at: &mut usize) {
+    while characters.get(*at).is_some_and(|character| character.is_whitespace()) {
         *at += 1;
     }
 }
 
-fn value(letters: &[char], at: &mut usize) -> Node {
-    skip_blanks(letters, at);
-    let close = match letters[*at] {
+fn value(characters: &[char], at: &mut usize) -> Node {
+    skip_blanks(characters, at);
+    let close = match characters[*at] {
         '{' => '}',
         '[' => ']',
-        _ => return Node::Leaf(leaf(letters, at)),
+        _ => return Node::Leaf(leaf(characters, at)),
     };
-    let brackets = [letters[*at], close];
+    let brackets = [characters[*at], close];
     *at += 1;
     let mut members = Vec::new();
     loop {
-        skip_blanks(letters, at);
-        match letters[*at] {
-            letter if letter == close => break *at += 1,
+        skip_blanks(characters, at);
+        match characters[*at] {
+            character if character == close => break *at += 1,
             ',' => *at += 1,
             _ if close == '}' => {
-                let key = leaf(letters, at);
-                assert_eq!(letters[*at], ':');
+                let key = leaf(characters, at);
+                assert_eq!(characters[*at], ':');
                 *at += 1;
-                members.push((format!("{key}: "), value(letters, at)));
+                members.push((format!("{key}: "), value(characters, at)));
             }
-            _ => members.push((String::new(), value(letters, at))),
+            _ => members.push((String::new(), value(characters, at))),
         }
     }
     Node::Container(brackets, members)
 }
 
 /// A string with its quotes, a number, a word, or a placeholder.
-fn leaf(letters: &[char], at: &mut usize) -> String {
+fn leaf(characters: &[char], at: &mut usize) -> String {
     let from = *at;
-    if matches!(letters[from], '"' | '<') {
-        let end = if letters[from] == '"' { '"' } else { '>' };
+    if matches!(characters[from], '"' | '<') {
+        let end = if characters[from] == '"' { '"' } else { '>' };
         *at += 1;
-        while letters[*at] != end {
-            *at += if letters[*at] == '\\' { 2 } else { 1 };
+        while characters[*at] != end {
+            *at += if characters[*at] == '\\' { 2 } else { 1 };
         }
         *at += 1;
     } else {
-        while letters.get(*at).is_some_and(|letter| !",:]}".contains(*letter) && !letter.is_whitespace()) {
+        while characters
+            .get(*at)
+            .is_some_and(|character| !",:]}".contains(*character) && !character.is_whitespace())
+        {
             *at += 1;
         }
     }
-    assert!(*at > from, "no value: {}", letters[from..].iter().collect::<String>());
-    letters[from..*at].iter().collect()
+    assert!(*at > from, "no value: {}", characters[from..].iter().collect::<String>());
+    characters[from..*at].iter().collect()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A ledger of 2024 with damaged lines in it, and every kind of question about it.
+//! A ledger of 2024 that contains damaged lines, and every kind of query on it.
 
 use crate::golden_file::{GoldenFile, check};
 use crate::support::Sandbox;
@@ -31,7 +31,7 @@ this line is damaged
 {"time":"2024-03-06T1
 "#;
 
-/// The models are not in kage's own table of prices, which changes.
+/// The models are not in kage's own price table, because that table changes.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.config(CONFIG);
@@ -41,15 +41,15 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// The same question as JSON and as CSV.
-fn ask(sandbox: &Sandbox, json: &mut GoldenFile, csv: &mut GoldenFile, flags: &str) {
+/// Runs the same query with JSON and with CSV output.
+fn query(sandbox: &Sandbox, json: &mut GoldenFile, csv: &mut GoldenFile, flags: &str) {
     for (file, form) in [(json, "--json"), (csv, "--csv")] {
         file.kage(sandbox, &format!("usage {flags} {form}"));
     }
 }
 
 #[test]
-fn the_ledger_is_summed_up_as_before() {
+fn the_ledger_is_reported_as_before() {
     let sandbox = sandbox();
     let names = ["usage", "usage-filtered", "usage-csv", "metrics"];
     let [mut usage, mut filtered, mut csv, mut metrics] = names.map(|name| GoldenFile::new(name, &sandbox));
@@ -64,7 +64,7 @@ fn the_ledger_is_summed_up_as_before() {
         "--period all --by day,subscription,namespace,model",
         "--period all --rebuild",
     ] {
-        ask(&sandbox, &mut usage, &mut csv, flags);
+        query(&sandbox, &mut usage, &mut csv, flags);
     }
     for flags in [
         "--since 2024-03-01 --until 2024-03-31",
@@ -74,7 +74,7 @@ fn the_ledger_is_summed_up_as_before() {
         "--period all -m priced --by subscription",
         "--until 2024-01-31",
     ] {
-        ask(&sandbox, &mut filtered, &mut csv, flags);
+        query(&sandbox, &mut filtered, &mut csv, flags);
     }
     for (zone, flags) in [("Asia/Tokyo", "--by day"), ("Asia/Tokyo", "--by day --utc")] {
         let words = ["usage", "--since", "2024-02-01"].into_iter().chain(flags.split(' ')).chain(["--json"]);

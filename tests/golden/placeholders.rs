@@ -1,7 +1,8 @@
-//! What differs between two runs becomes a placeholder of its type. Everything else stays and is compared exactly.
+//! Replaces each value that differs between two runs with a placeholder of its type. Everything else stays
+//! and is compared exactly.
 //!
-//! Times from 2025 to 2089 are those of a run; fixed times in the tests are before or after that. Durations below
-//! 1,000 seconds are those of a run too, except 0.
+//! Times from 2025 to 2089 count as times of a run; fixed times in the tests are before or after that.
+//! Durations below 1,000 seconds count as durations of a run, except 0.
 
 use std::sync::LazyLock;
 
@@ -15,7 +16,7 @@ const RULES: &[(&str, &str)] = &[
     (r"\b20(?:2[5-9]|[3-8]\d)-\d\d-\d\d\b", "<date>"),
     (r"\b20(?:2[5-9]|[3-8]\d)-\d\d\.jsonl\b", "<month>.jsonl"),
     (r"\.damaged-20\d{6}T\d{6}\.\d{3}Z", ".damaged-<time>"),
-    // A time as people read it: today, on another day, in another year.
+    // A time in text output: today, on another day, or in another year.
     (r"(?m)(^|[ (])(?:(?:<date>|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} \d{1,2}) )?[0-2]\d:[0-5]\d\b", "$1<clock>"),
     (r"\((?:\d+d(?: \d+h)?|\d+h(?: \d+m)?|\d+m|\d+s)\)", "(<span>)"),
     (r#""(pid|speaker)(": ?)\d+"#, r#""$1$2<pid>"#),
@@ -29,13 +30,13 @@ const RULES: &[(&str, &str)] = &[
     (r"(?m)^(kage_(?:reset|limit)_seconds\{.*\}) \d+$", "$1 <seconds>"),
 ];
 
-/// Names that kage or an agent makes up, numbered within a text.
+/// Ids that kage or an agent generates. They are numbered within a text.
 const IDS: &[(&str, &str)] = &[
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "uuid"),
     (r"\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b", "id"),
 ];
 
-/// Counts by time slot. What is counted may fall into one slot or into two.
+/// Counts by time slot. The same counts can be in one slot or in two.
 const SLOTS: &str = r#""(requests|tokens)(": ?)\[(\[[\d,\[\]]*\])\]"#;
 
 fn compiled(rules: &'static [(&str, &'static str)]) -> Vec<(Regex, &'static str)> {
@@ -82,7 +83,7 @@ impl Placeholders {
     }
 }
 
-/// The first id is `<id>`, the next other one `<id 2>`.
+/// Numbers the ids: the first is `<id>`, the next different one `<id 2>`.
 fn numbered(pattern: &Regex, kind: &str, text: &str) -> String {
     let mut seen: Vec<String> = Vec::new();
     let placeholder = |found: &Captures<'_>| {

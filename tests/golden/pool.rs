@@ -70,8 +70,8 @@ fn sandbox() -> Sandbox {
     sandbox.config(CONFIG);
     let agent = include_str!("../support/agent.sh").replace("claude-sonnet-5-5", "$used");
     let used = "used=claude-sonnet-5-5; [ $KAGE_SUBSCRIPTION = homemade ] && used=homemade-1\n\
-        [ $KAGE_SUBSCRIPTION = throttled ] && sleep 0.01 && echo 'Slow down' && exit 1\nbehaviour=";
-    sandbox.program("claude", &agent.replacen("behaviour=", used, 1));
+        [ $KAGE_SUBSCRIPTION = throttled ] && sleep 0.01 && echo 'Slow down' && exit 1\nbehavior=";
+    sandbox.program("claude", &agent.replacen("behavior=", used, 1));
     sandbox
 }
 
@@ -98,7 +98,7 @@ fn run_all(file: &mut GoldenFile, sandbox: &Sandbox) {
     }
 }
 
-fn scene() -> Vec<GoldenFile> {
+fn scenario() -> Vec<GoldenFile> {
     let sandbox = sandbox();
     let names = ["pool-runs", "pool-status", "pool-show", "pool-why", "pool-usage", "pool-stored"];
     let [mut runs, mut status, mut show, mut why, mut usage, mut stored] =
@@ -132,5 +132,5 @@ fn scene() -> Vec<GoldenFile> {
 
 #[test]
 fn a_pool_in_every_state_is_reported_as_before() {
-    check(&within_an_hour(scene));
+    check(&within_an_hour(scenario));
 }

@@ -1,4 +1,5 @@
-//! Agents that run: how `ps`, `status`, `why` and `metrics` report them, and what their hooks and status line report.
+//! Running agents: how `ps`, `status`, `why` and `metrics` report them, and what their hooks and status line
+//! report.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -20,8 +21,8 @@ work = { credential = { command = "echo sk-ant-oat01-invented-work--ok" } }
 backend = ["work"]
 "#;
 
-/// Runs the script NAME.call whenever it exists, where NAME is its subscription. It ends when NAME.end exists, or when
-/// the sandbox is gone.
+/// Runs the script NAME.call each time that it exists; NAME is the subscription. Ends when NAME.end exists or
+/// when the sandbox is removed.
 const AGENT: &str = r"#!/bin/sh
 me=$KAGE_SUBSCRIPTION
 : >$me.started
@@ -50,7 +51,7 @@ impl<'a> Running<'a> {
         let mut command = call.command;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        wait_until("the agent runs", || sandbox.path(&format!("work/{name}.started")).exists());
+        wait_until("the agent to run", || sandbox.path(&format!("work/{name}.started")).exists());
         Self { sandbox, name, child }
     }
 
@@ -59,15 +60,15 @@ impl<'a> Running<'a> {
         let file = |end: &str| format!("work/{}.{end}", self.name);
         let new = self.sandbox.write(&file("new"), script);
         fs::rename(new, self.sandbox.path(&file("call"))).unwrap();
-        wait_until("the agent has called", || !self.sandbox.path(&file("call")).exists());
+        wait_until("the end of the script", || !self.sandbox.path(&file("call")).exists());
         self.sandbox.read(&file("out"))
     }
 
-    /// Calls the hook until the state shows it: on a busy machine a hook gives up.
+    /// Calls the hook until the state shows it, because a hook stops at its time limit on a busy machine.
     fn hook(&self, input: &Value, is_shown: impl Fn(&Value) -> bool) {
         self.sandbox.write("work/input", &input.to_string());
         let pid = std::process::id();
-        wait_until("the state shows what the hook reported", || {
+        wait_until("the report of the hook in the state", || {
             self.call(&format!("CLAUDE_PID={pid} \"$KAGE\" hook <input"));
             is_shown(&self.sandbox.state())
         });
@@ -106,7 +107,7 @@ fn report(file: &mut GoldenFile, work: &Running<'_>) {
     work.hook(&began, |state| state["leases"][0]["visits"][0]["session"] == SESSION);
     work.sandbox.write("work/windows", &windows());
     let mut drawn = String::new();
-    wait_until("the windows are stored", || {
+    wait_until("the windows in the state", || {
         drawn = work.call("\"$KAGE\" statusline <windows");
         work.sandbox.state()["subscriptions"]["work"]["utilization"]["five_hour"].is_object()
     });
@@ -121,19 +122,19 @@ fn report(file: &mut GoldenFile, work: &Running<'_>) {
         work.sandbox.write("work/record.jsonl", &limit());
         state["leases"][0]["refused"].is_object()
     });
-    // Problems of a hook are in its log.
+    // A hook writes its problems to a log.
     let logged = || {
         let log = work.sandbox.read("home/.local/state/kage/hook.log");
         log.lines().find(|line| line.contains(" nobody: there is")).map(str::to_owned)
     };
-    wait_until("the problem is logged", || {
+    wait_until("the problem in the log", || {
         work.call("KAGE_RUN=nobody \"$KAGE\" hook <input");
         logged().is_some()
     });
     file.add("== hook.log", &format!("{}\n", logged().unwrap()));
 }
 
-fn scene() -> Vec<GoldenFile> {
+fn scenario() -> Vec<GoldenFile> {
     let sandbox = Sandbox::new();
     sandbox.config(CONFIG);
     sandbox.program("agent", AGENT);
@@ -168,5 +169,5 @@ fn scene() -> Vec<GoldenFile> {
 
 #[test]
 fn running_agents_are_reported_as_before() {
-    check(&within_an_hour(scene));
+    check(&within_an_hour(scenario));
 }

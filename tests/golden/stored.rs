@@ -1,4 +1,5 @@
-//! What is stored: states of both versions are read and continued, and the first changes are written as before.
+//! What is stored: states of both versions are read and continued, and the first changes are written as
+//! before.
 
 use std::fs;
 
@@ -42,7 +43,7 @@ fn stored(sandbox: &Sandbox, name: &str) -> String {
     text
 }
 
-/// When this process started, in clock ticks since boot; 0 where there is no /proc.
+/// When this process started, in clock ticks since boot; 0 if there is no `/proc`.
 fn started() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -50,7 +51,7 @@ fn started() -> u64 {
 }
 
 /// The transcript of a run whose kage was killed: answers in two different hours.
-fn write_record(sandbox: &Sandbox) {
+fn write_transcript(sandbox: &Sandbox) {
     let answer = |time: &str, id: u32, tokens: u32| {
         serde_json::json!({ "type": "assistant", "timestamp": time, "requestId": format!("req-{id}"),
             "isSidechain": false, "message": { "id": format!("msg-{id}"), "model": "homemade", "content": [],
@@ -66,7 +67,7 @@ fn version_1() -> Vec<GoldenFile> {
     let sandbox = Sandbox::new();
     sandbox.config(CONFIG);
     sandbox.write(STATE, &stored(&sandbox, "version-1.json"));
-    write_record(&sandbox);
+    write_transcript(&sandbox);
     let mut file = GoldenFile::new("version-1", &sandbox);
     // `ps` only reads; `status` counts what was lost, and so rewrites the state.
     file.kage(&sandbox, "ps --json").kage(&sandbox, "status --json").file(&sandbox, STATE);
@@ -76,7 +77,7 @@ fn version_1() -> Vec<GoldenFile> {
     for line in ["why --json", "why -n backend --json", "status --format tmux", "usage --period all --json"] {
         file.kage(&sandbox, line);
     }
-    // The next run reports a limit that is over; a success of its own, an account that works again.
+    // The next run reports that a limit has ended. A success reports that its own subscription works again.
     for line in ["exec -s over -- sleep 0.01", "exec -s trying -- sleep 0.01", "subscription reset sick"] {
         file.kage(&sandbox, line);
     }

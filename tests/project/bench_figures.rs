@@ -1,4 +1,4 @@
-//! The README's figures are those of `benches/figures.json`, and the benchmarks that take them run.
+//! The README's figures match `benches/figures.json`, and the benchmarks that measure them work.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -16,34 +16,34 @@ fn file(inside: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(inside)
 }
 
-fn kept() -> Figures {
+fn checked_in() -> Figures {
     serde_json::from_str(&fs::read_to_string(file("benches/figures.json")).unwrap()).unwrap()
 }
 
-/// `UPDATE=1 cargo test --test project figures` writes it anew.
-fn is_current(inside: &str, made: &str) {
+/// Checks that a generated file is current. `UPDATE=1 cargo test --test project figures` rewrites it.
+fn assert_current(inside: &str, generated: &str) {
     if std::env::var_os("UPDATE").is_some() {
-        fs::write(file(inside), made).unwrap();
+        fs::write(file(inside), generated).unwrap();
     }
-    let there = fs::read_to_string(file(inside)).unwrap();
-    assert!(there == made, "{inside} has drifted; UPDATE=1 cargo test --test project figures");
+    let current = fs::read_to_string(file(inside)).unwrap();
+    assert!(current == generated, "{inside} is out of date; UPDATE=1 cargo test --test project figures");
 }
 
 #[test]
-fn the_picture_and_the_tables_of_the_readme_are_made_of_the_figures() {
-    let figures = kept();
-    is_current("benches/overhead.svg", &crate::chart::draw(&figures));
+fn the_chart_and_the_tables_of_the_readme_match_the_figures() {
+    let figures = checked_in();
+    assert_current("benches/overhead.svg", &crate::chart::draw(&figures));
     let text = fs::read_to_string(file("README.md")).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the README has a place for the figures");
-    let (_, behind) = rest.split_once(END).expect("it has an end");
-    let made = crate::readme::part(&figures);
-    is_current("README.md", &format!("{before}{BEGIN}{made}{END}{behind}"));
-    assert!(before.contains("](benches/overhead.svg)"), "the picture is not shown");
+    let (before, rest) = text.split_once(BEGIN).expect("the README has the mark at which the figures begin");
+    let (_, after) = rest.split_once(END).expect("the README has the mark at which the figures end");
+    let generated = crate::readme::part(&figures);
+    assert_current("README.md", &format!("{before}{BEGIN}{generated}{END}{after}"));
+    assert!(before.contains("](benches/overhead.svg)"), "the README does not show the chart");
 }
 
 #[test]
-fn the_figures_that_are_kept_are_whole_and_nothing_was_lost() {
-    let figures = kept();
+fn the_checked_in_figures_are_complete_and_no_count_was_lost() {
+    let figures = checked_in();
     assert_eq!(figures.schema, SCHEMA);
     assert!(figures.rounds >= 200, "{} rounds", figures.rounds);
     assert!(figures.relay.is_some());
@@ -59,11 +59,11 @@ fn the_figures_that_are_kept_are_whole_and_nothing_was_lost() {
 }
 
 #[test]
-fn a_few_rounds_of_the_overhead_measure_each_row_or_say_why_not() {
+fn a_few_rounds_of_the_overhead_measure_each_row_or_give_a_reason() {
     let rows = crate::overhead::measure(&Extent {
         rounds: 2,
         subscriptions: 2,
-        beside: vec![crate::support::kage()],
+        other_builds: vec![crate::support::kage()],
     });
     let (mut of_kage, mut bases) = (0, 0);
     for row in &rows {
@@ -76,7 +76,7 @@ fn a_few_rounds_of_the_overhead_measure_each_row_or_say_why_not() {
             Measured::Missing(why) => assert!(!why.is_empty(), "{row:?}"),
         }
     }
-    // Three ways to run, three more places of the secret or streams, and the other build's two.
+    // Three ways to run, three other locations of the secret or the streams, and two rows of the other build.
     let without_keychain = 7;
     assert!(of_kage >= without_keychain && bases == 2, "{rows:#?}");
     let written = serde_json::to_string(&rows).unwrap();
@@ -84,8 +84,8 @@ fn a_few_rounds_of_the_overhead_measure_each_row_or_say_why_not() {
 }
 
 #[test]
-fn a_missed_target_says_by_how_much_and_a_missing_row_why() {
-    let mut figures = kept();
+fn a_missed_target_shows_the_difference_and_a_missing_row_the_reason() {
+    let mut figures = checked_in();
     figures.overhead.truncate(3);
     figures.overhead[1].target = Some(1.5);
     figures.overhead[1].result = Measured::Times { median_ms: 4.0, p90_ms: 5.0, ratio: 1.75 };
@@ -93,13 +93,13 @@ fn a_missed_target_says_by_how_much_and_a_missing_row_why() {
     let text = crate::table::all(&figures);
     assert!(text.contains("| 4.00 ms | 5.00 ms | 1.75 | at most 1.5: missed by 0.25 |"), "{text}");
     assert!(text.contains("not measured: no such <thing>"), "{text}");
-    let picture = crate::chart::draw(&figures);
-    assert!(picture.contains(">1.75</text>") && !picture.contains("no such"), "{picture}");
+    let chart = crate::chart::draw(&figures);
+    assert!(chart.contains(">1.75</text>") && !chart.contains("no such"), "{chart}");
 }
 
 #[test]
 fn figures_of_a_busy_machine_say_so() {
-    let mut figures = kept();
+    let mut figures = checked_in();
     figures.machine.load = 17.5;
     assert!(crate::table::all(&figures).contains("busy with other work (load 17.5)"));
     figures.machine.load = 1.9;
@@ -107,8 +107,8 @@ fn figures_of_a_busy_machine_say_so() {
 }
 
 #[test]
-fn growth_that_is_worse_than_linear_is_told() {
-    let mut figures = kept();
+fn growth_that_is_worse_than_linear_is_reported() {
+    let mut figures = checked_in();
     let grows = |figures: &mut Figures, with: fn(f64) -> f64| {
         for row in &mut figures.scale {
             let subscriptions = f64::from(u32::try_from(row.subscriptions).unwrap());
@@ -118,7 +118,8 @@ fn growth_that_is_worse_than_linear_is_told() {
     };
     let linear = grows(&mut figures, |subscriptions| subscriptions / 1e3);
     assert!(
-        linear.contains("One more costs 1.00 us up to 1,000, then 1.00 us: no worse than linear."),
+        linear
+            .contains("One more subscription costs 1.00 us up to 1,000, then 1.00 us: no worse than linear."),
         "{linear}"
     );
     assert!(linear.contains("at most 15 ms: met"), "{linear}");
@@ -127,12 +128,12 @@ fn growth_that_is_worse_than_linear_is_told() {
 }
 
 #[test]
-fn the_picture_escapes_what_it_shows_and_has_no_script() {
-    let mut figures = kept();
+fn the_chart_escapes_its_text_and_has_no_script() {
+    let mut figures = checked_in();
     figures.overhead[1].note = "a < b & \"c\"".into();
-    let picture = crate::chart::draw(&figures);
-    assert!(picture.contains("a &lt; b &amp; \"c\""), "{picture}");
+    let chart = crate::chart::draw(&figures);
+    assert!(chart.contains("a &lt; b &amp; \"c\""), "{chart}");
     for part in ["<script", "href", "onload"] {
-        assert!(!picture.contains(part), "{part}");
+        assert!(!chart.contains(part), "{part}");
     }
 }

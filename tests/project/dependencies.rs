@@ -1,5 +1,5 @@
-//! What kage is built of: who wrote it under which terms, where it comes from, and how much of it there is. Holds
-//! what deny.toml says also where `cargo deny` is not installed.
+//! The crates that kage is built from: their licenses, their sources and their number. Checks the lists in
+//! deny.toml even if `cargo deny` is not installed.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -14,7 +14,7 @@ fn file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// What cargo prints, which asks nobody.
+/// The output of cargo. None of these calls uses the network.
 fn cargo(args: &[&str]) -> String {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let ran = Command::new(cargo).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -26,22 +26,22 @@ fn cargo(args: &[&str]) -> String {
 struct Crate {
     name: String,
     version: String,
-    /// A path or an address, where it does not come from the registry.
+    /// The path or the address of a crate that does not come from the registry.
     elsewhere: Option<String>,
-    licence: String,
+    license: String,
 }
 
 impl Crate {
-    /// From `name v1.2.3 (proc-macro)|MIT OR Apache-2.0`; an `(*)` says that it stood there before.
+    /// Parses `name v1.2.3 (proc-macro)|MIT OR Apache-2.0`. An `(*)` at the end marks a repeated crate.
     fn of(line: &str) -> Self {
-        let (known, licence) = line.trim_end_matches(" (*)").split_once('|').unwrap();
+        let (known, license) = line.trim_end_matches(" (*)").split_once('|').unwrap();
         let mut words = known.split(' ').filter(|word| *word != "(proc-macro)").map(str::to_owned);
         let [name, version] = [words.next(), words.next()].map(Option::unwrap);
-        Self { name, version, elsewhere: words.next(), licence: licence.to_owned() }
+        Self { name, version, elsewhere: words.next(), license: license.to_owned() }
     }
 }
 
-/// The crates that a build for this machine takes, without those of the tests and without kage.
+/// The crates of a build for this machine, without those of the tests and without kage.
 fn crates() -> BTreeSet<Crate> {
     let args = ["tree", "--locked", "--offline", "-e", "normal,build", "--prefix", "none", "-f", "{p}|{l}"];
     cargo(&args).lines().map(Crate::of).filter(|known| known.name != "kage").collect()
@@ -51,7 +51,7 @@ fn deny() -> toml::Table {
     file("deny.toml").parse().unwrap()
 }
 
-/// The texts of a list in deny.toml, or of a key of its tables.
+/// The texts in a list of deny.toml, or under a key of the tables in it.
 fn texts(list: &toml::Value, key: Option<&str>) -> BTreeSet<String> {
     let text = |value: &toml::Value| {
         key.map_or(Some(value), |key| value.get(key)).unwrap().as_str().unwrap().to_owned()
@@ -60,7 +60,7 @@ fn texts(list: &toml::Value, key: Option<&str>) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_direct_dependency_says_what_it_is_for() {
+fn each_direct_dependency_has_a_reason() {
     let manifest = file("Cargo.toml");
     let mut section = "";
     let mut seen = 0;
@@ -77,7 +77,7 @@ fn each_direct_dependency_says_what_it_is_for() {
 }
 
 #[test]
-fn the_program_is_made_of_fewer_than_250_crates() {
+fn the_program_has_fewer_than_250_crates() {
     let crates = crates();
     assert!((50..250).contains(&crates.len()), "{}", crates.len());
 }
@@ -93,16 +93,16 @@ fn every_crate_comes_from_the_registry() {
     assert_eq!(foreign.count(), 1, "kage alone has no checksum");
 }
 
-/// Whether one of the terms that a licence offers is allowed, of each part that must be kept.
-fn is_allowed(licence: &str, allowed: &BTreeSet<String>) -> bool {
-    let licence = licence.replace('/', " OR ");
+/// Whether a license is allowed: of each part between `AND`, at least one choice between `OR` is.
+fn is_allowed(license: &str, allowed: &BTreeSet<String>) -> bool {
+    let license = license.replace('/', " OR ");
     let any =
         |part: &str| part.trim_matches(['(', ')']).split(" OR ").any(|one| allowed.contains(one.trim()));
-    licence.split(" AND ").all(any)
+    license.split(" AND ").all(any)
 }
 
 #[test]
-fn every_licence_is_one_that_is_allowed_and_each_allowed_one_is_needed() {
+fn every_license_is_allowed_and_every_allowed_license_is_needed() {
     let deny = deny();
     let allowed = texts(&deny["licenses"]["allow"], None);
     let exceptions = deny["licenses"]["exceptions"].as_array().unwrap();
@@ -111,17 +111,17 @@ fn every_licence_is_one_that_is_allowed_and_each_allowed_one_is_needed() {
         let own = exceptions.iter().find(|one| one["crate"].as_str() == Some(&known.name));
         let own = own.map(|one| texts(&one["allow"], None)).unwrap_or_default();
         let allowed = allowed.union(&own).cloned().collect();
-        assert!(is_allowed(&known.licence, &allowed), "{}: {}", known.name, known.licence);
+        assert!(is_allowed(&known.license, &allowed), "{}: {}", known.name, known.license);
     }
     for one in &allowed {
         let without = allowed.iter().filter(|other| *other != one).cloned().collect();
-        assert!(crates.iter().any(|known| !is_allowed(&known.licence, &without)), "{one} is not needed");
+        assert!(crates.iter().any(|known| !is_allowed(&known.license, &without)), "{one} is not needed");
     }
     assert!(is_allowed("(MIT OR X) AND Unicode-3.0", &allowed) && !is_allowed("MIT AND X", &allowed));
 }
 
 #[test]
-fn what_is_there_twice_is_known() {
+fn crates_in_several_versions_are_listed() {
     if !cfg!(target_os = "linux") {
         return;
     }
@@ -138,11 +138,11 @@ fn what_is_there_twice_is_known() {
 
 #[test]
 fn cargo_deny_agrees() {
-    let is_there = Command::new("cargo").args(["deny", "--version"]).output();
-    if !is_there.is_ok_and(|ran| ran.status.success()) {
-        eprintln!("SKIPPED: cargo deny is not installed; the tests beside this one hold the same lists");
+    let version = Command::new("cargo").args(["deny", "--version"]).output();
+    if !version.is_ok_and(|ran| ran.status.success()) {
+        eprintln!("SKIPPED: cargo deny is not installed; the other tests here check the same lists");
         return;
     }
-    // Advisories need a database from elsewhere: `cargo deny check` asks for that.
+    // Advisories need a database from the network, which `cargo deny check` downloads.
     cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]);
 }

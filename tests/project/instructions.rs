@@ -1,7 +1,7 @@
-//! How much work a start is: instructions of the release build, as callgrind counts them. They are the same on a
-//! busy machine and on an idle one, so each that is added is seen.
+//! The cost of a start: the instructions of the release build, counted by callgrind. The counts are the same
+//! on a busy machine and on an idle one, so they show every increase.
 //!
-//! `UPDATE=1 cargo test --test project instructions` takes the budget anew.
+//! `UPDATE=1 cargo test --test project instructions` rewrites the budget.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -14,8 +14,9 @@ use std::process::Command;
 
 use crate::support::{Sandbox, has_all, wait_until};
 
-/// Per mille of the budget, to either side: less is a budget to be taken anew.
-const LEEWAY: u64 = 30;
+/// The tolerance in per mille of the budget. A count that is too low fails as well: the budget must be
+/// rewritten.
+const TOLERANCE: u64 = 30;
 const STARTS: [(&str, &[&str]); 3] =
     [("exec", &["exec", "--", "true"]), ("prompt", &["prompt"]), ("status", &["status", "--format", "tmux"])];
 
@@ -23,7 +24,7 @@ fn budget_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/instructions.toml")
 }
 
-/// The release build of what is tested.
+/// Builds kage in release mode. Returns the path of the program.
 fn release() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let cargo = |args: &[&str]| {
@@ -39,24 +40,24 @@ fn release() -> PathBuf {
     Path::new(known["target_directory"].as_str().unwrap()).join("release/kage")
 }
 
-/// A pool of twenty with secrets in the encrypted file, which has run before.
+/// A pool of twenty subscriptions with secrets in the encrypted file, in which runs have been booked.
 fn pool(kage: &Path) -> Sandbox {
     let sandbox = Sandbox::new();
-    let described =
+    let description =
         "account of the team, paid for by the department, renewed every month by card of the lead";
     for at in 0..20 {
-        let flags = ["--priority", "100", "--tags", "team,backend,large,eu", "--description", described];
+        let flags = ["--priority", "100", "--tags", "team,backend,large,eu", "--description", description];
         sandbox.add(&format!("subscription-{at:02}"), &flags);
     }
     let run = || sandbox.call(kage, ["exec", "--", "true"]).run().success().says("");
-    wait_until("the config is kept", || {
+    wait_until("the config to be cached", || {
         run();
         sandbox.path("home/.local/state/kage/config.cache").exists()
     });
     for file in ["state.json", "state.log"] {
         fs::remove_file(sandbox.path("home/.local/state/kage").join(file)).unwrap();
     }
-    // Every subscription has run, and the state was written whole just before.
+    // Until every subscription has run and the complete state has just been written.
     let log = sandbox.path("home/.local/state/kage/state.log");
     let mut runs = 0;
     while runs < 20 || fs::metadata(&log).unwrap().len() > 1000 {
@@ -70,13 +71,14 @@ fn count(sandbox: &Sandbox, kage: &Path, args: &[&str]) -> u64 {
     let kage = kage.display().to_string();
     let words = ["--tool=callgrind", "--callgrind-out-file=/dev/null", &kage];
     let ran = sandbox.call("valgrind".as_ref(), words.iter().chain(args)).run().success();
-    let told = ran.stderr();
-    let total = told.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, total)| total.trim());
-    total.and_then(|total| total.parse().ok()).unwrap_or_else(|| panic!("no count in: {told}"))
+    let report = ran.stderr();
+    let total =
+        report.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, total)| total.trim());
+    total.and_then(|total| total.parse().ok()).unwrap_or_else(|| panic!("no count in: {report}"))
 }
 
 #[test]
-fn a_start_costs_what_it_has_cost() {
+fn the_cost_of_a_start_is_within_its_budget() {
     if !has_all(&["valgrind"]) {
         return;
     }
@@ -91,10 +93,10 @@ fn a_start_costs_what_it_has_cost() {
     }
     let budget: BTreeMap<String, u64> = toml::from_str(&fs::read_to_string(budget_file()).unwrap()).unwrap();
     assert!(budget.keys().eq(counts.keys()), "{budget:?}");
-    let beyond: Vec<_> = budget
+    let outside: Vec<_> = budget
         .iter()
-        .filter(|(name, budget)| counts[*name].abs_diff(**budget) * 1000 > **budget * LEEWAY)
+        .filter(|(name, budget)| counts[*name].abs_diff(**budget) * 1000 > **budget * TOLERANCE)
         .map(|(name, budget)| format!("{name}: {} instead of {budget}", counts[name]))
         .collect();
-    assert!(beyond.is_empty(), "more than {LEEWAY} per mille off: {beyond:?}");
+    assert!(outside.is_empty(), "more than {TOLERANCE} per mille off: {outside:?}");
 }

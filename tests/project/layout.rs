@@ -1,4 +1,5 @@
-//! Holds the structure of the source: who may import whom, no cycles between files, one place that prints, and sizes.
+//! Checks the structure of the source: allowed imports, no cycles between files, which files print, and
+//! sizes.
 
 mod printing;
 mod resolve;
@@ -10,7 +11,7 @@ use std::path::Path;
 use self::resolve::Crate;
 use self::source::Source;
 
-/// A module, and what of the crate it may name.
+/// Each module with the modules of the crate that it may import.
 const TABLE: &[(&str, &[&str])] = &[
     // Leaves.
     ("text", &[]),
@@ -24,7 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // Pure.
     ("pool", &[]),
     ("cli", &["pool"]),
-    // What the engine works with.
+    // What the engine uses.
     ("shell", &["text"]),
     ("agent", &["pool", "secret", "text"]),
     ("prices", &["pool"]),
@@ -33,7 +34,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["pool", "error", "files", "process"]),
     ("ledger", &["pool", "prices", "files"]),
     ("run", &["agent", "pool", "shell", "error", "process", "secret", "terminal", "text"]),
-    // What a run is.
+    // Runs.
     (
         "engine",
         &[
@@ -55,13 +56,12 @@ const TABLE: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    // What is shown. Of the engine it knows what there is to say.
+    // Everything that is shown. Of the engine it uses the values that describe what happened.
     ("report", &["engine", "agent", "pool", "ledger", "prices", "error", "terminal", "text"]),
     ("man", &["cli"]),
     ("help", &["cli", "terminal"]),
-    ("help", &["cli", "terminal"]),
     ("complete", &["cli", "config", "paths", "pool"]),
-    // The verbs. They touch neither the store nor the ledger.
+    // The verbs. They use neither the store nor the ledger.
     (
         "cmd",
         &[
@@ -88,9 +88,9 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The most lines of a file.
+/// The maximum number of lines of a file.
 const LONGEST_FILE: usize = 400;
-/// The most lines of a function, from its signature to its closing brace.
+/// The maximum number of lines of a function, from its signature to its closing brace.
 const LONGEST_FUNCTION: usize = 60;
 
 fn sources() -> Vec<Source> {
@@ -120,7 +120,7 @@ fn modules_import_only_what_the_table_allows() {
         for one in *allowed {
             assert!(
                 named.iter().any(|known| known == one),
-                "`{module}` imports no `{one}`: out of the table"
+                "`{module}` does not import `{one}`: remove it from the table"
             );
         }
     }
@@ -131,7 +131,10 @@ fn the_table_has_no_cycles() {
     // Each row may name only rows above it.
     for (at, (module, allowed)) in TABLE.iter().enumerate() {
         for named in *allowed {
-            assert!(TABLE[..at].iter().any(|(above, _)| above == named), "`{module}` before `{named}`");
+            assert!(
+                TABLE[..at].iter().any(|(above, _)| above == named),
+                "`{module}` is above `{named}` in the table"
+            );
         }
     }
 }
@@ -144,7 +147,7 @@ fn there_is_no_cycle_between_files() {
 }
 
 #[test]
-fn a_cycle_is_found_through_what_a_parent_hands_on() {
+fn a_cycle_through_a_reexport_of_the_parent_is_found() {
     let file = |path: &str, text: &str| Source::parse(Path::new(path), text);
     let parent = "mod a;\nmod b;\npub use a::A;\npub use b::B;\nstruct Own;";
     let cyclic = [
@@ -165,7 +168,7 @@ fn a_cycle_is_found_through_what_a_parent_hands_on() {
 }
 
 #[test]
-fn outcomes_have_names_and_are_no_nested_results() {
+fn results_are_not_nested() {
     let all = sources();
     let aliases: Vec<_> = all.iter().flat_map(Source::result_aliases).collect();
     let nested: Vec<_> = all.iter().flat_map(|source| source.nested_results(&aliases)).collect();
@@ -178,9 +181,9 @@ fn outcomes_have_names_and_are_no_nested_results() {
 }
 
 #[test]
-fn only_the_voice_and_the_report_print() {
+fn only_the_listed_files_print() {
     let found: Vec<_> = sources().iter().flat_map(printing::prints).collect();
-    assert!(found.is_empty(), "prints outside of the voice and the report:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "files that print and are not in the list:\n{}", found.join("\n"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Budgets end to end: what runs cost is kept, tells when it grows near, and keeps further runs away.
+//! Budgets end to end: the cost of runs is recorded, a warning comes near the budget, and a used-up budget
+//! stops further runs.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -6,7 +7,7 @@
 use crate::support::{CONFIG, Ran, Sandbox, wait_until};
 use serde_json::{Value, json};
 
-/// One run of the stand-in, which takes 1,240 tokens in and 386 out, costs 1.24 USD.
+/// One run of the stand-in (1,240 input and 386 output tokens) costs 1.24 USD.
 const PRICES: &str = "
 [prices.claude-sonnet-5-5]
 input = 1000
@@ -15,7 +16,7 @@ cache_read = 0
 cache_write_1h = 0
 ";
 
-/// A pool whose `a` is tried first, with more in its config.
+/// A pool whose `a` is tried first, with `more` in its config.
 fn pool(more: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.config(&format!(
@@ -31,21 +32,21 @@ fn exec(sandbox: &Sandbox, flags: &[&str]) -> Ran {
     sandbox.kage(words).run()
 }
 
-/// Who ran, in order.
+/// The subscriptions that ran, in order.
 fn ran(sandbox: &Sandbox) -> Vec<String> {
     let rows = sandbox.ledger();
     rows.iter().map(|row| row["subscription"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The events about budgets, once there are so many.
+/// The events about budgets, once there are at least `count`.
 fn events(sandbox: &Sandbox, count: usize) -> Vec<Value> {
-    let told = || {
+    let read = || {
         let text = sandbox.read("home/events");
         let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         rows.filter(|row| row["event"].as_str().unwrap().starts_with("budget")).collect::<Vec<_>>()
     };
-    wait_until("the events", || told().len() >= count);
-    told()
+    wait_until("the events", || read().len() >= count);
+    read()
 }
 
 fn show(sandbox: &Sandbox, name: &str) -> Value {
@@ -54,7 +55,7 @@ fn show(sandbox: &Sandbox, name: &str) -> Value {
 }
 
 #[test]
-fn a_subscription_whose_budget_is_used_up_is_passed_over() {
+fn a_subscription_whose_budget_is_used_up_is_skipped() {
     let sandbox = pool("");
     sandbox.kage(["sub", "set", "a", "--cost-per-day", "3"]).run().success();
     exec(&sandbox, &[]).success().says("");
@@ -66,34 +67,32 @@ fn a_subscription_whose_budget_is_used_up_is_passed_over() {
     assert_eq!(warning["most"], 3.0);
     assert!(warning["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{warning}");
     exec(&sandbox, &[]).success();
-    assert_eq!(ran(&sandbox), ["a", "a", "b"], "near its budget it comes last");
+    assert_eq!(ran(&sandbox), ["a", "a", "b"], "a subscription near its budget comes last");
     exec(&sandbox, &["-s", "a"]).success().says("");
-    let told = events(&sandbox, 2);
-    assert_eq!((told.len(), &told[1]["event"]), (2, &json!("budget_reached")));
+    let both = events(&sandbox, 2);
+    assert_eq!((both.len(), &both[1]["event"]), (2, &json!("budget_reached")));
     let why = sandbox.kage(["why"]).run().success().stdout();
-    assert!(
-        why.contains("a  -  budget: its 3.00 USD (API-equivalent) for today are used up until "),
-        "{why}"
-    );
+    let clause = "its budget of 3.00 USD (API-equivalent) for today is used up until ";
+    assert!(why.contains(&format!("a  -  budget: {clause}")), "{why}");
     let insisted = exec(&sandbox, &["-s", "a"]).success();
-    insisted.mentions("kage: warning: `a`: its 3.00 USD (API-equivalent) for today are used up until ");
+    insisted.mentions(&format!("kage: warning: `a`: {clause}"));
     exec(&sandbox, &[]).success();
     assert_eq!(ran(&sandbox)[4..], ["a", "b"]);
-    assert_eq!(events(&sandbox, 2).len(), 2, "what is reached is not told again");
+    assert_eq!(events(&sandbox, 2).len(), 2, "a reached budget is reported once");
     let shown = show(&sandbox, "a");
     assert_eq!((&shown["cost_today_usd"], &shown["cost_this_month_usd"]), (&json!(4.96), &json!(4.96)));
     assert!(shown["prices"].as_str().unwrap().ends_with("+own"), "{shown}");
 }
 
 #[test]
-fn a_namespace_has_budgets_of_its_own() {
+fn a_namespace_has_its_own_budgets() {
     let sandbox = pool("[namespaces.backend]\ncost_per_day = 1\n");
     exec(&sandbox, &["-n", "backend"]).success().says("");
-    let told = events(&sandbox, 1);
-    assert_eq!((&told[0]["event"], &told[0]["namespace"]), (&json!("budget_reached"), &json!("backend")));
-    let clause = "the 1.00 USD (API-equivalent) of the namespace `backend` for today are used up until ";
+    let sent = events(&sandbox, 1);
+    assert_eq!((&sent[0]["event"], &sent[0]["namespace"]), (&json!("budget_reached"), &json!("backend")));
+    let clause = "the budget of namespace `backend`, 1.00 USD (API-equivalent) for today, is used up until ";
     let refused = exec(&sandbox, &["-n", "backend"]).status(75).is_one_line_and_a_hint();
-    let refused = refused.mentions("no subscription is ready for `backend` before ").mentions(clause);
+    let refused = refused.mentions("no subscription is ready for `backend` until ").mentions(clause);
     assert_eq!(refused.stderr().matches(clause).count(), 1, "once, and not for each subscription");
     assert!(refused.stderr().ends_with("hint: kage why -n backend\n"), "{}", refused.stderr());
     let why = sandbox.kage(["why", "-n", "backend"]).run().success().stdout();
@@ -102,14 +101,14 @@ fn a_namespace_has_budgets_of_its_own() {
     let why: Value = serde_json::from_str(&why).unwrap();
     assert_eq!(why["candidates"][0]["excluded"]["rule"], "budget");
     assert!(why["candidates"][0]["excluded"]["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{why}");
-    // Other work goes on, and this one where that is wanted.
+    // Other work continues, and so does this namespace with `--over-budget`.
     exec(&sandbox, &["-n", "other"]).success();
     exec(&sandbox, &[]).success();
     let over = ["-n", "backend", "--over-budget"];
     exec(&sandbox, &over)
         .success()
         .mentions(&format!("kage: warning: {clause}"))
-        .mentions("; running all the same (--over-budget)\n");
+        .mentions("; running anyway (--over-budget)\n");
     let why = sandbox.kage([&["why"], &over[..]].concat()).run().success().stdout();
     assert!(why.contains("over budget") && why.ends_with("next: a\n"), "{why}");
     assert_eq!(ran(&sandbox).len(), 4);
@@ -118,7 +117,7 @@ fn a_namespace_has_budgets_of_its_own() {
 }
 
 #[test]
-fn a_budget_of_tokens_and_one_of_a_month_are_kept_as_well() {
+fn token_budgets_and_monthly_budgets_are_enforced() {
     for (flag, most, amount, until) in [
         ("--tokens-per-day", "1600", "1600 tokens for today", "T00:00:00Z"),
         ("--cost-per-month", "1.24", "1.24 USD (API-equivalent) for this month", "-01T00:00:00Z"),
@@ -129,17 +128,17 @@ fn a_budget_of_tokens_and_one_of_a_month_are_kept_as_well() {
         exec(&sandbox, &[]).success();
         assert_eq!(ran(&sandbox), ["a", "b"], "{flag}");
         let why = sandbox.kage(["why"]).run().success().stdout();
-        assert!(why.contains(&format!("its {amount} are used up")), "{why}");
-        let told = events(&sandbox, 1);
-        assert!(told[0]["until"].as_str().unwrap().ends_with(until), "{told:?}");
+        assert!(why.contains(&format!("its budget of {amount} is used up")), "{why}");
+        let sent = events(&sandbox, 1);
+        assert!(sent[0]["until"].as_str().unwrap().ends_with(until), "{sent:?}");
     }
 }
 
 #[test]
-fn a_budget_is_not_open_again_in_a_time_zone_where_it_is_still_yesterday() {
+fn a_budget_is_not_reset_in_a_time_zone_where_it_is_still_yesterday() {
     let sandbox = pool("");
     sandbox.kage(["sub", "set", "a", "--cost-per-day", "1.24"]).run().success();
-    // A day apart at any time. Source: tzset(3).
+    // Zones that always differ by a day. Source: tzset(3).
     let (east, west) = ("XXX-14", "XXX+10");
     for zone in [east, west, east] {
         sandbox.kage(["exec", "--", "claude", "-p", "hi"]).env("TZ", zone).run().success();
@@ -153,7 +152,7 @@ fn a_budget_is_not_open_again_in_a_time_zone_where_it_is_still_yesterday() {
 }
 
 #[test]
-fn tokens_without_a_price_are_shown_and_count_against_no_cost() {
+fn tokens_without_a_price_are_shown_and_have_no_cost() {
     let sandbox = pool("");
     let text = sandbox.read(CONFIG).replace("input = 1000", "until = 2020-01-01\ninput = 1000");
     sandbox.config(&text);
@@ -164,11 +163,11 @@ fn tokens_without_a_price_are_shown_and_count_against_no_cost() {
     let shown = show(&sandbox, "a");
     assert_eq!((&shown["cost_today_usd"], &shown["unpriced_tokens_today"]), (&json!(null), &json!(84_652)));
     let shown = sandbox.kage(["sub", "show", "a"]).run().success().stdout();
-    assert!(shown.contains("\nCost today      unpriced (84,652 tokens of every kind)\n"), "{shown}");
+    assert!(shown.contains("\nCost today      unpriced (84,652 tokens, cache included)\n"), "{shown}");
 }
 
 #[test]
-fn budgets_are_set_shown_and_taken_away() {
+fn budgets_are_set_shown_and_removed() {
     let sandbox = Sandbox::new();
     sandbox.add("a", &["--cost-per-day", "5", "--cost-per-month", "99.50"]);
     assert!(sandbox.read(CONFIG).contains("cost_per_day = 5.0\ncost_per_month = 99.5\n"));
@@ -179,6 +178,6 @@ fn budgets_are_set_shown_and_taken_away() {
     assert_eq!(show(&sandbox, "a")["cost_per_day"], Value::Null);
     for odd in ["0", "-1", "five", "inf"] {
         let flag = format!("--cost-per-day={odd}");
-        sandbox.kage(["sub", "set", "a", &flag]).run().status(2).mentions("an amount of US dollars");
+        sandbox.kage(["sub", "set", "a", &flag]).run().status(2).mentions("an amount in US dollars");
     }
 }

@@ -1,4 +1,4 @@
-//! Which subscription a run gets, as a user sees it: namespaces, routes, `why`, `--dry-run`, and what is said
+//! Which subscription a run gets, as a user sees it: namespaces, routes, `why`, `--dry-run`, and the messages
 //! when nothing can run.
 
 use std::fs;
@@ -81,7 +81,7 @@ fn a_mistyped_namespace_is_suggested() {
 }
 
 #[test]
-fn status_counts_and_shows_what_there_is() {
+fn status_counts_and_lists_the_subscriptions() {
     let sandbox = pool();
     sandbox.kage(["sub", "disable", "personal"]).run().success();
     let expected = "\
@@ -109,7 +109,7 @@ Total Usage:  0 tokens today
         .stdout()
         .is_ascii()
         .then_some(())
-        .expect("plain ASCII");
+        .expect("the table is plain ASCII");
     let running = sandbox.kage([
         "exec",
         "--",
@@ -127,11 +127,11 @@ Total Usage:  0 tokens today
         .stdout()
         .contains("kage subscription add")
         .then_some(())
-        .expect("advice");
+        .expect("an empty pool gets advice");
 }
 
 #[test]
-fn only_the_status_is_painted_and_only_where_colour_shows() {
+fn only_the_status_is_colored_and_only_if_color_is_on() {
     let sandbox = Sandbox::new();
     let words =
         |what: &str| format!("[subscriptions.pool.{what}]\ndescription = \"an active | {what} one\"\n");
@@ -139,30 +139,31 @@ fn only_the_status_is_painted_and_only_where_colour_shows() {
     for locale in ["C", "C.UTF-8"] {
         let list = || sandbox.kage(["sub", "list"]).env("LANG", locale);
         let plain = list().env("NO_COLOR", "1").run().success().stdout();
-        let colour = list().env("CLICOLOR_FORCE", "1").run().success().stdout();
+        let colored = list().env("CLICOLOR_FORCE", "1").run().success().stdout();
         assert!(!plain.contains('\u{1b}') && plain.contains("an active | disabled one"), "{plain}");
         let (on, off) =
             ("claude X \u{1b}[32mactive\u{1b}[0m   X 100", "claude X \u{1b}[2mdisabled\u{1b}[0m X 100");
-        let bars = colour.replace("│ ", "X ").replace("| ", "X ");
-        assert!(bars.contains(on) && bars.contains(off), "{colour}");
-        assert_eq!(colour.matches('\u{1b}').count(), 4, "{colour}");
-        assert_eq!(colour.replace("\u{1b}[32m", "").replace("\u{1b}[2m", "").replace("\u{1b}[0m", ""), plain);
+        let bars = colored.replace("│ ", "X ").replace("| ", "X ");
+        assert!(bars.contains(on) && bars.contains(off), "{colored}");
+        assert_eq!(colored.matches('\u{1b}').count(), 4, "{colored}");
+        let stripped = colored.replace("\u{1b}[32m", "").replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
+        assert_eq!(stripped, plain);
     }
 }
 
 #[test]
-fn why_names_the_rule_for_each_and_changes_nothing() {
+fn why_names_the_rule_for_each_subscription_and_changes_nothing() {
     let sandbox = pool();
     sandbox.kage(["sub", "route", "--namespace", "ns", "--subscriptions", "personal"]).run().success();
     let before = sandbox.state();
     let text = sandbox.kage(["why", "-n", "ns"]).run().success().stdout();
     assert!(text.contains("namespace ns, level normal, strategy round-robin"), "{text}");
-    assert!(text.contains("work-premium  -  route: the route `ns` does not name it"), "{text}");
+    assert!(text.contains("work-premium  -  route: the route `ns` does not include it"), "{text}");
     assert!(text.ends_with("\nnext: personal\n"), "{text}");
     sandbox.kage(["sub", "route", "--priority", "high", "--subscriptions", "work-premium"]).run().success();
     let text = sandbox.kage(["why", "-n", "ns", "-p", "high"]).run().success().stdout();
-    assert!(text.contains("work-premium  -  route: the route `ns` does not name it"), "{text}");
-    assert!(text.contains("personal      -  route: the route `high` does not name it"), "{text}");
+    assert!(text.contains("work-premium  -  route: the route `ns` does not include it"), "{text}");
+    assert!(text.contains("personal      -  route: the route `high` does not include it"), "{text}");
     let json = sandbox.kage(["why", "-t", "backend", "--json"]).run().success().stdout();
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], &json["chosen"]), (&json!(1), &json!("work-premium")));
@@ -173,7 +174,7 @@ fn why_names_the_rule_for_each_and_changes_nothing() {
 }
 
 #[test]
-fn why_lines_up_names_of_wide_letters() {
+fn why_aligns_names_of_wide_letters() {
     let sandbox = Sandbox::new();
     sandbox.config("[subscriptions.pool.work]\n[subscriptions.pool.\"仕事\"]\n[subscriptions.pool.ab]\n");
     let text = sandbox.kage(["why"]).run().success().stdout();
@@ -182,7 +183,7 @@ fn why_lines_up_names_of_wide_letters() {
 }
 
 #[test]
-fn dry_run_tells_and_runs_nothing() {
+fn dry_run_prints_the_plan_and_runs_nothing() {
     let sandbox = pool();
     sandbox.program("claude", "#!/bin/sh\ntouch ran\n");
     sandbox.kage(["sub", "set", "personal", "--env", "GATEWAY_TOKEN=hidden"]).run().success();
@@ -192,43 +193,43 @@ fn dry_run_tells_and_runs_nothing() {
     assert!(text.contains("subscription  personal\n") && text.contains("bin/claude\n"), "{text}");
     assert!(text.contains("--session-id") && text.contains("'hi there'"), "{text}");
     assert!(text.contains("credential    CLAUDE_CODE_OAUTH_TOKEN from file\n"), "{text}");
-    assert!(text.contains("not passed on ANTHROPIC_API_KEY\n"), "{text}");
+    assert!(text.contains("unset         ANTHROPIC_API_KEY\n"), "{text}");
     assert!(text.contains("set           GATEWAY_TOKEN\n") && !text.contains("hidden"), "{text}");
     assert!(!sandbox.path("work/ran").exists());
     assert_eq!(sandbox.state(), before, "a dry run changed the state");
 }
 
 #[test]
-fn nothing_eligible_says_why_and_when() {
+fn no_ready_subscription_prints_the_reason_and_the_time() {
     let sandbox = Sandbox::new();
     sandbox
         .kage(["exec", "--", "true"])
         .run()
         .status(75)
         .is_one_line_and_a_hint()
-        .mentions("the pool has no subscription");
+        .mentions("the pool has no subscriptions");
     sandbox.stand_in_claude().add_with("work", "work--429five", &[]);
     sandbox
         .kage(["exec", "--", "claude", "-p", "hi"])
         .run()
         .status(1)
-        .mentions("kage: work hit its 5-hour limit (until ");
+        .mentions("kage: work hit its 5-hour limit (resets ");
     assert_eq!(sandbox.status_of("work")["status"], "rate_limited");
     let said =
         sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(75).is_one_line_and_a_hint().stderr();
     assert!(
-        said.contains("no subscription is ready before ") && said.contains("`work` is rate_limited until "),
+        said.contains("no subscription is ready until ") && said.contains("`work` is rate_limited until "),
         "{said}"
     );
-    // Insisting uses it all the same, and says so.
+    // `-s` uses it anyway, with a warning.
     let insisted = sandbox.kage(["exec", "-s", "work", "--", "claude", "-p", "hi"]).run().status(1);
-    insisted.mentions("`work` is rate_limited until ").mentions("using it all the same (-s)");
+    insisted.mentions("`work` is rate_limited until ").mentions("using it anyway (-s)");
     sandbox.kage(["sub", "reset", "work"]).run().success();
     assert_eq!(sandbox.status_of("work")["status"], "active");
 }
 
 #[test]
-fn a_secret_that_cannot_be_had_fails_before_the_agent_and_after_three_times_rests_the_account() {
+fn an_unreadable_secret_fails_before_the_agent_and_after_three_times_makes_the_subscription_unhealthy() {
     let sandbox = Sandbox::new();
     sandbox.config("[subscriptions.pool.work]\ncredential = { command = \"exit 1\" }\n");
     for _ in 0..3 {
@@ -243,13 +244,13 @@ fn a_secret_that_cannot_be_had_fails_before_the_agent_and_after_three_times_rest
         .kage(["exec", "--", "touch", "ran"])
         .run()
         .status(75)
-        .mentions("is unhealthy (its credential cannot be had)");
+        .mentions("is unhealthy (its credential could not be read)");
     assert!(!sandbox.path("work/ran").exists());
     assert_eq!(sandbox.state()["leases"], Value::Null);
 }
 
 #[test]
-fn programs_that_cannot_run_have_the_shells_statuses() {
+fn programs_that_cannot_run_get_the_same_statuses_as_in_a_shell() {
     let sandbox = pool();
     sandbox.kage(["exec", "--", "no-such-program"]).run().status(127).is_one_line_and_a_hint();
     sandbox.kage(["exec", "--", "/no/such/program"]).run().status(127).is_one_line_and_a_hint();
@@ -258,7 +259,7 @@ fn programs_that_cannot_run_have_the_shells_statuses() {
     let script = sandbox.write("work/script", "#!/no/such/interpreter\n");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     sandbox.kage(["exec", "--", "./script"]).run().status(127).mentions("interpreter");
-    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease stayed");
+    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease was left");
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn kage_never_runs_itself() {
     let path = format!("{}:{}:/usr/bin:/bin", sandbox.path("bin").display(), sandbox.path("real").display());
     sandbox.kage(["exec", "--", "claude", "--version"]).env("PATH", &path).run().success().prints("real\n");
     sandbox.kage(["exec", "--", real.to_str().unwrap(), "--version"]).run().success().prints("real\n");
-    // A wrapper script that calls kage again ends after a few levels instead of never.
+    // A wrapper script that calls kage again ends after a few levels.
     fs::remove_file(sandbox.path("bin/claude")).unwrap();
     sandbox.program(
         "claude",

@@ -1,4 +1,4 @@
-//! Many kages on one pool: nobody is lost, nobody is counted twice, and the work is shared as declared.
+//! Many kages on one pool: no run is lost or counted twice, and the work is shared as configured.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -10,9 +10,8 @@ use crate::support::Sandbox;
 use serde_json::Value;
 
 const CROWD: usize = 200;
-/// An agent that writes down when it runs. One `echo` is one append, so the log is in the order of events.
-/// "start" is written under a lease and "end" before it is given back, so overlap in the log is overlap of
-/// leases.
+/// An agent that logs its start and end. One `echo` is one append, so the log is in the order of events. Both
+/// lines are written while the lease is held, so runs that overlap in the log have leases that overlap.
 const LOGGED: &str = "#!/bin/sh\n\
     echo \"start $KAGE_SUBSCRIPTION\" >>\"$HOME/log\"\n\
     PAUSE\n\
@@ -33,7 +32,7 @@ fn logged_agent(sandbox: &Sandbox, pause: &str) -> &'static str {
     "worker"
 }
 
-/// Starts all at once, then waits for all.
+/// Starts all runs at the same time, then waits for all.
 fn crowd(sandbox: &Sandbox, agent: &str) -> Vec<Output> {
     let start = |_| {
         let mut command = sandbox.kage(["exec", "--", agent]).command;
@@ -50,15 +49,15 @@ fn all_succeed(outputs: &[Output]) {
     }
 }
 
-/// The books after `runs` runs: no lease left, and the same number everywhere. The answer is who ran how
-/// many.
-fn settled(sandbox: &Sandbox, runs: usize) -> BTreeMap<String, usize> {
-    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease stayed");
+/// Checks state and ledger after `runs` runs: no lease is left, and all numbers agree. Returns the number of
+/// runs of each subscription.
+fn check_settled(sandbox: &Sandbox, runs: usize) -> BTreeMap<String, usize> {
+    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease was left");
     let mut by_name = BTreeMap::new();
     for row in sandbox.ledger() {
         *by_name.entry(row["subscription"].as_str().unwrap().to_owned()).or_insert(0) += 1;
     }
-    assert_eq!(by_name.values().sum::<usize>(), runs, "lines in the ledger: {by_name:?}");
+    assert_eq!(by_name.values().sum::<usize>(), runs, "rows in the ledger: {by_name:?}");
     let status = sandbox.status();
     for one in status["subscriptions"].as_array().unwrap() {
         let known = by_name.get(one["name"].as_str().unwrap()).copied().unwrap_or(0);
@@ -68,18 +67,18 @@ fn settled(sandbox: &Sandbox, runs: usize) -> BTreeMap<String, usize> {
     by_name
 }
 
-/// Each share is within a tenth of its part of the whole.
+/// Checks that each share differs from its fair part by at most a tenth.
 fn assert_shares(by_name: &BTreeMap<String, usize>, weights: &[(&str, usize)]) {
     let whole: usize = weights.iter().map(|(_, weight)| weight).sum();
     for (name, weight) in weights {
         let runs = by_name.get(*name).copied().unwrap_or(0);
-        // runs / CROWD against weight / whole, in whole numbers.
+        // Compares runs / CROWD with weight / whole, in integers.
         let (got, fair) = (runs * whole, CROWD * weight);
         assert!(got.abs_diff(fair) <= fair / 10, "{name} ran {runs}: {by_name:?}");
     }
 }
 
-/// What of the log ran at once at most: in all, and on each subscription.
+/// The highest number of concurrent runs in the log: in total, and for each subscription.
 fn peaks(log: &str) -> (usize, BTreeMap<&str, usize>) {
     let mut now: BTreeMap<&str, usize> = BTreeMap::new();
     let mut peaks = BTreeMap::new();
@@ -92,7 +91,7 @@ fn peaks(log: &str) -> (usize, BTreeMap<&str, usize>) {
                 let known = peaks.entry(name).or_insert(0);
                 *known = (*running).max(*known);
             }
-            Some(("end", name)) => *now.get_mut(name).expect("it started before it ended") -= 1,
+            Some(("end", name)) => *now.get_mut(name).expect("a run starts before it ends") -= 1,
             _ => panic!("a torn line in the log: {line:?}"),
         }
         peak = now.values().sum::<usize>().max(peak);
@@ -106,19 +105,19 @@ fn a_crowd_on_equal_subscriptions_is_shared_equally() {
     let sandbox = pool(&[100; 4], &[]);
     all_succeed(&crowd(&sandbox, "true"));
     let equal = [("one", 1), ("two", 1), ("three", 1), ("four", 1)];
-    assert_shares(&settled(&sandbox, CROWD), &equal);
+    assert_shares(&check_settled(&sandbox, CROWD), &equal);
 }
 
 #[test]
 fn a_crowd_is_shared_in_proportion_to_priority() {
     let sandbox = pool(&[150, 100, 50], &[]);
     all_succeed(&crowd(&sandbox, "true"));
-    assert_shares(&settled(&sandbox, CROWD), &[("one", 150), ("two", 100), ("three", 50)]);
+    assert_shares(&check_settled(&sandbox, CROWD), &[("one", 150), ("two", 100), ("three", 50)]);
 }
 
 #[test]
-fn agents_that_take_their_time_overlap_and_are_shared_all_the_same() {
-    // Ten to ninety milliseconds, by the process id.
+fn slow_agents_overlap_and_are_still_shared_in_proportion() {
+    // Ten to ninety milliseconds, depending on the process id.
     let pause = "sleep \"0.0$(($$ % 9 + 1))\"";
     for (priorities, weights) in [
         ([100; 4].as_slice(), [("one", 1), ("two", 1), ("three", 1), ("four", 1)].as_slice()),
@@ -128,14 +127,14 @@ fn agents_that_take_their_time_overlap_and_are_shared_all_the_same() {
         all_succeed(&crowd(&sandbox, logged_agent(&sandbox, pause)));
         let (peak, _) = peaks(&sandbox.read("home/log"));
         assert!(peak > 1, "nothing overlapped");
-        assert_shares(&settled(&sandbox, CROWD), weights);
+        assert_shares(&check_settled(&sandbox, CROWD), weights);
     }
 }
 
 #[test]
 fn max_parallel_is_reached_and_never_exceeded() {
     let sandbox = pool(&[100; 4], &["--max-parallel", "2"]);
-    // The first eight wait for each other (for ten seconds at most), so that all places are taken once.
+    // The first eight wait for each other (for at most ten seconds), so that all places are taken once.
     let pause = "tries=0\n\
         until [ \"$(grep -c start \"$HOME/log\")\" -ge 8 ] || [ $tries -ge 1000 ]; do\n\
         sleep 0.01; tries=$((tries + 1))\n\
@@ -152,21 +151,21 @@ fn max_parallel_is_reached_and_never_exceeded() {
     assert_eq!(peak, 8, "{by_name:?}");
     assert!(by_name.len() == 4 && by_name.values().all(|&peak| peak == 2), "{by_name:?}");
     assert_eq!(log.lines().count(), 2 * ran.len());
-    settled(&sandbox, ran.len());
+    check_settled(&sandbox, ran.len());
 }
 
 #[test]
-fn runs_in_a_row_are_shared_exactly() {
+fn sequential_runs_are_shared_exactly() {
     let sandbox = pool(&[150, 100, 50], &[]);
     for _ in 0..300 {
         sandbox.kage(["exec", "--", "true"]).run().success();
     }
     let exact = [("one", 150), ("two", 100), ("three", 50)].map(|(name, runs)| (name.to_owned(), runs));
-    assert_eq!(settled(&sandbox, 300), BTreeMap::from(exact));
+    assert_eq!(check_settled(&sandbox, 300), BTreeMap::from(exact));
 }
 
 #[test]
-fn equal_subscriptions_take_exact_turns() {
+fn equal_subscriptions_take_turns_in_a_fixed_order() {
     let sandbox = pool(&[100; 4], &[]);
     for _ in 0..60 {
         sandbox.kage(["exec", "--", "true"]).run().success();
@@ -181,7 +180,7 @@ fn equal_subscriptions_take_exact_turns() {
 #[test]
 fn runs_with_merged_settings_leave_each_others_files_alone() {
     let sandbox = pool(&[100; 4], &[]);
-    // The agent reads its settings late, when the next runs have begun.
+    // The agent reads its settings late, when the next runs have started.
     sandbox.program("claude", "#!/bin/sh\nsleep 0.05\nfor word; do case $word in *.json) cat \"$word\" >/dev/null || exit 3;; esac; done\n");
     sandbox.write("work/mine.json", "{\"env\":{\"ANTHROPIC_API_KEY\":\"sk-ant-api03-other\"}}");
     let start = |_| {
@@ -193,5 +192,5 @@ fn runs_with_merged_settings_leave_each_others_files_alone() {
     let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
     all_succeed(&outputs);
     let left = std::fs::read_dir(sandbox.path("home/.local/state/kage/settings")).unwrap().count();
-    assert_eq!(left, 0, "a settings file stayed");
+    assert_eq!(left, 0, "a settings file was left");
 }

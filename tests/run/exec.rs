@@ -1,4 +1,4 @@
-//! `kage exec` as a caller sees it: what runs, with what in its environment, and how it ends.
+//! `kage exec` as a caller sees it: the program, its environment, and its end.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn pool_of_one() -> Sandbox {
 }
 
 #[test]
-fn any_program_gets_the_credential_and_the_marks_in_its_environment() {
+fn any_program_gets_the_credential_and_kages_variables() {
     let sandbox = pool_of_one();
     let ran = sandbox.kage(["exec", "-n", "backend", "--", "env"]).run().success().says("");
     let environment = ran.stdout();
@@ -28,7 +28,7 @@ fn any_program_gets_the_credential_and_the_marks_in_its_environment() {
 }
 
 #[test]
-fn competing_variables_are_taken_out_and_named_once() {
+fn competing_variables_are_removed_and_named_once() {
     let sandbox = pool_of_one();
     let call = || {
         sandbox
@@ -59,11 +59,11 @@ fn competing_variables_are_taken_out_and_named_once() {
         .stdout()
         .lines()
         .find(|line| *line == "ANTHROPIC_API_KEY=kept")
-        .expect("a kept variable is kept");
+        .expect("`--keep-env` keeps the variable");
 }
 
 #[test]
-fn the_exit_status_is_the_agents() {
+fn the_exit_status_is_that_of_the_agent() {
     let sandbox = pool_of_one();
     for status in [0, 1, 7, 126, 127, 255] {
         let script = format!("exit {status}");
@@ -75,11 +75,11 @@ fn the_exit_status_is_the_agents() {
         assert_eq!(ran.output.status.signal(), Some(signal), "{}", ran.stderr());
     }
     sandbox.kage(["exec", "--", "sh", "-c", "kill -9 $$"]).run().status(137);
-    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "no lease stays");
+    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "a lease was left");
 }
 
 #[test]
-fn streams_are_the_callers() {
+fn the_agent_has_the_streams_of_the_caller() {
     let sandbox = pool_of_one();
     let script = "cat; echo to-stderr >&2";
     sandbox
@@ -92,7 +92,7 @@ fn streams_are_the_callers() {
 }
 
 #[test]
-fn arguments_arrive_as_they_were() {
+fn arguments_are_passed_on_unchanged() {
     let sandbox = pool_of_one();
     let odd = ["", " ", "a b", "*", "'", "\"", "$HOME", "\n", "ä", "--", "-n", "--help"];
     let args = ["exec", "--", "printf", "[%s]"].iter().chain(&odd);
@@ -100,8 +100,7 @@ fn arguments_arrive_as_they_were() {
 }
 
 #[test]
-
-fn a_directory_whose_name_is_no_text_runs_like_any_other() {
+fn a_directory_whose_name_is_not_utf_8_works_like_any_other() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = pool_of_one();
     let odd = sandbox.path("work").join(std::ffi::OsStr::from_bytes(b"a\xff"));
@@ -110,18 +109,18 @@ fn a_directory_whose_name_is_no_text_runs_like_any_other() {
 }
 
 #[test]
-fn what_a_run_showed_is_kept_where_the_ledger_fails() {
+fn a_limit_is_booked_even_if_the_ledger_cannot_be_written() {
     let sandbox = Sandbox::new();
     sandbox.stand_in_claude().add_with("work", "work--429five", &[]);
     sandbox.write("home/.local/state/kage/usage", "a file where a directory should be");
     let ran = sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(1);
-    ran.mentions("hit its 5-hour limit").mentions("this run is not in the ledger");
+    ran.mentions("hit its 5-hour limit").mentions("could not record this run in the ledger");
     assert_eq!(sandbox.status_of("work")["status"], "rate_limited");
     assert_eq!(sandbox.status_of("work")["running"], 0);
 }
 
 #[test]
-fn what_is_switched_off_in_the_agents_settings_is_said() {
+fn settings_of_the_agent_that_kage_disables_are_named() {
     let sandbox = Sandbox::new();
     sandbox.stand_in_claude().add("work", &[]);
     sandbox.write(
@@ -129,12 +128,12 @@ fn what_is_switched_off_in_the_agents_settings_is_said() {
         r#"{"env":{"ANTHROPIC_BASE_URL":"http://mine"},"apiKeyHelper":"x"}"#,
     );
     let ran = sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().success();
-    ran.says("kage: switched off in the agent's settings for this run: ANTHROPIC_BASE_URL, apiKeyHelper\n");
+    ran.says("kage: disabled in the agent's settings for this run: ANTHROPIC_BASE_URL, apiKeyHelper\n");
     sandbox.kage(["exec", "-q", "--", "claude", "-p", "hi"]).run().success().says("");
 }
 
 #[test]
-fn a_secret_that_came_by_a_pipe_goes_no_further_than_the_subscription() {
+fn a_secret_on_a_pipe_does_not_reach_a_run_on_another_subscription() {
     let sandbox = pool_of_one();
     sandbox.add("other", &[]).config(
         "[subscriptions.pool.work]\ncredential = { from = \"file\" }\n\
@@ -149,19 +148,19 @@ fn a_secret_that_came_by_a_pipe_goes_no_further_than_the_subscription() {
 }
 
 #[test]
-fn a_place_named_from_here_is_the_same_one_wherever_the_agent_goes() {
+fn a_relative_state_directory_stays_the_same_in_every_directory() {
     let sandbox = crate::support::pool();
     let script = "cd / && printf %s \"$KAGE_STATE_DIR\"";
     let call = sandbox
         .kage(["exec", "--agent", "claude", "--", "sh", "-c", script])
         .env("KAGE_STATE_DIR", "../state");
-    let told = call.run().success().stdout();
+    let printed = call.run().success().stdout();
     let state = sandbox.path("state").canonicalize().unwrap();
-    assert_eq!(std::path::Path::new(&told).canonicalize().unwrap(), state, "{told}");
+    assert_eq!(std::path::Path::new(&printed).canonicalize().unwrap(), state, "{printed}");
 }
 
 #[test]
-fn a_stream_that_is_closed_is_nobodys_file() {
+fn a_closed_stream_is_never_a_file_of_kage() {
     let sandbox = pool_of_one();
     let open = "known=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo \"$known\" > streams";
     for (flags, expected) in [("<&-", 1), (">&- 2>&-", 2), ("<&- >&- 2>&-", 3)] {
@@ -169,7 +168,7 @@ fn a_stream_that_is_closed_is_nobodys_file() {
             let line = format!("exec \"$0\" exec{mode} -- sh -c '{open}' {flags}");
             sandbox.call(Path::new("/bin/sh"), ["-c", &line, kage().to_str().unwrap()]).run().success();
             let streams = sandbox.read("work/streams");
-            // A pipe of kage's own where it relays, and never a file of kage's.
+            // It may be a pipe if kage relays the output, but never a file of kage.
             let odd = streams.lines().find(|stream| *stream != "/dev/null" && !stream.starts_with("pipe:"));
             assert_eq!((streams.lines().count(), odd), (3, None), "{flags}{mode}: {streams}");
             let null = streams.lines().filter(|stream| *stream == "/dev/null").count();
@@ -179,7 +178,7 @@ fn a_stream_that_is_closed_is_nobodys_file() {
 }
 
 #[test]
-fn output_that_nobody_reads_does_not_kill_kage_and_kills_an_agent_as_ever() {
+fn a_broken_pipe_does_not_kill_kage_but_kills_an_agent_as_without_kage() {
     let sandbox = pool_of_one();
     let line = "{ \"$0\" exec --help; echo \"status $?\" >&2; } | :";
     let ran = sandbox.call(Path::new("/bin/bash"), ["-c", line, kage().to_str().unwrap()]).run().success();

@@ -1,13 +1,13 @@
-//! What follows a refusal, run end to end with stand-in agents: who is tried, how, and what the caller sees.
+//! Failover end to end with stand-in agents: which subscriptions are tried, how, and what the caller sees.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
 use crate::support::{Ran, Sandbox};
 
-/// Verdict, output format, whether work came first; then each attempt in turn, the exit status, and whose
-/// output the caller gets. An attempt is a subscription's name, with `>` where it goes on with the
-/// conversation. `a` behaves as the row says, `b` answers.
+/// Verdict, output format, whether work was done first; then the attempts, the exit status, and whose output
+/// the caller gets. An attempt is a subscription's name, with `>` if it resumes the conversation. `a` behaves
+/// as the row says, `b` answers.
 const MATRIX: &str = "
 five          text         -     a b     0    b
 five          json         -     a b     0    b
@@ -56,16 +56,16 @@ ok            stream-json  -     a       0    a
 ";
 
 /// A pool whose `a` is tried first.
-fn pool(behaviour: &str) -> Sandbox {
+fn pool(behavior: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.config("[subscriptions]\nstrategy = \"priority\"\n\n[failover]\nthrottle_wait = \"100ms\"\n");
     sandbox.program("claude", include_str!("../support/agent.sh"));
-    sandbox.add_with("a", &format!("a--{behaviour}"), &["--priority", "200"]);
+    sandbox.add_with("a", &format!("a--{behavior}"), &["--priority", "200"]);
     sandbox.add_with("b", "b--ok", &["--priority", "100"]);
     sandbox
 }
 
-/// Each call of the agent: the subscription, and `>` where it went on with a conversation.
+/// The calls of the agent: the subscription, and `>` if it resumed a conversation.
 fn attempts(sandbox: &Sandbox) -> Vec<String> {
     let calls = sandbox.read("home/calls");
     let attempt = |line: &str| {
@@ -75,7 +75,7 @@ fn attempts(sandbox: &Sandbox) -> Vec<String> {
     calls.lines().map(attempt).collect()
 }
 
-/// What `kage exec` ended with, as a row says it.
+/// The end of `kage exec`, in the notation of a row.
 fn end(ran: &Ran) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (ran.output.status.code(), ran.output.status.signal()) {
@@ -88,25 +88,25 @@ fn end(ran: &Ran) -> String {
 fn check(row: &str) {
     let words: Vec<_> = row.split_whitespace().collect();
     let [verdict, format, work, expected @ .., exit, whose] = &words[..] else { panic!("{row}") };
-    let behaviour = if *work == "work" { format!("work+{verdict}") } else { (*verdict).to_owned() };
-    let sandbox = pool(&behaviour);
+    let behavior = if *work == "work" { format!("work+{verdict}") } else { (*verdict).to_owned() };
+    let sandbox = pool(&behavior);
     let ran = sandbox.kage(["exec", "--", "claude", "-p", "do it", "--output-format", format]).run();
     assert_eq!(attempts(&sandbox), expected, "{row}: {}", ran.stderr());
     assert_eq!(end(&ran), *exit, "{row}: {}{}", ran.stdout(), ran.stderr());
-    sees_one(&ran, format, whose, row);
+    check_one_output(&ran, format, whose, row);
     let lines = ran.stderr().lines().filter(|line| line.starts_with("kage: ")).count();
     let switches = expected.len() - 1;
     assert!(lines == switches || lines == switches + 1, "{row}: {}", ran.stderr());
-    // A stand-in that always works works once in each attempt of its own; no other repeats it.
+    // `a` works once in each of its attempts, and `b` does not repeat the work.
     let worked = sandbox.read("home/work").lines().count();
     let own = expected.iter().filter(|attempt| attempt.starts_with('a')).count();
     assert_eq!(worked, if *work == "work" { own } else { 0 }, "{row}");
-    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "{row}: no lease stays");
-    assert_eq!(sandbox.ledger().len(), expected.len(), "{row}: one line an attempt");
+    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "{row}: a lease was left");
+    assert_eq!(sandbox.ledger().len(), expected.len(), "{row}: one row per attempt");
 }
 
-/// The caller sees the output of one attempt, as if there had been no other.
-fn sees_one(ran: &Ran, format: &str, whose: &str, row: &str) {
+/// Checks that the caller sees the output of only one attempt.
+fn check_one_output(ran: &Ran, format: &str, whose: &str, row: &str) {
     let out = ran.stdout();
     let said = |text: &str| assert!(out.contains(text), "{row}: no {text} in {out}");
     if whose == "b" || row.starts_with("ok") {
@@ -129,7 +129,7 @@ fn sees_one(ran: &Ran, format: &str, whose: &str, row: &str) {
 fn the_matrix_of_verdict_mode_and_work() {
     let rows: Vec<_> = MATRIX.lines().filter(|line| !line.is_empty()).collect();
     assert!(rows.len() >= 40, "{} rows", rows.len());
-    // Each row has a home of its own, so that they may run side by side.
+    // Each row has its own home, so they can run concurrently.
     std::thread::scope(|scope| {
         for part in rows.chunks(rows.len().div_ceil(4)) {
             scope.spawn(|| part.iter().for_each(|row| check(row)));
@@ -137,7 +137,7 @@ fn the_matrix_of_verdict_mode_and_work() {
     });
 }
 
-/// A run of the agent in the pool, whose output is text.
+/// A run of the agent in the pool with text output.
 fn exec(sandbox: &Sandbox, flags: &[&str], args: &[&str]) -> crate::support::Call {
     sandbox.kage([&["exec"], flags, &["--", "claude", "-p", "do it"], args].concat())
 }
@@ -155,17 +155,17 @@ fn failover_can_be_turned_off() {
     exec(&sandbox, &[], &[]).run().status(1);
     assert_eq!(attempts(&sandbox), ["a"]);
     exec(&sandbox, &["-s", "a", "--retries", "1"], &[]).run().status(1);
-    assert_eq!(attempts(&sandbox), ["a", "a"], "`-s` is this one or none");
+    assert_eq!(attempts(&sandbox), ["a", "a"], "`-s` never switches");
 }
 
 #[test]
-fn as_many_attempts_follow_as_are_allowed() {
+fn the_number_of_attempts_is_limited() {
     let sandbox = pool("five");
     for (name, priority) in [("c", "150"), ("d", "140"), ("e", "130"), ("f", "120")] {
         sandbox.add_with(name, &format!("{name}--five"), &["--priority", priority]);
     }
     exec(&sandbox, &[], &[]).run().status(1);
-    assert_eq!(attempts(&sandbox), ["a", "c", "d", "e"], "three may follow the first");
+    assert_eq!(attempts(&sandbox), ["a", "c", "d", "e"], "the first attempt and three more");
     exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
 }
 
@@ -175,8 +175,8 @@ fn work_never_leaves_its_closed_set() {
     let route = ["subscription", "route", "--namespace", "backend", "--subscriptions"];
     sandbox.kage([&route[..], &["a"]].concat()).run().success();
     let ran = exec(&sandbox, &["-n", "backend"], &[]).run().status(1);
-    ran.mentions("kage: a hit its 5-hour limit (until ")
-        .mentions("; no subscription is ready for `backend` before ");
+    ran.mentions("kage: a hit its 5-hour limit (resets ")
+        .mentions("; no subscription is ready for `backend` until ");
     assert_eq!(attempts(&sandbox), ["a"]);
     sandbox.kage([&route[..], &["a", "--fallback", "b"]].concat()).run().success();
     sandbox.kage(["subscription", "reset", "a"]).run().success();
@@ -184,45 +184,45 @@ fn work_never_leaves_its_closed_set() {
 }
 
 #[test]
-fn work_without_a_record_is_not_gone_on_with() {
+fn work_without_a_transcript_is_not_continued() {
     let sandbox = pool("work+five");
     let args = ["--no-session-persistence", "--output-format", "json"];
     let ran = exec(&sandbox, &[], &args).run().status(1);
     assert!(ran.stdout().contains("5-hour limit"), "{}", ran.stdout());
-    ran.mentions("; not continued, for `--no-session-persistence` leaves nothing to go on with\n");
+    ran.mentions("; not retried: `--no-session-persistence` leaves nothing to resume\n");
     assert_eq!((attempts(&sandbox), sandbox.read("home/work")), (vec!["a".to_owned()], "a\n".to_owned()));
 }
 
 #[test]
-fn what_is_out_is_out() {
+fn a_run_whose_output_was_partly_written_is_not_retried() {
     let sandbox = pool("long");
     let ran = exec(&sandbox, &[], &[]).run().status(1);
     assert!(ran.stdout().len() > 1_200_000 && ran.stdout().contains("5-hour limit"));
-    ran.mentions("; not continued, for a part of its output is out already\n");
+    ran.mentions("; not retried: part of its output has already been printed\n");
     assert_eq!(attempts(&sandbox), ["a"]);
 }
 
 #[test]
-fn a_subscription_whose_credential_cannot_be_had_is_passed_over() {
+fn a_subscription_whose_credential_cannot_be_read_is_skipped() {
     let sandbox = pool("five");
     let config = sandbox.read(crate::support::CONFIG);
     let broken = "\n[subscriptions.pool.c]\npriority = 150\ncredential = { command = \"false\" }\n";
     sandbox.config(&format!("{config}{broken}"));
     let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
-    ran.mentions("kage: warning: c cannot be used: ").mentions("; continuing on b\n");
+    ran.mentions("kage: warning: credential of `c` could not be read: ").mentions("; continuing on b\n");
     assert_eq!(attempts(&sandbox), ["a", "b"]);
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
 }
 
 #[test]
-fn a_run_that_someone_ends_is_not_started_again() {
+fn a_run_that_the_user_ends_is_not_retried() {
     let sandbox = pool("slow");
     let mut call = exec(&sandbox, &[], &[]);
     call.command.stdout(std::process::Stdio::piped()).stdin(std::process::Stdio::null());
     let mut kage = call.command.spawn().unwrap();
     crate::support::wait_until("the agent runs", || sandbox.path("home/slow").exists());
     std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();
-    // The agent takes the signal for a limit, and ends with 1.
+    // The agent reacts to the signal with a limit error and ends with 1.
     assert_eq!(kage.wait().unwrap().code(), Some(1));
     assert_eq!(attempts(&sandbox), ["a"]);
 }
@@ -240,18 +240,18 @@ fn a_signal_between_two_attempts_ends_the_run() {
     std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();
     let ended = kage.wait_with_output().unwrap();
     assert_eq!(ended.status.signal(), Some(15));
-    // What the agent said last is not lost with the run.
+    // The agent's last output is not lost.
     assert!(String::from_utf8_lossy(&ended.stdout).contains("Request rejected (429)"), "{ended:?}");
     assert_eq!(attempts(&sandbox), ["a"]);
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
 }
 
 #[test]
-fn a_run_may_wait_for_whichever_is_back_first() {
+fn a_run_can_wait_for_the_first_subscription_that_is_ready() {
     let sandbox = pool("once.soon");
     sandbox.kage(["subscription", "disable", "b"]).run().success();
     let ran = exec(&sandbox, &["--wait"], &[]).run().success().prints("Answer of a.\n");
-    ran.mentions("; no subscription is ready before ").mentions("; waiting\n");
+    ran.mentions("; no subscription is ready until ").mentions("; waiting\n");
     assert_eq!(attempts(&sandbox), ["a", "a"]);
     // The first attempt waits as well.
     let sandbox = pool("once.soon");
@@ -261,19 +261,19 @@ fn a_run_may_wait_for_whichever_is_back_first() {
 }
 
 #[test]
-fn waiting_has_an_end() {
+fn waiting_has_a_time_limit() {
     let sandbox = pool("five");
     sandbox.kage(["subscription", "disable", "b"]).run().success();
     let ran = exec(&sandbox, &["--wait=1s"], &[]).run().status(1);
     assert!(ran.stdout().starts_with("You've hit your 5-hour limit"), "{}", ran.stdout());
     exec(&sandbox, &["--wait=1s"], &[]).run().status(75).prints("");
     exec(&sandbox, &["--wait=soon"], &[]).run().status(2).is_one_line_and_a_hint();
-    // What no time mends is not waited for.
+    // kage does not wait for a subscription that no time makes eligible.
     sandbox.kage(["exec", "--wait", "-t", "gpu", "--", "claude", "-p", "hi"]).run().status(75);
 }
 
 #[test]
-fn events_are_told_and_nothing_waits_for_them() {
+fn events_are_sent_and_no_run_waits_for_their_command() {
     let sandbox = pool("five");
     let config = sandbox.read(crate::support::CONFIG);
     sandbox.config(&format!("{config}\n[events]\ncommand = \"cat >> $HOME/events; sleep 60\"\n"));
@@ -282,15 +282,15 @@ fn events_are_told_and_nothing_waits_for_them() {
     sandbox.kage(["subscription", "disable", "b"]).run().success();
     exec(&sandbox, &[], &[]).run().status(75);
     assert!(begun.elapsed().as_secs() < 30, "a run waited for the command");
-    let told = || -> Vec<serde_json::Value> {
+    let sent = || -> Vec<serde_json::Value> {
         let lines = sandbox.read("home/events");
         lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     };
-    crate::support::wait_until("all is told", || told().len() >= 3);
-    let mut events: Vec<_> = told().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect();
+    crate::support::wait_until("all events are sent", || sent().len() >= 3);
+    let mut events: Vec<_> = sent().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect();
     events.sort_unstable();
     assert_eq!(events, ["all_limited", "rate_limited", "switched"]);
-    let switched = told().into_iter().find(|event| event["event"] == "switched").unwrap();
+    let switched = sent().into_iter().find(|event| event["event"] == "switched").unwrap();
     assert_eq!(
         (&switched["schema"], &switched["subscription"], &switched["to"]),
         (&1.into(), &"a".into(), &"b".into())
@@ -302,8 +302,8 @@ fn an_event_command_that_fails_is_a_warning() {
     let sandbox = pool("five");
     let config = sandbox.read(crate::support::CONFIG);
     sandbox.config(&format!("{config}\n[events]\ncommand = \"exit 3\"\n"));
-    // The second event finds that the first has failed, or the end of the run does.
-    crate::support::wait_until("it is warned of", || {
+    // The next event or the end of the run finds that the command has failed.
+    crate::support::wait_until("the warning", || {
         sandbox.kage(["subscription", "reset", "a"]).run().success();
         let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
         ran.stderr().contains("kage: warning: the event command failed: exit status: 3\n")
@@ -311,13 +311,13 @@ fn an_event_command_that_fails_is_a_warning() {
 }
 
 #[test]
-fn a_limit_that_has_passed_is_told_once() {
+fn a_recovered_subscription_is_reported_once() {
     let sandbox = pool("once.soon");
     let config = sandbox.read(crate::support::CONFIG);
     sandbox.config(&format!("{config}\n[events]\ncommand = \"cat >> $HOME/events\"\n"));
     exec(&sandbox, &[], &[]).run().success();
     let recovered = || sandbox.read("home/events").matches("\"recovered\"").count();
-    crate::support::wait_until("a is back", || {
+    crate::support::wait_until("`a` has recovered", || {
         exec(&sandbox, &[], &[]).run().success();
         recovered() > 0
     });
@@ -333,7 +333,7 @@ fn input_from_a_pipe_and_from_a_file_reaches_the_next_attempt() {
     let inputs: Vec<_> = calls.lines().map(|line| line.split("|input=").nth(1).unwrap()).collect();
     assert_eq!(inputs.len(), 2);
     assert_eq!(inputs[0].split('|').next(), inputs[1].split('|').next(), "{calls}");
-    // A file is not copied, and begins where it stood.
+    // A file is not copied; both attempts read it from the original offset.
     let file = sandbox.write("work/question", "skipped\nasked\n");
     sandbox.kage(["subscription", "reset", "a"]).run().success();
     let line = format!(
@@ -349,7 +349,7 @@ fn input_from_a_pipe_and_from_a_file_reaches_the_next_attempt() {
 }
 
 #[test]
-fn a_hundred_megabytes_on_standard_input_are_given_again_and_not_held_in_memory() {
+fn a_hundred_megabytes_of_input_are_replayed_without_holding_them_in_memory() {
     let (small, large) = (peak_with_input(1), peak_with_input(100));
     if cfg!(target_os = "linux") {
         eprintln!("peak {small} kB with one megabyte, {large} kB with a hundred");
@@ -357,7 +357,7 @@ fn a_hundred_megabytes_on_standard_input_are_given_again_and_not_held_in_memory(
     }
 }
 
-/// The most memory that kage took (kB) where so many megabytes are given to two attempts, one after the other.
+/// The peak memory of kage in kB when two successive attempts read this many megabytes of input.
 fn peak_with_input(megabytes: usize) -> u64 {
     use std::io::Write as _;
     use std::process::Stdio;
@@ -387,7 +387,7 @@ fn peak_with_input(megabytes: usize) -> u64 {
 }
 
 #[test]
-fn an_agent_that_talks_on_is_passed_through_at_once() {
+fn a_conversation_that_stays_open_is_relayed_immediately() {
     use std::io::{BufRead as _, BufReader};
     use std::process::Stdio;
     let sandbox = pool("slow");
@@ -396,16 +396,16 @@ fn an_agent_that_talks_on_is_passed_through_at_once() {
     call.command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut kage = call.command.spawn().unwrap();
     let mut lines = BufReader::new(kage.stdout.take().unwrap()).lines();
-    // It comes while the agent waits.
+    // The line comes while the agent is still running.
     assert!(lines.next().unwrap().unwrap().contains("\"init\""));
     crate::support::wait_until("the agent listens", || sandbox.path("home/slow").exists());
     std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();
     assert_eq!(kage.wait().unwrap().code(), Some(1));
-    assert_eq!(lines.count(), 3, "the refusal too");
+    assert_eq!(lines.count(), 3, "the refusal is relayed too");
     assert_eq!(attempts(&sandbox), ["a"]);
 }
 
-/// The calls of the agent: what it was given, by the name of it.
+/// The value of a field in each call of the agent.
 fn given(sandbox: &Sandbox, what: &str) -> Vec<String> {
     let calls = sandbox.read("home/calls");
     let key = format!("|{what}=");
@@ -413,53 +413,53 @@ fn given(sandbox: &Sandbox, what: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_agents_patience_is_cut_short_only_where_another_attempt_may_follow() {
+fn the_agents_own_retries_are_limited_only_if_another_attempt_can_follow() {
     let sandbox = pool("overloaded");
     exec(&sandbox, &[], &[]).run().status(1);
-    assert_eq!(given(&sandbox, "retries"), ["2", ""], "nothing follows a second overload");
+    assert_eq!(given(&sandbox, "retries"), ["2", ""], "no attempt follows a second overload");
     let sandbox = pool("five");
     sandbox.add_with("c", "c--five", &["--priority", "150"]);
     exec(&sandbox, &["--retries", "1"], &[]).run().status(1);
-    assert_eq!(given(&sandbox, "retries"), ["2", ""], "nothing follows the last attempt");
+    assert_eq!(given(&sandbox, "retries"), ["2", ""], "no attempt follows the last one");
     let sandbox = pool("five");
     exec(&sandbox, &[], &[]).env("CLAUDE_CODE_MAX_RETRIES", "7").run().success();
-    assert_eq!(given(&sandbox, "retries"), ["7", "7"], "what the user says stays");
+    assert_eq!(given(&sandbox, "retries"), ["7", "7"], "the user's value is kept");
     exec(&sandbox, &["--retries", "4294967295"], &[]).run().success();
 }
 
 #[test]
-fn a_login_without_the_conversation_is_passed_over() {
+fn a_login_without_the_conversation_is_skipped() {
     let sandbox = pool("work+five");
     std::fs::create_dir(sandbox.path("home/other")).unwrap();
     let add = ["subscription", "add", "c", "--credential", "home:~/other", "--priority", "150"];
     sandbox.kage(add).run().success();
     let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
     ran.mentions("kage: c does not have the conversation in its login directory\n");
-    assert_eq!(sandbox.status_of("c")["runs_today"], 0, "it has not run");
+    assert_eq!(sandbox.status_of("c")["runs_today"], 0, "`c` has not run");
     assert_eq!(attempts(&sandbox), ["a", "b>"]);
 }
 
 #[test]
-fn a_model_is_named_where_the_kind_of_credential_changes() {
+fn a_model_is_passed_if_the_kind_of_credential_changes() {
     let sandbox = pool("five");
     let key = "sk-ant-api03-invented-c--ok";
     let add = ["subscription", "add", "c", "--credential", "file", "--priority", "150"];
     sandbox.kage(add).stdin(key).run().success();
-    // The stand-in reads tokens only, so this one fails; what counts is what it was given.
+    // The stand-in reads only tokens, so this attempt fails; the test looks at its arguments.
     exec(&sandbox, &["--retries", "1"], &[]).run();
     assert_eq!(given(&sandbox, "model"), ["", "sonnet"]);
     let sandbox = pool("five");
     exec(&sandbox, &[], &[]).run().success();
-    assert_eq!(given(&sandbox, "model"), ["", ""], "one kind, one model");
+    assert_eq!(given(&sandbox, "model"), ["", ""], "the same kind of credential needs no model");
 }
 
 #[test]
-fn waiting_is_for_what_passes() {
-    // The one that is insisted on is waited for, not asked again and again.
+fn a_run_waits_for_limits_of_its_subscription_and_model() {
+    // With `-s` the run waits for that subscription and does not start it again before.
     let sandbox = pool("five");
     exec(&sandbox, &["-s", "a", "--wait=1s"], &[]).run().status(1).mentions("; waiting\n");
     assert_eq!(attempts(&sandbox), ["a"]);
-    // A limit of one model holds for the run that hit it.
+    // A limit of one model counts for the run that hit it.
     let sandbox = pool("opus");
     sandbox.kage(["subscription", "disable", "b"]).run().success();
     exec(&sandbox, &["--wait=1s"], &[]).run().status(1).mentions("; waiting\n");
@@ -467,39 +467,39 @@ fn waiting_is_for_what_passes() {
 }
 
 #[test]
-fn what_goes_wrong_on_the_way_to_another_attempt_loses_nothing() {
+fn an_error_before_the_next_attempt_loses_no_output() {
     let sandbox = pool("five");
     let program = sandbox.path("bin/claude");
     let script = sandbox.read("bin/claude");
-    // It takes itself away when it has run.
-    let vanishing = script.replacen("behaviour=", &format!("rm '{}'\nbehaviour=", program.display()), 1);
+    // The agent deletes itself when it runs.
+    let vanishing = script.replacen("behavior=", &format!("rm '{}'\nbehavior=", program.display()), 1);
     sandbox.program("claude", &vanishing);
     let ran = exec(&sandbox, &[], &[]).run().status(1);
     assert!(ran.stdout().starts_with("You've hit your 5-hour limit"), "{}", ran.stdout());
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
-    // A state that cannot be read any more.
+    // The state becomes unreadable.
     let sandbox = pool("five");
     let state = sandbox.path("home/.local/state/kage/state.json");
-    let odd = format!("behaviour=\necho '{{\"version\":99}}' >'{}'\nbehaviour=", state.display());
-    sandbox.program("claude", &script.replacen("behaviour=", &odd, 1));
+    let odd = format!("behavior=\necho '{{\"version\":99}}' >'{}'\nbehavior=", state.display());
+    sandbox.program("claude", &script.replacen("behavior=", &odd, 1));
     let ran = exec(&sandbox, &[], &[]).run().status(1);
     assert!(ran.stdout().starts_with("You've hit your 5-hour limit"), "{}", ran.stdout());
-    ran.mentions("could not go on: ");
+    ran.mentions("could not continue: ");
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_is_no_success() {
+fn an_answer_that_cannot_be_written_is_a_failure() {
     let sandbox = pool("ok");
     let line = format!("'{}' exec -- claude -p hi >/dev/full", crate::support::kage().display());
     sandbox
         .call("/bin/bash".as_ref(), ["-c", &line])
         .run()
         .status(1)
-        .mentions("could not write what the agent");
+        .mentions("could not write the agent's output");
 }
 
 #[test]
-fn a_reader_who_takes_nothing_does_not_make_kage_deaf() {
+fn a_signal_ends_kage_while_nothing_reads_its_output() {
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::Stdio;
     let sandbox = pool("ok");
@@ -509,7 +509,7 @@ fn a_reader_who_takes_nothing_does_not_make_kage_deaf() {
     call.command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut kage = call.command.spawn().unwrap();
     crate::support::wait_until("the run is booked", || sandbox.ledger().len() == 1);
-    crate::support::wait_until("it ends", || {
+    crate::support::wait_until("kage ends", || {
         std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();
         kage.try_wait().unwrap().is_some()
     });
@@ -517,7 +517,7 @@ fn a_reader_who_takes_nothing_does_not_make_kage_deaf() {
 }
 
 #[test]
-fn without_another_attempt_the_input_is_the_agents_own() {
+fn without_retries_kage_reads_none_of_the_input() {
     let sandbox = pool("ok");
     sandbox.program("claude", "#!/bin/sh\nread line; echo \"$line\"\n");
     let line = format!(

@@ -1,4 +1,4 @@
-//! What kage costs while the agent idles: nothing. It sleeps in one wait, and nothing wakes it.
+//! While the agent is idle kage costs nothing: it sleeps in one system call and is never woken.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -12,11 +12,11 @@ use crate::shell::{agent, pids};
 use crate::support::{Sandbox, has_all, kage, missing_is_failure, wait_until};
 use rustix::process::{Signal, kill_process};
 
-/// A time span to look at, not one to wait for something.
+/// How long the test observes kage.
 const SPAN: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(300);
 
-/// kage and its agent, with each of their system calls written down.
+/// kage and its agent under strace, which logs their system calls.
 struct Traced {
     sandbox: Sandbox,
     strace: Child,
@@ -37,27 +37,27 @@ impl Traced {
         Self { sandbox, strace }
     }
 
-    /// How much has been written down: each call is a line.
+    /// The size of the log, in bytes.
     fn length(&self) -> u64 {
         fs::metadata(self.sandbox.path("work/trace")).unwrap().len()
     }
 }
 
 #[test]
-fn while_the_agent_idles_there_is_no_system_call() {
+fn no_system_call_is_made_while_the_agent_is_idle() {
     if !has_all(&["perl", "strace"]) {
         return;
     }
     if !Sandbox::new().call("strace".as_ref(), ["-f", "true"]).run().output.status.success() {
-        missing_is_failure("nothing can be traced here");
+        missing_is_failure("strace may not trace here");
         return;
     }
-    // Attached, and with the output relayed.
+    // One run attached, one with relayed output.
     let mut runs = [Traced::start(&["agent"]), Traced::start(&["claude", "-p", "hi"])];
     let is_small = |run: &Traced| run.sandbox.read("work/trace").contains("MADV_DONTNEED");
-    wait_until("kage has made itself small", || runs.iter().all(is_small));
+    wait_until("kage has released its unused memory", || runs.iter().all(is_small));
     let lengths = |runs: &[Traced; 2]| [runs[0].length(), runs[1].length()];
-    wait_until("all are at rest", || {
+    wait_until("no more system calls", || {
         let before = lengths(&runs);
         thread::sleep(QUIET);
         before == lengths(&runs)
@@ -69,6 +69,6 @@ fn while_the_agent_idles_there_is_no_system_call() {
         kill_process(pids(sandbox).1, Signal::TERM).unwrap();
         strace.wait().unwrap();
         let trace = sandbox.read("work/trace");
-        assert!(trace.contains("SIGTERM"), "nothing was written down: {trace}");
+        assert!(trace.contains("SIGTERM"), "strace logged nothing: {trace}");
     }
 }

@@ -1,4 +1,4 @@
-//! A run from its start to its end: choosing, the agent's process, failover, and what is booked.
+//! A run from start to end: choosing, the agent's process, failover, and what is booked.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! Runs that live past midnight: the totals of the new day are those that the ledger has.
+//! Runs that last past midnight: the totals of the new day equal those of the ledger.
 //!
 //! The time zone of each test puts local midnight some seconds ahead.
 
@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// Its prompt is a script: `use 7` answers once with 7 tokens in and none out, `wait NAME` waits for $HOME/go-NAME,
-/// `refuse` ends at a usage limit where the token says so. Any other word does nothing.
+/// An agent whose prompt is a script: `use 7` answers once with 7 input tokens and no output tokens,
+/// `wait NAME` waits for $HOME/go-NAME, `refuse` ends with a usage limit if the token says so. Other words do
+/// nothing.
 const AGENT: &str = r#"#!/bin/sh
 while [ $# -gt 0 ]; do
   case $1 in
@@ -64,8 +65,8 @@ input = 1000
 output = 0
 ";
 
-/// Does what is to be done before midnight, and waits for it. Where that took too long, midnight is farther ahead the
-/// next time.
+/// Runs `act` before midnight, then waits for midnight. If `act` took too long, tries again with a later
+/// midnight.
 fn before_midnight<T>(act: impl Fn(&Night) -> T) -> (Night, T) {
     for seconds in [3, 6, 12, 24] {
         let night = Night::new(SignedDuration::from_secs(seconds));
@@ -86,14 +87,14 @@ struct Night {
 }
 
 impl Night {
-    /// `two` comes first, and is at its limit where an agent says `refuse`.
+    /// `two` is chosen first, and hits its limit on `refuse`.
     fn new(until_midnight: SignedDuration) -> Self {
         let sandbox = Sandbox::new();
         sandbox.config(CONFIG);
         sandbox.program("claude", AGENT);
         sandbox.add("one", &[]).add_with("two", "two--limited", &["--priority", "200"]);
         let midnight = Timestamp::from_second((Timestamp::now() + until_midnight).as_second()).unwrap();
-        // In a zone that is so far ahead of UTC the clock shows a whole day then. Source: tzset(3).
+        // A zone this far ahead of UTC has its midnight then. Source: tzset(3).
         let ahead = (-midnight.as_second()).rem_euclid(24 * 3600);
         let zone = format!("XXX-{:02}:{:02}:{:02}", ahead / 3600, ahead / 60 % 60, ahead % 60);
         Self { sandbox, zone, midnight }
@@ -110,7 +111,7 @@ impl Night {
         command
     }
 
-    /// Starts a run, and waits until its agent waits for that name.
+    /// Starts a run and waits until its agent waits for `name`.
     fn start(&self, flags: &[&str], script: &str, name: &str) -> Child {
         let kage = self.command(flags, script).spawn().unwrap();
         wait_until(name, || self.sandbox.path(&format!("home/waits-{name}")).exists());
@@ -118,14 +119,14 @@ impl Night {
     }
 
     fn run(&self, flags: &[&str], script: &str) {
-        ended_well(self.command(flags, script).spawn().unwrap());
+        check_success(self.command(flags, script).spawn().unwrap());
     }
 
     fn go(&self, name: &str) {
         fs::write(self.sandbox.path(&format!("home/go-{name}")), "").unwrap();
     }
 
-    /// Lets the agent that waits for that name go on, and waits for its end. Nothing looks at the state meanwhile.
+    /// Continues the agent that waits for `name`, and waits for its end without running kage.
     fn end_without_kage(&self, name: &str) {
         let pid = self.sandbox.read(&format!("home/waits-{name}"));
         self.go(name);
@@ -144,7 +145,7 @@ impl Night {
         serde_json::from_str(&self.kage(words).run().success().says("").stdout()).unwrap()
     }
 
-    /// The totals of a subscription on the new day: runs, tokens, and thousandths of a dollar today and this month.
+    /// The totals of a subscription: runs and tokens today, and thousandths of a dollar today and this month.
     fn totals(&self, name: &str) -> [u64; 4] {
         let shown = self.json(&["subscription", "show", name, "--json"]);
         [
@@ -155,7 +156,7 @@ impl Night {
         ]
     }
 
-    fn of_namespace(&self) -> [u64; 4] {
+    fn totals_of_namespace(&self) -> [u64; 4] {
         let state = self.sandbox.state();
         let known = &state["namespaces"]["backend"];
         let picodollars = |cost: &Value| cost.as_u64().unwrap_or(0) / 1_000_000_000;
@@ -167,11 +168,11 @@ impl Night {
         ]
     }
 
-    /// The same by the ledger.
+    /// The same totals according to the ledger.
     fn in_ledger(&self, by: &str, name: &str) -> [u64; 4] {
         let row = |period: &str| {
-            let asked = self.json(&["usage", "--json", "--period", period, "--by", by]);
-            let rows = asked["rows"].as_array().unwrap();
+            let usage = self.json(&["usage", "--json", "--period", period, "--by", by]);
+            let rows = usage["rows"].as_array().unwrap();
             rows.iter().find(|row| row[by] == name).cloned().unwrap_or_default()
         };
         let (today, month) = (row("today"), row("month"));
@@ -180,11 +181,11 @@ impl Night {
         [number(&today["attempts"]), number(&today["tokens"]), costs[0], costs[1]]
     }
 
-    fn agrees_with_the_ledger(&self) {
+    fn check_totals_equal_the_ledger(&self) {
         for name in ["one", "two"] {
             assert_eq!(self.totals(name), self.in_ledger("subscription", name), "{name}");
         }
-        assert_eq!(self.of_namespace(), self.in_ledger("namespace", "backend"));
+        assert_eq!(self.totals_of_namespace(), self.in_ledger("namespace", "backend"));
     }
 
     fn tokens_today(&self) -> [u64; 2] {
@@ -197,7 +198,7 @@ fn thousandths(dollars: &Value) -> u64 {
     (dollars.as_f64().unwrap_or(0.0) * 1000.0).round() as u64
 }
 
-fn ended_well(kage: Child) {
+fn check_success(kage: Child) {
     let ended = kage.wait_with_output().unwrap();
     assert!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
 }
@@ -208,7 +209,7 @@ fn kill(mut kage: Child) {
 }
 
 #[test]
-fn a_killed_run_that_is_counted_late_takes_nothing_from_the_new_day() {
+fn a_killed_run_that_is_booked_late_removes_nothing_from_the_new_day() {
     let (night, old) = before_midnight(|night| {
         let old = night.start(&[], "wait old refuse use 4", "old");
         kill(night.start(&["-s", "one"], "use 7 wait killed", "killed"));
@@ -216,16 +217,16 @@ fn a_killed_run_that_is_counted_late_takes_nothing_from_the_new_day() {
     });
     night.run(&["-s", "one"], "use 100");
     night.end_without_kage("killed");
-    // Refused on `two`, it goes on on `one`, and counts the killed one before that.
+    // Refused on `two`, it continues on `one`, and books the killed run before that.
     night.go("old");
-    ended_well(old);
+    check_success(old);
     assert_eq!(night.sandbox.state()["lost"], Value::Null);
     assert_eq!(night.tokens_today(), [104, 0]);
-    night.agrees_with_the_ledger();
+    night.check_totals_equal_the_ledger();
 }
 
 #[test]
-fn a_killed_run_that_is_counted_before_any_other_of_the_new_day_opens_that_day() {
+fn a_killed_run_that_is_booked_first_starts_the_totals_of_the_new_day() {
     let (night, old) = before_midnight(|night| {
         let old = night.start(&[], "wait old refuse use 4", "old");
         kill(night.start(&["-s", "one"], "use 7 wait killed use 20", "killed"));
@@ -233,58 +234,58 @@ fn a_killed_run_that_is_counted_before_any_other_of_the_new_day_opens_that_day()
     });
     night.end_without_kage("killed");
     night.go("old");
-    ended_well(old);
+    check_success(old);
     assert_eq!(night.sandbox.state()["lost"], Value::Null);
     night.run(&["-s", "one"], "use 100");
-    assert_eq!(night.tokens_today(), [124, 0], "what the killed one used after midnight is of the new day");
-    assert_eq!(night.of_namespace()[..3], [2, 124, 124]);
+    assert_eq!(night.tokens_today(), [124, 0], "usage after midnight counts for the new day");
+    assert_eq!(night.totals_of_namespace()[..3], [2, 124, 124]);
 }
 
 #[test]
-fn a_run_that_goes_on_after_midnight_knows_whose_budget_is_open_again() {
+fn a_run_that_continues_after_midnight_sees_reset_budgets() {
     let (night, old) = before_midnight(|night| {
         night.sandbox.add("three", &["--priority", "50", "--tokens-per-day", "5"]);
         night.run(&["-s", "three"], "use 7");
         night.start(&[], "wait old refuse use 4", "old")
     });
     night.go("old");
-    ended_well(old);
-    // claude is told to give up early where another subscription is ready.
+    check_success(old);
+    // kage limits claude's own retries if another subscription is ready.
     assert_eq!(night.sandbox.read("home/retries"), "three 2\ntwo 2\none 2\n");
 }
 
 #[test]
-fn a_run_that_began_before_midnight_counts_for_the_new_day_what_it_used_on_it() {
+fn usage_after_midnight_of_an_older_run_counts_for_the_new_day() {
     let (night, (long, moves)) = before_midnight(|night| {
         let long = night.start(&["-s", "one"], "use 7 wait long use 20", "long");
         (long, night.start(&[], "wait moves refuse use 4", "moves"))
     });
     night.run(&["-s", "one"], "use 100");
     night.go("moves");
-    ended_well(moves);
+    check_success(moves);
     assert_eq!(night.tokens_today(), [104, 0]);
-    night.agrees_with_the_ledger();
+    night.check_totals_equal_the_ledger();
     night.go("long");
-    ended_well(long);
+    check_success(long);
     assert_eq!(night.tokens_today(), [124, 0]);
-    assert_eq!(night.totals("one")[0], 2, "two attempts began on the new day");
-    assert_eq!(night.of_namespace()[..3], [2, 124, 124]);
+    assert_eq!(night.totals("one")[0], 2, "two attempts started on the new day");
+    assert_eq!(night.totals_of_namespace()[..3], [2, 124, 124]);
 }
 
 #[test]
-fn a_run_that_waits_over_midnight_counts_for_the_new_day() {
+fn a_run_that_waits_past_midnight_counts_for_the_new_day() {
     let (night, kage) = before_midnight(|night| {
         night.kage(&["subscription", "set", "one", "--tokens-per-day", "5"]).run().success();
         night.run(&["-s", "one"], "use 7");
         waiting(night, &["-s", "one"], "use 3")
     });
-    ended_well(kage);
+    check_success(kage);
     assert_eq!(night.totals("one")[..3], [1, 3, 3]);
-    night.agrees_with_the_ledger();
+    night.check_totals_equal_the_ledger();
 }
 
 #[test]
-fn a_run_that_waited_overnight_and_counts_a_killed_one_takes_nothing_from_the_new_day() {
+fn a_waiting_run_that_books_a_killed_one_removes_nothing_from_the_new_day() {
     let (night, (holder, kage)) = before_midnight(|night| {
         night.kage(&["subscription", "set", "two", "--max-parallel", "1"]).run().success();
         let holder = night.start(&["-s", "two"], "use 1 wait holder", "holder");
@@ -295,14 +296,14 @@ fn a_run_that_waited_overnight_and_counts_a_killed_one_takes_nothing_from_the_ne
     night.run(&["-s", "one"], "use 100");
     night.end_without_kage("killed");
     night.go("holder");
-    ended_well(holder);
-    ended_well(kage);
+    check_success(holder);
+    check_success(kage);
     assert_eq!(night.sandbox.state()["lost"], Value::Null);
     assert_eq!(night.tokens_today(), [100, 3]);
-    night.agrees_with_the_ledger();
+    night.check_totals_equal_the_ledger();
 }
 
-/// Starts a run that finds nothing ready.
+/// Starts a run that finds no ready subscription and waits.
 fn waiting(night: &Night, flags: &[&str], script: &str) -> Child {
     let mut kage = night.command(&[flags, &["--wait"]].concat(), script).spawn().unwrap();
     let mut stderr = BufReader::new(kage.stderr.take().unwrap());
@@ -314,16 +315,15 @@ fn waiting(night: &Night, flags: &[&str], script: &str) -> Child {
 }
 
 #[test]
-fn a_run_of_yesterday_that_never_began_is_none_of_todays() {
-    // The first who asks waits, and gets nothing.
-    let asked = "mkdir ~/asked 2>/dev/null || { echo TOKEN; exit; }; touch ~/waits-secret; \
+fn a_run_of_yesterday_that_never_started_does_not_count_today() {
+    // The first call of the command waits and then fails; later calls print the token.
+    let command = "mkdir ~/asked 2>/dev/null || { echo TOKEN; exit; }; touch ~/waits-secret; \
                  while [ ! -e ~/go-secret ]; do [ -e ~ ] || exit; sleep 0.02; done; exit 1"
         .replace("TOKEN", &token("three--ok"));
     let (night, kage) = before_midnight(|night| {
         let pool = night.sandbox.read(crate::support::CONFIG);
-        night
-            .sandbox
-            .config(&format!("{pool}\n[subscriptions.pool.three.credential]\ncommand = {}\n", json!(asked)));
+        let three = format!("[subscriptions.pool.three.credential]\ncommand = {}\n", json!(command));
+        night.sandbox.config(&format!("{pool}\n{three}"));
         night.start(&["-s", "three"], "use 1", "secret")
     });
     night.run(&["-s", "three"], "use 100");
@@ -331,5 +331,5 @@ fn a_run_of_yesterday_that_never_began_is_none_of_todays() {
     assert_eq!(kage.wait_with_output().unwrap().status.code(), Some(125));
     assert_eq!(night.totals("three"), [1, 100, 100, 100]);
     assert_eq!(night.totals("three"), night.in_ledger("subscription", "three"));
-    assert_eq!(night.of_namespace(), [1, 100, 100, 100]);
+    assert_eq!(night.totals_of_namespace(), [1, 100, 100, 100]);
 }

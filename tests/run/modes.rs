@@ -1,4 +1,4 @@
-//! The terminal's modes before and after an agent that changes them and is then ended by a signal.
+//! The terminal's modes before and after an agent that changes them and is then killed by a signal.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -7,10 +7,10 @@ use crate::shell::{Shell, agent, at_a_terminal, pids, wait_until_stopped};
 use crate::support::{Sandbox, has_all, kage};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What shows the cursor again: the begin of what is printed after a program that drew.
+/// Shows the cursor again: the start of kage's output after an agent that draws on the terminal.
 const SHOW_CURSOR: &str = "\u{1b}[?25h";
 
-/// What an agent does to the terminal: draw on it, or only hide what is typed.
+/// What an agent does to the terminal: draw on it, or only hide typed text.
 const DRAWS: &str = r#"system "stty raw -echo"; print "\e[?25l\e[?2004h"; idle"#;
 const HIDES: &str = r#"system "stty -echo"; idle"#;
 
@@ -21,11 +21,11 @@ fn scene(does: &str) -> Sandbox {
     sandbox
 }
 
-/// Under a script and no interactive shell, which would put the terminal right itself. The answer is what
-/// was shown, kage's status, and the modes before and after.
+/// Runs a line in a script, because an interactive shell would restore the terminal itself. Returns the
+/// output, kage's status, and the modes before and after.
 fn ended_by(sandbox: &Sandbox, line: &str, end: impl FnOnce(Pid, Pid)) -> (String, String, [String; 2]) {
     let line = line.replace("kage", &format!("'{}'", kage().display()));
-    // rexpect's terminal begins without echo.
+    // rexpect's terminal starts without echo.
     let line = format!("stty echo; stty -g >before; {line}; echo $? >status; stty -g >after");
     let mut script = at_a_terminal(sandbox.call("/bin/sh".as_ref(), ["-c", &line]).env("TERM", "xterm"));
     let (agent, kage) = pids(sandbox);
@@ -56,7 +56,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn an_agent_that_ends_in_its_own_way_after_a_signal_leaves_the_terminal_as_it_was() {
+fn an_agent_that_exits_after_a_signal_leaves_the_terminal_as_it_was() {
     if !has_all(&["perl"]) {
         return;
     }
@@ -64,12 +64,12 @@ fn an_agent_that_ends_in_its_own_way_after_a_signal_leaves_the_terminal_as_it_wa
     let to_kage = |_, kage| kill_process(kage, Signal::TERM).unwrap();
     let (shown, status, [before, after]) = ended_by(&sandbox, "kage exec -- agent", to_kage);
     assert_eq!((status.as_str(), after), ("3\n", before));
-    // It knew of its end, so what is on the screen is its own affair.
+    // The agent handled the signal itself, so kage leaves the screen alone.
     assert!(!shown.contains(SHOW_CURSOR), "{shown:?}");
 }
 
 #[test]
-fn the_relayed_form_leaves_the_terminal_as_it_was() {
+fn a_relayed_agent_leaves_the_terminal_as_it_was() {
     if !has_all(&["perl"]) {
         return;
     }
@@ -82,7 +82,7 @@ fn the_relayed_form_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn in_front_of_a_pipe_the_modes_are_the_readers() {
+fn in_a_pipeline_kage_leaves_the_modes_to_the_reader() {
     if !has_all(&["perl"]) {
         return;
     }
@@ -103,7 +103,7 @@ fn what_an_agent_changes_on_purpose_stays() {
 }
 
 #[test]
-fn in_the_background_the_modes_are_not_touched() {
+fn in_the_background_kage_does_not_change_the_modes() {
     if !has_all(&["perl"]) {
         return;
     }
@@ -112,7 +112,7 @@ fn in_the_background_the_modes_are_not_touched() {
         shell.run("kage exec -- agent &");
         let (agent, _) = pids(&sandbox);
         kill_process(agent, Signal::TERM).unwrap();
-        // Had it touched them, it would be stopped, and `wait` would say so or wait for ever.
+        // A background kage that changed them would be stopped, and `wait` would report that or never return.
         let shown = shell.run("wait $!; echo status=$?");
         assert!(shown.contains("status=143"), "{}: {shown}", shell.name);
         shell.leave();
@@ -120,7 +120,7 @@ fn in_the_background_the_modes_are_not_touched() {
 }
 
 #[test]
-fn a_stopped_and_killed_agent_leaves_the_shell_its_modes() {
+fn a_stopped_and_killed_agent_does_not_change_the_shells_modes() {
     if !has_all(&["perl"]) {
         return;
     }

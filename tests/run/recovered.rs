@@ -1,4 +1,4 @@
-//! Whoever is killed, and whenever: what an agent used is in the ledger, once.
+//! Runs whose kage is killed at any time: the agent's usage is in the ledger exactly once.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -15,8 +15,8 @@ use crate::support::{Sandbox, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Answers once, with as many tokens as its prompt says, and notes that it did: `SESSION TOKENS` in
-/// $HOME/answered. With `limited` in front it is refused afterwards; with `lasting` it stays for $HOME/end.
+/// An agent that answers once, with the number of tokens in its prompt, and appends `SESSION TOKENS` to
+/// $HOME/answered. After `limited` it is then refused; after `lasting` it waits for $HOME/end.
 const AGENT: &str = r#"#!/bin/sh
 while [ $# -gt 0 ]; do
   case $1 in
@@ -60,14 +60,14 @@ fn pool() -> Sandbox {
     sandbox
 }
 
-/// Starts a run that answers with so many tokens.
+/// Starts a run with a prompt for [`AGENT`].
 fn start(sandbox: &Sandbox, prompt: &str) -> std::process::Child {
     let mut command = sandbox.kage(["exec", "-q", "--", "claude", "-p", prompt]).command;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn kill(pid: u32) {
-    // One that has ended meanwhile is not there to kill.
+    // The process may have ended already.
     let _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL);
 }
 
@@ -81,7 +81,7 @@ fn answered(sandbox: &Sandbox) -> BTreeMap<String, u64> {
     text.lines().map(one).collect()
 }
 
-/// The sessions in the ledger, with the tokens of each of their lines.
+/// The sessions in the ledger, with the tokens of each of their rows.
 fn booked(sandbox: &Sandbox) -> BTreeMap<String, Vec<u64>> {
     let mut booked = BTreeMap::<_, Vec<_>>::new();
     for line in sandbox.ledger() {
@@ -96,7 +96,7 @@ const LANES: u64 = 4;
 const ROUNDS: u64 = 125;
 
 #[test]
-fn of_500_runs_with_kages_killed_at_any_moment_each_is_in_the_ledger_once() {
+fn each_of_500_runs_with_kages_killed_at_any_time_is_in_the_ledger_once() {
     let sandbox = pool();
     let seed = seed();
     let lane = |lane: u64| {
@@ -104,13 +104,13 @@ fn of_500_runs_with_kages_killed_at_any_moment_each_is_in_the_ledger_once() {
         for round in 0..ROUNDS {
             let mut kage = start(&sandbox, &(1 + lane * ROUNDS + round).to_string());
             match dice.below(3) {
-                0 => {} // it lives
+                0 => {} // not killed
                 1 => {
                     dice.pause(Duration::from_millis(60));
                     kill(kage.id());
                 }
                 _ => {
-                    // While it settles: the agent has ended when it has answered.
+                    // Killed while it settles: the agent ends right after its answer.
                     let mut output = kage.stdout.take().unwrap();
                     let expected = (1 + lane * ROUNDS + round).to_string();
                     wait_until("an answer", || answered_with(&sandbox, &expected));
@@ -125,8 +125,8 @@ fn of_500_runs_with_kages_killed_at_any_moment_each_is_in_the_ledger_once() {
     thread::scope(|scope| {
         (0..LANES).for_each(|at| drop(scope.spawn(move || lane(at))));
     });
-    // An agent that has lost its kage a moment ago may still be writing.
-    wait_until("the last agent to be counted", || {
+    // An agent whose kage was just killed may still be writing.
+    wait_until("all killed runs are booked", || {
         sandbox.kage(["exec", "--", "true"]).run().success().says("");
         sandbox.state()["lost"] == Value::Null
     });
@@ -140,7 +140,7 @@ fn of_500_runs_with_kages_killed_at_any_moment_each_is_in_the_ledger_once() {
     }
     let killed = sandbox.ledger().iter().filter(|line| line["exit"] == Value::Null).count();
     assert!(killed > 10, "only {killed} were recovered");
-    println!("{} answered, {killed} of them counted by a later kage", answered.len());
+    println!("{} answered, {killed} of them booked by a later kage", answered.len());
 }
 
 fn answered_with(sandbox: &Sandbox, tokens: &str) -> bool {
@@ -148,7 +148,7 @@ fn answered_with(sandbox: &Sandbox, tokens: &str) -> bool {
 }
 
 #[test]
-fn a_run_without_its_kage_is_counted_when_its_agent_has_ended() {
+fn a_run_without_its_kage_is_booked_when_its_agent_has_ended() {
     let sandbox = pool();
     let mut kage = start(&sandbox, "lasting 7");
     wait_until("an answer", || answered_with(&sandbox, "7"));
@@ -158,11 +158,11 @@ fn a_run_without_its_kage_is_counted_when_its_agent_has_ended() {
         sandbox.kage(verb).run().success();
     }
     sandbox.kage(["exec", "--", "true"]).run().success();
-    assert_eq!(booked(&sandbox).len(), 0, "it has not ended");
+    assert_eq!(booked(&sandbox).len(), 0, "the agent has not ended");
 
     fs::write(sandbox.path("home/end"), "").unwrap();
-    wait_until("its end", || sandbox.path("home/ended").exists());
-    wait_until("it to be counted", || {
+    wait_until("the agent's end", || sandbox.path("home/ended").exists());
+    wait_until("the run is booked", || {
         sandbox.kage(["status"]).run().success().says("");
         !booked(&sandbox).is_empty()
     });
@@ -176,7 +176,7 @@ fn a_run_without_its_kage_is_counted_when_its_agent_has_ended() {
 }
 
 #[test]
-fn what_a_killed_kage_did_not_book_counts_against_the_budget_of_the_next_run() {
+fn usage_that_a_killed_kage_did_not_book_counts_against_the_budget_of_the_next_run() {
     let sandbox = pool();
     for name in ["one", "two"] {
         sandbox.kage(["subscription", "set", name, "--tokens-per-day", "5"]).run().success();
@@ -187,8 +187,8 @@ fn what_a_killed_kage_did_not_book_counts_against_the_budget_of_the_next_run() {
     kill(kage.id());
     kage.wait().unwrap();
     fs::write(sandbox.path("home/end"), "").unwrap();
-    wait_until("its end", || sandbox.path("home/ended").exists());
-    wait_until("the process to be gone", || {
+    wait_until("the agent's end", || sandbox.path("home/ended").exists());
+    wait_until("the budget is used up", || {
         sandbox.kage(["exec", "--", "true"]).run().output.status.code() == Some(75)
     });
     assert_eq!(sandbox.ledger().iter().filter(|line| line["session"].is_string()).count(), 1);
@@ -202,7 +202,7 @@ fn a_limit_that_a_killed_kage_did_not_book_is_booked_by_the_next() {
     kill(kage.id());
     kage.wait().unwrap();
     fs::write(sandbox.path("home/end"), "").unwrap();
-    wait_until("it to be counted", || {
+    wait_until("the run is booked", || {
         sandbox.kage(["status"]).run().success().says("");
         !booked(&sandbox).is_empty()
     });
@@ -212,13 +212,13 @@ fn a_limit_that_a_killed_kage_did_not_book_is_booked_by_the_next() {
 }
 
 #[test]
-fn the_lost_runs_of_a_whole_machine_are_dealt_with_in_bounded_time() {
+fn thousands_of_lost_runs_are_handled_in_bounded_time() {
     let sandbox = pool();
     let mut kage = start(&sandbox, "lasting 7");
     wait_until("an answer", || answered_with(&sandbox, "7"));
     let mut state = sandbox.state();
     let own = state["leases"][0].clone();
-    // Of processes that cannot be there, whose conversations left no records.
+    // Leases of processes that cannot exist, whose sessions have no transcripts.
     let lost = |at: usize| {
         let mut lease = own.clone();
         (lease["id"], lease["pid"]) = (format!("{at:016x}").into(), (5_000_000 + at).into());
@@ -231,12 +231,12 @@ fn the_lost_runs_of_a_whole_machine_are_dealt_with_in_bounded_time() {
         &serde_json::json!({ "version": 1, "state": state }).to_string(),
     );
     let begun = std::time::Instant::now();
-    wait_until("none of them is left", || {
+    wait_until("no lost lease is left", || {
         sandbox.kage(["status"]).run().success().says("");
         sandbox.state()["lost"].is_null()
     });
-    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
-    assert_eq!(sandbox.state()["leases"], serde_json::json!([own]), "the run that lives keeps its place");
+    assert!(begun.elapsed() < Duration::from_secs(20), "handling them took {:?}", begun.elapsed());
+    assert_eq!(sandbox.state()["leases"], serde_json::json!([own]), "the running agent keeps its lease");
     fs::write(sandbox.path("home/end"), "").unwrap();
     assert!(kage.wait().unwrap().success());
     assert_eq!(booked(&sandbox).len(), 1);

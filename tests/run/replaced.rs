@@ -1,4 +1,5 @@
-//! `kage exec --replace`: kage becomes the agent. The lease goes with the process, and the next kage counts it.
+//! `kage exec --replace`: kage becomes the agent. The lease ends with the process, and the next kage books
+//! the run.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -16,7 +17,7 @@ fn leases(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 #[test]
-fn the_process_is_the_agent_and_holds_its_lease_while_it_lives() {
+fn the_process_becomes_the_agent_and_holds_the_lease_while_it_runs() {
     let sandbox = pool();
     sandbox.program(
         "agent",
@@ -37,11 +38,11 @@ fn the_process_is_the_agent_and_holds_its_lease_while_it_lives() {
     let said = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(said, format!("sk-ant-oat01-invented-{name}--ok {name} a b\n"));
     assert!(ended.stderr.is_empty(), "{:?}", ended.stderr);
-    assert!(leases(&sandbox).is_empty(), "the lease went with the process");
+    assert!(leases(&sandbox).is_empty(), "the lease ended with the process");
 }
 
 #[test]
-fn nothing_of_kages_handling_of_signals_reaches_the_agent() {
+fn the_agent_does_not_inherit_kages_signal_handling() {
     let sandbox = pool();
     let show = "grep -E '^(SigBlk|SigIgn|SigCgt)' /proc/self/status";
     let plain = sandbox.call("/bin/sh".as_ref(), ["-c", &format!("exec {show}")]).run().success().stdout();
@@ -52,7 +53,7 @@ fn nothing_of_kages_handling_of_signals_reaches_the_agent() {
 }
 
 #[test]
-fn what_it_used_and_that_it_was_refused_the_next_kage_reads() {
+fn the_next_kage_books_its_usage_and_its_refusal() {
     let sandbox = Sandbox::new();
     sandbox.add_with("work", "work--five", &[]).add("spare", &["--priority", "1"]);
     sandbox.program("claude", include_str!("../support/agent.sh"));
@@ -64,11 +65,11 @@ fn what_it_used_and_that_it_was_refused_the_next_kage_reads() {
     let row = |name: &str| rows.iter().filter(|row| row["subscription"] == name).count();
     assert_eq!((row("work"), row("spare")), (1, 1), "{rows:?}");
     sandbox.status();
-    assert_eq!(sandbox.ledger().len(), 2, "counted once");
+    assert_eq!(sandbox.ledger().len(), 2, "booked once");
 }
 
 #[test]
-fn one_that_cannot_start_gives_its_lease_back() {
+fn an_agent_that_cannot_start_releases_its_lease() {
     let sandbox = pool();
     sandbox.program("broken", "#!/nowhere/at/all\n");
     sandbox.kage(["exec", "--replace", "--", "broken"]).run().status(127).is_one_line_and_a_hint();
@@ -79,7 +80,7 @@ fn one_that_cannot_start_gives_its_lease_back() {
 }
 
 #[test]
-fn a_secret_on_a_pipe_is_there_for_the_agent_alone() {
+fn a_secret_on_a_pipe_is_only_readable_by_the_agent() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let config =

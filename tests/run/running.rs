@@ -1,5 +1,4 @@
-//! What kage tells of the agents that run now: `kage ps`, what such an agent tells through its
-//! hooks and shows in its status line.
+//! Running agents: `kage ps`, what an agent reports through its hooks, and its status line.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -14,20 +13,21 @@ use std::process::{Child, Stdio};
 
 use crate::support::{Sandbox, kage, wait_until};
 
-/// An agent that runs: a script below `kage exec`, which does what it is asked to.
+/// A running agent: a script below `kage exec` that runs what the test passes to `call`.
 struct Running {
     child: Child,
     sandbox: Sandbox,
 }
 
-/// Runs the file `call` whenever there is one, until there is a file `end`, or a failed test has left nothing.
+/// Runs each file `call` that appears, until there is a file `end` or the sandbox is gone (after a failed
+/// test).
 const AGENT: &str = ": >started
 while [ -e started ] && [ ! -e end ]; do
     if [ -e call ]; then sh ./call >out 2>err; echo $? >status; rm call; fi
     sleep 0.01
 done";
 
-/// What came of a script.
+/// The result of a script.
 struct Called {
     out: String,
     err: String,
@@ -40,7 +40,7 @@ impl Running {
         sandbox.add("work", &[]);
         let mut call = sandbox.kage(["exec", "-n", "backend", "--", "sh", "-c", AGENT]);
         call = call.env("TMUX_PANE", "%7").env("KAGE", kage());
-        let child = call.command.stdin(Stdio::null()).spawn().expect("kage starts");
+        let child = call.command.stdin(Stdio::null()).spawn().expect("kage can be started");
         wait_until("the agent runs", || sandbox.path("work/started").exists());
         Self { child, sandbox }
     }
@@ -49,7 +49,7 @@ impl Running {
     fn call(&self, script: &str) -> Called {
         let call = self.sandbox.path("work/call");
         let new = self.sandbox.write("work/call.new", script);
-        fs::rename(new, &call).expect("both are in one directory");
+        fs::rename(new, &call).expect("both names are in one directory");
         wait_until("the agent has called", || !call.exists());
         let read = |name: &str| self.sandbox.read(&format!("work/{name}"));
         Called { out: read("out"), err: read("err"), status: read("status").trim().to_owned() }
@@ -57,7 +57,7 @@ impl Running {
 
     fn end(mut self) -> Sandbox {
         self.sandbox.write("work/end", "");
-        assert!(self.child.wait().expect("it is a child").success());
+        assert!(self.child.wait().expect("it is a child of this process").success());
         self.sandbox
     }
 }

@@ -1,4 +1,4 @@
-//! Signals that end a run: from the keyboard, from who started kage, at any moment. No agent is left behind.
+//! Signals that end a run: from the keyboard or from the caller, at any time. No agent keeps running.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -13,7 +13,7 @@ use crate::support::{Call, Sandbox, has_all, kage, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// An agent that notes each ^C and ends by the first.
+/// An agent that logs each ^C and dies by the first.
 const NOTES: &str = r#"$SIG{INT} = sub {
     open my $f, ">>", "signals"; print $f "INT\n"; close $f; $SIG{INT} = "DEFAULT"; kill INT => $$ };
 idle"#;
@@ -32,7 +32,7 @@ fn start(call: Call) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// How a child ended, which must not take for ever.
+/// Waits for a child and returns how it ended.
 fn end_of(mut child: Child) -> ExitStatus {
     let mut ended = None;
     wait_until("a child ends", || {
@@ -68,7 +68,7 @@ fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
 }
 
 #[test]
-fn an_interrupt_during_start_up_ends_the_loop_too() {
+fn an_interrupt_during_startup_ends_the_loop_too() {
     let command = "echo $$ $PPID >pids.new; mv pids.new pids; exec sleep 600";
     let sandbox = Sandbox::new();
     sandbox.config(&format!("[subscriptions.pool.work]\ncredential = {{ command = '{command}' }}\n"));
@@ -97,24 +97,24 @@ fn an_interrupt_between_two_attempts_ends_the_loop_too() {
             "for i in 1 2 3; do kage exec -s work -- claude -p hi </dev/null | cat; done; echo not-reached",
         );
         wait_until("the first attempt is booked", || sandbox.ledger().len() == at + 1);
-        shell.until("again in 1h");
+        shell.until("retrying on work in 1h");
         shell.control('c');
         let shown = shell.prompt();
         assert!(!shown.contains("not-reached"), "{}: {shown}", shell.name);
         assert_eq!(sandbox.ledger().len(), at + 1, "{}", shell.name);
         assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
-        // So that the second shell finds it free.
+        // So that the subscription is ready in the second shell.
         sandbox.kage(["sub", "reset", "work"]).run().success();
         shell.leave();
     }
 }
 
 #[test]
-fn a_new_size_reaches_the_agent() {
+fn a_new_terminal_size_reaches_the_agent() {
     if !has_all(&["perl"]) {
         return;
     }
-    let sandbox = scene(r#"$SIG{WINCH} = sub { system "stty size"; print "was told\n" }; idle"#);
+    let sandbox = scene(r#"$SIG{WINCH} = sub { system "stty size"; print "was resized\n" }; idle"#);
     let line = "kage exec -- agent; echo status=$?";
     let mut script = at_a_terminal(sandbox.call("sh".as_ref(), ["-c", line]));
     let (agent, _) = pids(&sandbox);
@@ -122,7 +122,7 @@ fn a_new_size_reaches_the_agent() {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&script.process.pty, size).unwrap();
         script.exp_string(&format!("{rows} {columns}")).unwrap();
-        script.exp_string("was told").unwrap();
+        script.exp_string("was resized").unwrap();
     }
     kill_process(agent, Signal::TERM).unwrap();
     script.exp_string("status=143").unwrap();
@@ -134,7 +134,7 @@ fn nohup_protects_kage_and_the_agent() {
     if !has_all(&["perl", "nohup"]) {
         return;
     }
-    // Only this agent does not set the signal to what it usually does.
+    // This agent must keep the inherited handling of SIGHUP.
     let sandbox = scene(r"$SIG{USR1} = sub { POSIX::_exit(6) }; idle");
     let script = sandbox.read("bin/agent").replace("qw(HUP ", "qw(");
     sandbox.program("agent", &script);
@@ -153,7 +153,7 @@ fn timeout_ends_the_agent() {
         return;
     }
     let sandbox = scene("idle");
-    // Of one second, and of as long as it takes until it is told to end at once.
+    // First a timeout of one second, then a long one that a signal ends early.
     let child = start(sandbox.call("timeout".as_ref(), ["1", "kage", "exec", "--", "agent"]));
     assert_eq!(end_of(child).code(), Some(124));
     if sandbox.path("work/pids").exists() {
@@ -166,7 +166,7 @@ fn timeout_ends_the_agent() {
     wait_until_gone(agent);
 }
 
-/// Ways in which a run that is under way comes to its end, and whether that is as it should be.
+/// Ways to end a running agent, each with a check of the exit status.
 const WAYS: [fn(&Sandbox); 6] = [
     terminated_by_a_harness_in_its_group,
     terminated_with_its_group,
@@ -178,13 +178,13 @@ const WAYS: [fn(&Sandbox); 6] = [
 const ROUNDS: usize = 50;
 const LANES: usize = 4;
 
-/// The process group; 0 where it began outside of this process-id namespace.
+/// The process group; 0 if it was created outside this PID namespace.
 fn group_of(pid: &str) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(2).unwrap().to_owned()
 }
 
-/// This process is the harness: what it starts stays in its group.
+/// This process is the harness: its children stay in its group.
 fn terminated_by_a_harness_in_its_group(sandbox: &Sandbox) {
     let child = start(sandbox.kage(["exec", "--", "agent"]));
     let (agent, kage) = pids(sandbox);
@@ -194,7 +194,7 @@ fn terminated_by_a_harness_in_its_group(sandbox: &Sandbox) {
     wait_until_gone(agent);
 }
 
-/// A script that ends its whole group and outlives it.
+/// A script that sends a signal to its whole group and survives it.
 fn terminated_with_its_group(sandbox: &Sandbox) {
     let script =
         r"trap : TERM; kage exec -- agent & while ! [ -e pids ]; do sleep 0.01; done; kill 0; wait $!";
@@ -238,7 +238,7 @@ fn interrupted_at_a_terminal(sandbox: &Sandbox) {
 }
 
 #[test]
-fn three_hundred_runs_end_as_they_are_told_to() {
+fn three_hundred_runs_end_with_the_expected_status() {
     if !has_all(&["perl", "setsid"]) {
         return;
     }
@@ -258,9 +258,9 @@ fn three_hundred_runs_end_as_they_are_told_to() {
     });
 }
 
-/// From the first moment on, whatever kage is about: it reads its config, it has the lease, the agent begins.
+/// From its start on: while kage reads its config, while it has the lease, while the agent starts.
 #[test]
-fn a_signal_at_any_moment_leaves_no_agent() {
+fn a_signal_at_any_time_leaves_no_agent() {
     if !has_all(&["perl"]) {
         return;
     }
@@ -279,5 +279,5 @@ fn a_signal_at_any_moment_leaves_no_agent() {
         let words = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
         words.contains(sandbox.path("bin/agent").to_str().unwrap())
     });
-    assert_eq!(still.count(), 0, "an agent is left");
+    assert_eq!(still.count(), 0, "an agent still runs");
 }

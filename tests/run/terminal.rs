@@ -1,6 +1,6 @@
-//! kage at a terminal and under signals: what is asked, what a ^C and a ^Z do, what reaches the agent.
+//! kage at a terminal and under signals: prompts, ^C and ^Z, and what reaches the agent.
 
-// A failed unwrap is a failed test, also in what tests share.
+// A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
 use std::os::unix::process::CommandExt as _;
@@ -10,7 +10,7 @@ use crate::support::{Call, Sandbox, has_all, token, wait_until};
 use rexpect::session::{PtySession, spawn_command};
 use rustix::process::{Pid, Signal, kill_process, setsid, test_kill_process};
 
-/// Long enough for a loaded machine; nothing waits for it that succeeds.
+/// In milliseconds, long enough for a loaded machine. A successful test never waits for it.
 const PATIENCE: Option<u64> = Some(20_000);
 
 fn at_a_terminal(call: Call) -> PtySession {
@@ -22,19 +22,19 @@ fn in_background(call: Call) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The same, begun between fork and exec with what another parent would have left behind.
+/// The same, after `setup` has run between fork and exec, as if another parent had started it.
 #[allow(unsafe_code)]
-fn in_background_after(mut call: Call, left_behind: fn()) -> Child {
+fn in_background_after(mut call: Call, setup: fn()) -> Child {
     let prepare = move || {
-        left_behind();
+        setup();
         Ok(())
     };
-    // SAFETY: what the tests give makes system calls only, which may be made between fork and exec.
+    // SAFETY: the functions of the tests only make system calls, which are allowed between fork and exec.
     unsafe { call.command.pre_exec(prepare) };
     in_background(call)
 }
 
-/// How a child ended, which must not take for ever.
+/// Waits for a child and returns its exit status.
 fn end_of(child: &mut Child) -> Option<i32> {
     let mut ended = None;
     wait_until("kage ends", || {
@@ -44,7 +44,7 @@ fn end_of(child: &mut Child) -> Option<i32> {
     ended.and_then(|status| status.code())
 }
 
-/// The process whose id an agent wrote into `work/pid`.
+/// The process id that an agent wrote to `work/pid`.
 fn written_pid(sandbox: &Sandbox) -> Pid {
     wait_until("a process id is written", || sandbox.read("work/pid").ends_with('\n'));
     Pid::from_raw(sandbox.read("work/pid").trim().parse().unwrap()).unwrap()
@@ -66,7 +66,7 @@ fn shell(sandbox: &Sandbox) -> PtySession {
     bash
 }
 
-/// An interactive bash ends by being told to; it ignores SIGTERM.
+/// Ends an interactive bash with `exit`, because it ignores SIGTERM.
 fn leave(mut bash: PtySession) {
     bash.send_line("exit").unwrap();
     bash.exp_eof().unwrap();
@@ -76,8 +76,8 @@ fn leave(mut bash: PtySession) {
 fn a_credential_typed_at_the_terminal_is_not_shown() {
     let sandbox = Sandbox::new();
     let mut add = at_a_terminal(sandbox.kage(["sub", "add", "work", "--credential", "file"]));
-    let asked = add.exp_string("Credential for work (not shown): ").unwrap();
-    assert!(asked.contains("claude setup-token"), "{asked}");
+    let prompt = add.exp_string("Credential for work (not shown): ").unwrap();
+    assert!(prompt.contains("claude setup-token"), "{prompt}");
     add.send_line(&token("typed")).unwrap();
     let shown = add.exp_eof().unwrap();
     assert!(shown.contains("added `work`") && !shown.contains("sk-ant"), "{shown}");
@@ -88,7 +88,7 @@ fn a_credential_typed_at_the_terminal_is_not_shown() {
 #[test]
 fn an_interrupt_at_the_credential_prompt_leaves_the_terminal_as_it_was() {
     let sandbox = Sandbox::new();
-    // Not from an interactive shell: that would put the terminal right itself.
+    // Not in an interactive shell, which would restore the terminal itself.
     let kage = crate::support::kage().display().to_string();
     let line = format!(
         "trap : INT; stty echo; '{kage}' sub add work --credential file; echo $? >status; stty -a >modes"
@@ -119,7 +119,7 @@ fn a_signal_at_the_credential_prompt_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_typed_credential_is_not_shown_either_where_stderr_goes_to_a_file() {
+fn a_typed_credential_is_not_shown_if_stderr_goes_to_a_file() {
     let sandbox = Sandbox::new();
     let line = format!("'{}' sub add work --credential file 2>errors", crate::support::kage().display());
     let mut add = at_a_terminal(sandbox.call("/bin/sh".as_ref(), ["-c", &line]));
@@ -131,7 +131,7 @@ fn a_typed_credential_is_not_shown_either_where_stderr_goes_to_a_file() {
 }
 
 #[test]
-fn remove_asks_and_no_is_the_default() {
+fn remove_asks_and_the_default_is_no() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     for (answer, removed) in [("", false), ("n", false), ("y", true)] {
@@ -145,7 +145,7 @@ fn remove_asks_and_no_is_the_default() {
 }
 
 #[test]
-fn colour_is_for_terminals_that_want_it() {
+fn color_is_used_only_on_terminals_that_want_it() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let shown = |call: Call| at_a_terminal(call).exp_eof().unwrap();
@@ -159,7 +159,7 @@ fn colour_is_for_terminals_that_want_it() {
 fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    // It notes the signal and then dies of it, as a program does that has nothing better to do.
+    // The agent logs the signal and then dies by it, as programs do by default.
     sandbox.program(
         "agent",
         "#!/bin/sh\ntrap 'echo interrupted >>signals; trap - INT; kill -INT $$' INT\necho started\nwhile :; do sleep 0.01; done\n",
@@ -177,28 +177,28 @@ fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
 }
 
 #[test]
-fn an_agent_that_stops_itself_stops_kage_and_goes_on_with_fg() {
+fn an_agent_that_stops_itself_stops_kage_and_continues_with_fg() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    // kage need not be the shell's own child.
+    // With the script, kage is not the shell's own child.
     sandbox
         .program("script", &format!("#!/bin/sh\n'{}' \"$@\"\nexit $?\n", crate::support::kage().display()));
     let mut bash = shell(&sandbox);
     for (kage, stop) in [("kage", "kill -STOP $$"), ("kage", "kill -TSTP 0"), ("script", "kill -TSTP 0")] {
         bash.send_line(&format!(
-            "{kage} exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo went-on; exit 7'"
+            "{kage} exec -- sh -c 'trap : TSTP; trap - TSTP; {stop}; echo agent-continued; exit 7'"
         ))
         .unwrap();
         bash.exp_string("Stopped").unwrap();
         bash.send_line("fg; echo status=$?").unwrap();
-        bash.exp_string("went-on").unwrap();
+        bash.exp_string("agent-continued").unwrap();
         bash.exp_string("status=7").unwrap();
     }
     leave(bash);
 }
 
 #[test]
-fn a_signal_sent_to_kage_reaches_the_agent_and_its_end_is_kages() {
+fn a_signal_to_kage_reaches_the_agent_and_kage_ends_with_its_status() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     for (signal, name) in
@@ -248,17 +248,17 @@ fn signals_that_were_blocked_on_entry_still_reach_kage() {
     assert_eq!(end_of(&mut quick), Some(7));
 }
 
-/// Whether a signal waits for a process as a whole.
+/// Whether a signal is pending for the whole process.
 fn pending(pid: Pid, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap().trim();
     u64::from_str_radix(mask, 16).unwrap() & (1 << (signal - 1)) != 0
 }
 
-/// No shell as the agent here: some begin with an empty mask of their own.
+/// The agent is not a shell, because some shells start with an empty signal mask.
 #[test]
 #[cfg(target_os = "linux")]
-fn signals_that_were_blocked_on_entry_stay_so_for_the_agent_and_are_passed_on() {
+fn signals_that_were_blocked_on_entry_stay_blocked_for_the_agent_and_are_forwarded() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let term = 1_u64 << (libc::SIGTERM - 1);
@@ -274,7 +274,7 @@ fn signals_that_were_blocked_on_entry_stay_so_for_the_agent_and_are_passed_on() 
     };
     assert!(has_term("SigBlk:"));
     send(&child, Signal::TERM);
-    wait_until("the signal was passed on", || has_term("ShdPnd:"));
+    wait_until("the signal was forwarded", || has_term("ShdPnd:"));
     kill_process(Pid::from_raw(children().trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
     assert_eq!(end_of(&mut child), Some(137));
 }
@@ -291,16 +291,17 @@ fn without_a_terminal_a_stopped_agent_does_not_stop_kage() {
     if cfg!(target_os = "linux") {
         let stat = || std::fs::read_to_string(format!("/proc/{}/stat", agent.as_raw_nonzero())).unwrap();
         wait_until("the agent has stopped", || stat().contains(") T "));
-        // kage leaves it to whoever stopped it: there is nobody at a keyboard. It takes one signal after the
-        // other, so when it has passed on two that came later it has seen the stop.
+        // Without a terminal kage does not continue the agent, because the process that stopped it can do
+        // that. kage handles signals in order, so it has seen the stop when it has forwarded two later
+        // signals.
         let pending = |signal: i32| pending(agent, signal);
         for signal in [Signal::USR1, Signal::USR2] {
             send(&child, signal);
-            wait_until("the signal was passed on", || pending(signal.as_raw()));
+            wait_until("the signal was forwarded", || pending(signal.as_raw()));
         }
         assert!(stat().contains(") T "), "{}", stat());
     }
-    // Elsewhere it may not have stopped yet, so one waking may be too early.
+    // On other systems the agent may not have stopped yet, so one SIGCONT may be too early.
     let mut ended = None;
     wait_until("kage ends", || {
         let _ = kill_process(agent, Signal::CONT);
@@ -311,18 +312,18 @@ fn without_a_terminal_a_stopped_agent_does_not_stop_kage() {
 }
 
 #[test]
-fn at_a_terminal_without_a_shell_a_stopped_agent_goes_on() {
+fn at_a_terminal_without_a_shell_a_stopped_agent_continues() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     for stop in ["kill -STOP $$", "kill -TSTP $$"] {
-        let agent = format!("{stop}; echo went-on");
+        let agent = format!("{stop}; echo agent-continued");
         let mut leader = at_a_terminal(sandbox.kage(["exec", "--", "sh", "-c", &agent]));
-        leader.exp_string("went-on").unwrap();
+        leader.exp_string("agent-continued").unwrap();
         leader.exp_eof().unwrap();
     }
 }
 
-/// A pool whose one secret a shell command prints.
+/// A pool with one secret, which a shell command prints.
 fn printed_by(line: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.config(&format!("[subscriptions.pool.work]\ncredential = {{ command = '{line}' }}\n"));
@@ -330,7 +331,7 @@ fn printed_by(line: &str) -> Sandbox {
 }
 
 #[test]
-fn a_credential_command_may_ask_at_the_terminal() {
+fn a_credential_command_can_prompt_at_the_terminal() {
     let sandbox = printed_by("printf password: >/dev/tty; read typed </dev/tty; echo $typed");
     let mut bash = shell(&sandbox);
     bash.send_line("kage exec -- printenv CLAUDE_CODE_OAUTH_TOKEN").unwrap();
@@ -360,7 +361,7 @@ fn ignore_children() {
 }
 
 #[test]
-fn a_credential_command_works_where_ends_of_children_were_ignored() {
+fn a_credential_command_works_if_sigchld_was_ignored() {
     let sandbox = printed_by(&format!("echo {}", token("printed")));
     let call = sandbox.kage(["exec", "--", "sh", "-c", "exit 7"]);
     let child = in_background_after(call, ignore_children);

@@ -1,4 +1,5 @@
-//! The encrypted credentials file under several kages at once, and on a full disk.
+//! The encrypted credentials file with concurrent kages and on a full disk, and the commands that edit
+//! secrets.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +20,7 @@ fn given(sandbox: &Sandbox, name: &str) -> String {
 }
 
 #[test]
-fn the_first_secrets_of_many_kages_at_once_all_stay() {
+fn concurrent_kages_lose_no_secret() {
     let sandbox = Sandbox::new();
     let names: Vec<_> = (0..8).map(|number| format!("client-{number}")).collect();
     thread::scope(|scope| {
@@ -37,15 +38,15 @@ fn the_first_secrets_of_many_kages_at_once_all_stay() {
         let mut found: Vec<_> = fs::read_dir(sandbox.path(dir)).unwrap().flatten().collect();
         found.sort_by_key(fs::DirEntry::file_name);
         let names: Vec<_> = found.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
-        assert_eq!(names, kept, "temporary files stay");
+        assert_eq!(names, kept, "a temporary file was left");
         assert_eq!(fs::metadata(sandbox.path(dir)).unwrap().permissions().mode() & 0o777, 0o700);
         let open = |entry: &fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o077 != 0;
-        assert!(!found.iter().any(open), "others can read what is in {dir}");
+        assert!(!found.iter().any(open), "others can read files in {dir}");
     }
 }
 
 #[test]
-fn of_two_that_want_one_name_the_second_leaves_the_first_its_secret() {
+fn of_concurrent_adds_of_one_name_the_first_keeps_its_secret() {
     for _ in 0..4 {
         let sandbox = Sandbox::new();
         let secrets: Vec<_> = (0..6).map(|number| token(&number.to_string())).collect();
@@ -64,26 +65,26 @@ fn of_two_that_want_one_name_the_second_leaves_the_first_its_secret() {
 }
 
 #[test]
-fn a_full_disk_leaves_no_half_key() {
+fn a_full_disk_leaves_no_incomplete_key() {
     let sandbox = Sandbox::new();
-    // With the signal ignored a write beyond the limit fails as one to a full disk does.
+    // If SIGXFSZ is ignored, a write beyond the limit fails, as on a full disk.
     let script = format!(
         "trap '' XFSZ; ulimit -f 0; exec '{}' subscription add work --credential file",
         kage().display()
     );
     let refused = sandbox.call(Path::new("/bin/sh"), ["-c", &script]).stdin(&token("work")).run().status(1);
     refused.mentions("could not write");
-    assert!(!sandbox.path("home/.config/kage/identity").exists(), "half a key stays");
+    assert!(!sandbox.path("home/.config/kage/identity").exists(), "an incomplete key was left");
     add(&sandbox, "work", &token("work")).success();
     assert_eq!(given(&sandbox, "work"), token("work"));
 }
 
 #[test]
-fn a_move_that_cannot_be_written_down_leaves_the_secret_where_it_was() {
+fn a_move_that_cannot_be_written_to_the_config_leaves_the_secret_in_place() {
     let sandbox = Sandbox::new();
     let config = "[subscriptions.pool.work]\ncredential = { command = \"echo sk-ant-oat01-printed\" }\n";
     sandbox.config(config);
-    // A directory in the way of the temporary file: also root cannot write the config now.
+    // A directory with the name of the temporary file: now not even root can write the config.
     fs::create_dir(sandbox.path("home/.config/kage/config.toml.new")).unwrap();
     let mv = sandbox.kage(["subscription", "credential", "work", "--credential", "file"]);
     mv.stdin(&token("moved")).run().status(1).mentions("could not write");
@@ -99,8 +100,8 @@ fn a_subscription_with_a_pipe_can_move_to_a_login_directory() {
     let config = "home/.config/kage/config.toml";
     let text = sandbox.read(config).replace("from = \"file\"", "from = \"file\", deliver = \"fd\"");
     sandbox.config(&text);
-    let place = format!("home:{}", sandbox.path("home").display());
-    sandbox.kage(["sub", "credential", "work", "--credential", &place]).run().success();
+    let location = format!("home:{}", sandbox.path("home").display());
+    sandbox.kage(["sub", "credential", "work", "--credential", &location]).run().success();
     assert!(!sandbox.read(config).contains("deliver"), "{}", sandbox.read(config));
 }
 
@@ -115,7 +116,7 @@ fn a_new_subscription_does_not_inherit_the_limits_of_an_old_one() {
 }
 
 #[test]
-fn a_passphrase_that_is_not_used_is_said() {
+fn an_unused_passphrase_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let add = sandbox.kage(["sub", "add", "other", "--credential", "file"]).env("KAGE_PASSPHRASE", "x");
@@ -123,11 +124,11 @@ fn a_passphrase_that_is_not_used_is_said() {
 }
 
 #[test]
-fn stored_secrets_are_listed_by_name_for_people_and_programs() {
+fn stored_secrets_are_listed_as_a_table_and_as_json() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let list = sandbox.kage(["sub", "credential", "--list"]).run().success().stdout();
-    assert!(list.contains("│ work   │ file  │ yes    │"), "{list}");
+    assert!(list.contains("│ work   │ file     │ yes    │"), "{list}");
     let list = sandbox.kage(["sub", "credential", "--list", "--json"]).run().success().stdout();
     let expected = serde_json::json!({
         "schema": 1, "secrets": [{ "name": "work", "where": "file", "in_use": true }],
@@ -136,7 +137,7 @@ fn stored_secrets_are_listed_by_name_for_people_and_programs() {
 }
 
 #[test]
-fn the_day_of_a_secret_follows_it_from_add_to_rename_and_a_new_one_begins_anew() {
+fn the_day_of_a_secret_is_kept_on_rename_and_reset_for_a_new_secret() {
     let sandbox = Sandbox::new();
     let minted = |name: &str| {
         let shown = sandbox.kage(["subscription", "show", name, "--json"]).run().success();
@@ -162,33 +163,33 @@ fn the_day_of_a_secret_follows_it_from_add_to_rename_and_a_new_one_begins_anew()
 
     let printed = format!("command:echo {}", token("third"));
     sandbox.kage(["subscription", "credential", "client", "--credential", &printed]).run().success();
-    assert_eq!(minted("client"), None, "kage does not know when it was made");
+    assert_eq!(minted("client"), None, "kage does not know its day");
 }
 
 #[test]
-fn a_day_that_no_secret_can_have_is_refused_and_nothing_is_stored() {
+fn an_impossible_day_is_refused_and_nothing_is_stored() {
     let sandbox = Sandbox::new();
-    let add = |day: &str, place: &str| {
-        let words = ["subscription", "add", "work", "--minted", day, "--credential", place];
+    let add = |day: &str, location: &str| {
+        let words = ["subscription", "add", "work", "--minted", day, "--credential", location];
         sandbox.kage(words).stdin(&token("x")).run().status(2)
     };
-    add("2199-01-01", "file").is_one_line_and_a_hint().mentions("2199-01-01 is yet to come");
-    add("last May", "file").is_one_line_and_a_hint().mentions("expected a day such as 2026-11-23");
+    add("2199-01-01", "file").is_one_line_and_a_hint().mentions("2199-01-01 is in the future");
+    add("last May", "file").is_one_line_and_a_hint().mentions("expected a date such as 2026-11-23");
     let home = format!("home:{}", sandbox.path("home").display());
-    add("2026-01-01", &home).is_one_line_and_a_hint().mentions("no token whose day could be kept");
+    add("2026-01-01", &home).is_one_line_and_a_hint().mentions("a login directory has no token");
     assert_eq!(sandbox.read("home/.config/kage/config.toml"), "");
 }
 
 #[test]
-fn a_secret_is_forgotten_where_no_subscription_uses_it() {
+fn only_a_secret_that_no_subscription_uses_can_be_forgotten() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]).add("old", &[]);
     let config = "home/.config/kage/config.toml";
     let text = sandbox.read(config);
     sandbox.config(text.split("[subscriptions.pool.old]").next().unwrap());
     let forget = |name: &str| sandbox.kage(["subscription", "credential", name, "--forget"]).run();
-    forget("old").success().says("kage: the secret `old` is no longer in the file\n");
-    forget("old").status(2).is_one_line_and_a_hint().mentions("there is no secret `old`");
-    forget("work").status(2).is_one_line_and_a_hint().mentions("`work` uses its secret in the file");
+    forget("old").success().says("kage: removed the secret `old` from the file\n");
+    forget("old").status(2).is_one_line_and_a_hint().mentions("no secret named `old`");
+    forget("work").status(2).is_one_line_and_a_hint().mentions("`work` still uses its secret in the file");
     assert_eq!(given(&sandbox, "work"), token("work--ok"));
 }

@@ -1,7 +1,7 @@
-//! The keychain backend against a real gnome-keyring-daemon; `secret-tool` is the witness that no mock
-//! stands in for it.
+//! The keychain backend with a real gnome-keyring-daemon. `secret-tool` reads the keyring independently of
+//! kage, which shows that no mock is used.
 
-// Elsewhere the keychain is another one.
+// Other systems have a different keychain.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use crate::secret_service::{PROGRAMS, Session};
 use crate::support::{Call, Ran, Sandbox, has_all, token};
 
-const WAY_OUT: &str = "kage subscription credential work --credential file";
+const ALTERNATIVE: &str = "kage subscription credential work --credential file";
 
-/// A home with kage, and a session bus beside it.
+/// A home with kage, and a session bus.
 struct Machine {
     // Dropped first: its files are in the sandbox.
     session: Session,
@@ -21,7 +21,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// `None` where the suite cannot run.
+    /// `None` if the suite cannot run here.
     fn new() -> Option<Self> {
         has_all(&PROGRAMS)
             .then(Sandbox::new)
@@ -35,6 +35,7 @@ impl Machine {
         Self { session: Session::never_unlocked(&sandbox.path("keyring")), sandbox }
     }
 
+    /// A new bus with the keyring unlocked.
     fn unlocking(self) -> Self {
         let Self { session, sandbox } = self;
         drop(session);
@@ -50,7 +51,7 @@ impl Machine {
         self
     }
 
-    /// What an agent is given.
+    /// The token that an agent gets.
     fn given(&self) -> String {
         let script = "printf %s \"$CLAUDE_CODE_OAUTH_TOKEN\"";
         self.kage(&["exec", "--", "sh", "-c", script]).run().success().says("").stdout()
@@ -66,27 +67,27 @@ impl Machine {
         grep.run().stdout()
     }
 
-    fn has_no_lease(&self) {
-        assert_eq!(self.sandbox.state()["leases"], serde_json::Value::Null, "a lease stays");
+    fn check_no_lease(&self) {
+        assert_eq!(self.sandbox.state()["leases"], serde_json::Value::Null, "a lease was left");
     }
 }
 
-/// kage on a bus, and never on the one of whoever runs the tests.
+/// kage on this bus, never on that of the user who runs the tests.
 fn on_bus(sandbox: &Sandbox, address: &str, args: &[&str]) -> Call {
     let call = sandbox.kage(args).env("XDG_RUNTIME_DIR", sandbox.path("no-bus"));
     call.env("DBUS_SESSION_BUS_ADDRESS", address)
 }
 
-/// Runs a command that has to answer without waiting for anything.
-fn at_once(call: Call) -> Ran {
+/// Runs a command that must end without waiting for the keychain.
+fn run_promptly(call: Call) -> Ran {
     let begun = Instant::now();
     let ran = call.run();
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "the command took {:?}", begun.elapsed());
     ran
 }
 
 #[test]
-fn a_secret_is_in_the_real_keyring_from_add_to_remove() {
+fn a_secret_is_in_the_real_keyring_from_add_until_remove() {
     let Some(machine) = Machine::new() else { return };
     let held = |name: &str| machine.session.lookup(name);
     let (first, second) = (token("work"), token("second"));
@@ -111,56 +112,56 @@ fn a_secret_is_in_the_real_keyring_from_add_to_remove() {
 }
 
 #[test]
-fn a_locked_keyring_is_named_and_nothing_is_written() {
+fn a_locked_keyring_is_reported_and_nothing_is_written() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work").session.lock();
     let before = machine.config();
 
-    at_once(machine.kage(&["exec", "--", "true"])).status(125).says(
+    run_promptly(machine.kage(&["exec", "--", "true"])).status(125).says(
         "kage: the keychain is locked\n\
-         hint: unlock it, or keep this secret in kage's encrypted file: \
-         kage subscription credential work --credential file (`add` takes the same option)\n",
+         hint: unlock it, or store this secret in kage's encrypted file: \
+         kage subscription credential work --credential file (`add` has the same option)\n",
     );
-    machine.has_no_lease();
+    machine.check_no_lease();
 
     let add = machine.kage(&["subscription", "add", "second"]).stdin(&token("second"));
-    at_once(add).status(1).is_one_line_and_a_hint().mentions("the keychain is locked").mentions("`add`");
+    run_promptly(add).status(1).is_one_line_and_a_hint().mentions("the keychain is locked").mentions("`add`");
     assert_eq!(machine.config(), before);
 
     let rename = machine.kage(&["subscription", "rename", "work", "client"]);
-    at_once(rename).status(1).is_one_line_and_a_hint().mentions("the keychain is locked");
+    run_promptly(rename).status(1).is_one_line_and_a_hint().mentions("the keychain is locked");
     assert_eq!(machine.config(), before);
 }
 
 #[test]
-fn the_way_out_of_a_locked_keyring_works_and_says_what_it_leaves() {
+fn a_secret_can_move_out_of_a_locked_keyring_with_a_warning() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work").session.lock();
     let other = token("other");
     let moved = machine.kage(&["subscription", "credential", "work", "--credential", "file"]).stdin(&other);
-    at_once(moved).success().mentions("`work` has its new credential (file)").mentions(
+    run_promptly(moved).success().mentions("updated the credential of `work` (file)").mentions(
         "warning: the secret of `work` may still be in the keychain (the keychain is locked); \
-         to take it away: secret-tool clear service kage username work",
+         to remove it: secret-tool clear service kage username work",
     );
     assert_eq!(machine.given(), other);
     let machine = machine.unlocking();
-    assert_eq!(machine.session.lookup("work"), Some(token("work")), "what the warning said");
+    assert_eq!(machine.session.lookup("work"), Some(token("work")), "as the warning said");
 }
 
 #[test]
-fn removing_from_a_locked_keyring_fails_for_the_secret_alone() {
+fn removing_from_a_locked_keyring_fails_only_for_the_secret() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work").session.lock();
-    at_once(machine.kage(&["subscription", "remove", "work", "--force"])).status(1).says(
+    run_promptly(machine.kage(&["subscription", "remove", "work", "--force"])).status(1).says(
         "kage: removed `work`\n\
          kage: the secret of `work` may still be in the keychain (the keychain is locked)\n\
-         hint: to take it away: secret-tool clear service kage username work\n",
+         hint: to remove it: secret-tool clear service kage username work\n",
     );
     assert!(!machine.config().contains("work"));
 }
 
 #[test]
-fn a_missing_bus_is_named_and_nothing_is_written() {
+fn a_missing_bus_is_reported_and_nothing_is_written() {
     if !has_all(&PROGRAMS) {
         return;
     }
@@ -174,19 +175,19 @@ fn a_missing_bus_is_named_and_nothing_is_written() {
     };
     let at = |address: &str| on_bus(&sandbox, address, &add);
     for call in [unset(), at(""), at("unix:path=/nonexistent/bus"), at("nonsense"), at("autolaunch:")] {
-        let ran = at_once(call.stdin(&token("work"))).status(1).is_one_line_and_a_hint();
-        let ran = ran.mentions(cause).mentions(WAY_OUT);
+        let ran = run_promptly(call.stdin(&token("work"))).status(1).is_one_line_and_a_hint();
+        let ran = ran.mentions(cause).mentions(ALTERNATIVE);
         assert!(!ran.stderr().contains("unlock"), "nothing can be unlocked: {}", ran.stderr());
         assert!(!sandbox.path("home/.config").exists(), "something was written");
     }
     sandbox.config("[subscriptions.pool.work]\ncredential = { from = \"keychain\" }\n");
     let exec = on_bus(&sandbox, "unix:path=/nonexistent/bus", &["exec", "--", "true"]);
-    at_once(exec).status(125).is_one_line_and_a_hint().mentions(cause).mentions(WAY_OUT);
+    run_promptly(exec).status(125).is_one_line_and_a_hint().mentions(cause).mentions(ALTERNATIVE);
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
 }
 
 #[test]
-fn a_bus_without_a_secret_service_is_named_and_nothing_is_written() {
+fn a_bus_without_a_secret_service_is_reported_and_nothing_is_written() {
     if !has_all(&PROGRAMS) {
         return;
     }
@@ -195,22 +196,22 @@ fn a_bus_without_a_secret_service_is_named_and_nothing_is_written() {
     let kage = |args: &[&str]| on_bus(&sandbox, &session.address, args);
     let cause = "the keychain is missing: no Secret Service runs on the session bus";
     let add = kage(&["subscription", "add", "work"]).stdin(&token("work"));
-    at_once(add).status(1).is_one_line_and_a_hint().mentions(cause).mentions(WAY_OUT);
+    run_promptly(add).status(1).is_one_line_and_a_hint().mentions(cause).mentions(ALTERNATIVE);
     assert!(!sandbox.path("home/.config").exists(), "something was written");
     sandbox.config("[subscriptions.pool.work]\ncredential = { from = \"keychain\" }\n");
     let exec = kage(&["exec", "--", "true"]);
-    at_once(exec).status(125).is_one_line_and_a_hint().mentions(cause).mentions(WAY_OUT);
+    run_promptly(exec).status(125).is_one_line_and_a_hint().mentions(cause).mentions(ALTERNATIVE);
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
 }
 
 #[test]
-fn a_missing_entry_may_be_a_keyring_that_was_never_unlocked() {
+fn a_missing_entry_is_reported_as_missing_or_never_unlocked() {
     let Some(machine) = Machine::new() else { return };
     machine.sandbox.config("[subscriptions.pool.work]\ncredential = { from = \"keychain\" }\n");
     let both = "kage: the keychain has no secret for `work`, or was never unlocked\n\
                 hint: unlock it, or: kage subscription credential work\n";
-    at_once(machine.kage(&["exec", "--", "true"])).status(125).says(both);
-    machine.has_no_lease();
+    run_promptly(machine.kage(&["exec", "--", "true"])).status(125).says(both);
+    machine.check_no_lease();
     let shown = machine.kage(&["subscription", "show", "work"]).run().success().stdout();
     assert!(shown.contains("keychain (missing, or never unlocked)"), "{shown}");
 
@@ -221,7 +222,7 @@ fn a_missing_entry_may_be_a_keyring_that_was_never_unlocked() {
         "kage: removed `work`\n\
          kage: the secret of `work` may still be in the keychain (it was not found, or the keychain was never \
          unlocked)\n\
-         hint: to take it away: secret-tool clear service kage username work\n",
+         hint: to remove it: secret-tool clear service kage username work\n",
     );
 }
 
@@ -231,15 +232,16 @@ fn a_keyring_that_was_never_unlocked_loses_no_secret() {
     machine.add("work").add("second");
     let machine = machine.without_unlocking();
     let before = machine.config();
-    let told = |ran: &Ran| ["never unlocked", "is locked"].iter().any(|part| ran.stderr().contains(part));
+    let is_reported =
+        |ran: &Ran| ["never unlocked", "is locked"].iter().any(|part| ran.stderr().contains(part));
 
-    let exec = at_once(machine.kage(&["exec", "-s", "work", "--", "true"])).status(125);
-    assert!(told(&exec.is_one_line_and_a_hint()));
-    let rename = at_once(machine.kage(&["subscription", "rename", "work", "client"])).status(1);
-    assert!(told(&rename.is_one_line_and_a_hint()));
+    let exec = run_promptly(machine.kage(&["exec", "-s", "work", "--", "true"])).status(125);
+    assert!(is_reported(&exec.is_one_line_and_a_hint()));
+    let rename = run_promptly(machine.kage(&["subscription", "rename", "work", "client"])).status(1);
+    assert!(is_reported(&rename.is_one_line_and_a_hint()));
     assert_eq!(machine.config(), before);
-    let remove = at_once(machine.kage(&["subscription", "remove", "second", "--force"]));
-    assert!(told(&remove), "{}", remove.stderr());
+    let remove = run_promptly(machine.kage(&["subscription", "remove", "second", "--force"]));
+    assert!(is_reported(&remove), "{}", remove.stderr());
 
     let machine = machine.unlocking();
     assert_eq!(machine.session.lookup("work"), Some(token("work")));
@@ -247,19 +249,20 @@ fn a_keyring_that_was_never_unlocked_loses_no_secret() {
 }
 
 #[test]
-fn add_to_a_keyring_that_was_never_made_is_refused() {
+fn add_to_a_keyring_that_does_not_exist_is_refused() {
     if !has_all(&PROGRAMS) {
         return;
     }
     let sandbox = Sandbox::new();
     let session = Session::never_unlocked(&sandbox.path("keyring"));
     let add = on_bus(&sandbox, &session.address, &["subscription", "add", "work"]).stdin(&token("work"));
-    at_once(add).status(1).is_one_line_and_a_hint().mentions("the keychain is locked").mentions(WAY_OUT);
+    let refused = run_promptly(add).status(1).is_one_line_and_a_hint();
+    refused.mentions("the keychain is locked").mentions(ALTERNATIVE);
     assert!(!sandbox.path("home/.config").exists(), "something was written");
 }
 
 #[test]
-fn a_hanging_keychain_is_given_up_by_all_at_once() {
+fn all_kages_give_up_on_a_hanging_keychain_at_the_same_time() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work");
     let before = machine.config();
@@ -269,7 +272,7 @@ fn a_hanging_keychain_is_given_up_by_all_at_once() {
         let ran = call.run().status(status).is_one_line_and_a_hint();
         ran.mentions("the keychain did not answer within 10 s").mentions("--credential file");
         let took = begun.elapsed().as_secs_f64();
-        assert!((9.0..14.0).contains(&took), "it took {took} s");
+        assert!((9.0..14.0).contains(&took), "kage took {took} s");
     };
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -278,7 +281,7 @@ fn a_hanging_keychain_is_given_up_by_all_at_once() {
         let add = machine.kage(&["subscription", "add", "second"]).stdin(&token("second"));
         scope.spawn(|| gives_up(add, 1));
     });
-    machine.has_no_lease();
+    machine.check_no_lease();
     assert_eq!(machine.config(), before);
     drop(stopped);
     machine.kage(&["subscription", "reset", "work"]).run().success();
@@ -286,17 +289,17 @@ fn a_hanging_keychain_is_given_up_by_all_at_once() {
 }
 
 #[test]
-fn a_keyring_that_died_is_started_again_and_is_locked() {
+fn a_keyring_that_crashed_is_started_again_and_is_locked() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work").session.crash();
-    let ran = at_once(machine.kage(&["exec", "--", "true"])).status(125).is_one_line_and_a_hint();
+    let ran = run_promptly(machine.kage(&["exec", "--", "true"])).status(125).is_one_line_and_a_hint();
     let said = ran.stderr();
     assert!(said.contains("is locked") || said.contains("never unlocked"), "{said}");
-    machine.has_no_lease();
+    machine.check_no_lease();
 }
 
 #[test]
-fn sixty_four_at_once_leave_the_daemon_alive() {
+fn sixty_four_concurrent_runs_do_not_crash_the_daemon() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work");
     let daemon = machine.session.daemon();
@@ -306,8 +309,8 @@ fn sixty_four_at_once_leave_the_daemon_alive() {
         }
     });
     assert!(daemon.is_some());
-    assert_eq!(machine.session.daemon(), daemon, "the daemon died");
-    machine.has_no_lease();
+    assert_eq!(machine.session.daemon(), daemon, "the daemon crashed");
+    machine.check_no_lease();
 }
 
 #[test]
@@ -335,24 +338,24 @@ fn stored_names_are_listed_and_a_moved_secret_leaves_the_keyring() {
     back.stdin(&token("back")).run().success();
     assert_eq!((machine.session.lookup("work"), machine.given()), (Some(token("back")), token("back")));
     machine.session.lock();
-    let refused = at_once(machine.kage(&["subscription", "credential", "--list"])).status(1);
+    let refused = run_promptly(machine.kage(&["subscription", "credential", "--list"])).status(1);
     let hint = refused.is_one_line_and_a_hint().mentions("the keychain is locked").stderr();
     assert!(hint.contains("credential NAME --credential file"), "{hint}");
 }
 
 #[test]
-fn beside_the_agent_kage_keeps_nothing_of_the_keychain() {
+fn while_the_agent_runs_kage_holds_nothing_of_the_keychain() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work");
-    // The agent looks at its parent, when what fetched the secret has had time to end.
+    // The agent inspects its parent after the process that fetched the secret has had time to end.
     let script = "ls /proc/$PPID/task | wc -l; ls -l /proc/$PPID/fd | grep -c socket";
     let ran = machine.kage(&["exec", "--", "sh", "-c", script]).run().success();
-    // One thread, and the two ends that wait for signals.
+    // One thread, and the two sockets that kage uses to wait for signals.
     ran.prints("1\n2\n");
 }
 
 #[test]
-fn the_secret_is_fetched_into_a_pipe_only() {
+fn the_secret_is_only_printed_to_a_pipe() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work");
     machine.kage(&["fetch-from-keychain", "work"]).run().success().prints(&token("work"));
@@ -364,5 +367,5 @@ fn the_secret_is_fetched_into_a_pipe_only() {
         .mentions("has no secret for `other`");
     let call = machine.kage(&["fetch-from-keychain", "work"]);
     let mut terminal = rexpect::session::spawn_command(call.command, Some(20_000)).unwrap();
-    assert_eq!(terminal.exp_eof().unwrap().trim(), "a secret is not shown at a terminal");
+    assert_eq!(terminal.exp_eof().unwrap().trim(), "a secret is not printed to a terminal");
 }

@@ -1,4 +1,4 @@
-//! Where secrets are kept, and what may see them.
+//! Where secrets are stored, and which processes can read them.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

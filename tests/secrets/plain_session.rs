@@ -1,7 +1,7 @@
-//! The short way to a secret: a plain session of the Secret Service in kage's own process, against a real
-//! gnome-keyring-daemon, and against buses that answer whatever they like.
+//! The fast path to a secret: a plain session of the Secret Service in kage's own process, with a real
+//! gnome-keyring-daemon and with buses that send invalid answers.
 
-// Elsewhere the keychain is another one.
+// Other systems have a different keychain.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -11,14 +11,14 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::dice::{Dice, seed};
-use crate::false_bus::{FalseBus, Message, Play};
+use crate::false_bus::{FalseBus, Message, Script};
 use crate::secret_service::{PROGRAMS, Session};
 use crate::support::{Call, Ran, Sandbox, has_all, token, wait_until};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 const SHOW: &str = "printf %s \"$CLAUDE_CODE_OAUTH_TOKEN\"";
 
-/// A home in which subscriptions have their secrets in the keychain.
+/// A home with subscriptions whose secrets are in the keychain.
 fn sandbox(names: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
     let row =
@@ -31,7 +31,7 @@ fn on_bus(call: Call, sandbox: &Sandbox, address: &str) -> Call {
     call.env("XDG_RUNTIME_DIR", sandbox.path("no-bus")).env("DBUS_SESSION_BUS_ADDRESS", address)
 }
 
-/// An agent that shows its token.
+/// Runs an agent that prints its token.
 fn show(sandbox: &Sandbox, name: &str, address: &str) -> Call {
     on_bus(sandbox.kage(["exec", "-s", name, "--", "sh", "-c", SHOW]), sandbox, address)
 }
@@ -41,7 +41,7 @@ fn keep(sandbox: &Sandbox, name: &str, secret: &str, address: &str) {
     on_bus(call, sandbox, address).stdin(secret).run().success();
 }
 
-/// What a kage did that showed a token, as the system saw it.
+/// The system calls of a kage whose agent prints its token.
 struct Trace {
     ran: Ran,
     calls: String,
@@ -60,7 +60,7 @@ impl Trace {
     }
 
     fn lines<'a>(&'a self, part: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
-        // The end of a call that another process came between is not a call.
+        // The resumed part of an interrupted line is not a new call.
         let calls = self.calls.lines().enumerate().filter(|(_, line)| !line.contains("resumed>"));
         calls.filter(move |(_, line)| line.contains(part))
     }
@@ -85,20 +85,20 @@ fn a_secret_comes_over_a_plain_session_without_another_process() {
         assert_eq!(found.len(), 1, "{part} in:\n{}", trace.calls);
         found[0]
     };
-    // One process is started, the agent, and no thread.
+    // kage starts one process, the agent, and no thread.
     let agent = at("clone");
-    let asked = at("OpenSession");
-    assert_eq!(at("SearchItems"), asked, "they go together");
+    let requested = at("OpenSession");
+    assert_eq!(at("SearchItems"), requested, "both requests are in one write");
     assert!(trace.has("plain") && !trace.has("dh-ietf1024"), "{}", trace.calls);
     let opened = at("SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK");
     let fd = trace.calls.lines().nth(opened).unwrap().rsplit("= ").next().unwrap();
     let closes = format!("close({fd})");
-    let closed = trace.lines(&closes).map(|(at, _)| at).find(|&at| at > asked).unwrap();
-    assert!(opened < asked && asked < closed && closed < agent, "{}", trace.calls);
+    let closed = trace.lines(&closes).map(|(at, _)| at).find(|&at| at > requested).unwrap();
+    assert!(opened < requested && requested < closed && closed < agent, "{}", trace.calls);
 }
 
 #[test]
-fn every_kind_of_address_of_this_machine_is_understood() {
+fn every_kind_of_local_address_is_supported() {
     if !has_all(&PROGRAMS) || !has_all(&["strace"]) {
         return;
     }
@@ -109,9 +109,9 @@ fn every_kind_of_address_of_this_machine_is_understood() {
     {
         keep(&sandbox, "work", &token("work"), &session.address);
         let (way, guid) = session.address.split_once(',').unwrap();
-        let (key, place) = way.split_once('=').unwrap();
+        let (key, path) = way.split_once('=').unwrap();
         assert_eq!(key == "unix:abstract", listen == way, "{}", session.address);
-        let escaped = format!("{key}={}", place.replace('/', "%2f"));
+        let escaped = format!("{key}={}", path.replace('/', "%2f"));
         let second =
             format!("unix:path=/nonexistent/bus;unix:abstract=/nonexistent;{way};tcp:host=localhost");
         for address in [&session.address, way, &escaped, &format!("{escaped},{guid}"), &second] {
@@ -119,7 +119,7 @@ fn every_kind_of_address_of_this_machine_is_understood() {
             assert_eq!(trace.ran.stdout(), token("work"), "{address}");
             assert!(!trace.has("fetch-from-keychain"), "{address}:\n{}", trace.calls);
         }
-        // Not the bus that was meant.
+        // A guid of another bus.
         let other = format!("{way},guid=00000000000000000000000000000000");
         let refused = show(&sandbox, "work", &other).run().status(125).is_one_line_and_a_hint();
         refused.prints("").mentions("the keychain failed");
@@ -127,14 +127,14 @@ fn every_kind_of_address_of_this_machine_is_understood() {
 }
 
 #[test]
-fn secrets_of_all_kinds_come_out_as_they_went_in() {
+fn secrets_of_all_kinds_are_read_unchanged() {
     if !has_all(&PROGRAMS) || !has_all(&["strace"]) {
         return;
     }
     let sandbox = sandbox(&["work", "äpfel", "работа", "large"]);
     let session = Session::unlocked(&sandbox.path("keyring"));
     let large = "x".repeat(60 * 1024);
-    // The last one is stored as text, where kage stores bytes.
+    // The last one is stored as text; kage stores bytes.
     for (name, secret) in [("äpfel", "sk-ünï"), ("работа", "sk-2"), ("large", &large), ("work", "sk-text")]
     {
         if name == "work" {
@@ -149,7 +149,7 @@ fn secrets_of_all_kinds_come_out_as_they_went_in() {
 }
 
 #[test]
-fn what_is_no_secret_is_refused_in_the_usual_words() {
+fn unusable_secrets_are_refused_with_the_usual_messages() {
     if !has_all(&PROGRAMS) {
         return;
     }
@@ -170,7 +170,7 @@ fn what_is_no_secret_is_refused_in_the_usual_words() {
     }
 }
 
-/// A kage that is given its token by a service that does not answer.
+/// Starts a kage that waits for its token from a service that does not answer.
 fn waiting(sandbox: &Sandbox, address: &str) -> Child {
     let mut command = show(sandbox, "work", address).command;
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -183,7 +183,7 @@ fn waiting(sandbox: &Sandbox, address: &str) -> Child {
 }
 
 #[test]
-fn a_daemon_that_dies_while_it_is_asked_ends_in_one_line() {
+fn a_daemon_that_crashes_during_a_request_causes_one_line() {
     if !has_all(&PROGRAMS) {
         return;
     }
@@ -199,7 +199,7 @@ fn a_daemon_that_dies_while_it_is_asked_ends_in_one_line() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), said.lines().count()), (Some(125), 2), "{said}");
     assert!(said.contains("is locked") || said.contains("never unlocked"), "{said}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "kage took {:?}", begun.elapsed());
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn a_wait_for_the_keychain_can_be_interrupted() {
     assert_eq!(output.status.signal(), Some(Signal::TERM.as_raw()), "{output:?}");
 }
 
-/// The answers of a service that has one secret, each as it should be.
-fn honest(secret: &[u8]) -> Vec<Message> {
+/// The correct answers of a service that has one secret.
+fn valid_answers(secret: &[u8]) -> Vec<Message> {
     vec![
         Message::answer(1, "s").text(":1.7"),
         Message::signal(),
@@ -235,18 +235,18 @@ fn joined(messages: &[Message]) -> Vec<u8> {
 const OK: &[u8] = b"OK 0123456789abcdef0123456789abcdef\r\n";
 
 #[test]
-fn answers_of_any_order_type_and_byte_order_are_read() {
+fn answers_in_any_order_and_byte_order_are_read() {
     let sandbox = sandbox(&["work"]);
-    let swapped = || honest(b"sk-1").into_iter().map(Message::big_endian).collect::<Vec<_>>();
-    let mut reordered = honest(b"sk-1");
+    let swapped = || valid_answers(b"sk-1").into_iter().map(Message::big_endian).collect::<Vec<_>>();
+    let mut reordered = valid_answers(b"sk-1");
     reordered.swap(0, 3);
-    for messages in [honest(b"sk-1"), swapped(), reordered] {
-        // Also letter by letter, as a slow bus would.
+    for messages in [valid_answers(b"sk-1"), swapped(), reordered] {
+        // Also byte by byte, as from a slow bus.
         for piece in [usize::MAX, 1, 7] {
             let bytes = [OK, &joined(&messages)].concat();
-            let bus = FalseBus::at(&sandbox.path("bus"), vec![Play::Say(bytes, piece)]);
+            let bus = FalseBus::at(&sandbox.path("bus"), vec![Script::Say(bytes, piece)]);
             show(&sandbox, "work", &bus.address).run().success().prints("sk-1");
-            assert_eq!(bus.visits(), 1);
+            assert_eq!(bus.connections(), 1);
         }
     }
 }
@@ -258,17 +258,17 @@ fn a_bus_of_another_user_is_not_asked_for_a_plain_secret() {
         return;
     }
     let sandbox = sandbox(&["work"]);
-    let bytes = [OK, &joined(&honest(b"sk-1"))].concat();
-    let bus = FalseBus::of_nobody(&sandbox.path("bus"), vec![Play::Say(bytes, usize::MAX)]);
+    let bytes = [OK, &joined(&valid_answers(b"sk-1"))].concat();
+    let bus = FalseBus::of_nobody(&sandbox.path("bus"), vec![Script::Say(bytes, usize::MAX)]);
     let ran = show(&sandbox, "work", &bus.address).run().status(125).prints("");
     ran.is_one_line_and_a_hint();
-    // Kage came twice: the short way left without a word, the long way has its own.
-    assert!(bus.visits() > 1, "{}", bus.visits());
+    // kage connects twice: the fast path leaves without a request, then the helper process connects.
+    assert!(bus.connections() > 1, "{}", bus.connections());
 }
 
-/// What a bus says that is wrong in one way.
+/// Answers that are each wrong in one way.
 fn garbage() -> Vec<(&'static str, Vec<u8>)> {
-    let good = || honest(b"sk-1");
+    let good = || valid_answers(b"sk-1");
     let after_ok = |messages: &[u8]| [OK, messages].concat();
     let with = |at: usize, message: Message| {
         let mut messages = good();
@@ -309,7 +309,7 @@ fn garbage() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn whatever_a_bus_answers_ends_in_one_line() {
+fn any_answer_of_a_bus_ends_in_one_line() {
     let sandbox = sandbox(&["work"]);
     let mut dice = Dice::new(seed());
     let noise = |length: usize, dice: &mut Dice| -> Vec<u8> {
@@ -318,15 +318,15 @@ fn whatever_a_bus_answers_ends_in_one_line() {
     let mut cases = garbage();
     for _ in 0..20 {
         cases.push(("noise", noise(600, &mut dice)));
-        cases.push(("noise behind the line", [OK, &noise(600, &mut dice)].concat()));
-        let mut one_off = [OK, &joined(&honest(b""))].concat();
+        cases.push(("noise after the line", [OK, &noise(600, &mut dice)].concat()));
+        let mut one_off = [OK, &joined(&valid_answers(b""))].concat();
         let at = usize::try_from(dice.below(one_off.len() as u64)).unwrap();
         one_off[at] = noise(1, &mut dice)[0];
         cases.push(("a wrong byte", one_off));
     }
     for (case, bytes) in cases {
-        let bus = FalseBus::at(&sandbox.path("bus"), vec![Play::Say(bytes.clone(), usize::MAX)]);
-        // A length that is taken at its word would need more memory than this.
+        let bus = FalseBus::at(&sandbox.path("bus"), vec![Script::Say(bytes.clone(), usize::MAX)]);
+        // Allocating a claimed length without a check would need more memory than this.
         let script = "ulimit -v 1000000; exec \"$0\" exec -s work -- true";
         let call = sandbox.call("/bin/sh".as_ref(), ["-c", script]);
         let mut call = on_bus(call, &sandbox, &bus.address);
@@ -340,23 +340,23 @@ fn whatever_a_bus_answers_ends_in_one_line() {
 }
 
 #[test]
-fn a_bus_that_is_silent_or_never_stops_talking_is_given_up_in_time() {
+fn kage_gives_up_in_time_on_a_bus_that_is_silent_or_never_stops_sending() {
     let sandbox = sandbox(&["work"]);
     let drip = joined(&vec![Message::signal(); 2]);
-    for plays in [
-        vec![Play::Hang],
-        vec![Play::Forever([OK, &Message::signal().to_vec()].concat(), Message::signal().to_vec())],
-        // The short way is refused late, and the long way hangs: together they have no more time than one.
+    for scripts in [
+        vec![Script::Hang],
+        vec![Script::Forever([OK, &Message::signal().to_vec()].concat(), Message::signal().to_vec())],
+        // The fast path fails late and the helper process hangs: together they have the time of one.
         vec![
-            Play::Late(Duration::from_secs(4), [OK, &drip, b"rubbish, and more of it"].concat()),
-            Play::Hang,
+            Script::Late(Duration::from_secs(4), [OK, &drip, b"rubbish, and more of it"].concat()),
+            Script::Hang,
         ],
     ] {
-        let bus = FalseBus::at(&sandbox.path("bus"), plays);
+        let bus = FalseBus::at(&sandbox.path("bus"), scripts);
         let begun = Instant::now();
         let ran = show(&sandbox, "work", &bus.address).run().status(125).is_one_line_and_a_hint();
         ran.prints("").mentions("the keychain did not answer within 10 s");
         let took = begun.elapsed().as_secs_f64();
-        assert!((9.0..13.0).contains(&took), "it took {took} s");
+        assert!((9.0..13.0).contains(&took), "kage took {took} s");
     }
 }

@@ -1,4 +1,4 @@
-//! What SECURITY.md says, tried: other users, other processes, the agent, repositories, hostile words.
+//! Tests of SECURITY.md: other users, other processes, the agent, repositories, hostile text.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,5 @@
-//! Completion in real shells at a terminal, the help, the checked-in scripts and man pages, and what asking costs.
+//! Completion in real shells at a terminal, the help, the checked-in scripts and man pages, and the files
+//! that a completion opens.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -9,8 +10,8 @@ mod shells;
 
 use crate::support::{Ran, Sandbox, has_all, kage, pool};
 
-/// What kage answers a shell whose cursor is in the last of these words.
-fn ask(sandbox: &Sandbox, words: &[&str]) -> Ran {
+/// kage's completions for a line whose cursor is in the last of these words.
+fn complete(sandbox: &Sandbox, words: &[&str]) -> Ran {
     let line = ["--", "kage"].iter().chain(words);
     sandbox.kage(line).env("KAGE_COMPLETE", words.len().to_string()).run().success().says("")
 }
@@ -28,7 +29,7 @@ fn named() -> Sandbox {
 }
 
 #[test]
-fn names_come_from_the_config_with_a_word_about_each() {
+fn names_come_from_the_config_with_descriptions() {
     let sandbox = named();
     let config = sandbox.read(crate::support::CONFIG);
     sandbox.config(&format!("{config}[namespaces.research]\nrepos = []\n"));
@@ -48,63 +49,63 @@ fn names_come_from_the_config_with_a_word_about_each() {
         ("subscription list --status", "active\nrate_limited\nexhausted\ndisabled\nunhealthy\n"),
     ] {
         let line: Vec<_> = line.split(' ').chain([""]).collect();
-        ask(&sandbox, &line).prints(expected);
+        complete(&sandbox, &line).prints(expected);
     }
 }
 
 #[test]
-fn each_of_a_list_is_completed() {
+fn each_item_of_a_list_is_completed() {
     let sandbox = named();
-    ask(&sandbox, &["exec", "-t", "audited,b"]).prints("audited,backend\twork-premium\n");
+    complete(&sandbox, &["exec", "-t", "audited,b"]).prints("audited,backend\twork-premium\n");
     let route = ["subscription", "route", "--subscriptions", "personal,tag:"];
-    ask(&sandbox, &route).prints("personal,tag:backend\twork-premium\n");
-    ask(&sandbox, &["usage", "--by", "model,da"]).prints("model,day\n");
+    complete(&sandbox, &route).prints("personal,tag:backend\twork-premium\n");
+    complete(&sandbox, &["usage", "--by", "model,da"]).prints("model,day\n");
 }
 
 #[test]
-fn hidden_verbs_stay_hidden_and_flags_wait_for_a_dash() {
+fn hidden_commands_are_not_offered_and_flags_only_after_a_dash() {
     let sandbox = named();
     for hidden in ["gen", "stand", "fetch"] {
-        ask(&sandbox, &[hidden]).prints("");
+        complete(&sandbox, &[hidden]).prints("");
     }
-    let verbs = words(&ask(&sandbox, &[""]));
+    let verbs = words(&complete(&sandbox, &[""]));
     assert!(verbs.contains(&"exec".into()) && verbs.iter().all(|verb| !verb.starts_with('-')), "{verbs:?}");
-    let flags = words(&ask(&sandbox, &["subscription", "show", "--"]));
+    let flags = words(&complete(&sandbox, &["subscription", "show", "--"]));
     assert!(flags.contains(&"--json".into()), "{flags:?}");
-    assert_eq!(words(&ask(&sandbox, &["exec", ""]))[0], "--");
+    assert_eq!(words(&complete(&sandbox, &["exec", ""]))[0], "--");
 }
 
 #[test]
-fn a_broken_config_has_no_names_and_says_nothing() {
+fn a_broken_config_gives_no_names_and_no_message() {
     let sandbox = named();
     sandbox.config("[subscriptions\n");
-    ask(&sandbox, &["exec", "-s", ""]).prints("");
-    ask(&sandbox, &["wh"]).prints("why\tSay which subscription a run would get, and why not another\n");
+    complete(&sandbox, &["exec", "-s", ""]).prints("");
+    complete(&sandbox, &["wh"]).prints("why\tShow which subscription a run would get, and why not another\n");
     sandbox.config("");
-    ask(&sandbox, &["exec", "-s", ""]).prints("");
+    complete(&sandbox, &["exec", "-s", ""]).prints("");
     sandbox.kage(["--", "kage"]).env("KAGE_COMPLETE", "18446744073709551615").run().success().says("");
 }
 
 #[test]
-fn the_variable_alone_does_not_keep_an_agent_from_running() {
+fn the_variable_alone_does_not_prevent_a_run() {
     let sandbox = named();
     let exec = sandbox.kage(["exec", "-q", "--", "echo", "ran"]).env("KAGE_COMPLETE", "1");
     exec.run().success().prints("ran\n");
 }
 
 #[test]
-fn asking_opens_the_config_and_neither_state_nor_secrets() {
+fn completion_opens_the_config_but_no_state_or_secrets() {
     if !has_all(&["strace"]) {
         return;
     }
     let sandbox = named();
     let log = sandbox.path("trace");
-    let trace = ["-f", "-e", "trace=file,network,desc", "-o", log.to_str().expect("it is text")];
+    let trace = ["-f", "-e", "trace=file,network,desc", "-o", log.to_str().expect("the path is UTF-8")];
     let line = ["--", "kage", "exec", "-s", ""].map(str::to_owned);
     let program = kage().display().to_string();
     let args = trace.map(str::to_owned).into_iter().chain([program]).chain(line);
-    let asked = sandbox.call("strace".as_ref(), args).env("KAGE_COMPLETE", "3").run().success();
-    assert_eq!(words(&asked), ["client-x", "personal", "work-premium"]);
+    let answer = sandbox.call("strace".as_ref(), args).env("KAGE_COMPLETE", "3").run().success();
+    assert_eq!(words(&answer), ["client-x", "personal", "work-premium"]);
     let trace = sandbox.read("trace");
     assert!(trace.contains(".config/kage/config.toml"), "the config was not read: {trace}");
     for none in

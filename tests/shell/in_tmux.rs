@@ -1,4 +1,4 @@
-//! `kage init tmux` in the real tmux, as a person at a client sees it: segment, borders, popup.
+//! `kage init tmux` in the real tmux, as a user of a client sees it: segment, borders, popup.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -14,10 +14,10 @@ const STATE: &str = "home/.local/state/kage/state.json";
 const CONF: &str = "home/.config/tmux/tmux.conf";
 const TITLE: &str = "Subscription Pool Status";
 const TPM: &str = "/usr/share/tmux-plugin-manager/tpm";
-/// Each second, so that nobody waits for long.
+/// Updates the status line every second, so that the tests need not wait long.
 const OFTEN: &str = "set -g status-interval 1\n";
 
-/// How full the window of a subscription is, and of another one that it is limited.
+/// Writes a state with the utilization of one subscription and with limits of others.
 fn state(sandbox: &Sandbox, used: f64, limited: &[&str]) {
     let now = jiff::Timestamp::now();
     let until = now + jiff::SignedDuration::from_hours(3);
@@ -37,7 +37,7 @@ fn state(sandbox: &Sandbox, used: f64, limited: &[&str]) {
     fs::rename(new, sandbox.path(STATE)).unwrap();
 }
 
-/// kage by its name, as on everybody's PATH.
+/// A call with `kage` on PATH, as users have it.
 fn linked(sandbox: &Sandbox) -> Call {
     if !sandbox.path("bin/kage").exists() {
         symlink(kage(), sandbox.path("bin/kage")).unwrap();
@@ -45,7 +45,7 @@ fn linked(sandbox: &Sandbox) -> Call {
     sandbox.kage(["ps"])
 }
 
-/// The line that `--install` adds, in a configuration with these lines in front.
+/// A server whose configuration has these lines and then the line that `--install` adds.
 fn configured(sandbox: &Sandbox, lines: &str) -> Tmux {
     let environment = linked(sandbox);
     sandbox.write(CONF, &format!("{OFTEN}{lines}"));
@@ -53,7 +53,7 @@ fn configured(sandbox: &Sandbox, lines: &str) -> Tmux {
     Tmux::configured(environment, sandbox.path("tmux"))
 }
 
-/// A terminal with a client of another server in it.
+/// A server for the terminal in which the client of another server runs.
 fn terminal(sandbox: &Sandbox) -> Tmux {
     Tmux::start(linked(sandbox), sandbox.path("terminal"))
 }
@@ -75,7 +75,7 @@ fn option(tmux: &Tmux, name: &str) -> String {
 }
 
 #[test]
-fn the_status_line_says_how_the_pool_is() {
+fn the_status_line_shows_the_state_of_the_pool() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -86,15 +86,15 @@ fn the_status_line_says_how_the_pool_is() {
     wait_until("the segment is there", || bottom(&client).ends_with(" 2/2 42%"));
     state(&sandbox, 0.93, &["work-premium"]);
     wait_until("the segment follows the pool", || bottom(&client).ends_with(" 1/2 93%"));
-    // Which brings its colours, and gives back those that were there.
+    // The segment sets its colors and restores the previous ones.
     let seen = terminal.run(&["capture-pane", "-p", "-e", "-t", "0"]);
     assert!(seen.contains("1/2 \u{1b}[43m93%"), "{seen:?}");
     sandbox.write(STATE, "{");
-    wait_until("trouble is seen", || bottom(&client).ends_with(" kage: !"));
+    wait_until("the error is shown", || bottom(&client).ends_with(" kage: !"));
 }
 
 #[test]
-fn it_stands_where_the_user_wants_it() {
+fn the_user_can_choose_the_position_of_the_segment() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -109,7 +109,7 @@ fn it_stands_where_the_user_wants_it() {
 }
 
 #[test]
-fn it_is_there_once_however_often_it_is_loaded() {
+fn the_segment_is_added_once_if_loaded_twice() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -127,7 +127,7 @@ fn it_is_there_once_however_often_it_is_loaded() {
     let conf = sandbox.path(CONF);
     server.run(&["source-file", conf.to_str().unwrap()]);
     assert_eq!(seen(), once);
-    // A configuration that sets what it is about to append to.
+    // A configuration that sets the option again before the segment is appended.
     let right = once.0[1].split(" #(").next().unwrap();
     server.run(&["set-option", "-g", "status-right", right]);
     server.run(&["source-file", conf.to_str().unwrap()]);
@@ -135,7 +135,7 @@ fn it_is_there_once_however_often_it_is_loaded() {
 }
 
 #[test]
-fn the_border_of_a_pane_tells_of_its_agent() {
+fn the_border_of_a_pane_shows_its_agent() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -147,16 +147,16 @@ fn the_border_of_a_pane_tells_of_its_agent() {
     client.enter("kage exec -n backend -s personal -- claude");
     client.shows("the agent runs");
     let top = || client.screen().lines().next().unwrap_or_default().to_owned();
-    wait_until("the border tells", || top().contains("\" personal backend active──"));
-    // So does the status line, of the pane that one is in.
-    wait_until("the segment tells", || bottom(&client).ends_with(" personal 2/2"));
+    wait_until("the border shows the agent", || top().contains("\" personal backend active──"));
+    // The status line shows the agent of the active pane.
+    wait_until("the segment shows the agent", || bottom(&client).ends_with(" personal 2/2"));
     client.press("Enter");
-    wait_until("the border is quiet", || !top().contains("personal"));
+    wait_until("the border no longer shows the agent", || !top().contains("personal"));
     wait_until("the segment is that of the pool", || !bottom(&client).contains("personal"));
 }
 
 #[test]
-fn borders_that_are_not_shown_stay_so_and_the_users_own_keep_their_text() {
+fn hidden_borders_stay_hidden_and_the_users_own_keep_their_text() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -193,14 +193,14 @@ fn a_key_opens_the_status_in_a_popup_and_q_closes_it() {
     let screen = client.shows(TITLE);
     assert!(screen.contains('┌') && screen.contains("work-premium"), "{screen}");
     client.press("q");
-    wait_until("it is closed", || !client.screen().contains(TITLE));
-    // The shell behind it has the keys again.
-    client.enter("echo be''hind");
-    client.shows("\nbehind\n");
+    wait_until("the popup is closed", || !client.screen().contains(TITLE));
+    // The shell below it gets the keys again.
+    client.enter("echo af''ter");
+    client.shows("\nafter\n");
 }
 
 #[test]
-fn a_key_of_the_users_stays_what_it_is() {
+fn a_key_that_the_user_has_bound_is_not_changed() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -220,7 +220,7 @@ fn a_key_of_the_users_stays_what_it_is() {
 }
 
 #[test]
-fn the_plugin_manager_loads_it() {
+fn tpm_loads_the_plugin() {
     if !has_all(&["tmux", "bash", TPM]) {
         return;
     }
@@ -239,7 +239,7 @@ fn the_plugin_manager_loads_it() {
 }
 
 #[test]
-fn a_path_may_have_any_name() {
+fn the_path_of_kage_may_have_any_name() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -253,17 +253,17 @@ fn a_path_may_have_any_name() {
     let server = Tmux::configured(sandbox.kage(["ps"]).env("PATH", &path), sandbox.path("tmux"));
     let terminal = terminal(&sandbox);
     let client = client(&terminal, &server);
-    assert!(option(&server, "@kage_status_command").contains("$c #S %H"), "it is called by that path");
+    assert!(option(&server, "@kage_status_command").contains("$c #S %H"), "kage is called by that path");
     wait_until("the segment is there", || bottom(&client).ends_with(" 2/2"));
     client.press("C-b");
     client.press("u");
     client.shows(TITLE);
     client.press("q");
-    wait_until("it is closed", || !client.screen().contains(TITLE));
+    wait_until("the popup is closed", || !client.screen().contains(TITLE));
 }
 
 #[test]
-fn the_line_is_added_to_the_configuration_there_is_and_taken_away_again() {
+fn the_line_is_added_to_the_existing_configuration_and_removed_again() {
     let sandbox = Sandbox::new();
     linked(&sandbox);
     let kage = |flag: &str| sandbox.kage(["init", "tmux", flag, "--yes"]);
@@ -273,9 +273,9 @@ fn the_line_is_added_to_the_configuration_there_is_and_taken_away_again() {
     assert_eq!(line, expected);
     kage("--install").run().success().mentions("added one line to").mentions("tmux source-file");
     assert_eq!(sandbox.read(CONF), line);
-    kage("--install").run().success().mentions("has the line already");
+    kage("--install").run().success().mentions("already has this line");
     assert_eq!(sandbox.read(CONF), line);
-    kage("--uninstall").run().success().mentions("took one line out");
+    kage("--uninstall").run().success().mentions("removed one line from");
     assert_eq!(sandbox.read(CONF), "");
 
     sandbox.write("home/.tmux.conf", "set -g mouse on\n");
@@ -286,7 +286,7 @@ fn the_line_is_added_to_the_configuration_there_is_and_taken_away_again() {
 }
 
 #[test]
-fn a_configuration_stays_silent_where_kage_has_gone() {
+fn a_configuration_prints_nothing_if_kage_was_removed() {
     if !has_all(&["tmux", "bash"]) {
         return;
     }
@@ -301,25 +301,25 @@ fn a_configuration_stays_silent_where_kage_has_gone() {
 }
 
 #[test]
-fn the_segment_alone_never_fails() {
+fn the_segment_never_fails() {
     let sandbox = Sandbox::new();
     let segment = || sandbox.kage(["status", "--format", "tmux"]);
-    let trouble = "#[push-default]#[fg=white,bg=red]kage: !#[default]#[pop-default]\n";
+    let error = "#[push-default]#[fg=white,bg=red]kage: !#[default]#[pop-default]\n";
     segment().run().success().prints("").says("");
     segment().env("KAGE_CONFIG", "/nowhere/config.toml").run().success().prints("").says("");
-    assert!(!sandbox.path("home/.local/state/kage").exists(), "it makes no directory");
+    assert!(!sandbox.path("home/.local/state/kage").exists(), "it creates no directory");
     sandbox.config("[");
-    segment().run().success().prints(trouble).says("");
-    // A keychain that is not there is not asked for.
+    segment().run().success().prints(error).says("");
+    // The segment does not use the keychain, so a missing one is no error.
     sandbox.config("[subscriptions.pool.work]\ncredential = { from = \"keychain\" }\n");
     segment().run().success().prints("1/1\n").says("");
     sandbox.write(STATE, "{");
-    segment().run().success().prints(trouble).says("");
+    segment().run().success().prints(error).says("");
     assert_eq!(sandbox.read(STATE), "{");
 }
 
 #[test]
-fn the_other_forms_of_the_status_are_what_they_were() {
+fn the_other_formats_of_status_are_unchanged() {
     let sandbox = pool();
     let text = |args: &[&str]| sandbox.kage([&["status"], args].concat()).run().success().stdout();
     assert_eq!(text(&["--format", "text"]), text(&[]));
@@ -335,7 +335,7 @@ fn the_other_forms_of_the_status_are_what_they_were() {
 }
 
 #[test]
-fn the_script_has_no_fault_that_shellcheck_or_shfmt_know() {
+fn the_script_passes_shellcheck_and_shfmt() {
     if !has_all(&["shellcheck", "shfmt"]) {
         return;
     }

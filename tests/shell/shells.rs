@@ -1,4 +1,4 @@
-//! `kage init` in real shells at a terminal: the functions, what they pass on, and the line in a start-up file.
+//! `kage init` in real shells at a terminal: the functions, their arguments, and the line in a startup file.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -13,38 +13,39 @@ use std::process::Command;
 use crate::support::{Sandbox, copy_kage, has_all, kage, pool, readme};
 use crate::tmux::{Pane, Tmux};
 
-/// A shell, as its user starts it and writes in it.
+/// A shell and its startup file.
 struct Shell {
     name: &'static str,
-    start_up_file: &'static str,
-    /// Before the integration: options that break careless scripts, aliases, and the prompt that tests wait for.
-    strict: &'static str,
-    /// After it: an interactive shell that ends at the first failure is of no use.
-    calm: &'static str,
+    startup_file: &'static str,
+    /// Lines before the integration: options that break careless scripts, aliases, and the prompt that the
+    /// tests wait for.
+    before: &'static str,
+    /// Lines after it: an interactive shell must not exit at the first failure.
+    after: &'static str,
     status: &'static str,
 }
 
 const SHELLS: [Shell; 3] = [
     Shell {
         name: "bash",
-        start_up_file: "home/.bashrc",
-        strict: "set -euo pipefail\nPS1='ready> '\nalias claude='claude'\n",
-        calm: "set +e\n",
+        startup_file: "home/.bashrc",
+        before: "set -euo pipefail\nPS1='ready> '\nalias claude='claude'\n",
+        after: "set +e\n",
         status: "$?",
     },
     Shell {
         name: "zsh",
-        start_up_file: "home/.zshrc",
-        strict: "setopt err_exit no_unset pipe_fail warn_create_global extended_glob interactive_comments\n\
+        startup_file: "home/.zshrc",
+        before: "setopt err_exit no_unset pipe_fail warn_create_global extended_glob interactive_comments\n\
                  PS1='ready> '\nalias claude='claude'\nalias -g -- --help='--help | cat'\nalias -g -- -h='-h | cat'\n",
-        calm: "unsetopt err_exit\n",
+        after: "unsetopt err_exit\n",
         status: "$?",
     },
     Shell {
         name: "fish",
-        start_up_file: "home/.config/fish/config.fish",
-        strict: "set -g fish_greeting\nfunction fish_prompt\n    echo -n 'ready> '\nend\n",
-        calm: "",
+        startup_file: "home/.config/fish/config.fish",
+        before: "set -g fish_greeting\nfunction fish_prompt\n    echo -n 'ready> '\nend\n",
+        after: "",
         status: "$status",
     },
 ];
@@ -54,7 +55,7 @@ impl Shell {
         SHELLS.iter().filter(|shell| has_all(&[shell.name]))
     }
 
-    /// What a user writes by hand, from the README.
+    /// The line from the README that a user adds manually.
     fn line(&self) -> String {
         let line = match self.name {
             "fish" => readme("kage init fish | source").to_owned(),
@@ -63,12 +64,12 @@ impl Shell {
         format!("{line}\n")
     }
 
-    /// A start-up file that loads kage as often as `lines` says.
-    fn sets_up(&self, sandbox: &Sandbox, lines: &str) {
-        sandbox.write(self.start_up_file, &format!("{}{lines}{}", self.strict, self.calm));
+    /// Writes a startup file with these lines.
+    fn set_up(&self, sandbox: &Sandbox, lines: &str) {
+        sandbox.write(self.startup_file, &format!("{}{lines}{}", self.before, self.after));
     }
 
-    /// One word, for this shell.
+    /// A word quoted for this shell.
     fn quoted(&self, word: &str) -> String {
         match self.name {
             "fish" => format!("'{}'", word.replace('\\', r"\\").replace('\'', r"\'")),
@@ -76,14 +77,14 @@ impl Shell {
         }
     }
 
-    /// What `kage init` prints.
+    /// The output of `kage init`.
     fn rendered(&self, sandbox: &Sandbox, flags: &[&str]) -> String {
         sandbox.kage(["init", self.name].iter().chain(flags)).run().success().says("").stdout()
     }
 }
 
-/// Two accounts of claude, one of an agent that gets no arguments from kage, and kage on PATH. The agents say on
-/// which subscription they run.
+/// Two subscriptions for claude, one for an agent to which kage adds no arguments, and kage on PATH. The
+/// agents print the subscription they run on.
 fn home() -> Sandbox {
     let sandbox = pool();
     sandbox.write(
@@ -107,15 +108,15 @@ fn tmux(sandbox: &Sandbox) -> Tmux {
     Tmux::start(sandbox.kage(["ps"]), sandbox.path("tmux"))
 }
 
-/// A program of the suite's own that looks at a text, such as shellcheck.
-fn approves(program: &str, flags: &[&str], file: &Path) {
+/// Checks a file with a linter such as shellcheck.
+fn check_with(program: &str, flags: &[&str], file: &Path) {
     let ran = Command::new(program).args(flags).arg(file).output().unwrap();
     let said = [ran.stdout, ran.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
     assert!(ran.status.success(), "{program} {flags:?}: {said}\n{}", fs::read_to_string(file).unwrap());
 }
 
-/// A kage whose path is hard to quote.
-fn oddly_placed(sandbox: &Sandbox) -> PathBuf {
+/// A copy of kage at a path that is hard to quote.
+fn kage_at_odd_path(sandbox: &Sandbox) -> PathBuf {
     let odd = sandbox.path("it's a \"$HOME\" *dir/kage");
     copy_kage(&odd);
     odd

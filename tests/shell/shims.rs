@@ -1,4 +1,4 @@
-//! Shims: kage under an agent's name, for scripts, cron and editors.
+//! Shims: programs with an agent's name that call kage, for scripts, cron and editors.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

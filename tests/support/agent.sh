@@ -1,13 +1,13 @@
 #!/bin/sh
-# A stand-in for Claude Code's print form. What follows the last `--` of its token says how it behaves:
-#   ok, five, seven, opus, throttled, overloaded, network, timeout, auth, organisation, billing: its end;
-#   soon: a limit of two seconds; long: a megabyte and more, and then a limit; slow: it waits for a signal;
-#   startup: it refuses its arguments; failed: it ends with 1 and an answer; interrupted: a signal ends it;
-#   work+X: it does some work first; once.X: X at its first call, ok afterwards.
-# It writes the transcript that the real one would (not with --no-session-persistence), notes each call in
-# $HOME/calls, and each piece of work in $HOME/work.
+# A stand-in for Claude Code's print mode. The text after the last `--` of its token selects its behavior:
+#   ok, five, seven, opus, throttled, overloaded, network, timeout, auth, organisation, billing: how it ends;
+#   soon: a limit that resets after two seconds; long: over a megabyte of output, then a limit;
+#   slow: waits for a signal; startup: refuses its arguments; failed: answers and exits with 1;
+#   interrupted: is ended by a signal; work+X: does some work first; once.X: X at the first call, then ok.
+# It writes the same transcript as the real agent (not with --no-session-persistence), appends each call to
+# $HOME/calls and each piece of work to $HOME/work.
 
-behaviour=${CLAUDE_CODE_OAUTH_TOKEN##*--}
+behavior=${CLAUDE_CODE_OAUTH_TOKEN##*--}
 format=text session='' prompt='' resumed=no model='' persist=yes
 arguments=$*
 while [ $# -gt 0 ]; do
@@ -32,13 +32,13 @@ echo $count >"$HOME/count-$KAGE_SUBSCRIPTION"
 echo "$KAGE_SUBSCRIPTION|resumed=$resumed|prompt=$prompt|input=$input|model=$model|retries=$CLAUDE_CODE_MAX_RETRIES" >>"$HOME/calls"
 echo "$arguments" >>"$HOME/arguments"
 
-case $behaviour in
+case $behavior in
   once.*)
-    if [ $count = 1 ]; then behaviour=${behaviour#once.}; else behaviour=ok; fi
+    if [ $count = 1 ]; then behavior=${behavior#once.}; else behavior=ok; fi
     ;;
 esac
 works=no turns=1
-case $behaviour in work+*) works=yes turns=2 behaviour=${behaviour#work+} ;; esac
+case $behavior in work+*) works=yes turns=2 behavior=${behavior#work+} ;; esac
 
 now=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
 reset=$(($(date +%s) / 3600 * 3600 + 10800))
@@ -78,7 +78,7 @@ limit() { # window, its end, text
   refuse rate_limit 429 ",\"apiError\":\"usage_limit_reached\",\"quotaLimits\":{\"status\":\"rejected\",\"resetsAt\":$2,\"rateLimitType\":\"$1\",\"isUsingOverage\":false}" ",\"api_error\":\"usage_limit_reached\"" "$3"
 }
 
-if [ "$behaviour" = startup ]; then
+if [ "$behavior" = startup ]; then
   echo "Error: Session ID $session is already in use." >&2
   exit 1
 fi
@@ -89,7 +89,7 @@ if [ $works = yes ]; then
   answer work "I run the tests."
 fi
 
-case $behaviour in
+case $behavior in
   ok)
     answer end "Answer of $KAGE_SUBSCRIPTION."
     result false "Answer of $KAGE_SUBSCRIPTION." ",\"usage\":{\"output_tokens\":34}"

@@ -1,4 +1,4 @@
-//! Tokens by subscription, as the ledger has them.
+//! Tokens by subscription, as recorded in the ledger.
 
 // A failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::support::Sandbox;
 
-/// Input without the cache, output, read from the cache, and what of the output the model said to itself.
+/// Uncached input, output, cache reads, and the reasoning part of the output.
 pub type Count = [u64; 4];
 
-/// The sums by name; who has none is not there.
+/// The sums by name, without names whose sum is zero.
 pub fn sums(counts: impl Iterator<Item = (String, Count)>) -> BTreeMap<String, Count> {
     let mut sums = BTreeMap::<_, Count>::new();
     for (name, count) in counts.filter(|(_, count)| *count != Count::default()) {
@@ -21,12 +21,12 @@ pub fn sums(counts: impl Iterator<Item = (String, Count)>) -> BTreeMap<String, C
     sums
 }
 
-/// A count at a place in JSON; 0 where there is none.
+/// The count at a JSON pointer; 0 if there is none.
 pub fn number(value: &Value, path: &str) -> u64 {
     value.pointer(path).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// What the ledger has.
+/// The sums of the ledger, by subscription.
 pub fn booked(sandbox: &Sandbox) -> BTreeMap<String, Count> {
     const PATHS: [&str; 4] = ["/input_tokens", "/output_tokens", "/cache_read_tokens", "/reasoning_tokens"];
     let ledger = sandbox.ledger();

@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Random numbers that can be repeated.
 
 // A failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// `SplitMix64`: the same seed gives the same rounds.
+/// `SplitMix64`: the same seed gives the same numbers.
 pub struct Dice(u64);
 
 impl Dice {
@@ -28,7 +28,7 @@ impl Dice {
     }
 }
 
-/// `KAGE_TEST_SEED` repeats a run.
+/// The seed in `KAGE_TEST_SEED`, which repeats a run, or a new one. Prints it.
 pub fn seed() -> u64 {
     let given = std::env::var("KAGE_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! A socket that is taken for a message bus and answers as a test likes.
+//! A socket that poses as a message bus and answers as the test defines.
 
 // Each suite uses its part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -18,94 +18,94 @@ use std::time::Duration;
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
-/// What one visitor meets. Visitors beyond the last play are turned away.
-pub enum Play {
-    /// These bytes, in pieces of at most so many, then the end.
+/// How one connection is answered. Connections after the last scripted one are closed.
+pub enum Script {
+    /// These bytes, in pieces of at most this length, then the end.
     Say(Vec<u8>, usize),
-    /// These bytes after a while, then the end.
+    /// These bytes after a pause, then the end.
     Late(Duration, Vec<u8>),
-    /// These bytes, and then the others again and again.
+    /// The first bytes once, and then the others in an endless loop.
     Forever(Vec<u8>, Vec<u8>),
     /// Nothing at all.
     Hang,
 }
 
-/// It listens until it is dropped.
+/// A bus that counts its connections.
 pub struct FalseBus {
     pub address: String,
-    visits: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl FalseBus {
-    pub fn at(path: &Path, plays: Vec<Play>) -> Self {
+    pub fn at(path: &Path, scripts: Vec<Script>) -> Self {
         let _ = fs::remove_file(path);
         let listener = UnixListener::bind(path).unwrap();
-        Self::new(listener, format!("unix:path={}", path.display()), plays)
+        Self::new(listener, format!("unix:path={}", path.display()), scripts)
     }
 
-    /// A bus that belongs to nobody, which root alone can make. Its socket has no file, since nobody may write
-    /// where a test does.
-    pub fn of_nobody(name: &Path, plays: Vec<Play>) -> Self {
+    /// A bus of the user `nobody`, which only root can create. Its socket has no file, because that user may
+    /// not write to the directory of a test.
+    pub fn of_nobody(name: &Path, scripts: Vec<Script>) -> Self {
         let address = SocketAddr::from_abstract_name(name.as_os_str().as_bytes()).unwrap();
-        // On Linux a user belongs to a thread; whoever listens is whom visitors are told of.
+        // On Linux the user id belongs to a thread. Peers see the user id of the thread that listens.
         let listen = move || {
             let nobody = Uid::from_raw(65534);
             set_thread_res_uid(nobody, nobody, nobody).unwrap();
             UnixListener::bind_addr(&address).unwrap()
         };
         let listener = thread::spawn(listen).join().unwrap();
-        Self::new(listener, format!("unix:abstract={}", name.display()), plays)
+        Self::new(listener, format!("unix:abstract={}", name.display()), scripts)
     }
 
-    fn new(listener: UnixListener, address: String, plays: Vec<Play>) -> Self {
-        let visits = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&visits);
+    fn new(listener: UnixListener, address: String, scripts: Vec<Script>) -> Self {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         thread::spawn(move || {
-            let mut plays = plays.into_iter();
-            for visitor in listener.incoming().map_while(Result::ok) {
+            let mut scripts = scripts.into_iter();
+            for peer in listener.incoming().map_while(Result::ok) {
                 counted.fetch_add(1, Ordering::SeqCst);
-                let play = plays.next().unwrap_or(Play::Say(Vec::new(), 1));
-                thread::spawn(move || play.out(visitor));
+                let script = scripts.next().unwrap_or(Script::Say(Vec::new(), 1));
+                thread::spawn(move || script.run(peer));
             }
         });
-        Self { address, visits }
+        Self { address, connections }
     }
 
-    pub fn visits(&self) -> usize {
-        self.visits.load(Ordering::SeqCst)
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 }
 
-impl Play {
-    /// The visitor may leave before the end.
-    fn out(self, mut visitor: UnixStream) {
+impl Script {
+    /// Answers one connection. The peer may close it before the end.
+    fn run(self, mut peer: UnixStream) {
         let ends = !matches!(self, Self::Hang);
         match self {
             Self::Say(bytes, piece) => {
                 for piece in bytes.chunks(piece) {
-                    let _ = visitor.write_all(piece);
+                    let _ = peer.write_all(piece);
                 }
             }
             Self::Late(pause, bytes) => {
                 thread::sleep(pause);
-                let _ = visitor.write_all(&bytes);
+                let _ = peer.write_all(&bytes);
             }
             Self::Forever(bytes, others) => {
-                let _ = visitor.write_all(&bytes);
-                while visitor.write_all(&others).is_ok() {}
+                let _ = peer.write_all(&bytes);
+                while peer.write_all(&others).is_ok() {}
             }
             Self::Hang => {}
         }
         if ends {
-            let _ = visitor.shutdown(Shutdown::Write);
+            let _ = peer.shutdown(Shutdown::Write);
         }
-        // A visitor who is still asking finds nothing closed.
+        // Keeps the connection open while the peer still sends.
         let is_end = |read: std::io::Result<usize>| read.map_or(true, |count| count == 0);
-        while !is_end(visitor.read(&mut [0; 4096])) {}
+        while !is_end(peer.read(&mut [0; 4096])) {}
     }
 }
 
-/// A message in the making.
+/// A builder of D-Bus messages.
 #[derive(Clone)]
 pub struct Message {
     kind: u8,

@@ -1,5 +1,5 @@
-//! A loopback stand-in for the Gemini API, for tests that run Gemini CLI under kage. The key alone
-//! chooses the answer, so one service serves a whole pool. It knows HTTP and the API, nothing of kage.
+//! A loopback stand-in for the Gemini API, for tests that run Gemini CLI under kage. Only the key selects the
+//! answer, so one service serves a whole pool. It knows HTTP and the API, and nothing about kage.
 
 // Each suite uses its part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -15,16 +15,16 @@ use serde_json::{Value, json};
 
 use crate::provider::Request;
 
-/// A running service; dropping it closes the port and lets go of every client left hanging.
+/// A running service. Dropping it closes the port and releases every client that is left hanging.
 ///
-/// What follows the last `--` of the key names the behaviour:
+/// The text after the last `--` of the key selects the behavior:
 ///
 /// - answered: `ok` (the default);
 /// - out of quota: `day`, `hour` (retry after 3600 s), `minute` (after 2 s), `bare429` (no details),
-///   `zero` (a model that the account has no quota for), `capacity`;
+///   `zero` (the account has no quota for the model), `capacity`;
 /// - refused: `key`, `suspended`, `500`, `503`;
 /// - broken: `hang`;
-/// - in turn: `tool+X` calls the shell and then does X.
+/// - in sequence: `tool+X` calls the shell and then does X.
 pub struct Generate {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -33,23 +33,23 @@ pub struct Generate {
 struct Shared {
     /// The shell command of a tool call.
     tool_command: String,
-    /// By how much an answer counts more than the one before, of each kind.
+    /// Factor by which the numbers of tokens grow from answer to answer; 0 keeps them constant.
     growth: AtomicU64,
-    received: Mutex<Vec<Asked>>,
+    received: Mutex<Vec<GenerateRequest>>,
     closing: AtomicBool,
 }
 
-/// One request as it arrived, and what it met.
+/// One request as it arrived, and how it was answered.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct GenerateRequest {
     pub path: String,
     pub key: String,
-    /// The whole header of the other way to say who asks.
+    /// The whole header of the alternative authentication.
     pub authorization: Option<String>,
     pub body: Value,
     /// `tool+X` is resolved to `tool` or X.
-    pub behaviour: String,
-    /// What the answer counted; null where there was none.
+    pub behavior: String,
+    /// The usage of the answer; null if there was none.
     pub usage: Value,
 }
 
@@ -73,7 +73,7 @@ impl Generate {
         Self { address, shared }
     }
 
-    /// From now on no answer counts as many tokens as another, of any kind.
+    /// From now on every answer has different numbers of tokens, in each kind.
     pub fn vary_usage(&self) {
         self.shared.growth.store(1, Ordering::SeqCst);
     }
@@ -82,11 +82,11 @@ impl Generate {
         format!("http://{}", self.address)
     }
 
-    /// The requests for an answer of the conversation, in order; those that pick a model are left out.
-    pub fn asked(&self) -> Vec<Asked> {
-        let mut asked = self.shared.received().clone();
-        asked.retain(Asked::is_turn);
-        asked
+    /// The turns of the conversation, in order, without the requests that pick a model.
+    pub fn turns(&self) -> Vec<GenerateRequest> {
+        let mut turns = self.shared.received().clone();
+        turns.retain(GenerateRequest::is_turn);
+        turns
     }
 }
 
@@ -105,28 +105,28 @@ impl Shared {
                 return;
             }
             let shared = Arc::clone(self);
-            // An error is a client that hung up, which is its own affair.
+            // An error means that the client hung up, which is no failure of the test.
             thread::spawn(move || shared.serve(&stream));
         }
     }
 
-    fn received(&self) -> MutexGuard<'_, Vec<Asked>> {
-        self.received.lock().expect("nobody panics holding the list")
+    fn received(&self) -> MutexGuard<'_, Vec<GenerateRequest>> {
+        self.received.lock().expect("no thread panics while it holds the list")
     }
 
-    /// Serves one request, which is on the list before the client can see the answer.
+    /// Serves one request and adds it to the list before the client sees the answer.
     fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
-        let mut asked = Asked::from(Request::read(stream)?);
+        let mut request = GenerateRequest::from(Request::read(stream)?);
         let mut received = self.received();
-        let same = |past: &&Asked| past.is_turn() && past.key == asked.key;
-        asked.behaviour = behaviour(&asked, received.iter().filter(same).count());
-        let number = u64::try_from(received.len()).expect("a test asks no more");
+        let same = |past: &&GenerateRequest| past.is_turn() && past.key == request.key;
+        request.behavior = behavior(&request, received.iter().filter(same).count());
+        let number = u64::try_from(received.len()).expect("a test sends fewer requests");
         let usage = usage(self.growth.load(Ordering::SeqCst) * number);
-        let answer = self.answer(&asked, &usage);
+        let answer = self.answer(&request, &usage);
         if answer.as_ref().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-            asked.usage = usage;
+            request.usage = usage;
         }
-        received.push(asked);
+        received.push(request);
         drop(received);
         if let Some(answer) = answer {
             return stream.write_all(answer.as_bytes());
@@ -137,27 +137,28 @@ impl Shared {
         Ok(())
     }
 
-    /// The whole response; none for a request that is left hanging.
-    fn answer(&self, asked: &Asked, usage: &Value) -> Option<String> {
-        let method = asked.path.split('?').next().unwrap_or_default().rsplit(':').next().unwrap_or_default();
-        let behaviour = asked.behaviour.as_str();
-        if behaviour == "hang" {
+    /// The whole response; `None` leaves the request hanging.
+    fn answer(&self, request: &GenerateRequest, usage: &Value) -> Option<String> {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let method = path.rsplit(':').next().unwrap_or_default();
+        let behavior = request.behavior.as_str();
+        if behavior == "hang" {
             return None;
         }
-        if let Some(refusal) = refusal(behaviour) {
+        if let Some(refusal) = refusal(behavior) {
             return Some(http(
                 refusal["error"]["code"].as_u64().unwrap_or(500),
                 "application/json",
                 &refusal,
             ));
         }
-        let parts = match (method, behaviour) {
+        let parts = match (method, behavior) {
             ("countTokens", _) => return Some(http(200, "application/json", &json!({"totalTokens": 5}))),
             ("generateContent", _) => vec![json!({"text": CHOICE})],
             (_, "tool") => vec![json!({"text": "I will run it."}), self.call()],
-            _ => vec![json!({"text": "Hello from "}), json!({"text": format!("the service ({behaviour}).")})],
+            _ => vec![json!({"text": "Hello from "}), json!({"text": format!("the service ({behavior}).")})],
         };
-        let model = asked.model();
+        let model = request.model();
         Some(if method == "generateContent" {
             http(200, "application/json", &chunk(model, &parts[0], usage, true))
         } else {
@@ -174,7 +175,7 @@ impl Shared {
     }
 }
 
-impl Asked {
+impl GenerateRequest {
     fn from(request: Request) -> Self {
         let header = |name: &str| {
             request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
@@ -184,12 +185,12 @@ impl Asked {
             authorization: request.authorization.clone(),
             path: request.path,
             body: request.body,
-            behaviour: String::new(),
+            behavior: String::new(),
             usage: Value::Null,
         }
     }
 
-    /// Whether this is a turn of the conversation. The agent streams those and nothing else.
+    /// Whether this is a turn of the conversation. The agent streams only those.
     fn is_turn(&self) -> bool {
         self.path.contains(":streamGenerateContent")
     }
@@ -199,17 +200,17 @@ impl Asked {
         name.split(':').next().unwrap_or_default()
     }
 
-    /// What the user and the tools said so far, joined.
+    /// All content of the user, the model and the tools until now, as JSON.
     pub fn conversation(&self) -> String {
         self.body["contents"].to_string()
     }
 }
 
-/// What the key wishes for after `earlier` turns with it.
-fn behaviour(asked: &Asked, earlier: usize) -> String {
-    let wish = asked.key.rsplit_once("--").map_or("ok", |(_, wish)| wish);
+/// The behavior that the key selects after `earlier` turns with it.
+fn behavior(request: &GenerateRequest, earlier: usize) -> String {
+    let wish = request.key.rsplit_once("--").map_or("ok", |(_, wish)| wish);
     let now = match wish.strip_prefix("tool+") {
-        Some(_) if !asked.is_turn() => "ok",
+        Some(_) if !request.is_turn() => "ok",
         Some(_) if earlier == 0 => "tool",
         Some(later) => later,
         None => wish,
@@ -217,10 +218,10 @@ fn behaviour(asked: &Asked, earlier: usize) -> String {
     now.to_owned()
 }
 
-/// What the model that picks a model answers.
+/// The answer of the model that picks a model.
 const CHOICE: &str = r#"{"complexity_reasoning": "simple", "complexity_score": 10}"#;
 
-/// 100 tokens in, 60 of them cached, 25 out; and more.
+/// 100 tokens in, 60 of them cached, 25 out; more of each with `more`.
 fn usage(more: u64) -> Value {
     let (prompt, cached, answer, thoughts) = (100 + 11 * more, 60 + 3 * more, 20 + 7 * more, 5 + 2 * more);
     json!({
@@ -229,7 +230,7 @@ fn usage(more: u64) -> Value {
     })
 }
 
-/// A part of an answer. Every part bears the counts.
+/// A part of an answer. Every part carries the usage.
 fn chunk(model: &str, part: &Value, usage: &Value, last: bool) -> Value {
     let mut candidate = json!({"content": {"role": "model", "parts": [part]}, "index": 0});
     if last {
@@ -242,7 +243,7 @@ fn chunk(model: &str, part: &Value, usage: &Value, last: bool) -> Value {
     })
 }
 
-/// Behaviour, HTTP code, status, quota or reason of the details (`-` is none), retry delay, message.
+/// Behavior, HTTP code, status, quota or reason of the details (`-` is none), retry delay, message.
 const REFUSALS: &str = "\
 day       429 RESOURCE_EXHAUSTED  GenerateRequestsPerDayPerProjectPerModel-FreeTier    34s   You exceeded your current quota, please check your plan and billing details.
 hour      429 RESOURCE_EXHAUSTED  GenerateRequestsPerHourPerProjectPerModel            3600s You exceeded your current quota, please check your plan and billing details.
@@ -255,8 +256,8 @@ suspended 403 PERMISSION_DENIED   CONSUMER_SUSPENDED       -     Permission deni
 500       500 INTERNAL            -                        -     An internal error has occurred.
 503       503 UNAVAILABLE         -                        -     The model is overloaded. Please try again later.";
 
-fn refusal(behaviour: &str) -> Option<Value> {
-    let row = REFUSALS.lines().find(|row| row.split_whitespace().next() == Some(behaviour))?;
+fn refusal(behavior: &str) -> Option<Value> {
+    let row = REFUSALS.lines().find(|row| row.split_whitespace().next() == Some(behavior))?;
     let (words, message): (Vec<&str>, Vec<&str>) =
         (row.split_whitespace().take(5).collect(), row.split_whitespace().skip(5).collect());
     let mut details = Vec::new();
@@ -272,7 +273,7 @@ fn refusal(behaviour: &str) -> Option<Value> {
     if words[4] != "-" {
         details.push(json!({"@type": format!("{TYPE}RetryInfo"), "retryDelay": words[4]}));
     }
-    let code: u64 = words[1].parse().expect("a refusal has its code");
+    let code: u64 = words[1].parse().expect("a refusal has a numeric code");
     let message = message.join(" ");
     Some(json!({"error": {"code": code, "message": message, "status": words[2], "details": details}}))
 }

@@ -1,4 +1,4 @@
-//! What every suite needs: a home of its own, kage in it, and what kage said.
+//! What every suite needs: a sandbox with its own home, calls of kage in it, and checks of the output.
 
 // Each suite uses its part, and a failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::wrong_self_convention)]
@@ -30,7 +30,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// A place in the sandbox: `home/...`, `bin/...` (on PATH), `work` (where kage is run).
+    /// A path in the sandbox: `home/...`, `bin/...` (on PATH), `work` (the working directory of kage).
     pub fn path(&self, inside: &str) -> PathBuf {
         self.dir.path().canonicalize().unwrap().join(inside)
     }
@@ -58,7 +58,7 @@ impl Sandbox {
         path
     }
 
-    /// The stand-in agent that kage brings, as `claude` on PATH.
+    /// Installs kage's built-in stand-in agent as `claude` on PATH.
     pub fn stand_in_claude(&self) -> &Self {
         self.program("claude", &format!("#!/bin/sh\nexec '{}' stand-in-agent \"$@\"\n", kage().display()));
         self
@@ -69,7 +69,7 @@ impl Sandbox {
         self.add_with(name, &format!("{name}--ok"), flags)
     }
 
-    /// The same with a token that ends in `tail`, by which stand-ins choose what they do.
+    /// The same with a token that ends in `tail`. Stand-ins choose their behavior by it.
     pub fn add_with(&self, name: &str, tail: &str, flags: &[&str]) -> &Self {
         let add =
             ["subscription", "add", name, "--credential", "file"].into_iter().chain(flags.iter().copied());
@@ -91,7 +91,7 @@ impl Sandbox {
         Call { command, stdin: None }
     }
 
-    /// The state as JSON: as it was last written whole, with the changes since.
+    /// The state as JSON: the last complete `state.json` with the changes of `state.log` applied.
     pub fn state(&self) -> serde_json::Value {
         let read = |name: &str| self.read(&format!("home/.local/state/kage/{name}"));
         let mut whole: serde_json::Value = serde_json::from_str(&read("state.json")).unwrap_or_default();
@@ -104,7 +104,7 @@ impl Sandbox {
         whole["state"].take()
     }
 
-    /// Every line of the ledger, which is JSON or a failed test.
+    /// Every line of the ledger. A line that is not JSON fails the test.
     pub fn ledger(&self) -> Vec<serde_json::Value> {
         let months = fs::read_dir(self.path("home/.local/state/kage/usage")).into_iter().flatten().flatten();
         let months =
@@ -129,7 +129,7 @@ impl Sandbox {
     }
 }
 
-/// Where the sandbox's config is.
+/// The path of the config in the sandbox.
 pub const CONFIG: &str = "home/.config/kage/config.toml";
 
 /// A sandbox with two subscriptions.
@@ -140,12 +140,12 @@ pub fn pool() -> Sandbox {
     sandbox
 }
 
-/// An invented token whose end says how a stand-in behaves.
+/// An invented token. Its end selects the behavior of a stand-in.
 pub fn token(tail: &str) -> String {
     format!("sk-ant-oat01-invented-{tail}")
 }
 
-/// A part of the README, to be tried as it stands there.
+/// Returns `part` and checks that the README contains it literally.
 pub fn readme(part: &str) -> &str {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     assert!(text.contains(part), "the README does not say: {part}");
@@ -157,8 +157,9 @@ pub fn kage() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_kage"))
 }
 
-/// Puts a copy of the program under test there. Another process writes it: while one of this process's own
-/// files is open for writing, a program that another test starts holds it open too, and it cannot be run.
+/// Copies the program under test to `to`. Another process (`cp`) writes the file: if this process had it open
+/// for writing, a child that another test forks at that time would inherit the open file, and the copy could
+/// not be executed (`ETXTBSY`).
 pub fn copy_kage(to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     assert!(Command::new("cp").arg(kage()).arg(to).status().unwrap().success());
@@ -194,7 +195,7 @@ impl Call {
     }
 }
 
-/// What a command did.
+/// The result of a command.
 pub struct Ran {
     pub output: Output,
     shown: String,
@@ -231,13 +232,13 @@ impl Ran {
         self
     }
 
-    /// Standard error has this in it.
+    /// Standard error contains `part`.
     pub fn mentions(self, part: &str) -> Self {
         assert!(self.stderr().contains(part), "{}\nno `{part}` in: {}", self.shown, self.stderr());
         self
     }
 
-    /// One line, and a second one with a hint: what every refusal looks like.
+    /// Standard error is one message and one hint, as for every refusal.
     pub fn is_one_line_and_a_hint(self) -> Self {
         let text = self.stderr();
         let lines: Vec<_> = text.lines().collect();
@@ -248,7 +249,7 @@ impl Ran {
     }
 }
 
-/// Whether a suite can run. What is missing fails it under CI and is said elsewhere.
+/// Whether all programs are installed. A missing one fails the test under CI and is reported elsewhere.
 pub fn has_all(programs: &[&str]) -> bool {
     let missing: Vec<_> = programs.iter().filter(|program| which(program).is_none()).collect();
     if missing.is_empty() {
@@ -258,7 +259,7 @@ pub fn has_all(programs: &[&str]) -> bool {
     false
 }
 
-/// Says what is missing; under CI that is a failure.
+/// Reports what is missing. Under CI this is a failure.
 pub fn missing_is_failure(what: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{what}");
     eprintln!("SKIPPED: {what}");
@@ -272,11 +273,11 @@ fn which(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
-/// Waits until something is so, at most half a minute.
+/// Waits until a condition holds, for at most 30 seconds.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !is_so() {
-        assert!(begun.elapsed().as_secs() < 30, "waited in vain for: {what}");
+        assert!(begun.elapsed().as_secs() < 30, "timed out waiting for: {what}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! A network namespace with a loopback and nothing else: what runs in it cannot reach a real provider.
+//! Runs tests in a network namespace that has only a loopback, so that they cannot reach a real provider.
 
 // A failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -10,28 +10,28 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::support::{has_all, missing_is_failure};
 
-/// Set in the environment of a test that was started again inside.
+/// Set in the environment of the test that runs inside the namespace.
 const MARK: &str = "KAGE_TEST_NETNS";
 
-/// Whether this process is the one to run the test: the one inside a namespace. Outside, the test is
-/// started again inside one, alone, and how that ends is how it ends here.
+/// Whether this process must run the test, because it is inside a namespace. Outside, this starts the test
+/// again in a process inside a namespace; the test here fails if that one fails.
 pub fn is_inside(test: impl Fn()) -> bool {
-    is_inside_beside(&test, || Box::new(MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
+    is_inside_with(&test, || Box::new(MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// The same for a test that measures time: no other of this suite runs beside it.
+/// The same for a test that measures time: no other test of this suite runs at the same time.
 pub fn is_inside_alone(test: impl Fn()) -> bool {
-    is_inside_beside(&test, || Box::new(MACHINE.write().unwrap_or_else(PoisonError::into_inner)))
+    is_inside_with(&test, || Box::new(MACHINE.write().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Held by every test while it runs.
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// Whatever keeps a share of the machine.
+/// A guard of [`MACHINE`], shared or exclusive.
 trait Share {}
 impl<T> Share for T {}
 
-fn is_inside_beside<T: Fn()>(test: &T, take: impl FnOnce() -> Box<dyn Share>) -> bool {
+fn is_inside_with<T: Fn()>(test: &T, take: impl FnOnce() -> Box<dyn Share>) -> bool {
     if env::var_os(MARK).is_some() {
         assert_eq!(interfaces(), ["lo"], "the namespace has more than a loopback");
         return true;
@@ -43,7 +43,7 @@ fn is_inside_beside<T: Fn()>(test: &T, take: impl FnOnce() -> Box<dyn Share>) ->
     false
 }
 
-/// The name by which the harness knows a test: its path without the crate.
+/// The name of a test in the harness: its path without the crate.
 fn name_of<T>(_: &T) -> &'static str {
     std::any::type_name::<T>().split_once("::").unwrap().1
 }
@@ -57,7 +57,7 @@ fn run_inside(test: &str) {
     assert!(ran.status.success() && text.contains("1 passed"), "{text}");
 }
 
-/// Root may make a namespace; others get one together with a user namespace.
+/// Root may create a network namespace; other users need a user namespace for it.
 fn unshare() -> Command {
     let mut command = Command::new("unshare");
     command.arg(if is_root() { "-n" } else { "-rn" });
@@ -69,11 +69,11 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// Containers and hardened systems may forbid it.
+/// Whether namespaces are allowed: containers and hardened systems may forbid them.
 fn can_unshare() -> bool {
     let allowed = unshare().arg("true").output().is_ok_and(|ran| ran.status.success());
     if !allowed {
-        missing_is_failure("no network namespace can be made here");
+        missing_is_failure("could not create a network namespace");
     }
     allowed
 }

@@ -1,11 +1,11 @@
-//! A loopback stand-in for the Anthropic Messages API, for tests that run an agent under kage.
-//! The credential alone chooses the answer, so one provider serves a whole pool of subscriptions
-//! that behave differently. It knows HTTP and the API, nothing of kage.
+//! A loopback stand-in for the Anthropic Messages API, for tests that run an agent under kage. Only the
+//! credential selects the answer, so one provider serves a pool of subscriptions that behave differently. It
+//! knows HTTP and the API, and nothing about kage.
 
 // Each suite uses its part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-// Named, as the suites include this file under its own path.
+// The path is explicit because the suites include this file with `#[path]`.
 #[path = "provider/answer.rs"]
 mod answer;
 
@@ -18,20 +18,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use self::answer::{Service, behaviour};
+use self::answer::{Service, behavior};
 
-/// A running provider; dropping it closes the port and lets go of every client left hanging.
+/// A running provider. Dropping it closes the port and releases every client that is left hanging.
 ///
-/// What follows the last `--` of the bearer token, else of the API key, names the behaviour:
+/// The text after the last `--` of the bearer token, or else of the API key, selects the behavior:
 ///
 /// - answered: `ok` (the default), `plain` (no quota headers, as for an API key), `warn` and `warn7`
-///   (nearing the five-hour or weekly limit), `overage` (over the limit, and paying for it);
+///   (near the five-hour or weekly limit), `overage` (over the limit, paid as overage);
 /// - rate limited: `429five`, `429seven`, `429opus`, `429over` (no credit for overage either) as a
 ///   subscription, `429key` and `429long` (retry after 1 or 3600 s) as an API key, `429bare`;
 /// - refused: `401key`, `401expired`, `401revoked`, `403`, `403noauth`, `credit`, `500`, `529`;
 /// - broken: `hang`, and `midoverload`, `midlimit`, `midcut` in the middle of a streamed answer;
-/// - in turn: `tool+X` calls the Bash tool and then does X, `agent+X` starts a subagent and then does X, `X+N`
-///   does X after N times `ok`.
+/// - in sequence: `tool+X` calls the Bash tool and then does X, `agent+X` starts a subagent and then does X,
+///   `X+N` does X after N times `ok`.
 pub struct Provider {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -47,23 +47,23 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// With the query.
+    /// Includes the query.
     pub path: String,
-    /// The whole header, `Bearer ` included.
+    /// The whole header, including `Bearer `.
     pub authorization: Option<String>,
     pub api_key: Option<String>,
     /// The agent's session id.
     pub session: Option<String>,
     pub beta: Option<String>,
-    /// In order, the names in lower case.
+    /// In order of arrival, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Null if there was none or it was not JSON.
+    /// Null if there was no body or it was not JSON.
     pub body: Value,
-    /// What a message request met (`X+N` is resolved to `ok` or X); empty for other requests.
-    pub behaviour: String,
+    /// The behavior selected for a message request (`X+N` becomes `ok` or X); empty for other requests.
+    pub behavior: String,
     /// 0 if the request was left hanging.
     pub status: u16,
-    /// What an answer counted in the end; null where there was no answer.
+    /// The final usage of the answer; null if there was no answer.
     pub usage: Value,
 }
 
@@ -86,7 +86,7 @@ impl Provider {
         Self { address, shared }
     }
 
-    /// From now on no answer counts as many tokens as another, of any kind.
+    /// From now on every answer has different numbers of tokens, in each kind.
     pub fn vary_usage(&self) {
         self.shared.service.varies.store(true, Ordering::SeqCst);
     }
@@ -95,7 +95,7 @@ impl Provider {
         format!("http://{}", self.address)
     }
 
-    /// Everything received so far, in order.
+    /// All requests received until now, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.received().clone()
     }
@@ -133,17 +133,17 @@ impl Shared {
                 return;
             }
             let shared = Arc::clone(self);
-            // An error is a client that hung up, which is its own affair.
+            // An error means that the client hung up, which is no failure of the test.
             thread::spawn(move || shared.serve(&stream));
         }
     }
 
     fn received(&self) -> MutexGuard<'_, Vec<Request>> {
         let list = self.received.lock();
-        list.expect("nobody panics holding the list")
+        list.expect("no thread panics while it holds the list")
     }
 
-    /// Serves one request, which is on the list before the client can see the answer.
+    /// Serves one request and adds it to the list before the client sees the answer.
     fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
         let mut request = Request::read(stream)?;
         let mut received = self.received();
@@ -151,7 +151,7 @@ impl Shared {
             let credential = request.credential();
             let same = |past: &&Request| past.is_message() && past.credential() == credential;
             let wish = credential.rsplit_once("--").map_or("ok", |(_, wish)| wish);
-            request.behaviour = behaviour(wish, received.iter().filter(same).count()).into();
+            request.behavior = behavior(wish, received.iter().filter(same).count()).into();
         }
         let answer = self.service.answer(&request);
         request.status = answer.status;
@@ -161,7 +161,7 @@ impl Shared {
         if answer.status != 0 {
             return stream.write_all(answer.to_http().as_bytes());
         }
-        // Holding on after the client has left costs nothing: the test ends soon.
+        // The connection stays open even after the client has left; the test ends soon.
         while !self.closing.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(50));
         }
@@ -202,7 +202,7 @@ impl Request {
             beta: header("anthropic-beta"),
             headers,
             body: serde_json::from_slice(&body).unwrap_or_default(),
-            behaviour: String::new(),
+            behavior: String::new(),
             status: 0,
             usage: Value::Null,
         })

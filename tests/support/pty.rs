@@ -1,4 +1,4 @@
-//! A terminal of its own for a program, whose other end a test holds.
+//! Starts a program on its own terminal; the test holds the other end.
 
 // A failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -12,8 +12,8 @@ use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::stdio::stdin;
 
-/// A program that leads the session of a terminal, and the terminal's other end. No copy of that end is in
-/// any other process, so that dropping it hangs up.
+/// Starts a program as the session leader of a new terminal and returns the terminal's other end. No other
+/// process has a copy of that end, so dropping it hangs up.
 #[allow(unsafe_code)]
 pub fn on_a_terminal(command: &mut Command) -> (OwnedFd, Child) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();

@@ -1,5 +1,5 @@
 //! A loopback stand-in for `OpenAI`'s Responses API, for tests that run Codex under kage. As with the other
-//! provider, the credential alone chooses the answer. It knows HTTP and the API, nothing of kage.
+//! providers, only the credential selects the answer. It knows HTTP and the API, and nothing about kage.
 
 // Each suite uses its part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 
 /// A running provider.
 ///
-/// What follows the last `--` of the bearer token names the behaviour:
+/// The text after the last `--` of the bearer token selects the behavior:
 ///
-/// - answered: `ok` (the default), with the state of the plan's windows;
+/// - answered: `ok` (the default), with the utilization of the plan's windows;
 /// - refused: `limit` and `limit7` (the five-hour or weekly window is full), `429` (too many requests),
 ///   `quota` (no credit), `401`, `500`, `503` (at capacity);
-/// - in turn: `tool+X` asks for a shell command once and then does X, `ok+X` answers once and then does X.
+/// - in sequence: `tool+X` calls a shell command once and then does X, `ok+X` answers once and then does X.
 pub struct Responses {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -31,7 +31,7 @@ struct Shared {
     seven_day_reset: i64,
     /// The shell command of a tool call.
     tool_command: String,
-    /// By how much an answer counts more than the one before, of each kind.
+    /// Factor by which the numbers of tokens grow from answer to answer; 0 keeps them constant.
     growth: AtomicU64,
     received: Mutex<Vec<Request>>,
 }
@@ -43,13 +43,13 @@ pub struct Request {
     pub path: String,
     /// The token without `Bearer `.
     pub bearer: String,
-    /// In order, the names in lower case.
+    /// In order of arrival, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Null if there was none or it was not JSON.
+    /// Null if there was no body or it was not JSON.
     pub body: Value,
-    /// What a request for an answer met (`tool+X` is resolved to `tool` or X, `ok+X` likewise); empty for others.
-    pub behaviour: String,
-    /// What the answer counted; null where there was none.
+    /// The behavior selected for a turn (`tool+X` becomes `tool` or X, `ok+X` likewise); else empty.
+    pub behavior: String,
+    /// The usage of the answer; null if there was none.
     pub usage: Value,
 }
 
@@ -60,7 +60,7 @@ impl Responses {
         let address = listener.local_addr().expect("a bound socket has one");
         let hour = now() / 3600 * 3600;
         let shared = Arc::new(Shared {
-            // Not at a full minute, so that only the seconds of the records can tell it.
+            // Not at a full minute, so that only records with seconds can contain it.
             five_hour_reset: hour + 3 * 3600 + 17,
             seven_day_reset: hour + 3 * 86_400 + 29,
             tool_command: tool_command.to_owned(),
@@ -71,14 +71,14 @@ impl Responses {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&serving);
-                // An error is a client that hung up, which is its own affair.
+                // An error means that the client hung up, which is no failure of the test.
                 thread::spawn(move || shared.serve(&stream));
             }
         });
         Self { address, shared }
     }
 
-    /// From now on no answer counts as many tokens as another, of any kind.
+    /// From now on every answer has different numbers of tokens, in each kind.
     pub fn vary_usage(&self) {
         self.shared.growth.store(1, Ordering::SeqCst);
     }
@@ -87,9 +87,9 @@ impl Responses {
         format!("http://{}/v1", self.address)
     }
 
-    /// The requests for an answer of the model, in order.
-    pub fn asked(&self) -> Vec<Request> {
-        self.shared.received().iter().filter(|request| request.asks()).cloned().collect()
+    /// The turns, in order: the requests for an answer of the model.
+    pub fn turns(&self) -> Vec<Request> {
+        self.shared.received().iter().filter(|request| request.is_turn()).cloned().collect()
     }
 
     /// When the five-hour window ends, in epoch seconds.
@@ -108,18 +108,19 @@ type Answer = (u16, Vec<(&'static str, String)>, String);
 
 impl Shared {
     fn received(&self) -> MutexGuard<'_, Vec<Request>> {
-        self.received.lock().expect("nobody panics holding the list")
+        self.received.lock().expect("no thread panics while it holds the list")
     }
 
-    /// Serves one request, which is on the list before the client can see the answer.
+    /// Serves one request and adds it to the list before the client sees the answer.
     fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
         let mut request = Request::read(stream)?;
         let mut received = self.received();
-        if request.asks() {
-            let before = received.iter().filter(|past| past.asks() && past.bearer == request.bearer).count();
-            behaviour(&request.bearer, before).clone_into(&mut request.behaviour);
+        if request.is_turn() {
+            let same = |past: &&Request| past.is_turn() && past.bearer == request.bearer;
+            let before = received.iter().filter(same).count();
+            behavior(&request.bearer, before).clone_into(&mut request.behavior);
         }
-        let number = u64::try_from(received.len()).expect("a test asks no more");
+        let number = u64::try_from(received.len()).expect("a test sends fewer requests");
         let usage = usage(self.growth.load(Ordering::SeqCst) * number);
         let (status, headers, body) = self.answer(&request, &usage);
         if status == 200 {
@@ -136,8 +137,8 @@ impl Shared {
     }
 
     fn answer(&self, request: &Request, usage: &Value) -> Answer {
-        if !request.asks() {
-            // The agent would rather speak through a web socket, until it is told to use plain HTTP.
+        if !request.is_turn() {
+            // The agent tries a web socket first; status 426 makes it use plain HTTP.
             let status = if request.path.ends_with("/responses") { 426 } else { 404 };
             return (status, Vec::new(), "{}".into());
         }
@@ -145,7 +146,7 @@ impl Shared {
             let error = json!({ "error": { "type": kind, "code": kind, "message": message } });
             (status, vec![("content-type", "application/json".into())], error.to_string())
         };
-        match request.behaviour.as_str() {
+        match request.behavior.as_str() {
             "ok" => self.streamed(&text("Hello from the provider (ok)."), usage),
             "tool" => self.streamed(&self.tool_call(), usage),
             "limit" => self.limit(100, 12, self.five_hour_reset),
@@ -155,11 +156,11 @@ impl Shared {
             "401" => refusal(401, "invalid_api_key", "Incorrect API key provided"),
             "503" => refusal(503, "server_is_overloaded", "Out of capacity."),
             "500" => refusal(500, "server_error", "The server had an error."),
-            unknown => refusal(400, "unknown_behaviour", unknown),
+            unknown => refusal(400, "unknown_behavior", unknown),
         }
     }
 
-    /// A request over the plan's limit.
+    /// The answer to a request over the plan's limit.
     fn limit(&self, five_hour: u8, seven_day: u8, resets_at: i64) -> Answer {
         let error = json!({ "error": { "type": "usage_limit_reached", "message": "The usage limit has been reached",
             "plan_type": "plus", "resets_at": resets_at, "resets_in_seconds": resets_at - now() } });
@@ -168,7 +169,7 @@ impl Shared {
         (429, headers, error.to_string())
     }
 
-    /// How full the plan's windows are, in percent.
+    /// The headers with the utilization of the plan's windows, in percent.
     fn windows(&self, five_hour: u8, seven_day: u8) -> Vec<(&'static str, String)> {
         vec![
             ("x-codex-primary-used-percent", five_hour.to_string()),
@@ -186,7 +187,7 @@ impl Shared {
             "arguments": arguments })
     }
 
-    /// An answer of one item.
+    /// A streamed answer with one item.
     fn streamed(&self, item: &Value, usage: &Value) -> Answer {
         let body = [
             json!({ "type": "response.created", "response": { "id": "resp_1" } }),
@@ -201,7 +202,7 @@ impl Shared {
     }
 }
 
-/// 60 tokens in, 40 more from the cache, 20 out; and more.
+/// 100 tokens in, 40 of them cached, 20 out; more of each with `more`.
 fn usage(more: u64) -> Value {
     let (input, cached, output, reasoning) = (100 + 11 * more, 40 + 3 * more, 20 + 7 * more, 5 + 2 * more);
     json!({ "input_tokens": input, "input_tokens_details": { "cached_tokens": cached }, "output_tokens": output,
@@ -213,8 +214,8 @@ fn text(text: &str) -> Value {
         "content": [{ "type": "output_text", "text": text }] })
 }
 
-/// What a token's end wishes for, at a request that so many came before.
-fn behaviour(bearer: &str, before: usize) -> &str {
+/// The behavior that the end of a token selects after `before` earlier turns with it.
+fn behavior(bearer: &str, before: usize) -> &str {
     let wish = bearer.rsplit_once("--").map_or("ok", |(_, wish)| wish);
     match wish.split_once('+') {
         Some((first @ ("tool" | "ok"), _)) if before == 0 => first,
@@ -246,17 +247,18 @@ impl Request {
             path: words.next().unwrap_or_default(),
             bearer: bearer.unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
-            behaviour: String::new(),
+            behavior: String::new(),
             usage: Value::Null,
             headers,
         })
     }
 
-    fn asks(&self) -> bool {
+    /// Whether this asks for an answer of the model.
+    fn is_turn(&self) -> bool {
         self.method == "POST" && self.path.ends_with("/responses")
     }
 
-    /// All that the model is given to read, as JSON.
+    /// The input of the model, as JSON.
     pub fn conversation(&self) -> String {
         self.body["input"].to_string()
     }

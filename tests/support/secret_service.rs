@@ -1,4 +1,4 @@
-//! A session bus with a real gnome-keyring-daemon on it, apart from the user's own.
+//! A private session bus with a real gnome-keyring-daemon, separate from the user's own.
 
 // Each suite uses its part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -13,15 +13,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::wait_until;
 
-/// What a session needs on PATH.
+/// The programs that a session needs on PATH.
 pub const PROGRAMS: [&str; 4] = ["dbus-run-session", "gnome-keyring-daemon", "secret-tool", "dbus-send"];
 
-/// The password of the keyrings; an empty one would leave them unencrypted.
+/// The password of the keyrings. With an empty one they would not be encrypted.
 const PASSWORD: &str = "test";
 const SERVICE: &str = "org.freedesktop.secrets";
 const ACTIVATABLE: &str = "exec cat >/dev/null";
-/// The shell waits for the end of its input, which comes with the end of the test, however that ends. A
-/// stopped daemon would not see that the bus is gone, so it is woken first.
+/// The shell waits for the end of its input, which comes at the end of the test even if the test fails. It
+/// continues a stopped daemon, which would otherwise not notice that the bus is gone.
 const UNLOCKED: &str = r#"
     printf %s "$PASSWORD" | gnome-keyring-daemon --foreground --unlock --components=secrets \
         --control-directory="$XDG_RUNTIME_DIR/keyring" >/dev/null &
@@ -30,12 +30,12 @@ const UNLOCKED: &str = r#"
     kill $!
     wait
 "#;
-/// Without service directories nothing is started on demand.
+/// A bus without service directories starts nothing on demand.
 const LISTENING: &str = r#"<busconfig><type>session</type><listen>LISTEN</listen>
     <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
     <allow own="*"/></policy></busconfig>"#;
 
-/// A `dbus-run-session`, which ends with this value.
+/// A running `dbus-run-session`; dropping this value ends it.
 pub struct Session {
     child: Child,
     home: PathBuf,
@@ -43,21 +43,21 @@ pub struct Session {
 }
 
 impl Session {
-    /// With the login keyring of `home` open; it is made at first use.
+    /// A session with the login keyring of `home` unlocked; it is created at first use.
     pub fn unlocked(home: &Path) -> Self {
         let session = Self::start(home, &[], UNLOCKED);
         wait_until("the keyring is on the bus", || session.daemon().is_some());
         session
     }
 
-    /// The same on a bus that listens elsewhere than usual.
+    /// The same on a bus that listens at another address.
     pub fn unlocked_at(home: &Path, listen: &str) -> Self {
         let session = Self::configured(home, &LISTENING.replace("LISTEN", listen), UNLOCKED);
         wait_until("the keyring is on the bus", || session.daemon().is_some());
         session
     }
 
-    /// With a keyring that nobody has unlocked since the bus began; the bus starts its daemon on demand.
+    /// A session whose keyring was never unlocked. The bus starts its daemon on demand.
     pub fn never_unlocked(home: &Path) -> Self {
         Self::start(home, &[], ACTIVATABLE)
     }
@@ -86,7 +86,7 @@ impl Session {
         Self { child, home: home.to_owned(), address: address.trim().to_owned() }
     }
 
-    /// The process that holds the secrets, where there is one.
+    /// The process that provides the secret service, if there is one.
     pub fn daemon(&self) -> Option<Pid> {
         let owner = ["org.freedesktop.DBus.GetConnectionUnixProcessID", &format!("string:{SERVICE}")];
         let reply = self.send("org.freedesktop.DBus", "/", &owner);
@@ -101,14 +101,14 @@ impl Session {
         assert!(reply.contains("collection/login"), "not locked: {reply}");
     }
 
-    /// Stops the daemon, as a debugger or a suspended machine would, until the answer is dropped.
+    /// Stops the daemon, as a debugger or a suspended machine would, until the returned value is dropped.
     pub fn stop(&self) -> Stopped {
         let pid = self.daemon().unwrap();
         kill_process(pid, Signal::STOP).unwrap();
         Stopped(pid)
     }
 
-    /// Puts a secret there as another program would, with one more attribute.
+    /// Stores a secret as another program would, with one more attribute.
     pub fn store(&self, name: &str, extra: &str, secret: &str) {
         let mut command = self.command("secret-tool");
         command.args(["store", "--label=other", "service", "kage", "username", name, "extra", extra]);
@@ -117,14 +117,14 @@ impl Session {
         assert!(child.wait().unwrap().success(), "not stored");
     }
 
-    /// Ends the daemon without a chance to tidy up.
+    /// Kills the daemon without a chance to clean up.
     pub fn crash(&self) {
         let pid = self.daemon().unwrap();
         kill_process(pid, Signal::KILL).unwrap();
         wait_until("the bus has seen the daemon die", || self.daemon() != Some(pid));
     }
 
-    /// The secret of a name, as another program than kage sees it.
+    /// The secret of a name, as a program other than kage sees it.
     pub fn lookup(&self, name: &str) -> Option<String> {
         let mut command = self.command("secret-tool");
         let found = command.args(["lookup", "service", "kage", "username", name]).output().unwrap();
@@ -147,7 +147,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // A second panic would end the whole suite; then the session ends when its input does.
+        // A second panic would abort the whole suite. Without these checks the session still ends, because
+        // its input is closed.
         if !std::thread::panicking() {
             wait_until("the session ends", || self.child.try_wait().unwrap().is_some());
             wait_until("nothing of the session runs", || living(&self.home).is_empty());
@@ -155,7 +156,7 @@ impl Drop for Session {
     }
 }
 
-/// A stopped daemon, which goes on when this is dropped.
+/// A stopped daemon; dropping this continues it.
 pub struct Stopped(Pid);
 
 impl Drop for Stopped {
@@ -164,7 +165,7 @@ impl Drop for Stopped {
     }
 }
 
-/// A program in the session's environment. It has no display, so that nothing can prompt.
+/// A program in the session's environment, without a display, so that nothing can prompt.
 fn quiet(home: &Path, program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
@@ -172,7 +173,7 @@ fn quiet(home: &Path, program: &str) -> Command {
     command
 }
 
-/// The processes that have the home of a session in their environment; a zombie has none left.
+/// The processes that have the home of a session in their environment; a zombie has no environment.
 fn living(home: &Path) -> Vec<PathBuf> {
     let mark = format!("HOME={}\0", home.display()).into_bytes();
     let has_mark = |process: &PathBuf| {

@@ -1,4 +1,4 @@
-//! Interactive shells at a terminal, and what their jobs do.
+//! Interactive shells at a terminal, and the state of their jobs.
 
 // Each suite uses its part, and a failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -8,12 +8,12 @@ use rustix::process::Pid;
 
 use crate::support::{self, Call, Sandbox, has_all, wait_until};
 
-/// Long enough for a loaded machine; nothing waits for it that succeeds.
+/// In milliseconds, long enough for a loaded machine. A successful test never waits for it.
 const PATIENCE: u64 = 30_000;
-/// In no command and no output.
+/// Text that occurs in no command and no output.
 const PROMPT: &str = "@@ ";
 
-/// A program that leads a session on a terminal of its own, as in `docker run -it`.
+/// Starts a program as the session leader of its own terminal, as in `docker run -it`.
 pub fn at_a_terminal(call: Call) -> PtySession {
     let mut session = spawn_command(call.command, Some(PATIENCE)).unwrap();
     // A failed test must not wait for a shell that ignores SIGTERM.
@@ -28,7 +28,7 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// bash, and zsh where it is installed. `kage` is on their PATH.
+    /// bash, and zsh if it is installed. `kage` is on their PATH.
     pub fn each(sandbox: &Sandbox) -> impl Iterator<Item = Self> {
         let kage = sandbox.path("bin/kage");
         if !kage.exists() {
@@ -55,31 +55,31 @@ impl Shell {
         self.session.send_control(key).unwrap();
     }
 
-    /// What was shown before this text.
+    /// Returns the output before this text.
     pub fn until(&mut self, text: &str) -> String {
         let name = self.name;
-        self.session.exp_string(text).unwrap_or_else(|why| panic!("{name} shows no `{text}`: {why}"))
+        self.session.exp_string(text).unwrap_or_else(|why| panic!("{name} did not show `{text}`: {why}"))
     }
 
-    /// What was shown before the next prompt.
+    /// Returns the output before the next prompt.
     pub fn prompt(&mut self) -> String {
         self.until(PROMPT)
     }
 
-    /// What a command shows.
+    /// Runs a command and returns its output.
     pub fn run(&mut self, line: &str) -> String {
         self.send(line);
         self.prompt()
     }
 
-    /// An interactive shell ends by being told to; it ignores SIGTERM.
+    /// Ends the shell with `exit`, because an interactive shell ignores SIGTERM.
     pub fn leave(mut self) {
         self.send("exit");
         self.session.exp_eof().unwrap();
     }
 }
 
-/// The state of a process as proc(5) has it (`T` is stopped); `None` when it is gone, or has ended.
+/// The state of a process as in proc(5) (`T` is stopped); `None` if it has ended.
 pub fn state_of(pid: Pid) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let state = stat.rsplit_once(") ")?.1.chars().next();
@@ -90,12 +90,12 @@ pub fn wait_until_stopped(pid: Pid) {
     wait_until("a process is stopped", || state_of(pid).is_some_and(|state| state == 'T'));
 }
 
-/// No orphan is left.
+/// Waits until a process has ended, so that no orphan is left.
 pub fn wait_until_gone(pid: Pid) {
     wait_until("a process is gone", || state_of(pid).is_none());
 }
 
-/// An agent that writes its own process id and that of its parent into `work/pids`.
+/// Installs an agent that writes its own process id and that of its parent to `work/pids`.
 pub fn agent(sandbox: &Sandbox, perl: &str) {
     let begin = r#"use POSIX (); $| = 1; $SIG{$_} = "DEFAULT" for qw(HUP INT QUIT TERM TSTP);
 sub ready { open my $f, ">", "pids.new"; print $f "$$ ", getppid(), "\n"; close $f; rename "pids.new", "pids" }
@@ -104,7 +104,7 @@ sub idle { ready(); sleep 600 while 1 }
     sandbox.program("agent", &format!("#!/usr/bin/perl\n{begin}{perl}\n"));
 }
 
-/// The ids of an agent and of its kage, which are read once.
+/// The process ids of the agent and of its kage. Deletes the file, so the next call waits for the next agent.
 pub fn pids(sandbox: &Sandbox) -> (Pid, Pid) {
     wait_until("the agent is ready", || sandbox.path("work/pids").exists());
     let text = sandbox.read("work/pids");

@@ -1,8 +1,8 @@
-//! What a line of `state.log` changes about the state, by its form alone.
+//! Applies a line of `state.log` to the state, by the format alone.
 
 use serde_json::{Value, json};
 
-/// Makes the change. What has become empty is not there, as in a state that is written whole.
+/// Applies the change and removes entries that became empty, as in a complete `state.json`.
 pub fn apply(change: &Value, state: &mut Value) {
     for table in ["subscriptions", "namespaces"] {
         for (name, value) in change[table].as_object().into_iter().flatten() {

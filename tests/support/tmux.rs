@@ -1,4 +1,4 @@
-//! A tmux server of a test's own, with what a person does in it: look and type.
+//! A private tmux server for a test, with what a user does in it: look and type.
 
 // Each suite uses its part; a failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -13,12 +13,12 @@ use crate::support::{Call, wait_until};
 
 pub struct Tmux {
     socket: PathBuf,
-    /// A new window takes these from whoever asks for it: PATH, and where it stands.
+    /// PATH and the working directory. A new window takes these from the client that opens it.
     path: OsString,
     dir: PathBuf,
 }
 
-/// What its shells say when they are ready.
+/// The prompt of its shells.
 const PROMPT: &str = "ready> ";
 
 /// A pane with an interactive bash in it.
@@ -28,12 +28,12 @@ pub struct Pane<'a> {
 }
 
 impl Tmux {
-    /// The server gets the environment of this call, whose program is not used.
+    /// Starts a server with the environment of this call, whose program is not used.
     pub fn start(environment: Call, socket: PathBuf) -> Self {
         Self::begin(environment, socket, &["-f", "/dev/null"])
     }
 
-    /// The same with the configuration that is in the home.
+    /// The same with the configuration in the home.
     pub fn configured(environment: Call, socket: PathBuf) -> Self {
         Self::begin(environment, socket, &[])
     }
@@ -50,7 +50,7 @@ impl Tmux {
         }
         start.env("TERM", "xterm-256color").env("PS1", PROMPT).env("HISTFILE", "/dev/null");
         start.args(flags).args(["new-session", "-d", "-x", "130", "-y", "40", "bash", "--norc"]);
-        assert!(start.status().unwrap().success(), "tmux does not start");
+        assert!(start.status().unwrap().success(), "tmux did not start");
         tmux
     }
 
@@ -61,7 +61,7 @@ impl Tmux {
         command
     }
 
-    /// What tmux answers to a command.
+    /// Runs a tmux command and returns its output.
     pub fn run(&self, args: &[&str]) -> String {
         let ran = self.command().args(args).output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr);
@@ -69,22 +69,22 @@ impl Tmux {
         String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
-    /// The command by which a person looks at it, from a pane of another server.
+    /// The command that attaches to this server from a pane of another server.
     pub fn attach(&self) -> String {
         format!("TMUX= tmux -S {} attach", self.socket.display())
     }
 
-    /// The pane that the server began with.
+    /// The first pane of the server.
     pub fn first(&self) -> Pane<'_> {
         Pane { tmux: self, id: self.run(&["list-panes", "-F", "#{pane_id}"]).trim().to_owned() }
     }
 
-    /// A pane in a window of its own.
+    /// Opens a window with another bash.
     pub fn another(&self) -> Pane<'_> {
         self.window(&["bash", "--norc"])
     }
 
-    /// A window with a shell whose prompt is `ready> `.
+    /// Opens a window with a shell whose prompt is `ready> `.
     pub fn window(&self, shell: &[&str]) -> Pane<'_> {
         let id = self.run(&[&["new-window", "-P", "-F", "#{pane_id}"], shell].concat());
         let pane = Pane { tmux: self, id: id.trim().to_owned() };
@@ -95,7 +95,7 @@ impl Tmux {
 }
 
 impl Drop for Tmux {
-    /// What ran in it writes its last words into the home, which goes after this.
+    /// Waits for the shells, which still write into the home before they end; the home is removed afterwards.
     fn drop(&mut self) {
         let panes = self.command().args(["list-panes", "-a", "-F", "#{pane_pid}"]).output();
         let panes =
@@ -107,7 +107,7 @@ impl Drop for Tmux {
     }
 }
 
-/// Whether a process is gone, or only its parent does not know yet.
+/// Whether a process is gone or a zombie.
 fn has_ended(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
@@ -128,34 +128,34 @@ impl Pane<'_> {
         self.tmux.run(&["send-keys", "-t", &self.id, key]);
     }
 
-    /// What a person sees.
+    /// The text on the screen.
     pub fn screen(&self) -> String {
         self.tmux.run(&["capture-pane", "-p", "-J", "-t", &self.id])
     }
 
-    /// What a person sees who scrolls up.
+    /// The text on the screen and in the scrollback.
     pub fn history(&self) -> String {
         self.tmux.run(&["capture-pane", "-p", "-J", "-S", "-", "-t", &self.id])
     }
 
-    /// Waits until that is to be seen.
+    /// Waits until the screen contains `part` and returns the screen.
     pub fn shows(&self, part: &str) -> String {
         self.is(&format!("`{part}` on the screen"), |screen| screen.contains(part))
     }
 
-    /// Waits until the shell reads again.
+    /// Waits until the shell shows its prompt.
     pub fn is_at_the_prompt(&self) {
         self.is("the shell's prompt", |screen| screen.trim_end().ends_with(PROMPT.trim_end()));
     }
 
-    /// Clears the screen at the shell's prompt, so that only what comes then is seen.
+    /// Clears the screen at the shell's prompt, so that only later output is on it.
     pub fn clears(&self) {
         self.is_at_the_prompt();
         self.press("C-l");
         self.is("a clear screen", |screen| screen.trim() == PROMPT.trim());
     }
 
-    /// Waits until the screen is so, and gives it.
+    /// Waits until the screen fulfills a condition and returns it.
     fn is(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
@@ -163,12 +163,12 @@ impl Pane<'_> {
             if is_so(&screen) {
                 return screen;
             }
-            assert!(begun.elapsed().as_secs() < 30, "waited in vain for {what}:\n{screen}");
+            assert!(begun.elapsed().as_secs() < 30, "timed out waiting for {what}:\n{screen}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// What a command at the shell's prompt prints.
+    /// Runs a command at the shell's prompt and returns its output.
     pub fn prints(&self, command: &str) -> String {
         self.is_at_the_prompt();
         self.enter(&format!("{command}; echo do''ne"));
@@ -179,23 +179,23 @@ impl Pane<'_> {
         printed.to_owned()
     }
 
-    /// The process that the pane began with.
+    /// The first process of the pane.
     pub fn pid(&self) -> u32 {
         self.tmux.run(&["display-message", "-p", "-t", &self.id, "#{pane_pid}"]).trim().parse().unwrap()
     }
 
-    /// `1` where the cursor is to be seen.
+    /// `1` if the cursor is visible.
     pub fn cursor(&self) -> String {
         self.tmux.run(&["display-message", "-p", "-t", &self.id, "#{cursor_flag}"]).trim().to_owned()
     }
 
-    /// The window that the pane is in gets another size.
+    /// Resizes the window of the pane.
     pub fn resizes(&self, columns: u32, rows: u32) {
         let (columns, rows) = (columns.to_string(), rows.to_string());
         self.tmux.run(&["resize-window", "-t", &self.id, "-x", &columns, "-y", &rows]);
     }
 
-    /// The value of one of the pane's options; empty where it is not set.
+    /// The value of one of the pane's options; empty if it is not set.
     pub fn option(&self, name: &str) -> String {
         self.tmux.run(&["show-options", "-pqv", "-t", &self.id, name]).trim().to_owned()
     }

@@ -1,5 +1,5 @@
 //! Agents that misbehave: they close their streams, never read, leave a child that holds the pipe, write a
-//! gigabyte, lines of 100 MB, NULs and what is no text, end in the middle of a line, and die by each signal.
+//! gigabyte, lines of 100 MB, NULs and invalid UTF-8, end in the middle of a line, and die by each signal.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -7,15 +7,15 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::audit::{Books, Run, audit};
+use crate::audit::{Records, Run, audit};
 use crate::plan::Trial;
 use crate::scene::{PATIENCE, Scene, peak_memory};
 
-/// Of resident memory, in bytes, whatever the agent writes.
+/// The limit of kage's resident memory, in bytes, independent of the agent's output.
 const MOST_MEMORY: u64 = 64 << 20;
-/// For what the agent's own children still write kage waits so long; and a busy machine takes its time.
+/// kage waits 2 s for the output of the agent's own children; the rest is for a busy machine.
 const GRACE: Duration = Duration::from_secs(2 + 8);
-/// A gigabyte goes through a kage that was not optimised.
+/// Enough for a gigabyte through an unoptimized kage.
 const LONG: Duration = Duration::from_secs(120);
 
 /// The forms in which agents are run; the last word is the program.
@@ -26,31 +26,43 @@ const FORMS: [&str; 4] = [
     "exec -- worker",
 ];
 
-/// A script, and the status it ends with.
-struct Odd {
+/// An agent's script and its exit status.
+struct OddAgent {
     name: &'static str,
     script: &'static str,
     status: i32,
 }
 
-const ODD: [Odd; 13] = [
-    Odd { name: "closes its streams", script: "exec >&- 2>&- <&-; sleep 0.05; exit 3", status: 3 },
-    Odd { name: "closes its output and goes on", script: "exec >&-; sleep 0.1; exit 0", status: 0 },
-    Odd { name: "never reads", script: "echo x; exit 3", status: 3 },
-    Odd { name: "reads a little", script: "head -c 3 >/dev/null; echo x; exit 3", status: 3 },
-    Odd { name: "leaves a child with its pipe", script: "sleep 7 & echo x; exit 3", status: 3 },
-    Odd {
+const ODD: [OddAgent; 13] = [
+    OddAgent { name: "closes its streams", script: "exec >&- 2>&- <&-; sleep 0.05; exit 3", status: 3 },
+    OddAgent { name: "closes its output and continues", script: "exec >&-; sleep 0.1; exit 0", status: 0 },
+    OddAgent { name: "never reads", script: "echo x; exit 3", status: 3 },
+    OddAgent { name: "reads a little", script: "head -c 3 >/dev/null; echo x; exit 3", status: 3 },
+    OddAgent { name: "leaves a child with its pipe", script: "sleep 7 & echo x; exit 3", status: 3 },
+    OddAgent {
         name: "leaves a child that writes",
         script: "(while sleep 0.1; do echo y; done) & echo x; exit 3",
         status: 3,
     },
-    Odd { name: "is no text", script: "printf '\\377\\376\\303(\\200\\n\\000\\000\\n'; exit 4", status: 4 },
-    Odd { name: "writes NULs", script: "head -c 300000 /dev/zero; exit 0", status: 0 },
-    Odd { name: "writes noise", script: "head -c 3000000 \"$HOME/noise\"; exit 0", status: 0 },
-    Odd { name: "ends in a line", script: "printf '{\"type\":\"result\",\"is_err'; exit 5", status: 5 },
-    Odd { name: "ends in a letter", script: "printf 'caf\\303'; exit 6", status: 6 },
-    Odd { name: "writes nothing", script: "exit 0", status: 0 },
-    Odd { name: "complains", script: "head -c 200000 \"$HOME/noise\" >&2; exit 9", status: 9 },
+    OddAgent {
+        name: "writes invalid UTF-8",
+        script: "printf '\\377\\376\\303(\\200\\n\\000\\000\\n'; exit 4",
+        status: 4,
+    },
+    OddAgent { name: "writes NULs", script: "head -c 300000 /dev/zero; exit 0", status: 0 },
+    OddAgent { name: "writes noise", script: "head -c 3000000 \"$HOME/noise\"; exit 0", status: 0 },
+    OddAgent {
+        name: "ends in the middle of a line",
+        script: "printf '{\"type\":\"result\",\"is_err'; exit 5",
+        status: 5,
+    },
+    OddAgent { name: "ends in the middle of a letter", script: "printf 'caf\\303'; exit 6", status: 6 },
+    OddAgent { name: "writes nothing", script: "exit 0", status: 0 },
+    OddAgent {
+        name: "fills its standard error",
+        script: "head -c 200000 \"$HOME/noise\" >&2; exit 9",
+        status: 9,
+    },
 ];
 
 pub fn run(trial: &Trial<'_>) {
@@ -69,7 +81,7 @@ fn scene(trial: &Trial<'_>) -> Scene {
     scene
 }
 
-/// Notes its run, and goes on as the script says.
+/// Installs agents that log their start and then run the script.
 fn program(scene: &Scene, script: &str) {
     let begin = "echo \"begin $TAG $KAGE_RUN $$\" >>\"$HOME/log\"\n";
     for name in ["claude", "worker"] {
@@ -77,8 +89,8 @@ fn program(scene: &Scene, script: &str) {
     }
 }
 
-/// How a run went: its exit, how much it wrote, and the most memory that kage had.
-struct Went {
+/// The result of a run: its exit, its output, and the peak memory of kage.
+struct Measured {
     code: Option<i32>,
     signal: Option<i32>,
     out: Vec<u8>,
@@ -86,15 +98,21 @@ struct Went {
     memory: u64,
 }
 
-/// Runs it with input that nobody may read. Of the output so much is kept, the rest is counted.
-fn went(scene: &Scene, words: &str, tag: &str, kept: usize, patience: Duration) -> Result<Went, String> {
+/// Runs kage with input that the agent may not read. Keeps the first `kept` bytes of output and counts all.
+fn measure(
+    scene: &Scene,
+    words: &str,
+    tag: &str,
+    kept: usize,
+    patience: Duration,
+) -> Result<Measured, String> {
     let mut command = scene.kage(words);
     command.env("TAG", tag).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut kage = command.spawn().unwrap();
     let (mut input, mut output) = (kage.stdin.take().unwrap(), kage.stdout.take().unwrap());
     thread::scope(|scope| {
         scope.spawn(move || {
-            // Whoever reads nothing closes it at the end.
+            // If the agent reads nothing, the write fails when kage ends.
             let block = vec![b'i'; 65536];
             for _ in 0..32 {
                 if input.write_all(&block).is_err() {
@@ -128,7 +146,7 @@ fn went(scene: &Scene, words: &str, tag: &str, kept: usize, patience: Duration) 
             }
             thread::sleep(Duration::from_millis(1));
         };
-        // A child of the agent's may hold the output of one that kage did not stand between.
+        // If kage did not relay the output, a child of the agent may hold it open.
         let until = Instant::now() + PATIENCE;
         while !reader.is_finished() && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
@@ -139,55 +157,55 @@ fn went(scene: &Scene, words: &str, tag: &str, kept: usize, patience: Duration) 
         let (out, length) = reader.join().unwrap();
         let ended = ended.ok_or_else(|| format!("it took longer than {} s", patience.as_secs()))?;
         let signal = std::os::unix::process::ExitStatusExt::signal(&ended);
-        Ok(Went { code: ended.code(), signal, out, length, memory })
+        Ok(Measured { code: ended.code(), signal, out, length, memory })
     })
 }
 
-/// Every odd agent in every form: the same bytes and the same status as without kage, in bounded time and memory.
+/// Every odd agent in every form has the same output and status as without kage, in bounded time and memory.
 fn odd(trial: &Trial<'_>) {
     let scene = scene(trial);
     let mut runs = Vec::new();
     for (at, one) in ODD.iter().enumerate() {
         program(&scene, one.script);
-        // What the agent's own children write comes when it comes.
+        // The output of the agent's own children comes at no fixed time.
         let is_steady = !one.script.contains('&') || one.script.contains(">&");
         let expected = is_steady.then(|| plain(&scene));
         for words in FORMS {
             let tag = format!("odd-{at}-{}", runs.len());
             trial.tried(1);
-            let of = format!("`kage {words}` of one that {}", one.name);
-            match went(&scene, words, &tag, 4 << 20, GRACE) {
-                Ok(went) => {
-                    let same = expected.as_ref().is_none_or(|expected| *expected == went.out);
-                    if went.code != Some(one.status) || !same || went.memory > MOST_MEMORY {
-                        let (code, length, mib) = (went.code, went.length, went.memory >> 20);
-                        let same = if same { "as expected" } else { "others than without kage" };
+            let of = format!("`kage {words}` of an agent that {}", one.name);
+            match measure(&scene, words, &tag, 4 << 20, GRACE) {
+                Ok(measured) => {
+                    let same = expected.as_ref().is_none_or(|expected| *expected == measured.out);
+                    if measured.code != Some(one.status) || !same || measured.memory > MOST_MEMORY {
+                        let (code, length, mib) = (measured.code, measured.length, measured.memory >> 20);
+                        let same = if same { "as expected" } else { "not those without kage" };
                         trial.lost(format_args!("{of}: status {code:?}, {length} bytes, {same}, {mib} MiB"));
                     }
                 }
                 Err(why) => trial.lost(format_args!("{of}: {why}")),
             }
             runs.push(Run { tag, booked: (1, 1) });
-            // Those of the agent's children that were to stay.
+            // The agent's children that are still running.
             scene.living().into_iter().for_each(crate::scene::kill);
         }
     }
-    trial.check(audit(&scene, &runs, Books::Whole), "after odd agents");
+    trial.check(audit(&scene, &runs, Records::Complete), "after odd agents");
 }
 
-/// What the agent prints without kage.
+/// The output of the agent without kage.
 fn plain(scene: &Scene) -> Vec<u8> {
     let mut command = scene.program(&scene.path("bin/claude"), [""; 0]);
     command.env("TAG", "plain").stderr(Stdio::null()).output().unwrap().stdout
 }
 
-/// An agent that dies by a signal: kage ends as a shell would tell it, or by the same signal where shells act
-/// on it.
+/// An agent that dies by a signal: kage dies by the same signal if shells react to it, else it exits with 128
+/// plus the signal.
 fn signals(trial: &Trial<'_>) {
     let scene = scene(trial);
     program(&scene, "echo partial; kill -$SIGNAL $$; sleep 5");
     let mut runs = Vec::new();
-    // Not those that stop it, or do nothing.
+    // Without the signals that stop a process or are ignored by default.
     for signal in (1..=31).filter(|signal| ![17, 18, 19, 20, 21, 22, 23, 28].contains(signal)) {
         for words in FORMS {
             let tag = format!("signal-{signal}-{}", runs.len());
@@ -210,14 +228,14 @@ fn signals(trial: &Trial<'_>) {
             runs.push(Run { tag, booked: (1, 1) });
         }
     }
-    trial.check(audit(&scene, &runs, Books::Whole), "after signals");
+    trial.check(audit(&scene, &runs, Records::Complete), "after signals");
 }
 
-/// Floods: a gigabyte, and lines without an end. kage's memory does not grow with them.
+/// A gigabyte of output, and endless lines: kage's memory does not grow with them.
 fn floods(trial: &Trial<'_>) {
     let scene = scene(trial);
-    // A gigabyte takes its time, so only two of them are as long.
-    let (gigabyte, size) = (if trial.is_whole() { 1 << 30 } else { 1 << 27 }, 1 << 27);
+    // A gigabyte takes long, so only two of the scripts write that much.
+    let (gigabyte, size) = (if trial.is_full_run() { 1 << 30 } else { 1 << 27 }, 1 << 27);
     let line = 100_000_000;
     let lines = format!("yes '{{\"type\":\"assistant\",\"message\":\"{}\"}}'", "x".repeat(200));
     let all: [(String, u64, &[&str]); 6] = [
@@ -236,15 +254,17 @@ fn floods(trial: &Trial<'_>) {
     for (script, expected, forms) in all {
         program(&scene, &format!("{script}\nexit 7"));
         for words in forms {
-            if !trial.is_whole() && !trial.goes_on() {
+            if !trial.is_full_run() && !trial.has_time() {
                 break;
             }
             let tag = format!("flood-{}", runs.len());
             trial.tried(1);
-            match went(&scene, words, &tag, 0, LONG) {
-                Ok(went) if went.code == Some(7) && went.length == expected && went.memory <= MOST_MEMORY => {
-                }
-                Ok(Went { code, signal, length, memory, .. }) => {
+            match measure(&scene, words, &tag, 0, LONG) {
+                Ok(measured)
+                    if measured.code == Some(7)
+                        && measured.length == expected
+                        && measured.memory <= MOST_MEMORY => {}
+                Ok(Measured { code, signal, length, memory, .. }) => {
                     let mib = memory >> 20;
                     trial.lost(format_args!(
                         "`kage {words}` of `{script:.60}`: {code:?} {signal:?}, {length} of {expected} bytes, {mib} MiB"
@@ -255,5 +275,5 @@ fn floods(trial: &Trial<'_>) {
             runs.push(Run { tag, booked: (1, 1) });
         }
     }
-    trial.check(audit(&scene, &runs, Books::Whole), "after floods");
+    trial.check(audit(&scene, &runs, Records::Complete), "after floods");
 }

@@ -1,5 +1,5 @@
-//! The audit: after whatever happened the state loads, every run is in the books as often as it should be, and
-//! nothing is left, neither a lease nor a process nor a file.
+//! The audit after each try: the state loads, every run is in the ledger as often as it should be, and no
+//! lease, process or file is left.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,22 +15,22 @@ use crate::scene::{Scene, TOKENS};
 /// One run that was tried.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Which its agent wrote into its log.
+    /// The tag that its agent wrote to the log.
     pub tag: String,
-    /// How often it may be in the ledger.
+    /// The least and the greatest number of rows that it may have in the ledger.
     pub booked: (u64, u64),
 }
 
-/// How much of the books must be there.
+/// How much of the state and the ledger must be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Books {
+pub enum Records {
     /// Every run, and every token exactly once.
-    Whole,
-    /// Something was taken away from outside: what is there must be right.
-    InPart,
+    Complete,
+    /// Files were removed from outside: the rest must be correct.
+    Partial,
 }
 
-/// The files that kage keeps in the state directory.
+/// The entries that may be in the state directory.
 const KEPT: [&str; 14] = [
     "state.json",
     "state.log",
@@ -48,23 +48,23 @@ const KEPT: [&str; 14] = [
     "statusline",
 ];
 
-/// How long agents may go on that were told to end by themselves.
+/// How long agents that end on their own may take.
 const LAST: Duration = Duration::from_secs(10);
 
-/// Everything that is wrong.
-pub fn audit(scene: &Scene, runs: &[Run], books: Books) -> Vec<String> {
+/// Returns all problems found.
+pub fn audit(scene: &Scene, runs: &[Run], expected: Records) -> Vec<String> {
     let mut wrong = Vec::new();
     wrong.extend(orphans(scene));
-    // It counts what killed runs used.
+    // This also books the usage of killed runs.
     let status = match scene.run(&mut scene.kage("status --json")) {
         Ok(ended) if ended.code() == Some(0) && ended.err.is_empty() => ended.out,
         Ok(ended) => {
-            wrong.push(format!("`kage status` ended with {} and said {:?}", ended.status, ended.err));
+            wrong.push(format!("`kage status` ended with {} and printed {:?}", ended.status, ended.err));
             ended.out
         }
         Err(why) => return vec![format!("`kage status`: {why}")],
     };
-    wrong.extend(is_well(scene, "exec -- true"));
+    wrong.extend(check_succeeds(scene, "exec -- true"));
     wrong.extend(leases(scene));
     let rows = match ledger(scene) {
         Ok(rows) => rows,
@@ -74,23 +74,23 @@ pub fn audit(scene: &Scene, runs: &[Run], books: Books) -> Vec<String> {
         }
     };
     let torn = self::rows(scene).into_iter().filter_map(Result::err);
-    wrong.extend(torn.filter(|_| books == Books::Whole));
-    wrong.extend(counted(scene, runs, &rows, books));
-    wrong.extend(tokens(scene, &rows, &status, books));
+    wrong.extend(torn.filter(|_| expected == Records::Complete));
+    wrong.extend(counted(scene, runs, &rows, expected));
+    wrong.extend(tokens(scene, &rows, &status, expected));
     wrong.extend(left_over(scene));
     wrong
 }
 
-/// A command that has to succeed and say nothing.
-pub fn is_well(scene: &Scene, words: &str) -> Option<String> {
+/// Reports a command that does not succeed or that prints to standard error.
+pub fn check_succeeds(scene: &Scene, words: &str) -> Option<String> {
     match scene.run(&mut scene.kage(words)) {
         Ok(ended) if ended.code() == Some(0) && ended.err.is_empty() => None,
-        Ok(ended) => Some(format!("`kage {words}` ended with {} and said {:?}", ended.status, ended.err)),
+        Ok(ended) => Some(format!("`kage {words}` ended with {} and printed {:?}", ended.status, ended.err)),
         Err(why) => Some(format!("`kage {words}`: {why}")),
     }
 }
 
-/// Processes of the scene that have not ended by themselves; they are ended.
+/// Reports and kills processes of the scene that did not end on their own.
 pub fn orphans(scene: &Scene) -> Option<String> {
     let until = Instant::now() + LAST;
     loop {
@@ -120,17 +120,17 @@ fn leases(scene: &Scene) -> Option<String> {
     Some(format!("there is a lost lease: {old}"))
 }
 
-/// Whether so much time has passed since that no agent of the lease can be about to begin.
+/// Whether enough time has passed that no agent of the lease can still be about to start.
 fn is_over(since: Timestamp) -> bool {
     let age = Timestamp::now().duration_since(since);
     age.is_negative() || age > SignedDuration::from_secs(12)
 }
 
-/// The rows of the ledger. A beginning of one is what a full disk may leave, and nothing else.
+/// The rows of the ledger. Skips incomplete rows, which a full disk may leave; any other damage is an error.
 pub fn ledger(scene: &Scene) -> Result<Vec<Value>, String> {
-    let is_whole =
+    let is_complete =
         |row: &Result<Value, String>| row.as_ref().map_or_else(|why| !why.contains("EOF"), |_| true);
-    rows(scene).into_iter().filter(is_whole).collect()
+    rows(scene).into_iter().filter(is_complete).collect()
 }
 
 fn rows(scene: &Scene) -> Vec<Result<Value, String>> {
@@ -142,15 +142,15 @@ fn rows(scene: &Scene) -> Vec<Result<Value, String>> {
     text.lines().filter(|line| !line.is_empty()).map(row).collect()
 }
 
-/// Each run is in the ledger as often as it should be.
-fn counted(scene: &Scene, runs: &[Run], rows: &[Value], books: Books) -> Vec<String> {
+/// Reports runs that are not in the ledger as often as they should be.
+fn counted(scene: &Scene, runs: &[Run], rows: &[Value], expected: Records) -> Vec<String> {
     let log = scene.log();
     let mut wrong = Vec::new();
     for run in runs {
         let began = log.iter().find(|words| words[0] == "begin" && words[1] == run.tag);
         let Some(id) = began.map(|words| words[2].as_str()) else { continue };
         let booked = rows.iter().filter(|row| row["run"] == id).count() as u64;
-        let least = if books == Books::Whole { run.booked.0 } else { 0 };
+        let least = if expected == Records::Complete { run.booked.0 } else { 0 };
         if !(least..=run.booked.1).contains(&booked) {
             wrong.push(format!("run {} ({id}) is booked {booked} times, not {:?}", run.tag, run.booked));
         }
@@ -158,8 +158,8 @@ fn counted(scene: &Scene, runs: &[Run], rows: &[Value], books: Books) -> Vec<Str
     wrong
 }
 
-/// The tokens in what the agents wrote, by run, against those in the ledger; and today's totals against both.
-fn tokens(scene: &Scene, rows: &[Value], status: &str, books: Books) -> Vec<String> {
+/// Compares the tokens in the transcripts, by run, with those in the ledger, and these with today's totals.
+fn tokens(scene: &Scene, rows: &[Value], status: &str, expected: Records) -> Vec<String> {
     let used = used(&scene.path("home/.claude"));
     let mut booked: BTreeMap<String, u64> = BTreeMap::new();
     let mut by_name: BTreeMap<String, u64> = BTreeMap::new();
@@ -172,7 +172,7 @@ fn tokens(scene: &Scene, rows: &[Value], status: &str, books: Books) -> Vec<Stri
     for run in used.keys().chain(booked.keys().filter(|run| !used.contains_key(*run))) {
         let of = |map: &BTreeMap<String, u64>| map.get(run).copied().unwrap_or(0);
         let (used, booked) = (of(&used), of(&booked));
-        if booked > used || (booked < used && books == Books::Whole) {
+        if booked > used || (booked < used && expected == Records::Complete) {
             wrong.push(format!("run {run} used {used} tokens, and {booked} are in the ledger"));
         }
     }
@@ -180,7 +180,7 @@ fn tokens(scene: &Scene, rows: &[Value], status: &str, books: Books) -> Vec<Stri
     for one in status["subscriptions"].as_array().into_iter().flatten() {
         let known = by_name.get(one["name"].as_str().unwrap_or_default()).copied().unwrap_or(0);
         let today = one["tokens_today"].as_u64().unwrap_or(u64::MAX);
-        if books == Books::Whole && today != known {
+        if expected == Records::Complete && today != known {
             wrong.push(format!("{} has {known} tokens in the ledger, {today} in the totals", one["name"]));
         }
     }
@@ -193,7 +193,7 @@ pub fn tokens_of(row: &Value) -> u64 {
     models.map(|model| of(model, "input_tokens") + of(model, "output_tokens")).sum()
 }
 
-/// What the agents wrote of each run.
+/// The tokens of each run in the transcripts below a directory.
 pub fn used(records: &Path) -> BTreeMap<String, u64> {
     let mut used: BTreeMap<String, u64> = BTreeMap::new();
     for file in fs::read_dir(records).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -213,7 +213,7 @@ pub fn used(records: &Path) -> BTreeMap<String, u64> {
     used
 }
 
-/// What kage has left behind that nobody needs.
+/// Reports files that kage should have removed.
 pub fn left_over(scene: &Scene) -> Vec<String> {
     let names = |dir: &Path| -> Vec<String> {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
@@ -234,11 +234,11 @@ pub fn left_over(scene: &Scene) -> Vec<String> {
     left.extend(
         secrets.into_iter().filter(|name| !name.starts_with("credentials") || has_ending(name, "new")),
     );
-    left.into_iter().map(|name| format!("left behind: {name}")).collect()
+    left.into_iter().map(|name| format!("not removed: {name}")).collect()
 }
 
-/// A temporary file that a killed kage has left is another's that is being written, for all that the next one knows,
-/// for ten seconds; then it is taken away.
+/// Whether a temporary file is too new to be removed. The next kage cannot know whether another process is
+/// still writing it, so it waits for ten seconds.
 fn may_be_in_use(file: &Path) -> bool {
     let is_temporary =
         file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ending.starts_with("new"));

@@ -1,20 +1,20 @@
 //! Every call that kage makes fails once: with an error, an interruption, half a write, a full disk from then
-//! on, or the end of the process. `shim.c` stands in between.
+//! on, or the end of the process. `shim.c` injects the failures.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::audit::{Books, Run, audit};
+use crate::audit::{Records, Run, audit};
 use crate::dice::Dice;
 use crate::plan::Trial;
 use crate::scene::Ended;
-use crate::shim::{between, calls_of, shim};
+use crate::shim::{calls_of, preload, shim};
 use crate::stage::{STATUS, Stage};
 
-/// Scenes at once.
+/// Scenes at the same time.
 const LANES: u64 = 4;
-/// What is run while its calls fail.
+/// The commands whose calls fail.
 const VERBS: [&str; 6] = [
     "exec -- worker",
     "exec -- claude -p hi",
@@ -24,58 +24,58 @@ const VERBS: [&str; 6] = [
     "subscription set one --priority 7",
 ];
 
-/// What the last of them says when it is done.
-const CHANGED: &str = "kage: `one` is changed\n";
+/// The output of the last of them.
+const CHANGED: &str = "kage: updated `one`\n";
 
-/// A failure: its name, what the library makes of it, and whether it stays.
-struct Failing {
+/// A failure: its name, the library's `TORTURE_WITH`, and whether all later calls fail too.
+struct Fault {
     name: &'static str,
     with: &'static str,
-    stays: bool,
+    is_permanent: bool,
 }
 
 const INTERRUPTED: &str = "EINTR";
 const KILLED: &str = "kill";
-const BELOW: [Failing; 6] = [
-    Failing { name: "EIO", with: "5", stays: false },
-    Failing { name: "ENOSPC", with: "28", stays: false },
-    Failing { name: "a full disk", with: "28", stays: true },
-    Failing { name: "half a write", with: "short", stays: true },
-    Failing { name: INTERRUPTED, with: "4", stays: false },
-    Failing { name: KILLED, with: "kill", stays: false },
+const BELOW: [Fault; 6] = [
+    Fault { name: "EIO", with: "5", is_permanent: false },
+    Fault { name: "ENOSPC", with: "28", is_permanent: false },
+    Fault { name: "a full disk", with: "28", is_permanent: true },
+    Fault { name: "half a write", with: "short", is_permanent: true },
+    Fault { name: INTERRUPTED, with: "4", is_permanent: false },
+    Fault { name: KILLED, with: "kill", is_permanent: false },
 ];
-const ANYWHERE: [Failing; 3] = [
-    Failing { name: "EIO", with: "5", stays: false },
-    Failing { name: "ENOMEM", with: "12", stays: false },
-    Failing { name: KILLED, with: "kill", stays: false },
+const ANYWHERE: [Fault; 3] = [
+    Fault { name: "EIO", with: "5", is_permanent: false },
+    Fault { name: "ENOMEM", with: "12", is_permanent: false },
+    Fault { name: KILLED, with: "kill", is_permanent: false },
 ];
 
 /// One try.
 struct Try {
     verb: &'static str,
-    failing: &'static Failing,
-    /// Which of its calls.
+    fault: &'static Fault,
+    /// The number of the call that fails.
     at: u64,
 }
 
-/// The calls on files below the state directory.
+/// Fails the calls on files below the state directory.
 pub fn state(trial: &Trial<'_>) {
     sweep(trial, &BELOW, true);
 }
 
-/// All calls: config, credentials, pipes, threads, processes too.
+/// Fails all calls, including those for config, credentials, pipes, threads and processes.
 pub fn anywhere(trial: &Trial<'_>) {
     sweep(trial, &ANYWHERE, false);
 }
 
-fn sweep(trial: &Trial<'_>, failings: &'static [Failing], under: bool) {
+fn sweep(trial: &Trial<'_>, faults: &'static [Fault], below_state: bool) {
     let Some(library) = shim(trial) else { return };
     let mut tries = Vec::new();
     for verb in VERBS {
         let stage = Stage::new(trial);
-        let calls = calls_of(&stage.scene, &library, under, stage.command(verb, "counted"));
-        for failing in failings {
-            tries.extend((1..=calls).map(|at| Try { verb, failing, at }));
+        let calls = calls_of(&stage.scene, &library, below_state, stage.command(verb, "counted"));
+        for fault in faults {
+            tries.extend((1..=calls).map(|at| Try { verb, fault, at }));
         }
     }
     shuffle(&mut tries, &mut trial.dice(0));
@@ -84,11 +84,11 @@ fn sweep(trial: &Trial<'_>, failings: &'static [Failing], under: bool) {
         for _ in 0..LANES {
             scope.spawn(|| {
                 let stage = Stage::new(trial);
-                while trial.goes_on() {
+                while trial.has_time() {
                     let Some(one) = tries.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                     trial.tried(1);
-                    let wrong = wrong_with(&stage, one, &library, under);
-                    let of = format!("`kage {}`, call {} {}", one.verb, one.at, one.failing.name);
+                    let wrong = problems_of(&stage, one, &library, below_state);
+                    let of = format!("`kage {}`, call {} {}", one.verb, one.at, one.fault.name);
                     trial.check(wrong, of);
                 }
             });
@@ -105,16 +105,16 @@ fn shuffle<T>(all: &mut [T], dice: &mut Dice) {
     }
 }
 
-fn wrong_with(stage: &Stage, one: &Try, library: &PathBuf, under: bool) -> Vec<String> {
+fn problems_of(stage: &Stage, one: &Try, library: &PathBuf, below_state: bool) -> Vec<String> {
     stage.reset();
     let scene = &stage.scene;
     let mut command = stage.command(one.verb, "tried");
-    between(scene, library, &mut command);
-    command.env("TORTURE_AT", one.at.to_string()).env("TORTURE_WITH", one.failing.with);
-    if one.failing.stays {
+    preload(scene, library, &mut command);
+    command.env("TORTURE_AT", one.at.to_string()).env("TORTURE_WITH", one.fault.with);
+    if one.fault.is_permanent {
         command.env("TORTURE_FROM", "1");
     }
-    if under {
+    if below_state {
         command.env("TORTURE_UNDER", scene.state_dir());
     }
     let ended = match scene.run(&mut command) {
@@ -123,32 +123,32 @@ fn wrong_with(stage: &Stage, one: &Try, library: &PathBuf, under: bool) -> Vec<S
     };
     let mut wrong: Vec<String> = wrong_end(&ended, one).into_iter().collect();
     if one.verb.starts_with("subscription") {
-        // What a killed one was writing goes with the next edit.
+        // The next edit removes the temporary file of a killed one.
         let again = scene.run(&mut stage.command(one.verb, "again"));
-        wrong.extend(again.map_or_else(Some, |again| again.is_undocumented(&[0])));
+        wrong.extend(again.map_or_else(Some, |again| again.undocumented_end(&[0])));
     }
-    // Whoever says nothing has booked all of it, and whoever was killed left it to the next.
+    // A run without a message has booked everything; a killed one has left that to the next kage.
     let quiet = ended.err.is_empty() || ended.err == CHANGED;
     let is_booked = one.verb.starts_with("exec -- ") && quiet && ended.code() == Some(STATUS);
     let runs = [Run { tag: "tried".into(), booked: (u64::from(is_booked), 1) }];
-    // Elsewhere than below the state directory it may be the records that could not be read, which nobody tells.
-    let is_whole = quiet && (under || one.failing.name == KILLED);
-    wrong.extend(audit(scene, &runs, if is_whole { Books::Whole } else { Books::InPart }));
-    wrong.extend(stage.gone());
-    // The words that belong to what went wrong.
-    let said = format!(" (it ended with {} and said {:?})", ended.status, ended.err);
+    // Outside the state directory the transcript may be the file that could not be read, which is not
+    // reported.
+    let is_complete = quiet && (below_state || one.fault.name == KILLED);
+    wrong.extend(audit(scene, &runs, if is_complete { Records::Complete } else { Records::Partial }));
+    wrong.extend(stage.missing_rows());
+    let said = format!(" (it ended with {} and printed {:?})", ended.status, ended.err);
     wrong.into_iter().map(|wrong| wrong + &said).collect()
 }
 
 fn wrong_end(ended: &Ended, one: &Try) -> Option<String> {
     let own = if one.verb.starts_with("exec") { STATUS } else { 0 };
-    if one.failing.name == KILLED {
+    if one.fault.name == KILLED {
         let fits = ended.signal() == Some(9) || ended.code() == Some(own);
-        return (!fits).then(|| "a kill".to_owned());
+        return (!fits).then(|| "the kill changed the exit status".to_owned());
     }
-    if one.failing.name == INTERRUPTED {
+    if one.fault.name == INTERRUPTED {
         let fits = ended.code() == Some(own) && (ended.err.is_empty() || ended.err == CHANGED);
-        return (!fits).then(|| "an interruption was no mere interruption".to_owned());
+        return (!fits).then(|| "the interrupted call was not retried".to_owned());
     }
-    ended.is_undocumented(&[own])
+    ended.undocumented_end(&[own])
 }

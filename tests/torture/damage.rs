@@ -1,5 +1,5 @@
-//! Files that are cut short at each length, garbled in a byte, from the future, or of 64 MiB: the state, the
-//! ledger, its sums, the config, the credentials, the identity.
+//! Files that are truncated at any length, have a garbled byte, come from a later version, or have 64 MiB:
+//! the state, the ledger, its sums, the config, the credentials, the identity.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::audit::{Books, audit, is_well, ledger, left_over};
+use crate::audit::{Records, audit, check_succeeds, ledger, left_over};
 use crate::dice::Dice;
 use crate::plan::Trial;
 use crate::scene::{Ended, PATIENCE};
@@ -22,8 +22,8 @@ const CREDENTIALS: &str = "home/.local/share/kage/credentials";
 const IDENTITY: &str = "home/.config/kage/identity";
 
 /// One way to damage a file.
-enum Blow {
-    Cut(usize),
+enum Damage {
+    Truncated(usize),
     Garbled(usize, u8),
 }
 
@@ -35,9 +35,9 @@ pub fn run(trial: &Trial<'_>) {
                 old_month(&mut stage);
                 future(trial, &stage, lane);
                 let mut at = usize::try_from(lane).unwrap();
-                while trial.goes_on() {
-                    // Each length comes up in turn, from all lanes together.
-                    hit(trial, &stage, &mut dice, at);
+                while trial.has_time() {
+                    // The threads together go through all files and lengths.
+                    damage_file(trial, &stage, &mut dice, at);
                     at += 4;
                 }
             });
@@ -45,7 +45,7 @@ pub fn run(trial: &Trial<'_>) {
     });
 }
 
-/// A month that is over has sums of its own, made by the first question.
+/// Adds a past month. The first query of it writes its sums.
 fn old_month(stage: &mut Stage) {
     let usage = stage.scene.state_dir().join("usage");
     let month = fs::read_dir(&usage).unwrap().flatten().next().unwrap().path();
@@ -54,14 +54,14 @@ fn old_month(stage: &mut Stage) {
     let old = text.replace(&format!("\"time\":\"{year}"), "\"time\":\"2025").repeat(4);
     let name = month.file_name().unwrap().to_str().unwrap().replace(&year, "2025");
     fs::write(usage.join(name), old).unwrap();
-    let asked = stage.scene.run(&mut stage.scene.kage(USAGE)).unwrap();
-    assert!(asked.code() == Some(0) && usage.join("sums").exists(), "no sums: {}", asked.err);
-    stage.keep();
+    let queried = stage.scene.run(&mut stage.scene.kage(USAGE)).unwrap();
+    assert!(queried.code() == Some(0) && usage.join("sums").exists(), "no sums: {}", queried.err);
+    stage.save();
 }
 
 const USAGE: &str = "usage --since 2025-01-01 --json";
 
-fn hit(trial: &Trial<'_>, stage: &Stage, dice: &mut Dice, at: usize) {
+fn damage_file(trial: &Trial<'_>, stage: &Stage, dice: &mut Dice, at: usize) {
     stage.reset();
     let files: [fn(&Stage) -> PathBuf; 7] = [
         |stage| stage.scene.path(STATE),
@@ -76,18 +76,18 @@ fn hit(trial: &Trial<'_>, stage: &Stage, dice: &mut Dice, at: usize) {
     ];
     let which = at % files.len();
     if which == 3 {
-        // The sums know the month by its inode, and that of a copy is another.
-        trial.check(is_well(&stage.scene, USAGE), "before anything is damaged");
+        // The sums identify the month by its inode, which changed when the month was copied.
+        trial.check(check_succeeds(&stage.scene, USAGE), "before the damage");
     }
     let file = files[which](stage);
     let whole = fs::read(&file).unwrap();
-    let place = (at / files.len()) % whole.len();
-    let blow = match dice.below(3) {
-        0 => Blow::Garbled(place, u8::try_from(dice.below(256)).unwrap()),
-        _ => Blow::Cut(place),
+    let position = (at / files.len()) % whole.len();
+    let damage = match dice.below(3) {
+        0 => Damage::Garbled(position, u8::try_from(dice.below(256)).unwrap()),
+        _ => Damage::Truncated(position),
     };
-    let of = format!("{} {}", file.file_name().unwrap().to_string_lossy(), blow.told());
-    let bytes = blow.deal(&whole);
+    let of = format!("{} {}", file.file_name().unwrap().to_string_lossy(), damage.describe());
+    let bytes = damage.apply(&whole);
     fs::write(&file, &bytes).unwrap();
     trial.tried(1);
     match which {
@@ -98,17 +98,17 @@ fn hit(trial: &Trial<'_>, stage: &Stage, dice: &mut Dice, at: usize) {
     }
 }
 
-impl Blow {
-    fn told(&self) -> String {
+impl Damage {
+    fn describe(&self) -> String {
         match self {
-            Self::Cut(length) => format!("cut at {length}"),
+            Self::Truncated(length) => format!("truncated at {length}"),
             Self::Garbled(at, with) => format!("with {with:#x} at {at}"),
         }
     }
 
-    fn deal(&self, whole: &[u8]) -> Vec<u8> {
+    fn apply(&self, whole: &[u8]) -> Vec<u8> {
         match self {
-            Self::Cut(length) => whole[..*length].to_vec(),
+            Self::Truncated(length) => whole[..*length].to_vec(),
             Self::Garbled(at, with) => {
                 let mut bytes = whole.to_vec();
                 bytes[*at] = *with;
@@ -134,56 +134,56 @@ fn run_of(trial: &Trial<'_>, stage: &Stage, words: &str, of: &str) -> Option<End
     }
 }
 
-/// A run on a damaged state goes well, or the state is one of another version, which is left alone. Nothing of
-/// it is lost: what was set aside has every byte.
+/// A run on a damaged state succeeds, or refuses a state of another version and leaves it unchanged. Nothing
+/// is lost: a state that was set aside has every byte.
 fn state(trial: &Trial<'_>, stage: &Stage, file: &PathBuf, bytes: &[u8], of: &str) {
     let Some(ended) = run_of(trial, stage, "exec -- worker", of) else { return };
-    trial.check(ended.is_undocumented(&[STATUS]), of);
+    trial.check(ended.undocumented_end(&[STATUS]), of);
     let dir = stage.scene.state_dir();
     let entries = fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.path());
     let aside: Vec<_> = entries.filter(|path| path.to_string_lossy().contains(".damaged-")).collect();
     for path in &aside {
         if fs::read(path).unwrap() != bytes || ended.err.lines().count() != 1 {
-            trial.lost(format_args!("{of}: set aside, and it said {:?}", ended.err));
+            trial.lost(format_args!("{of}: set aside, and it printed {:?}", ended.err));
         }
         fs::remove_file(path).unwrap();
     }
     let is_refused = ended.err.contains("has version");
     if is_refused && fs::read(file).unwrap() != bytes {
-        trial.lost(format_args!("{of}: refused, and changed"));
+        trial.lost(format_args!("{of}: refused but changed"));
     }
     if is_refused {
         return;
     }
-    // A garbled byte may have made a limit, or another day, of what was there.
+    // A garbled byte may have changed a limit or a day.
     let again = run_of(trial, stage, "exec -- worker", of);
-    trial.check(again.and_then(|again| again.is_undocumented(&[STATUS])), of);
-    trial.check(is_well(&stage.scene, "status --json"), of);
-    trial.check(stage.gone(), of);
+    trial.check(again.and_then(|again| again.undocumented_end(&[STATUS])), of);
+    trial.check(check_succeeds(&stage.scene, "status --json"), of);
+    trial.check(stage.missing_rows(), of);
 }
 
-/// What stands in whole lines of the ledger is counted, and the next run is written behind it.
+/// Complete lines of the ledger are counted, and the next run is appended.
 fn month(trial: &Trial<'_>, stage: &Stage, whole: &[u8], bytes: &[u8], of: &str) {
     let runs =
         |bytes: &[u8]| bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| is_row(line)).count();
-    let Some(asked) = run_of(trial, stage, USAGE, of) else { return };
-    let answer: Value = serde_json::from_str(&asked.out).unwrap_or_default();
+    let Some(queried) = run_of(trial, stage, USAGE, of) else { return };
+    let answer: Value = serde_json::from_str(&queried.out).unwrap_or_default();
     let counted = answer["total"]["runs"].as_u64().map(|runs| usize::try_from(runs).unwrap());
-    // The old month has four times as much.
+    // The old month has four times as many rows.
     let expected = runs(bytes) + 4 * runs(whole);
     let is_garbled = bytes.len() == whole.len();
     let fits =
         counted.is_some_and(|counted| counted == expected || (is_garbled && counted < 5 * runs(whole) + 1));
-    if !fits || asked.code() != Some(0) || asked.misspeaks().is_some() {
-        trial.lost(format_args!("{of}: {counted:?} runs of {expected}, and it said {:?}", asked.err));
+    if !fits || queried.code() != Some(0) || queried.wrong_output().is_some() {
+        trial.lost(format_args!("{of}: {counted:?} runs of {expected}, and it printed {:?}", queried.err));
     }
     let Some(ended) = run_of(trial, stage, "exec -- worker", of) else { return };
     if ended.code() != Some(STATUS) || !ended.err.is_empty() {
-        trial.lost(format_args!("{of}: a run ended with {} and said {:?}", ended.status, ended.err));
+        trial.lost(format_args!("{of}: a run ended with {} and printed {:?}", ended.status, ended.err));
     }
     let after = fs::read(latest_month(stage)).unwrap();
     if !after.starts_with(bytes) || runs(&after) != runs(bytes) + 1 {
-        trial.lost(format_args!("{of}: the next run is not behind what was there"));
+        trial.lost(format_args!("{of}: the next run was not appended"));
     }
 }
 
@@ -191,24 +191,24 @@ fn is_row(line: &[u8]) -> bool {
     line.ends_with(b"\n") && serde_json::from_slice::<Value>(line).is_ok_and(|row| row["run"].is_string())
 }
 
-/// Whatever is in the sums, the answer is the same: they can be made anew.
+/// Damaged sums do not change the answer: they are computed again.
 fn sums(trial: &Trial<'_>, stage: &Stage, of: &str) {
-    let Some(asked) = run_of(trial, stage, USAGE, of) else { return };
-    let answer: Value = serde_json::from_str(&asked.out).unwrap_or_default();
-    // Twelve old rows and three new ones, two thirds of them with tokens.
+    let Some(queried) = run_of(trial, stage, USAGE, of) else { return };
+    let answer: Value = serde_json::from_str(&queried.out).unwrap_or_default();
+    // Twelve old rows and three new ones; two thirds of them have tokens.
     let (runs, tokens) = (&answer["total"]["runs"], &answer["total"]["input_tokens"]);
-    if asked.code() != Some(0) || !asked.err.is_empty() || *runs != 15 || *tokens != 120 {
-        trial.lost(format_args!("{of}: {runs} runs, {tokens} tokens, and it said {:?}", asked.err));
+    if queried.code() != Some(0) || !queried.err.is_empty() || *runs != 15 || *tokens != 120 {
+        trial.lost(format_args!("{of}: {runs} runs, {tokens} tokens, and it printed {:?}", queried.err));
     }
 }
 
-/// Config, credentials, identity: the run goes well, or is refused in one line before the agent starts, and the
-/// file is as it was. With the whole file all is well again.
+/// With a damaged config, credentials file or identity a run succeeds, or is refused in one line before the
+/// agent starts, and the file is unchanged. With the original file runs succeed again.
 fn definitions(trial: &Trial<'_>, stage: &Stage, file: &PathBuf, whole: &[u8], bytes: &[u8], of: &str) {
     for words in ["exec -- worker", "status --json", "subscription list"] {
         let Some(ended) = run_of(trial, stage, words, of) else { return };
         let own = if words.starts_with("exec") { STATUS } else { 0 };
-        trial.check(ended.is_undocumented(&[own]), format_args!("{of}: `kage {words}`"));
+        trial.check(ended.undocumented_end(&[own]), format_args!("{of}: `kage {words}`"));
         if ended.code() != Some(own) && stage.scene.log().iter().any(|line| line[1] == "tried") {
             trial.lost(format_args!("{of}: the agent was started, and kage ended with {}", ended.status));
         }
@@ -217,11 +217,11 @@ fn definitions(trial: &Trial<'_>, stage: &Stage, file: &PathBuf, whole: &[u8], b
         trial.lost(format_args!("{of}: it was changed"));
     }
     fs::write(file, whole).unwrap();
-    trial.check(is_well(&stage.scene, "exec -- true"), format_args!("{of}, and mended"));
-    trial.check(stage.gone(), of);
+    trial.check(check_succeeds(&stage.scene, "exec -- true"), format_args!("{of}, then restored"));
+    trial.check(stage.missing_rows(), of);
 }
 
-/// What a kage of the future may have written is refused and left as it is.
+/// A state of a later version is refused and left unchanged.
 fn future(trial: &Trial<'_>, stage: &Stage, lane: u64) {
     let versions = ["3", "99", "65536", "4294967295"];
     let forms = ["{\"version\":V,\"state\":{}}", "{\"pools\":[],\"version\":V}", "{\"version\":V}"];
@@ -248,10 +248,10 @@ fn future(trial: &Trial<'_>, stage: &Stage, lane: u64) {
 }
 
 const HUGE: usize = 64 << 20;
-/// Of resident memory, in bytes, that kage may take over such a file: it is in memory once, and once more as text.
+/// The limit of resident memory, in bytes, for such a file: it is in memory as bytes and again as text.
 const MOST_MEMORY: u64 = 400 << 20;
 
-/// Files of 64 MiB: kage ends in bounded time and memory, with an answer or one line.
+/// Files of 64 MiB: kage ends in bounded time and memory, with a result or one line.
 pub fn huge(trial: &Trial<'_>) {
     let stage = Stage::new(trial);
     let month = |stage: &Stage| latest_month(stage);
@@ -268,13 +268,13 @@ pub fn huge(trial: &Trial<'_>) {
         ("a config of one comment", stage.scene.path(CONFIG), filled(b"#")),
         ("a config of tables", stage.scene.path(CONFIG), filled(b"[a]\n")),
         ("a ledger of rows", month(&stage), filled(&[&row[..], b"\n"].concat())),
-        ("a ledger without an end", month(&stage), filled(b"x")),
+        ("a ledger of one line", month(&stage), filled(b"x")),
         ("a ledger of empty lines", month(&stage), filled(b"\n")),
         ("credentials of zeros", stage.scene.path(CREDENTIALS), vec![0; HUGE]),
         ("an identity of letters", stage.scene.path(IDENTITY), filled(b"k")),
     ];
     for (of, file, bytes) in all {
-        if !trial.is_whole() && !trial.goes_on() && trial.tries() > 2 {
+        if !trial.is_full_run() && !trial.has_time() && trial.tries() > 2 {
             return trial.note("of 12");
         }
         stage.reset();
@@ -287,7 +287,9 @@ pub fn huge(trial: &Trial<'_>) {
             let (ended, memory) = measured(&stage, words);
             let own = if words.starts_with("exec") { STATUS } else { 0 };
             match ended {
-                Ok(ended) => trial.check(ended.is_undocumented(&[own]), format_args!("{of}: `kage {words}`")),
+                Ok(ended) => {
+                    trial.check(ended.undocumented_end(&[own]), format_args!("{of}: `kage {words}`"));
+                }
                 Err(why) => trial.lost(format_args!("{of}: `kage {words}`: {why}")),
             }
             if memory > MOST_MEMORY || begun.elapsed() > PATIENCE / 2 {
@@ -297,11 +299,11 @@ pub fn huge(trial: &Trial<'_>) {
         }
     }
     stage.reset();
-    trial.check(audit(&stage.scene, &[], Books::Whole), "after all of them");
+    trial.check(audit(&stage.scene, &[], Records::Complete), "after all of them");
     assert!(ledger(&stage.scene).is_ok() && left_over(&stage.scene).is_empty());
 }
 
-/// A log whose last change is there again and again, as nobody writes it.
+/// A log that repeats its last change.
 fn changes(stage: &Stage) -> Vec<u8> {
     let log = fs::read(stage.scene.path(LOG)).unwrap();
     let lines: Vec<_> = log.split_inclusive(|&byte| byte == b'\n').collect();
@@ -309,7 +311,7 @@ fn changes(stage: &Stage) -> Vec<u8> {
     [head, &last.repeat(HUGE / last.len())].concat()
 }
 
-/// A command, and the most memory that it had.
+/// Runs a command. Returns its end and its peak memory in bytes.
 fn measured(stage: &Stage, words: &str) -> (Result<Ended, String>, u64) {
     let mut running = stage.scene.start(&mut stage.command(words, "tried"));
     let mut most = 0;

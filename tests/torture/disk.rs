@@ -1,5 +1,5 @@
 //! A disk that is full or fills up, and one that becomes read-only: a small file system over the state
-//! directory, in a mount namespace of its own.
+//! directory, in its own mount namespace.
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +8,15 @@ use std::thread;
 
 use rustix::process::geteuid;
 
-use crate::audit::{Books, Run, audit, ledger};
+use crate::audit::{Records, Run, audit, ledger};
 use crate::dice::Dice;
 use crate::plan::Trial;
 use crate::scene::Scene;
 
 const STATUS: i32 = 7;
 
-/// Does something in a thread with mounts of its own. Its children have them too, and with the last of them they
-/// are gone.
+/// Runs `work` in a thread with its own mounts, which its children inherit. The mounts end with the last of
+/// these processes.
 #[allow(unsafe_code)]
 fn with_own_mounts(trial: &Trial<'_>, work: impl Fn() + Send + Sync) {
     if !geteuid().is_root() {
@@ -24,7 +24,7 @@ fn with_own_mounts(trial: &Trial<'_>, work: impl Fn() + Send + Sync) {
     }
     let made = thread::scope(|scope| {
         let lane = scope.spawn(|| {
-            // SAFETY: it takes a number, and gives this thread its own table of mounts.
+            // SAFETY: the call takes a number and gives this thread its own mount table.
             let is_apart = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
             let is_private = is_apart && mount(&["--make-rprivate", "/"]);
             if is_private {
@@ -35,7 +35,7 @@ fn with_own_mounts(trial: &Trial<'_>, work: impl Fn() + Send + Sync) {
         lane.join().unwrap()
     });
     if !made {
-        trial.skip("no mount namespace can be made here");
+        trial.skip("could not create a mount namespace");
     }
 }
 
@@ -47,39 +47,39 @@ fn mount(words: &[&str]) -> bool {
         .is_ok_and(|ended| ended.success())
 }
 
-/// A pool whose state lies on a file system of so many pages.
+/// A pool whose state is on a file system with this number of pages.
 fn on_a_small_disk(trial: &Trial<'_>, pages: u64) -> Scene {
     let scene = Scene::new(trial.plan);
     fs::create_dir_all(scene.state_dir()).unwrap();
     let size = format!("size={}k", pages * 4);
     let dir = scene.state_dir();
-    // Subscriptions that were just added are in the state.
+    // The state already has the subscriptions that were just added.
     let known = fs::read(dir.join("state.json")).unwrap_or_default();
-    assert!(mount(&["-t", "tmpfs", "-o", &size, "none", dir.to_str().unwrap()]), "no tmpfs");
+    assert!(mount(&["-t", "tmpfs", "-o", &size, "none", dir.to_str().unwrap()]), "could not mount a tmpfs");
     fs::write(dir.join("state.json"), known).unwrap();
     scene
 }
 
 fn unmount(scene: &Scene) {
     let ended = Command::new("umount").arg("-l").arg(scene.state_dir()).status();
-    assert!(ended.is_ok_and(|ended| ended.success()), "not unmounted");
+    assert!(ended.is_ok_and(|ended| ended.success()), "could not unmount");
 }
 
 pub fn full(trial: &Trial<'_>) {
     with_own_mounts(trial, || {
         let dice = &mut trial.dice(0);
-        while trial.goes_on() {
+        while trial.has_time() {
             let scene = on_a_small_disk(trial, 8 + dice.below(8));
             for at in 0..6 {
-                filled(trial, &scene, dice, at);
+                run_on_full_disk(trial, &scene, dice, at);
             }
             unmount(&scene);
         }
     });
 }
 
-/// A run on a disk that is full, or fills up while the agent runs, to the last byte or nearly.
-fn filled(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
+/// A run on a disk that is full, or that the agent fills, to the last byte or nearly.
+fn run_on_full_disk(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
     let tag = format!("full-{at}");
     let filling = scene.state_dir().join("filling");
     let before = ledger(scene).unwrap_or_default();
@@ -90,7 +90,7 @@ fn filled(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
     if is_full_before {
         let _ = Command::new("sh").args(["-c", &fill(&filling, spare)]).status();
     }
-    // A relayed agent fills the disk after it has written what it used; another program is one as well.
+    // `filler` runs an agent and fills the disk after the agent has written its usage.
     let words = ["exec -- filler", "exec -- claude -p hi", "exec -- worker"];
     let word = words[usize::try_from(dice.below(3)).unwrap()];
     let ended = scene.run(scene.kage(word).env("TAG", &tag).env("STATUS", STATUS.to_string()));
@@ -101,18 +101,18 @@ fn filled(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
         Ok(ended) => ended,
         Err(why) => return trial.lost(format_args!("{of}: {why}")),
     };
-    trial.check(ended.is_undocumented(&[STATUS]), &of);
-    after(trial, scene, tag, ended.err.is_empty() && ended.code() == Some(STATUS), &before, &of);
+    trial.check(ended.undocumented_end(&[STATUS]), &of);
+    check_after(trial, scene, tag, ended.err.is_empty() && ended.code() == Some(STATUS), &before, &of);
 }
 
-/// A command that fills the disk but for some bytes, which are whole pages.
+/// A shell command that fills the disk except for `spare` bytes, which must be whole pages.
 fn fill(filling: &Path, spare: u64) -> String {
     let filling = filling.display();
     format!("cat /dev/zero >'{filling}' 2>/dev/null; truncate -s -{spare} '{filling}'; true")
 }
 
-/// The audit, and that the runs before are there.
-fn after(
+/// Audits the scene and checks that the ledger still has the earlier rows.
+fn check_after(
     trial: &Trial<'_>,
     scene: &Scene,
     tag: String,
@@ -121,29 +121,29 @@ fn after(
     of: &str,
 ) {
     let runs = [Run { tag, booked: (u64::from(is_booked), 1) }];
-    trial.check(audit(scene, &runs, Books::InPart), of);
+    trial.check(audit(scene, &runs, Records::Partial), of);
     let rows = ledger(scene).unwrap_or_default();
     let gone = before.iter().filter(|row| !rows.contains(row)).count();
     if gone > 0 {
-        trial.lost(format_args!("{of}: {gone} of the runs before are gone"));
+        trial.lost(format_args!("{of}: {gone} of the earlier runs are gone"));
     }
 }
 
 pub fn read_only(trial: &Trial<'_>) {
     with_own_mounts(trial, || {
         let dice = &mut trial.dice(1);
-        while trial.goes_on() {
+        while trial.has_time() {
             let scene = on_a_small_disk(trial, 64);
             for at in 0..6 {
-                turned(trial, &scene, dice, at);
+                run_on_read_only_disk(trial, &scene, dice, at);
             }
             unmount(&scene);
         }
     });
 }
 
-/// A run that begins, or ends, where nothing can be written.
-fn turned(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
+/// A run on a disk that is read-only from the start or becomes read-only during the run.
+fn run_on_read_only_disk(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
     let tag = format!("read-only-{at}");
     let dir = scene.state_dir();
     let before = ledger(scene).unwrap_or_default();
@@ -151,30 +151,38 @@ fn turned(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, at: u64) {
     let word = ["exec -- claude -p hi", "exec -- worker"][usize::try_from(dice.below(2)).unwrap()];
     let is_before = dice.below(2) == 0;
     if is_before {
-        assert!(remount("ro"), "not remounted");
+        assert!(remount("ro"), "could not remount");
     }
     let mut command = scene.kage(word);
     command.env("TAG", &tag).env("STATUS", STATUS.to_string()).env("PAUSE", "0.04");
     let running = scene.start(&mut command);
     if !is_before {
         dice.pause(std::time::Duration::from_millis(40));
-        // While a file is open for writing it is refused.
+        // The kernel refuses this while a file is open for writing.
         while !remount("ro") {
             thread::yield_now();
         }
     }
     let ended = running.end(crate::scene::PATIENCE);
     trial.tried(1);
-    // Looking needs nothing to be written.
+    // `kage status` must work without writing.
     let looked = scene.run(&mut scene.kage("status --json"));
-    assert!(remount("rw"), "not remounted");
-    let of = format!("`kage {word}`, read-only {}", if is_before { "before" } else { "meanwhile" });
+    assert!(remount("rw"), "could not remount");
+    let when = if is_before { "from the start" } else { "during the run" };
+    let of = format!("`kage {word}`, read-only {when}");
     match (looked, ended) {
         (Ok(looked), Ok(ended)) => {
-            let is_odd = looked.code() != Some(0) && looked.is_undocumented(&[]).is_some();
-            trial.check(is_odd.then(|| format!("status said {:?}", looked.err)), &of);
-            trial.check(ended.is_undocumented(&[STATUS]), &of);
-            after(trial, scene, tag, ended.err.is_empty() && ended.code() == Some(STATUS), &before, &of);
+            let is_odd = looked.code() != Some(0) && looked.undocumented_end(&[]).is_some();
+            trial.check(is_odd.then(|| format!("status printed {:?}", looked.err)), &of);
+            trial.check(ended.undocumented_end(&[STATUS]), &of);
+            check_after(
+                trial,
+                scene,
+                tag,
+                ended.err.is_empty() && ended.code() == Some(STATUS),
+                &before,
+                &of,
+            );
         }
         (looked, ended) => {
             trial.check(looked.err().into_iter().chain(ended.err()), &of);

@@ -1,5 +1,5 @@
-//! What kage asks hangs: the keychain's daemon is stopped, the event command, a credential command and a
-//! passphrase command never end. kage waits for a bounded time, says one line, and holds nothing.
+//! Programs that hang: the keychain's daemon is stopped; the event command, a credential command and a
+//! passphrase command never end. kage waits for a bounded time, prints one line, and holds no lock or lease.
 
 use std::fs;
 use std::process::Command;
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::audit::{Books, audit, is_well};
+use crate::audit::{Records, audit, check_succeeds};
 use crate::plan::Trial;
 use crate::scene::{Ended, Scene};
 use crate::secret_service::{PROGRAMS, Session};
 use crate::support::{has_all, token};
 
-/// The keychain is waited for for 10 s, a command for 60; and a busy machine takes its time.
+/// kage waits 10 s for the keychain and 60 s for a command; the rest is for a busy machine.
 const KEYCHAIN: Duration = Duration::from_secs(10 + 10);
 const COMMAND: Duration = Duration::from_secs(60 + 20);
-/// Longer than all of that.
+/// Longer than all these times.
 const FOREVER: &str = "sleep 600";
-/// Runs at once that ask a keychain which does not answer.
+/// Concurrent runs that read from a keychain which does not answer.
 const ASKING: usize = 5;
 
 pub fn run(trial: &Trial<'_>) {
     let mut parts: Vec<fn(&Trial<'_>)> = vec![keychain, event, interrupted];
-    if trial.is_whole() {
+    if trial.is_full_run() {
         parts.extend([credential as fn(&Trial<'_>), passphrase]);
     } else {
-        trial.note("SKIPPED in a short run: commands that are waited for for a minute");
+        trial.note("SKIPPED in a short run: commands that kage waits a minute for");
     }
     thread::scope(|scope| {
         for part in parts {
@@ -36,13 +36,13 @@ pub fn run(trial: &Trial<'_>) {
     });
 }
 
-/// Refused before the agent started, with one line and a hint.
-fn refused(ended: Result<Ended, String>, why: &str) -> Option<String> {
+/// Reports a run that was not refused with status 125, one line and a hint.
+fn check_refused(ended: Result<Ended, String>, why: &str) -> Option<String> {
     match ended {
         Ok(ended) => {
             let lines: Vec<_> = ended.err.lines().collect();
             let fits = ended.code() == Some(125) && lines.len() == 2 && lines[0].contains(why);
-            (!fits).then(|| format!("it ended with {} and said {:?}", ended.status, ended.err))
+            (!fits).then(|| format!("it ended with {} and printed {:?}", ended.status, ended.err))
         }
         Err(why) => Some(why),
     }
@@ -50,7 +50,7 @@ fn refused(ended: Result<Ended, String>, why: &str) -> Option<String> {
 
 fn keychain(trial: &Trial<'_>) {
     if !has_all(&PROGRAMS) {
-        return trial.skip("there is no Secret Service");
+        return trial.skip("no Secret Service is installed");
     }
     let scene = Scene::empty(trial.plan);
     let session = Session::unlocked(&scene.path("keyring"));
@@ -71,59 +71,59 @@ fn keychain(trial: &Trial<'_>) {
             trial.tried(1);
             let mut command = on_bus("exec -s work -- worker");
             let ended = scene.start(&mut command).end(KEYCHAIN);
-            trial.check(refused(ended, "the keychain did not answer"), "a stopped keychain");
+            trial.check(check_refused(ended, "the keychain did not answer"), "a stopped keychain");
         };
         let all: Vec<_> = (0..ASKING).map(|_| scope.spawn(asking)).collect();
-        // Meanwhile whoever does not need it is not kept.
+        // Meanwhile a run that does not need the keychain is not delayed.
         while !all.iter().all(thread::ScopedJoinHandle::is_finished) {
             trial.tried(1);
             let begun = Instant::now();
-            trial.check(is_well(&scene, "exec -s spare -- true"), "beside a stopped keychain");
+            trial.check(check_succeeds(&scene, "exec -s spare -- true"), "during a stopped keychain");
             if begun.elapsed() > KEYCHAIN / 4 {
-                trial.lost(format_args!("beside a stopped keychain a run took {:?}", begun.elapsed()));
+                trial.lost(format_args!("during a stopped keychain a run took {:?}", begun.elapsed()));
             }
             thread::sleep(Duration::from_millis(200));
         }
     });
     drop(stopped);
     let ended = scene.run(&mut on_bus("exec -s work -- true"));
-    trial.check(ended.map_or_else(Some, |ended| ended.is_undocumented(&[0])), "a keychain that goes on");
-    trial.check(audit(&scene, &[], Books::Whole), "after a stopped keychain");
+    trial.check(ended.map_or_else(Some, |ended| ended.undocumented_end(&[0])), "a continued keychain");
+    trial.check(audit(&scene, &[], Records::Complete), "after a stopped keychain");
 }
 
-/// The event command is not waited for; it is the user's, and goes on.
+/// kage does not wait for the event command, which belongs to the user and keeps running.
 fn event(trial: &Trial<'_>) {
     let scene = Scene::empty(trial.plan);
     scene.add("work", &["--credential", "file"]);
-    let told = scene.path("told");
+    let pids = scene.path("pids");
     let config = scene.sandbox.read("home/.config/kage/config.toml");
-    let command = format!("echo $$ >>{}; exec {FOREVER}", told.display());
+    let command = format!("echo $$ >>{}; exec {FOREVER}", pids.display());
     scene.sandbox.config(&format!("[events]\ncommand = \"{command}\"\n{config}"));
-    // It is refused for its credential, which makes its subscription unhealthy.
+    // The agent's credential is refused, which makes its subscription unhealthy.
     let row = r#"{\"type\":\"assistant\",\"timestamp\":\"$now\",\"isSidechain\":false,\"isApiErrorMessage\":true,\"error\":\"authentication_failed\",\"apiErrorStatus\":401,\"message\":{\"id\":\"x\",\"model\":\"<synthetic>\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}],\"usage\":{}}}"#;
     scene.sandbox.program("claude", &REFUSED.replace("ROW", row));
     for words in ["exec -- claude -p hi", "exec -- claude -p hi"] {
         trial.tried(1);
         let begun = Instant::now();
         let ended = scene.run(&mut scene.kage(words));
-        let odd = ended.map_or_else(Some, |ended| ended.is_undocumented(&[1]));
+        let odd = ended.map_or_else(Some, |ended| ended.undocumented_end(&[1]));
         trial.check(odd, "an event command that never ends");
         if begun.elapsed() > KEYCHAIN / 2 {
             trial.lost(format_args!("a run with an event command took {:?}", begun.elapsed()));
         }
     }
     scene.sandbox.kage(["subscription", "reset", "work"]).run().success();
-    // Each event has a command of its own, which begins when it can.
+    // Each event starts its own command, at an unknown time.
     let known = || -> Vec<u32> {
-        let told = fs::read_to_string(&told).unwrap_or_default();
-        told.lines().filter_map(|pid| pid.parse().ok()).collect()
+        let pids = fs::read_to_string(&pids).unwrap_or_default();
+        pids.lines().filter_map(|pid| pid.parse().ok()).collect()
     };
-    crate::support::wait_until("every event command has told its id", || {
+    crate::support::wait_until("every event command has written its process id", || {
         let known = known();
         !known.is_empty() && scene.living().iter().all(|pid| known.contains(pid))
     });
     known().into_iter().for_each(crate::scene::kill);
-    trial.check(audit(&scene, &[], Books::InPart), "after an event command that never ends");
+    trial.check(audit(&scene, &[], Records::Partial), "after an event command that never ends");
 }
 
 const REFUSED: &str = r#"#!/bin/sh
@@ -150,12 +150,13 @@ fn credential(trial: &Trial<'_>) {
     let scene = with_command(trial);
     let running = scene.start(&mut scene.kage("exec -s work -- worker"));
     trial.tried(1);
-    trial.check(is_well(&scene, "exec -s spare -- true"), "beside a credential command that never ends");
+    let spare = check_succeeds(&scene, "exec -s spare -- true");
+    trial.check(spare, "during a credential command that never ends");
     trial.check(
-        refused(running.end(COMMAND), "took longer than 60 s"),
+        check_refused(running.end(COMMAND), "took longer than 60 s"),
         "a credential command that never ends",
     );
-    trial.check(audit(&scene, &[], Books::Whole), "after a credential command that never ends");
+    trial.check(audit(&scene, &[], Records::Complete), "after a credential command that never ends");
 }
 
 fn passphrase(trial: &Trial<'_>) {
@@ -165,19 +166,19 @@ fn passphrase(trial: &Trial<'_>) {
     let mut command = scene.kage("exec -- worker");
     let ended = scene.start(command.env("KAGE_PASSPHRASE_COMMAND", FOREVER)).end(COMMAND);
     trial.tried(1);
-    trial.check(refused(ended, "took longer than 60 s"), "a passphrase command that never ends");
+    trial.check(check_refused(ended, "took longer than 60 s"), "a passphrase command that never ends");
     trial.check(crate::audit::orphans(&scene), "after a passphrase command that never ends");
 }
 
-/// A ^C ends kage and the command that it waits for, at once.
+/// A ^C immediately ends kage and the command that it waits for.
 fn interrupted(trial: &Trial<'_>) {
     let scene = with_command(trial);
     let mut dice = trial.dice(0);
-    for _ in 0..trial.part_of(40) {
+    for _ in 0..trial.scaled(40) {
         let mut command = scene.kage("exec -s work -- worker");
         let running = scene.start(in_a_group(&mut command));
         let group = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
-        // One that comes while a process is being started may miss it: then no program is there yet to be ended.
+        // A signal that comes while kage starts the command may miss it, because it is not running yet.
         crate::support::wait_until("the command runs", || {
             let is_it = |pid: &u32| {
                 fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"))
@@ -196,7 +197,7 @@ fn interrupted(trial: &Trial<'_>) {
             Err(why) => trial.lost(format_args!("{signal:?} while a command hung: {why}")),
         }
     }
-    trial.check(audit(&scene, &[], Books::Whole), "after signals while a command hung");
+    trial.check(audit(&scene, &[], Records::Complete), "after signals while a command hung");
 }
 
 fn in_a_group(command: &mut Command) -> &mut Command {

@@ -1,20 +1,20 @@
-//! kill -9 of kage, of the agent, of both, at any moment, over every way to run an agent.
+//! kill -9 of kage, the agent or both, at any time, in every way to run an agent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::audit::{Books, Run, audit};
+use crate::audit::{Records, Run, audit};
 use crate::dice::Dice;
 use crate::plan::Trial;
 use crate::scene::{Ended, PATIENCE, Scene, kill};
 
-/// In a whole run.
+/// The number of kills in a full run.
 const KILLS: u64 = 2_000;
-/// Pools at once, and runs at once in each.
+/// Concurrent pools, and concurrent runs in each.
 const POOLS: u64 = 2;
 const LANES: u64 = 4;
-/// Runs of a lane between two audits.
+/// Runs of a thread between two audits.
 const ROUNDS: u64 = 12;
 
 /// The ways to run an agent; the last word is the program.
@@ -26,20 +26,20 @@ const WAYS: [&str; 6] = [
     "exec --replace -- claude -p hi",
     "exec -- claude",
 ];
-/// At a terminal.
+/// The index of the way that runs at a terminal.
 const SESSION: usize = 5;
 
 pub fn run(trial: &Trial<'_>) {
-    let wanted = trial.part_of(KILLS);
+    let wanted = trial.scaled(KILLS);
     let begun = AtomicU64::new(0);
-    // A whole run takes the time that its kills take, within reason.
-    let takes_long = || trial.goes_on() || (trial.is_whole() && !trial.has_had_enough());
+    // A full run continues until all kills are done.
+    let may_continue = || trial.has_time() || (trial.is_full_run() && !trial.has_failed_enough());
     thread::scope(|scope| {
         for pool in 0..POOLS {
             let begun = &begun;
             scope.spawn(move || {
                 let mut part = 0;
-                while takes_long() && begun.fetch_add(LANES * ROUNDS, Ordering::Relaxed) < wanted {
+                while may_continue() && begun.fetch_add(LANES * ROUNDS, Ordering::Relaxed) < wanted {
                     segment(trial, (pool << 20) | part);
                     part += 1;
                 }
@@ -48,7 +48,7 @@ pub fn run(trial: &Trial<'_>) {
     });
 }
 
-/// Some killing in a pool of its own, and the audit after it.
+/// A number of kills in one pool, followed by an audit.
 fn segment(trial: &Trial<'_>, number: u64) {
     let scene = Scene::new(trial.plan);
     let lane = |lane: u64| {
@@ -61,16 +61,16 @@ fn segment(trial: &Trial<'_>, number: u64) {
         let lanes: Vec<_> = (0..LANES).map(|at| scope.spawn(move || lane(at))).collect();
         lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
     });
-    trial.check(audit(&scene, &runs, Books::Whole), format_args!("after segment {number}"));
+    trial.check(audit(&scene, &runs, Records::Complete), format_args!("after segment {number}"));
 }
 
-/// One run with one killing.
+/// One run with one kill.
 fn round(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, tag: String) -> Run {
     let way = usize::try_from(dice.below(WAYS.len() as u64)).unwrap();
     let (victim, late) = (dice.below(3), dice.below(2) == 0);
     let mut command = scene.kage(WAYS[way]);
     command.env("TAG", &tag).env("ROWS", "2").env("STATUS", "7");
-    // Half of the agents take their time, so that some are killed at work and some have just ended.
+    // Half of the agents are slow, so that some are killed at work and some have just ended.
     if dice.below(2) == 0 {
         command.env("PAUSE", "0.02");
     }
@@ -104,7 +104,7 @@ fn round(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, tag: String) -> Run 
     Run { tag, booked: (u64::from(lived), 1) }
 }
 
-/// The agent of a run, once it has told who it is. One that kage could not start never does.
+/// The process id of a run's agent, once it has logged its start. `None` if it does not start.
 fn agent_of(scene: &Scene, tag: &str) -> Option<u32> {
     for _ in 0..5_000 {
         let log = scene.log();
@@ -122,12 +122,11 @@ fn wrong_end(ended: &Ended, victim: u64, is_replaced: bool) -> Option<String> {
     let fits = match (ended.code(), ended.signal()) {
         // The agent's own end.
         (Some(7), _) => true,
-        // The agent was killed: kage tells it as a shell would, since nothing acts on this signal.
+        // The agent was killed: kage exits with 128 plus the signal, as a shell does.
         (Some(137), _) => victim != 0,
         (_, Some(9)) => victim != 1 || is_replaced,
         _ => false,
     };
-    let odd =
-        (!fits).then(|| format!("it ended with {} and said {:?}, {:?}", ended.status, ended.err, ended.out));
-    odd.or_else(|| (!ended.err.is_empty()).then(|| format!("it said {:?}", ended.err)))
+    let odd = || format!("it ended with {} and printed {:?}, {:?}", ended.status, ended.err, ended.out);
+    (!fits).then(odd).or_else(|| (!ended.err.is_empty()).then(|| format!("it printed {:?}", ended.err)))
 }

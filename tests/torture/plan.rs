@@ -1,4 +1,4 @@
-//! What a run of the torture is asked for, and the tally of each fault class.
+//! The parameters of a torture run, and the tally of each class.
 
 use std::env;
 use std::fmt::Display;
@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 
 use crate::dice::{Dice, seed};
 
-/// How long a run takes where nobody says: what the suite can spare.
+/// The default length of a run in seconds, short enough for the test suite.
 const SECONDS: u64 = 25;
-/// Whoever wants figures asks for this many seconds; what waits for a minute is left out of shorter runs.
-pub const WHOLE: u64 = 100;
-/// A class that has lost so much has made its point.
-const ENOUGH: usize = 10;
+/// From this many seconds on a run is a full one. Shorter runs skip the tests that wait for a minute.
+pub const FULL: u64 = 100;
+/// A class ends after this many losses.
+const MOST_LOSSES: usize = 10;
 
-/// What a run is asked for.
+/// The parameters of a run.
 pub struct Plan {
     pub seconds: u64,
     pub seed: u64,
     pub only: Option<String>,
     /// The program under test.
     pub kage: PathBuf,
-    /// The kage of an earlier version, where it could be built.
+    /// A kage of an earlier version, if it could be built.
     pub before: Option<PathBuf>,
 }
 
 impl Plan {
-    /// From the environment, which `tests/torture.sh` sets. `None` where the arguments, which are those of any
-    /// suite, ask for another test.
+    /// Reads the environment that `tests/torture.sh` sets. `None` if the arguments, which `cargo test` passes
+    /// to every suite, select another test.
     pub fn read() -> Option<Self> {
         let words: Vec<_> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
         if env::args().any(|word| word == "--list") || words.iter().any(|word| !"torture".contains(word)) {
@@ -47,17 +47,18 @@ impl Plan {
     }
 }
 
-/// A way in which things go wrong.
+/// A class of failures.
 pub struct Class {
     pub name: &'static str,
-    /// What is tried, in a few words.
+    /// A short description, for the output.
     pub what: &'static str,
-    /// Of a hundred parts of the time; 0 for a class that sleeps most of its time, and runs beside the others.
+    /// The share of the time, in percent. 0 for a class that mostly sleeps: it runs concurrently with the
+    /// others.
     pub share: u64,
     pub run: fn(&Trial<'_>),
 }
 
-/// A class while it is tried. Its lanes share it.
+/// A running class. Its threads share it.
 pub struct Trial<'a> {
     pub plan: &'a Plan,
     pub name: &'static str,
@@ -77,25 +78,25 @@ impl<'a> Trial<'a> {
     }
 
     /// Whether there is time for another try.
-    pub fn goes_on(&self) -> bool {
-        Instant::now() < self.until && !self.has_had_enough()
+    pub fn has_time(&self) -> bool {
+        Instant::now() < self.until && !self.has_failed_enough()
     }
 
-    pub fn has_had_enough(&self) -> bool {
-        self.losses().len() >= ENOUGH
+    pub fn has_failed_enough(&self) -> bool {
+        self.losses().len() >= MOST_LOSSES
     }
 
-    /// Whether the time is that of a run for figures.
-    pub fn is_whole(&self) -> bool {
-        self.plan.seconds >= WHOLE
+    /// Whether this run is long enough for all tests.
+    pub fn is_full_run(&self) -> bool {
+        self.plan.seconds >= FULL
     }
 
-    /// How many of the tries of a whole run this one has time for.
-    pub fn part_of(&self, whole: u64) -> u64 {
-        (whole * self.plan.seconds / 120).clamp(1, whole)
+    /// Scales a number of tries in a run of 120 s to the length of this run.
+    pub fn scaled(&self, tries: u64) -> u64 {
+        (tries * self.plan.seconds / 120).clamp(1, tries)
     }
 
-    /// The chance of one lane of this class.
+    /// The random numbers of one thread of this class.
     pub fn dice(&self, lane: u64) -> Dice {
         let of_class = self.name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
         Dice::new(self.plan.seed ^ of_class.rotate_left(17) ^ (lane << 48))
@@ -111,20 +112,20 @@ impl<'a> Trial<'a> {
         losses.push(what.to_string());
     }
 
-    /// Each of what was found is a loss.
+    /// Reports each problem found as a loss.
     pub fn check(&self, found: impl IntoIterator<Item = String>, of: impl Display) {
         found.into_iter().for_each(|loss| self.lost(format_args!("{of}: {loss}")));
     }
 
-    /// Something to be told in the line of the class.
+    /// Adds a note to the line of the class.
     pub fn note(&self, what: impl Into<String>) {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(what.into());
     }
 
-    /// What cannot be tried here is named; under CI that is a loss.
+    /// Notes a test that cannot run here. Under CI this is a loss.
     pub fn skip(&self, what: &str) {
         if env::var_os("CI").is_some_and(|ci| ci == "true") {
-            self.lost(format_args!("cannot be tried here: {what}"));
+            self.lost(format_args!("could not run: {what}"));
         }
         self.note(format!("SKIPPED: {what}"));
     }

@@ -1,5 +1,4 @@
-//! A pool in a home of its own, agents that note what they did, and kages that are waited for no longer than they
-//! may take.
+//! A sandbox with a pool, agents that log what they did, and kages that are killed if they take too long.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,13 +14,13 @@ use crate::plan::Plan;
 use crate::pty::on_a_terminal;
 use crate::support::{Sandbox, token};
 
-/// No kage that is well takes as long, on a machine that is busy.
+/// No working kage takes this long, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// Input and output tokens of one row of the stand-in.
+/// The sum of input and output tokens in one row of the stand-in.
 pub const TOKENS: u64 = 46;
 
-/// A stand-in for Claude Code, and for any other program. It notes its beginning, writes what it used where Claude
-/// Code would, `$ROWS` times after a pause of `$PAUSE` seconds, answers, and notes its end.
+/// A stand-in for Claude Code and for any other program. It logs its start, writes `$ROWS` rows with usage to
+/// Claude Code's transcript, each after a pause of `$PAUSE` seconds, answers, and logs its end.
 const AGENT: &str = r#"#!/bin/sh
 exec 2>/dev/null
 session=none
@@ -42,7 +41,7 @@ echo "end $TAG $KAGE_RUN $now" >>"$HOME/log"
 exit "${STATUS:-0}"
 "#;
 
-/// A pool with its processes, which all carry its mark.
+/// A sandbox whose processes all have its mark in their environment.
 pub struct Scene {
     pub sandbox: Sandbox,
     pub kage: PathBuf,
@@ -51,7 +50,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Two subscriptions, `claude` and `worker`.
+    /// A scene with two subscriptions and the agents `claude` and `worker`.
     pub fn new(plan: &Plan) -> Self {
         let scene = Self::empty(plan);
         for name in ["one", "two"] {
@@ -60,7 +59,7 @@ impl Scene {
         scene
     }
 
-    /// Without a subscription.
+    /// A scene without subscriptions.
     pub fn empty(plan: &Plan) -> Self {
         static SCENES: AtomicU64 = AtomicU64::new(0);
         let sandbox = Sandbox::new();
@@ -83,7 +82,7 @@ impl Scene {
         self.path("home/.local/state/kage")
     }
 
-    /// Where Claude Code files the conversations that are held in `work`.
+    /// The directory of Claude Code's transcripts of sessions in `work`.
     pub fn records(&self) -> PathBuf {
         let work = self.path("work");
         let name = work.to_str().unwrap().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
@@ -102,7 +101,7 @@ impl Scene {
         self.program(&self.kage.clone(), words.split(' '))
     }
 
-    /// Starts it; what it says goes into files, which no process can hold open against anyone.
+    /// Starts a command. Its output goes to files: a pipe could be held open by other processes.
     pub fn start(&self, command: &mut Command) -> Running {
         let [out, err] = [self.file(), self.file()];
         let to = |path: &Path| fs::File::create(path).unwrap();
@@ -110,7 +109,7 @@ impl Scene {
         Running { child, out, err, terminal: None }
     }
 
-    /// Starts it at a terminal of its own.
+    /// Starts a command at its own terminal.
     pub fn start_at_a_terminal(&self, command: &mut Command) -> Running {
         let (terminal, child) = on_a_terminal(command);
         Running { child, out: self.file(), err: self.file(), terminal: Some(terminal) }
@@ -124,39 +123,39 @@ impl Scene {
         self.path("out").join(self.names.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
-    /// The processes of the scene that are there now, by their mark; a zombie has none left.
+    /// The processes that have the mark of the scene; a zombie has no environment and so no mark.
     pub fn living(&self) -> Vec<u32> {
         let mark = format!("TORTURE_MARK={}\0", self.mark).into_bytes();
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        let is_of_us = |pid: &u32| {
+        let is_ours = |pid: &u32| {
             let words = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             words.windows(mark.len()).any(|part| part == mark)
         };
-        pids.filter(is_of_us).collect()
+        pids.filter(is_ours).collect()
     }
 
-    /// What the agents noted: words of each line.
+    /// The lines that the agents logged, split into words.
     pub fn log(&self) -> Vec<Vec<String>> {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect();
         self.sandbox.read("home/log").lines().map(words).collect()
     }
 
-    /// Puts a state in the place of the one that is there, in the form without a log.
+    /// Replaces the state with this one, without a log.
     pub fn put_state(&self, state: &serde_json::Value) {
         let whole = serde_json::json!({ "version": 1, "state": state });
         fs::write(self.state_dir().join("state.json"), whole.to_string()).unwrap();
         let _ = fs::remove_file(self.state_dir().join("state.log"));
     }
 
-    /// An invented secret for a subscription that is added by hand.
+    /// Adds a subscription with an invented secret.
     pub fn add(&self, name: &str, flags: &[&str]) {
         let words = ["subscription", "add", name].into_iter().chain(flags.iter().copied());
         self.sandbox.kage(words).stdin(&token(name)).run().success();
     }
 }
 
-/// A program that was started.
+/// A started program.
 pub struct Running {
     child: Child,
     out: PathBuf,
@@ -173,7 +172,7 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for its end. Whoever takes longer than it may is killed, and that is the error.
+    /// Waits for its end. A program that takes longer than `patience` is killed, which is an error.
     pub fn end(mut self, patience: Duration) -> Result<Ended, String> {
         let until = Instant::now() + patience;
         let status = loop {
@@ -189,7 +188,7 @@ impl Running {
         };
         let mut ended = Ended { status, out: read(&self.out), err: read(&self.err) };
         if let Some(terminal) = self.terminal.take() {
-            // All that was written to it is there by now; it has no end.
+            // All output can be read by now. The terminal has no end of file, so it is read without blocking.
             let mut shown = vec![0; 64 << 10];
             let _ = rustix::io::ioctl_fionbio(&terminal, true);
             let length = rustix::io::read(&terminal, &mut shown).unwrap_or(0);
@@ -212,11 +211,11 @@ pub fn kill(pid: u32) {
 
 pub fn send(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    // One that has ended meanwhile is not there any more.
+    // It may have ended already.
     let _ = rustix::process::kill_process(pid, signal);
 }
 
-/// How a program ended, and what it said.
+/// The exit status and the output of a program.
 pub struct Ended {
     pub status: ExitStatus,
     pub out: String,
@@ -232,39 +231,39 @@ impl Ended {
         self.status.signal()
     }
 
-    /// What kage may not say: anything but lines of its own, a hint without what it is for, two errors.
-    pub fn misspeaks(&self) -> Option<String> {
+    /// Reports output that kage must not print: foreign lines, a hint without an error, more than one error.
+    pub fn wrong_output(&self) -> Option<String> {
         let mut errors = 0;
         let mut before = "";
         for line in self.err.lines() {
             let is_error = line.starts_with("kage: ");
             let is_hint = line.starts_with("hint: ") && before.starts_with("kage: ");
             if !(is_error || is_hint) {
-                return Some(format!("it said {:?}", self.err));
+                return Some(format!("it printed {:?}", self.err));
             }
-            errors += usize::from(is_error && !is_aside(line));
+            errors += usize::from(is_error && !is_notice(line));
             before = line;
         }
-        (errors > 1).then(|| format!("it said more than one error: {:?}", self.err))
+        (errors > 1).then(|| format!("it printed more than one error: {:?}", self.err))
     }
 
-    /// The same, and that the status is one of those that are documented: the agent's, or kage's own.
-    pub fn is_undocumented(&self, agents: &[i32]) -> Option<String> {
+    /// The same, and reports a status that is neither the agent's nor a documented one of kage.
+    pub fn undocumented_end(&self, agents: &[i32]) -> Option<String> {
         let known = self.code().is_some_and(|code| {
             agents.contains(&code) || (matches!(code, 1 | 2 | 75 | 125 | 126 | 127) && !self.err.is_empty())
         });
-        let odd = (!known).then(|| format!("it ended with {} and said {:?}", self.status, self.err));
-        self.misspeaks().or(odd)
+        let odd = (!known).then(|| format!("it ended with {} and printed {:?}", self.status, self.err));
+        self.wrong_output().or(odd)
     }
 }
 
-/// Lines that tell something and end nothing.
-fn is_aside(line: &str) -> bool {
-    let starts = ["kage: warning: ", "kage: made the key "];
-    starts.iter().any(|start| line.starts_with(start)) || line.ends_with(" is changed")
+/// Whether a line of kage is not an error.
+fn is_notice(line: &str) -> bool {
+    let starts = ["kage: warning: ", "kage: created the key ", "kage: updated `"];
+    starts.iter().any(|start| line.starts_with(start))
 }
 
-/// The most resident memory that a process has had, in bytes. Source: proc(5), `VmHWM`.
+/// The peak resident memory of a process, in bytes. Source: proc(5), `VmHWM`.
 pub fn peak_memory(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,15 +1,15 @@
-/* Stands between kage and the C library, by LD_PRELOAD: one call fails, the clock is another, locks lock nothing.
+/* Is preloaded between kage and the C library: makes a call fail, shifts the clock, or disables locks.
  *
- * TORTURE_UNDER   only calls on files below it count, and nothing but calls on files; without, every call counts
- * TORTURE_AT      which of the calls that count fails, from 1 on
- * TORTURE_WITH    the error number; or stop, kill (the process, at that call), short (half is written, and from then
- *                 on the disk is full)
- * TORTURE_FROM    set: every call from that one on fails
- * TORTURE_COUNT   a file that gets the number of calls, at the end
- * TORTURE_LOCKS   `none`: flock succeeds and locks nothing
+ * TORTURE_UNDER   a directory: only calls on files below it count; if unset, all calls below count
+ * TORTURE_AT      the number of the counted call that fails, starting at 1
+ * TORTURE_WITH    the error number; or stop or kill (the process, at that call), or short (half of it is written, and
+ *                 from then on the disk is full)
+ * TORTURE_FROM    if set, all later counted calls fail too
+ * TORTURE_COUNT   a file to which the number of calls is written at the end
+ * TORTURE_LOCKS   `none`: flock succeeds without locking
  * TORTURE_CLOCK   seconds to add to the time of day
  *
- * Only a process whose program is kage's is meddled with; the clock is everyone's.
+ * Calls are counted and fail only in processes that run TORTURE_PROGRAM (kage); the clock is shifted in all.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -37,7 +37,7 @@ enum { ONCE, INTERRUPTIBLE };
 
 static const char *under, *count_file;
 static long at, offset;
-static int with, sticky, no_locks, meddles;
+static int with, sticky, no_locks, is_kage;
 static atomic_long calls;
 static unsigned char below[4096];
 
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void begin(void) {
   if (!name || length <= 0) return;
   path[length] = 0;
   if (strcmp(path, name)) return;
-  meddles = 1;
+  is_kage = 1;
   under = getenv("TORTURE_UNDER");
   if ((text = getenv("TORTURE_AT"))) at = atol(text);
   if ((text = getenv("TORTURE_WITH")))
@@ -61,7 +61,7 @@ __attribute__((constructor)) static void begin(void) {
 }
 
 __attribute__((destructor)) static void end(void) {
-  if (!meddles || !count_file) return;
+  if (!is_kage || !count_file) return;
   char text[32];
   int length = snprintf(text, sizeof text, "%ld\n", atomic_load(&calls));
   int fd = syscall(SYS_openat, AT_FDCWD, count_file, O_CREAT | O_TRUNC | O_WRONLY, 0600);
@@ -69,13 +69,14 @@ __attribute__((destructor)) static void end(void) {
 }
 
 static int is_under(const char *path) { return under && path && !strncmp(path, under, strlen(under)); }
-/* std asks with no path at all whether the call is known; the declaration says that there is one, and is believed. */
+/* std calls statx with a null path to find out whether it exists. The declaration says that the path is not null, so
+ * without `noipa` the compiler would drop this check. */
 __attribute__((noipa)) static int is_named(const char *path) { return path && *path; }
 static int is_below(int fd) { return fd >= 0 && fd < 4096 && below[fd]; }
 
-/* Whether this call fails; the number of the error is in errno then, or 0 for a write that takes only half. */
+/* Whether this call fails. If so, errno is the error, or 0 for a write that writes only half. */
 static int fails(int counts, int kind) {
-  if (!meddles || !(under ? counts : 1)) return 0;
+  if (!is_kage || !(under ? counts : 1)) return 0;
   if (with == EINTR && kind != INTERRUPTIBLE) return 0;
   long number = atomic_fetch_add(&calls, 1) + 1;
   if (!at || number < at || (number > at && !sticky)) return 0;
@@ -88,7 +89,7 @@ static int fails(int counts, int kind) {
 }
 
 #define REAL(name) static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
-/* Half a write is for writes alone; the rest goes on until the disk is full. */
+/* Only writes can be short; other calls succeed until the disk is full. */
 #define FAILS(counts, kind) (fails(counts, kind) && errno)
 
 static int opened(int fd, int counts) {
@@ -117,7 +118,7 @@ int close(int fd) { REAL(close); opened(fd, 0); return real(fd); }
 
 ssize_t write(int fd, const void *bytes, size_t length) {
   REAL(write);
-  /* Half of it goes to the disk where it is short; a pipe is none. */
+  /* A short write writes half. */
   if (fails(is_below(fd), INTERRUPTIBLE)) {
     if (errno) return -1;
     if (length > 1) return real(fd, bytes, length / 2);
@@ -138,7 +139,7 @@ int fchmod(int fd, mode_t mode) { REAL(fchmod); return FAILS(is_below(fd), ONCE)
 int flock(int fd, int how) {
   REAL(flock);
   if (FAILS(is_below(fd), INTERRUPTIBLE)) return -1;
-  return meddles && no_locks ? 0 : real(fd, how);
+  return is_kage && no_locks ? 0 : real(fd, how);
 }
 int rename(const char *from, const char *to) {
   REAL(rename); return FAILS(is_under(from), ONCE) ? -1 : real(from, to); }
@@ -166,10 +167,10 @@ pid_t fork(void) {
   REAL(fork);
   if (FAILS(0, ONCE)) { errno = EAGAIN; return -1; }
   pid_t child = real();
-  if (!child) meddles = 0; /* what comes until it becomes another program is not kage's any more */
+  if (!child) is_kage = 0; /* calls between fork and exec do not count as kage's */
   return child;
 }
-/* kage becomes the agent: these were its calls. */
+/* kage becomes the agent, so its calls end here. */
 int execvp(const char *name, char *const words[]) { REAL(execvp); end(); return real(name, words); }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {

@@ -1,4 +1,4 @@
-//! A scene with some runs in its books, which goes back to where it was.
+//! A scene with some runs in its ledger, which can be reset.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use crate::audit::ledger;
 use crate::plan::Trial;
 use crate::scene::Scene;
 
-/// What the agents end with.
+/// The exit status of the agents.
 pub const STATUS: i32 = 7;
 
 pub struct Stage {
     pub scene: Scene,
     /// The rows of the ledger.
-    pub before: Vec<Value>,
-    kept: PathBuf,
+    pub rows_before: Vec<Value>,
+    saved: PathBuf,
 }
 
 impl Stage {
@@ -26,24 +26,24 @@ impl Stage {
         for words in ["exec -- claude -p hi", "exec -- worker", "exec -- claude -p hi"] {
             scene.run(scene.kage(words).env("TAG", "before")).unwrap();
         }
-        let before = ledger(&scene).unwrap();
-        assert_eq!(before.len(), 3, "the stage is not set");
-        let kept = scene.path("kept");
-        copy(&scene.path("home"), &kept);
-        Self { scene, before, kept }
+        let rows_before = ledger(&scene).unwrap();
+        assert_eq!(rows_before.len(), 3, "the runs are not in the ledger");
+        let saved = scene.path("saved");
+        copy(&scene.path("home"), &saved);
+        Self { scene, rows_before, saved }
     }
 
-    /// What is there now is what it goes back to.
-    pub fn keep(&mut self) {
-        fs::remove_dir_all(&self.kept).unwrap();
-        copy(&self.scene.path("home"), &self.kept);
-        self.before = ledger(&self.scene).unwrap();
+    /// Makes the present files the ones that `reset` restores.
+    pub fn save(&mut self) {
+        fs::remove_dir_all(&self.saved).unwrap();
+        copy(&self.scene.path("home"), &self.saved);
+        self.rows_before = ledger(&self.scene).unwrap();
     }
 
     pub fn reset(&self) {
         let home = self.scene.path("home");
         fs::remove_dir_all(&home).unwrap();
-        copy(&self.kept, &home);
+        copy(&self.saved, &home);
     }
 
     pub fn command(&self, verb: &str, tag: &str) -> Command {
@@ -52,14 +52,14 @@ impl Stage {
         command
     }
 
-    /// Runs that were in the ledger and are not any more.
-    pub fn gone(&self) -> Option<String> {
+    /// Reports saved rows that the ledger no longer has.
+    pub fn missing_rows(&self) -> Option<String> {
         let rows = match ledger(&self.scene) {
             Ok(rows) => rows,
             Err(why) => return Some(why),
         };
-        let gone = self.before.iter().filter(|row| !rows.contains(row)).count();
-        (gone > 0).then(|| format!("{gone} of the runs before are gone"))
+        let missing = self.rows_before.iter().filter(|row| !rows.contains(row)).count();
+        (missing > 0).then(|| format!("{missing} of the earlier runs are gone"))
     }
 }
 

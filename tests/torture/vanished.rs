@@ -1,4 +1,4 @@
-//! Directories vanish while runs go on: what was in them is gone, and nothing else.
+//! Directories vanish during runs: only their contents are lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::audit::{Books, Run, audit};
+use crate::audit::{Records, Run, audit};
 use crate::dice::Dice;
 use crate::plan::Trial;
 use crate::scene::{PATIENCE, Scene};
@@ -15,8 +15,8 @@ const LANES: u64 = 4;
 const ROUNDS: u64 = 8;
 const STATUS: i32 = 7;
 
-/// What goes away; all but the last is in the home.
-const PLACES: [&str; 9] = [
+/// The paths that are removed, relative to the home.
+const PATHS: [&str; 9] = [
     ".local/state/kage",
     ".local/state",
     ".local/state/kage/usage",
@@ -33,7 +33,7 @@ const WAYS: [&str; 4] =
 
 pub fn run(trial: &Trial<'_>) {
     let mut number = 0;
-    while trial.goes_on() {
+    while trial.has_time() {
         segment(trial, number);
         number += 1;
     }
@@ -51,26 +51,26 @@ fn segment(trial: &Trial<'_>, number: u64) {
     let lane = &lane;
     let runs: Vec<Run> = thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES).map(|at| scope.spawn(move || lane(at))).collect();
-        let vandal = scope.spawn(|| {
+        let remover = scope.spawn(|| {
             let mut dice = trial.dice((number << 8) | 0xff);
             while !over.load(Ordering::Relaxed) {
                 dice.pause(Duration::from_millis(8));
-                take_away(&scene, PLACES[usize::try_from(dice.below(9)).unwrap()], &moved);
+                remove(&scene, PATHS[usize::try_from(dice.below(9)).unwrap()], &moved);
             }
         });
         let runs = lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect();
         over.store(true, Ordering::Relaxed);
-        vandal.join().unwrap();
+        remover.join().unwrap();
         runs
     });
     fs::create_dir_all(scene.path("work/deep")).unwrap();
-    trial.check(audit(&scene, &runs, Books::InPart), format_args!("after segment {number}"));
+    trial.check(audit(&scene, &runs, Records::Partial), format_args!("after segment {number}"));
 }
 
-/// The records are only put elsewhere: they are what the tokens are counted by.
-fn take_away(scene: &Scene, place: &str, moved: &AtomicU64) {
-    let path: PathBuf = scene.path("home").join(place);
-    if place.starts_with(".claude") {
+/// Removes a path. Transcripts are only moved, because the audit counts their tokens.
+fn remove(scene: &Scene, path_in_home: &str, moved: &AtomicU64) {
+    let path: PathBuf = scene.path("home").join(path_in_home);
+    if path_in_home.starts_with(".claude") {
         let aside = format!("home/.claude/gone-{}", moved.fetch_add(1, Ordering::Relaxed));
         let _ = fs::rename(&path, scene.path(&aside));
         let _ = fs::create_dir_all(scene.records());
@@ -86,7 +86,7 @@ fn round(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, tag: String) -> Run 
     command.env("TAG", &tag).env("STATUS", STATUS.to_string()).env("PAUSE", "0.01");
     let dir = scene.path("work/deep");
     if dice.below(4) == 0 && dir.exists() {
-        // The agent and its shell go on in a directory that is gone.
+        // The agent and its shell run in a directory that may be removed.
         command = scene.program("sh".as_ref(), ["-c", "cd deep 2>/dev/null; exec \"$@\"", "sh"]);
         command.arg(&scene.kage).args(way.split(' '));
         command.env("TAG", &tag).env("STATUS", STATUS.to_string()).env("PAUSE", "0.01");
@@ -95,10 +95,10 @@ fn round(trial: &Trial<'_>, scene: &Scene, dice: &mut Dice, tag: String) -> Run 
     trial.tried(1);
     match ended {
         Ok(mut ended) => {
-            // What a shell says in a directory that is gone, also that of the agent.
+            // Shells, including the agent's, print this in a directory that was removed.
             let is_kages = |line: &&str| !line.contains("getcwd() failed");
             ended.err = ended.err.lines().filter(is_kages).map(|line| line.to_owned() + "\n").collect();
-            trial.check(ended.is_undocumented(&[STATUS]), format_args!("`kage {way}`"));
+            trial.check(ended.undocumented_end(&[STATUS]), format_args!("`kage {way}`"));
         }
         Err(why) => trial.lost(format_args!("`kage {way}`: {why}")),
     }

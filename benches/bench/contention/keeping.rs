@@ -1,4 +1,4 @@
-//! Ways to keep kage's state in a file: kage's own, and one that loses changes.
+//! Methods of storing kage's state in a file: kage's own, and a naive one that loses changes.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -11,16 +11,16 @@ use kage::store::FileStore;
 use super::SUBSCRIPTIONS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keeping {
-    /// `Store::update`, as every verb calls it.
+pub(super) enum Method {
+    /// `FileStore::update`, as every command uses it.
     Kage,
-    /// The same, with the file written out before it is renamed.
+    /// The same, with fsync before the file is renamed.
     KageSynced,
-    /// A lock on the very file that is replaced: who waited for it holds the lock of a file that is gone.
+    /// A lock on the file that is replaced: a process that waited for it locks a file that was removed.
     Naive,
 }
 
-impl Keeping {
+impl Method {
     pub(super) const ALL: [(Self, &'static str); 3] = [
         (Self::Kage, "kage"),
         (Self::KageSynced, "kage, fsync"),
@@ -36,11 +36,11 @@ impl Keeping {
     }
 
     pub(super) fn of(word: &str) -> Self {
-        let mut all = Self::ALL.into_iter().map(|(keeping, _)| keeping);
-        all.find(|keeping| keeping.word() == word).expect("one of the words")
+        let mut all = Self::ALL.into_iter().map(|(method, _)| method);
+        all.find(|method| method.word() == word).expect("the parent passes one of the words")
     }
 
-    /// A state in which every subscription has run.
+    /// Writes a state with all subscriptions.
     pub(super) fn begin(self, dir: &Path) {
         let names = (0..SUBSCRIPTIONS).map(name);
         let state = State {
@@ -63,7 +63,7 @@ impl Keeping {
         }
     }
 
-    /// How many changes the state tells of: turns that were taken, and tokens that were booked, one for each run.
+    /// The number of changes in the state: runs that were started, and booked tokens, one for each run.
     pub(super) fn kept(self, dir: &Path) -> u64 {
         let state = match self {
             Self::Kage | Self::KageSynced => FileStore::new(dir).look().unwrap(),

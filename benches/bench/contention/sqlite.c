@@ -1,7 +1,7 @@
-/* Selects and settles in SQLite, beside kage's file: see contention.rs.
- *   sqlite begin DIR MODE SUBSCRIPTIONS   makes the database
- *   sqlite contend DIR MODE SECONDS       says "ready", waits for a line, then one transaction after the other
- *   sqlite count DIR MODE                 prints how many changes are in it */
+/* Selects and settles in SQLite, for comparison with kage's file: see contention.rs.
+ *   sqlite begin DIR MODE SUBSCRIPTIONS   creates the database
+ *   sqlite contend DIR MODE SECONDS       prints "ready", waits for a line, then runs transactions
+ *   sqlite count DIR MODE                 prints the number of changes in the database */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static long long microseconds(void) {
 
 static void contend(const char *dir, double seconds) {
   sqlite3_stmt *begin = prepared("BEGIN IMMEDIATE"), *commit = prepared("COMMIT");
-  /* Fewest running per weight first, then fewest runs per weight. */
+  /* First the fewest leases per weight, then the fewest runs per weight. */
   sqlite3_stmt *choose = prepared("SELECT s.id FROM subscriptions s ORDER BY "
     "(SELECT count(*) FROM leases l WHERE l.subscription = s.id) * 1.0 / s.weight, s.runs * 1.0 / s.weight LIMIT 1");
   sqlite3_stmt *turn = prepared("UPDATE subscriptions SET runs = runs + 1 WHERE id = ?1");

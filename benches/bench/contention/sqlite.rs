@@ -1,4 +1,4 @@
-//! The same two transactions in `SQLite`, by a small program in C: kage itself has no use for a database.
+//! The same two transactions in `SQLite`, by a small program in C, because kage itself uses no database.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{SUBSCRIPTIONS, count, together};
 use crate::figures::Contest;
 
-/// `PRAGMA synchronous`, and how the row is called.
+/// The value of `PRAGMA synchronous` and the name of the row.
 pub(super) const MODES: [(&str, &str); 2] = [("NORMAL", "SQLite, WAL"), ("FULL", "SQLite, WAL, fsync")];
 
 pub(super) fn contest(
@@ -25,10 +25,10 @@ pub(super) fn contest(
         command
     };
     let begun = call("begin", &[&SUBSCRIPTIONS.to_string()]).status().unwrap();
-    assert!(begun.success(), "no database could be made");
+    assert!(begun.success(), "could not create the database");
     let took = together(processes, || call("contend", &[&seconds]))?;
-    let told = call("count", &[]).output().unwrap();
-    let kept = String::from_utf8_lossy(&told.stdout).trim().parse().expect("a number");
+    let counted = call("count", &[]).output().unwrap();
+    let kept = String::from_utf8_lossy(&counted.stdout).trim().parse().expect("it prints a number");
     count(dir.path(), took, kept)
 }
 

@@ -1,4 +1,4 @@
-//! One process of a crowd: selects and settles until its time is over, with kage's own pool.
+//! One of the concurrent processes: selects and settles with kage's own pool until its time is over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,12 +15,12 @@ use kage::pool::{
 use kage::store;
 
 use super::SUBSCRIPTIONS;
-use super::keeping::{Keeping, name};
+use super::keeping::{Method, name};
 
-/// `contend WAY SECONDS NOW DIR`. The time stands still, so that no midnight falls into the count.
+/// `contend METHOD SECONDS NOW DIR`. The time is fixed, so that no midnight falls into the measurement.
 pub(crate) fn run(words: &[String]) {
-    let [way, seconds, now, dir] = words else { panic!("not the words of a worker: {words:?}") };
-    let (keeping, dir) = (Keeping::of(way), Path::new(dir));
+    let [method, seconds, now, dir] = words else { panic!("invalid arguments of a worker: {words:?}") };
+    let (method, dir) = (Method::of(method), Path::new(dir));
     let span = Duration::from_secs_f64(seconds.parse().unwrap());
     let now: Timestamp = now.parse().unwrap();
     let worker = Worker::new(now);
@@ -31,10 +31,10 @@ pub(crate) fn run(words: &[String]) {
     let begun = Instant::now();
     while begun.elapsed() < span {
         let started = Instant::now();
-        let lease = keeping.update(dir, |state| worker.select(state, times.len()));
+        let lease = method.update(dir, |state| worker.select(state, times.len()));
         times.push(started.elapsed());
         let started = Instant::now();
-        keeping.update(dir, |state| worker.settle(state, &lease));
+        method.update(dir, |state| worker.settle(state, &lease));
         times.push(started.elapsed());
     }
     let lines: Vec<_> = times.iter().map(|time| time.as_micros().to_string()).collect();
@@ -57,7 +57,7 @@ impl Worker {
         let zoned = now.to_zoned(TimeZone::UTC);
         let pid = std::process::id();
         let mut usage = Usage { requests: 1, ..Usage::default() };
-        // One token a run, by which the runs that were booked can be counted.
+        // One token per run, so that the booked runs can be counted.
         usage.summed(&zoned, "sonnet", TokenCount { input_tokens: 1, ..TokenCount::default() });
         let verdict = Verdict::Succeeded;
         let (readings, rule) = (BTreeMap::new(), "exit".into());
@@ -71,10 +71,11 @@ impl Worker {
         }
     }
 
-    /// As `kage exec` does it, in one transaction.
+    /// One transaction, as in `kage exec`.
     fn select(&self, state: &mut kage::pool::State, turn: usize) -> Lease {
         state.pass_deadlines(self.moment.now);
-        let selection = take(&self.pool, state, &self.request, &self.moment).expect("none is ever limited");
+        let selection =
+            take(&self.pool, state, &self.request, &self.moment).expect("no subscription is limited");
         let lease = Lease {
             id: LeaseId(format!("{}-{turn}", self.pid)),
             pid: self.pid,

@@ -1,5 +1,5 @@
-//! Reading Claude Code's command line as far as kage must: is this a conversation, which one, and with
-//! which settings. Source: `claude --help` of 2.1.330.
+//! Reads the parts of Claude Code's command line that kage needs: whether it starts a conversation, in which
+//! session, and with which settings. Source: `claude --help` of 2.1.330.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
@@ -8,35 +8,35 @@ use std::ops::Range;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invocation {
     Conversation(Conversation),
-    /// A subcommand, `--help`, `--version`: runs untouched.
+    /// A subcommand, `--help`, `--version`: kage does not change these.
     Other,
 }
 
-/// A conversation at the terminal or with `-p`.
+/// A terminal session, or one answer with `-p`.
 // Each is a flag of the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Conversation {
     pub session: Session,
-    /// `--print`; without a terminal the agent prints all the same.
+    /// `--print`; if standard output is not a terminal, the agent prints anyway.
     pub prints: bool,
     /// `--output-format`.
     pub output: Option<OsString>,
-    /// Whether prompts come as JSON lines on standard input, any number of them.
+    /// Whether standard input delivers prompts as JSON lines, any number of them.
     pub input_is_lines: bool,
-    /// Whether the agent keeps no record: `--no-session-persistence`.
-    pub forgets: bool,
-    /// Whether it takes no credential but an API key: `--bare`.
+    /// `--no-session-persistence`: the agent keeps no record.
+    pub is_ephemeral: bool,
+    /// `--bare`: the agent accepts only an API key.
     pub is_bare: bool,
     pub model: Option<OsString>,
-    /// The last `--settings` (the agent ignores the ones before) and which arguments it takes up.
+    /// The last `--settings` (the agent ignores earlier ones): the range of its arguments, and its value.
     pub settings: Option<(Range<usize>, OsString)>,
 }
 
-/// Which session the conversation will be.
+/// The session of the conversation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Session {
-    /// A new one, whose id kage may choose.
+    /// A new one; kage can choose its id.
     #[default]
     Unset,
     /// `--session-id`.
@@ -77,7 +77,7 @@ const SUBCOMMANDS: [&str; 25] = [
     "upgrade",
 ];
 
-/// These end the agent, or hand the conversation to another place.
+/// Options that print something and exit, or that move the conversation to another location.
 const NO_CONVERSATION: [&str; 7] = ["--help", "-h", "--version", "-v", "--cloud", "--teleport", "--desktop"];
 
 const WITH_VALUE: [&str; 23] = [
@@ -106,9 +106,9 @@ const WITH_VALUE: [&str; 23] = [
     "--system-prompt-snapshot",
 ];
 
-/// These say which session it will be, and are taken out where another attempt goes on with one. So are those
-/// that begin a worktree: a session goes back to its own one by itself, and they would begin another, without
-/// what was done in the first.
+/// Options that choose the session. They are removed if another attempt resumes one. So are the options that
+/// create a worktree: a resumed session returns to its own worktree automatically, and these options would
+/// create another one, without the work done in the first.
 const CHOOSE_SESSION: [&str; 7] =
     ["--continue", "--fork-session", "--from-pr", "--resume", "--session-id", "--tmux", "--worktree"];
 
@@ -128,14 +128,14 @@ const WITH_VALUES: [&str; 9] = [
 
 /// Reads a command line without its program.
 pub(super) fn read(args: &[OsString]) -> Invocation {
-    Reader::through(args)
+    Reader::read_all(args)
         .map_or(Invocation::Other, |reader| Invocation::Conversation(reader.seen.conversation()))
 }
 
-/// The same command line for going on with a session: its options, without the prompt and without the
-/// choice of a session. The new prompt stands in front, where no option can swallow it.
-pub(super) fn resuming(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
-    let kept = Reader::through(args).map(|reader| reader.kept).unwrap_or_default();
+/// Returns the command line that resumes a session: the same options, without the prompt and without the
+/// choice of a session. The new prompt comes before the options, where none of them can swallow it.
+pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
+    let kept = Reader::read_all(args).map(|reader| reader.kept).unwrap_or_default();
     ["--resume", session, prompt].into_iter().map(OsString::from).chain(kept).collect()
 }
 
@@ -153,7 +153,7 @@ struct Seen {
     prints: bool,
     output: Option<OsString>,
     input_is_lines: bool,
-    forgets: bool,
+    is_ephemeral: bool,
     is_bare: bool,
     model: Option<OsString>,
     settings: Option<(Range<usize>, OsString)>,
@@ -167,7 +167,7 @@ impl Seen {
         } else if self.from_pr {
             Session::Unknown
         } else if self.forks && (self.continues || self.resume.is_some()) {
-            Session::Unset // the fork is a new session, and its id may be given
+            Session::Unset // the fork is a new session, and kage can choose its id
         } else {
             match self.resume.and_then(|id| uuid::Uuid::parse_str(id.to_str()?).ok()) {
                 Some(id) => Session::Resumed(id.to_string()),
@@ -181,7 +181,7 @@ impl Seen {
             prints: self.prints,
             output: self.output,
             input_is_lines: self.input_is_lines,
-            forgets: self.forgets,
+            is_ephemeral: self.is_ephemeral,
             is_bare: self.is_bare,
             model: self.model,
             settings: self.settings,
@@ -199,13 +199,13 @@ struct Reader<'a> {
     args: &'a [OsString],
     at: usize,
     seen: Seen,
-    /// The options that also another attempt gets.
+    /// The options that another attempt keeps.
     kept: Vec<OsString>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads all of it; `None` where it is no conversation.
-    fn through(args: &'a [OsString]) -> Option<Self> {
+    /// Reads all arguments; `None` if they start no conversation.
+    fn read_all(args: &'a [OsString]) -> Option<Self> {
         let mut reader = Self { args, at: 0, seen: Seen::default(), kept: Vec::new() };
         while reader.at < args.len() {
             match reader.step() {
@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
             return Step::Ended;
         }
         if !text.starts_with('-') || text == "-" {
-            // Only the first word can be a subcommand; behind it all is prompt.
+            // Only the first word can be a subcommand; all words after it belong to the prompt.
             let first = !std::mem::replace(&mut self.seen.positional, true);
             return if first && SUBCOMMANDS.contains(&text) { Step::Other } else { Step::Next };
         }
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
                 self.seen.input_is_lines =
                     value.or_else(|| self.take()).is_some_and(|is| is == "stream-json");
             }
-            "--no-session-persistence" => self.seen.forgets = true,
+            "--no-session-persistence" => self.seen.is_ephemeral = true,
             "--bare" => self.seen.is_bare = true,
             "--continue" => self.seen.continues = true,
             "--fork-session" => self.seen.forks = true,
@@ -322,7 +322,7 @@ impl<'a> Reader<'a> {
             kept.push(letter);
         }
         if kept.len() > 1 {
-            // What follows the word is the value of its last letter; that of one taken out goes with it.
+            // The words after this one are the value of its last letter. They are removed with that letter.
             let values = if keeps_value { start + 1..self.at } else { self.at..self.at };
             self.kept.push(kept.into());
             self.kept.extend_from_slice(&self.args[values]);
@@ -330,14 +330,14 @@ impl<'a> Reader<'a> {
         Step::Next
     }
 
-    /// The value that an option must have.
+    /// Takes the required value of an option.
     fn take(&mut self) -> Option<OsString> {
         let value = self.args.get(self.at)?.clone();
         self.at += 1;
         Some(value)
     }
 
-    /// The value that an option may have: the next word, unless it looks like an option.
+    /// Takes the optional value of an option: the next word, unless it looks like an option.
     fn take_optional(&mut self) -> Option<OsString> {
         let looks_like_option =
             |arg: &OsStr| arg.to_str().is_some_and(|text| text.starts_with('-') && text != "-");

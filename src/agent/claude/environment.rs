@@ -1,14 +1,15 @@
-//! The variables by which Claude Code takes another credential, another provider or another address.
+//! The variables that make Claude Code use another credential, provider or address.
 
-/// Whether a variable would compete with the chosen subscription.
+/// Whether a variable competes with the chosen subscription.
 pub(super) fn competes(name: &str) -> bool {
     name.starts_with(RETRY_WATCHDOG) || COMPETING.binary_search(&name).is_ok()
 }
 
-/// A family of variables: with one of them set a limited agent sleeps until the reset instead of ending.
+/// The prefix of a family of variables. If one of them is set, a limited agent sleeps until the reset instead
+/// of exiting.
 const RETRY_WATCHDOG: &str = "CLAUDE_CODE_RETRY_WATCHDOG";
 
-/// Sorted, for the binary search.
+/// Sorted for the binary search.
 const COMPETING: [&str; 54] = [
     "AGENT_PROXY_AUTH_TOKEN",
     "ANTHROPIC_API_KEY",
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_sorted_so_that_every_name_in_it_is_found() {
+    fn the_list_is_sorted_and_every_name_in_it_is_found() {
         assert!(COMPETING.is_sorted());
         for name in COMPETING {
             assert!(competes(name), "{name}");

@@ -1,7 +1,7 @@
-//! What Claude Code tells its hooks: where a conversation begins and ends, that a prompt was submitted, and
-//! the end of a turn: `Stop` of a good one, `StopFailure` of one that an error ended. Measured: the class of
-//! the error and the line that the user saw, without the reset time; the row of the transcript, which has it,
-//! is written some 20 ms later.
+//! Reads what Claude Code reports to its hooks: the beginning and the end of a conversation, a submitted
+//! prompt, and the end of a turn: `Stop` after a good one, `StopFailure` after an error. Measured:
+//! `StopFailure` contains the class of the error and the line that the user saw, but not the reset time. The
+//! row of the transcript, which contains it, is written about 20 ms later.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use jiff::Zoned;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::refusal::{Said, lenient, refusal};
+use super::refusal::{ErrorFields, lenient, refusal};
 use crate::agent::{HookEvent, Kind, ProviderError};
 
-/// What kage listens to.
+/// The events that kage handles.
 const EVENTS: [&str; 4] = ["SessionStart", "UserPromptSubmit", "StopFailure", "SessionEnd"];
 
-/// Seconds after which the agent goes on without an answer.
+/// The seconds after which the agent no longer waits for a hook.
 const TIMEOUT: u32 = 5;
 
 #[derive(Deserialize)]
@@ -29,11 +29,11 @@ struct Input {
     error: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     last_assistant_message: Option<String>,
-    /// Of a subagent's turn.
+    /// Set only for a subagent's turn.
     agent_id: Option<Value>,
 }
 
-/// The error that the conversation stands at after these inputs.
+/// Returns the error that the conversation ends with after these inputs.
 pub(super) fn read<'a>(inputs: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Option<ProviderError> {
     let mut error = None;
     for input in inputs {
@@ -47,8 +47,8 @@ pub(super) fn read<'a>(inputs: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> O
     error
 }
 
-/// Adds kage's hooks to settings, behind those that are there. Settings of another form than the agent knows
-/// are left alone.
+/// Adds kage's hooks to settings, after the existing hooks. Settings in a form that the agent does not know
+/// stay as they are.
 pub(super) fn add(command: &str, settings: &mut Map<String, Value>) {
     let ours = json!({ "hooks": [{ "type": "command", "command": command, "timeout": TIMEOUT }] });
     let Some(hooks) = settings.entry("hooks").or_insert_with(|| json!({})).as_object_mut() else { return };
@@ -61,9 +61,9 @@ pub(super) fn add(command: &str, settings: &mut Map<String, Value>) {
     }
 }
 
-/// What it means to kage. A subagent's turn is not the conversation's.
-pub(super) fn parse(told: &[u8]) -> Option<HookEvent> {
-    let input: Input = serde_json::from_slice(told).ok()?;
+/// Parses the input of a hook. A subagent's turn does not belong to the conversation.
+pub(super) fn parse(input: &[u8]) -> Option<HookEvent> {
+    let input: Input = serde_json::from_slice(input).ok()?;
     if input.agent_id.is_some() {
         return None;
     }
@@ -79,8 +79,8 @@ pub(super) fn parse(told: &[u8]) -> Option<HookEvent> {
 
 fn failure(input: &Input, now: &Zoned) -> Option<ProviderError> {
     let text = input.last_assistant_message.as_deref().unwrap_or_default();
-    let said = Said { class: input.error.as_deref(), text, ..Said::default() };
-    Some(refusal(&said, None, now, "StopFailure hook")).filter(|error| error.kind != Kind::None)
+    let fields = ErrorFields { class: input.error.as_deref(), text, ..ErrorFields::default() };
+    Some(refusal(&fields, None, now, "StopFailure hook")).filter(|error| error.kind != Kind::None)
 }
 
 #[cfg(test)]
@@ -92,32 +92,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_the_main_conversation_is_heard() {
+    fn events_of_the_main_conversation_are_parsed() {
         let session = || "s".to_owned();
-        let told = r#"{"hook_event_name":"SessionStart","session_id":"s","source":"clear"}"#;
-        assert_eq!(parsed(told), Some(HookEvent::Began { session: session() }));
-        let told = r#"{"hook_event_name":"UserPromptSubmit","session_id":"s","prompt":"go on"}"#;
-        assert_eq!(parsed(told), Some(HookEvent::Prompted { session: session() }));
-        let told = r#"{"hook_event_name":"SessionEnd","session_id":"s","reason":"other"}"#;
-        assert_eq!(parsed(told), Some(HookEvent::Ended { session: session() }));
-        let told = r#"{"hook_event_name":"StopFailure","session_id":"s","transcript_path":"/t/s.jsonl"}"#;
+        let input = r#"{"hook_event_name":"SessionStart","session_id":"s","source":"clear"}"#;
+        assert_eq!(parsed(input), Some(HookEvent::Began { session: session() }));
+        let input = r#"{"hook_event_name":"UserPromptSubmit","session_id":"s","prompt":"go on"}"#;
+        assert_eq!(parsed(input), Some(HookEvent::Prompted { session: session() }));
+        let input = r#"{"hook_event_name":"SessionEnd","session_id":"s","reason":"other"}"#;
+        assert_eq!(parsed(input), Some(HookEvent::Ended { session: session() }));
+        let input = r#"{"hook_event_name":"StopFailure","session_id":"s","transcript_path":"/t/s.jsonl"}"#;
         let failed = HookEvent::Failed { session: session(), record: "/t/s.jsonl".into() };
-        assert_eq!(parsed(told), Some(failed));
+        assert_eq!(parsed(input), Some(failed));
     }
 
     #[test]
-    fn what_is_not_the_conversations_is_not_heard() {
+    fn subagents_and_unknown_events_are_ignored() {
         let subagent =
             r#"{"hook_event_name":"StopFailure","session_id":"s","transcript_path":"/t","agent_id":"a"}"#;
         let other = r#"{"hook_event_name":"PreToolUse","session_id":"s"}"#;
         let broken = r#"{"hook_event_name":"StopFailure","session_id":"s""#;
-        for told in [subagent, other, broken, "", "null", r#"{"hook_event_name":"StopFailure"}"#] {
-            assert_eq!(parsed(told), None, "{told}");
+        for input in [subagent, other, broken, "", "null", r#"{"hook_event_name":"StopFailure"}"#] {
+            assert_eq!(parsed(input), None, "{input}");
         }
     }
 
     #[test]
-    fn hooks_stand_behind_the_users_own_and_once() {
+    fn hooks_are_added_once_and_after_the_users_own() {
         let users = json!({ "matcher": "*", "hooks": [{ "type": "command", "command": "mine" }] });
         let mut settings = Map::new();
         settings.insert("hooks".into(), json!({ "SessionEnd": [users], "Stop": [users], "StopFailure": 7 }));

@@ -1,5 +1,5 @@
-//! What Claude Code prints as JSON: the lines of `--output-format stream-json`, and the result, alone or in
-//! a list, of `--output-format json`.
+//! Reads the JSON that Claude Code prints: the lines of `--output-format stream-json`, and the result of
+//! `--output-format json`, alone or in a list.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,12 +9,12 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::refusal::{RateLimitInfo, Said, lenient, refusal};
+use super::refusal::{ErrorFields, RateLimitInfo, lenient, refusal};
 use super::transcript;
 use crate::agent::{Evidence, Kind, Line, ProviderError, Work, records};
 use crate::pool::{Reading, Usage};
 
-/// What an event says of itself.
+/// The fields of an event.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Event {
@@ -24,7 +24,7 @@ struct Event {
     subtype: String,
     #[serde(deserialize_with = "lenient")]
     timestamp: Option<Timestamp>,
-    /// Of whom a message is: a subagent's has the tool that started it.
+    /// In a message of a subagent, the tool use that started it.
     #[serde(deserialize_with = "lenient")]
     parent_tool_use_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -50,21 +50,21 @@ struct Event {
     model: Option<String>,
     #[serde(deserialize_with = "lenient")]
     num_turns: u64,
-    /// Of this run, without subagents.
+    /// The tokens of this run, without subagents.
     usage: Option<Value>,
-    /// By model, of the session since it began. It goes on where a session is resumed, so that only the names
-    /// are of use.
+    /// The tokens of the whole session by model. A resumed session continues to count, so this serves only to
+    /// find the main model.
     #[serde(rename = "modelUsage", deserialize_with = "lenient")]
     model_usage: BTreeMap<String, Value>,
 }
 
-/// What an error message says beside its text.
+/// Further fields of an error message.
 #[derive(Deserialize, Default)]
 struct Params {
     rate_limit_info: Option<RateLimitInfo>,
 }
 
-/// Of an event, what tells the kind of its line.
+/// The fields of an event that classify its line.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Head {
@@ -80,12 +80,13 @@ struct Head {
     rate_limit_info: Option<RateLimitInfo>,
 }
 
-/// What a refusal has, and an answer but in its text. Made once: it looks at every answer.
+/// Finds the field that marks a refusal. An answer contains it at most in its text. Built once, because it
+/// searches every answer.
 static REFUSED: LazyLock<memmem::Finder<'static>> =
     LazyLock::new(|| memmem::Finder::new("is_api_error_message"));
 
-/// What a line is to whoever reads the stream. Nearly all lines are progress, and fast to tell: their type
-/// comes first.
+/// Classifies a line of the stream. Nearly all lines are progress, which is quick to see: their type comes
+/// first.
 pub(super) fn classify(line: &[u8]) -> Line {
     let begins = |with: &[u8]| line.starts_with(with);
     if begins(br#"{"type":"user""#) || begins(br#"{"type":"stream_event""#) {
@@ -113,83 +114,84 @@ pub(super) fn classify(line: &[u8]) -> Line {
     }
 }
 
-/// What the events of an attempt say, of which those that are mere progress may be missing. `None` where
-/// nothing is an event.
+/// Reads the events of an attempt, of which those that are only progress may be missing. `None` if no line is
+/// an event.
 pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Option<Evidence> {
-    let mut story = Story::default();
+    let mut events = Collector::default();
     for line in lines {
         match serde_json::from_slice(line) {
-            Ok(Value::Array(events)) => events.into_iter().for_each(|event| story.take(event, now)),
-            Ok(event) => story.take(event, now),
+            Ok(Value::Array(list)) => list.into_iter().for_each(|event| events.add(event, now)),
+            Ok(event) => events.add(event, now),
             Err(_) => {}
         }
     }
-    story.known.then(|| story.evidence())
+    events.found.then(|| events.evidence())
 }
 
+/// Collects the evidence of a sequence of events.
 #[derive(Default)]
-struct Story {
-    /// Whether anything was an event.
-    known: bool,
+struct Collector {
+    /// Whether there was any event.
+    found: bool,
     work: Work,
     model: Option<String>,
     usage: Usage,
     readings: BTreeMap<String, Reading>,
-    /// The last refusal by the plan.
+    /// The last refusal because of a plan limit.
     limit: Option<RateLimitInfo>,
-    /// The error that the conversation stands at.
+    /// The error that the conversation currently ends with.
     error: Option<ProviderError>,
 }
 
-impl Story {
-    fn take(&mut self, event: Value, now: &Zoned) {
+impl Collector {
+    fn add(&mut self, event: Value, now: &Zoned) {
         let Ok(event) = serde_json::from_value::<Event>(event) else { return };
         match event.r#type.as_str() {
             "system" if event.subtype == "init" => self.model = event.model,
-            "rate_limit_event" => self.limits(event.rate_limit_info.unwrap_or_default(), now),
-            "assistant" if event.is_api_error_message => self.refused(&event, now),
+            "rate_limit_event" => self.add_limits(event.rate_limit_info.unwrap_or_default(), now),
+            "assistant" if event.is_api_error_message => self.add_refusal(&event, now),
             "assistant" if event.message.is_some() => {
                 (self.work, self.error, self.limit) = (Work::Done, None, None);
             }
-            // Other agents have a line of that name, without the subtype.
-            "result" if !event.subtype.is_empty() => self.ended(&event, now),
+            // Other agents also print a `result`, without a subtype.
+            "result" if !event.subtype.is_empty() => self.add_result(&event, now),
             _ => return,
         }
-        self.known = true;
+        self.found = true;
     }
 
-    fn limits(&mut self, info: RateLimitInfo, now: &Zoned) {
+    fn add_limits(&mut self, info: RateLimitInfo, now: &Zoned) {
         self.readings.extend(info.readings());
         if info.is_limit() {
-            let said = Said { code: Some("usage_limit_reached"), ..Said::default() };
-            self.error = Some(refusal(&said, Some(&info), now, "rate_limit_event"));
+            let fields = ErrorFields { code: Some("usage_limit_reached"), ..ErrorFields::default() };
+            self.error = Some(refusal(&fields, Some(&info), now, "rate_limit_event"));
             self.limit = Some(info);
         } else if info.refuses() {
-            let said = Said { class: Some("rate_limit"), ..Said::default() };
-            self.error = Some(refusal(&said, None, now, "rate_limit_event"));
+            let fields = ErrorFields { class: Some("rate_limit"), ..ErrorFields::default() };
+            self.error = Some(refusal(&fields, None, now, "rate_limit_event"));
         } else if info.allows() {
             (self.error, self.limit) = (None, None);
         }
     }
 
-    /// A subagent's error is the business of the conversation that started it.
-    fn refused(&mut self, event: &Event, now: &Zoned) {
+    /// Records an error message. The conversation that started a subagent handles the subagent's errors.
+    fn add_refusal(&mut self, event: &Event, now: &Zoned) {
         if event.parent_tool_use_id.is_some() {
             return;
         }
         let text = event.message.as_ref().and_then(|message| message.pointer("/content/0/text"));
-        let said = Said {
+        let fields = ErrorFields {
             class: event.error.as_deref(),
             code: event.api_error.as_deref(),
             status: event.api_error_status,
             text: text.and_then(Value::as_str).unwrap_or_default(),
         };
         let info = self.limit.as_ref().or(event.api_error_params.rate_limit_info.as_ref());
-        self.error = Some(refusal(&said, info, &at(event, now), "assistant error"));
+        self.error = Some(refusal(&fields, info, &at(event, now), "assistant error"));
     }
 
-    /// The result sums up: its text is the agent's own only where the provider refused.
-    fn ended(&mut self, event: &Event, now: &Zoned) {
+    /// Records the result, which sums up the run. Its text is an error message only if the provider refused.
+    fn add_result(&mut self, event: &Event, now: &Zoned) {
         let count = event.usage.as_ref().map(transcript::count).unwrap_or_default();
         if event.num_turns > 1 || count.output_tokens > 0 {
             self.work = Work::Done;
@@ -203,14 +205,14 @@ impl Story {
         if !event.is_error || event.subtype != "success" || !of_provider {
             return;
         }
-        let said = Said {
+        let fields = ErrorFields {
             class: None,
             code: event.api_error.as_deref(),
             status: event.api_error_status,
             text: event.result.as_deref().unwrap_or_default(),
         };
-        let error = refusal(&said, self.limit.as_ref(), &at(event, now), "result");
-        // What came before it is told in more detail.
+        let error = refusal(&fields, self.limit.as_ref(), &at(event, now), "result");
+        // An earlier event describes the error in more detail.
         if self.error.as_ref().is_none_or(|known| known.kind == Kind::None) {
             self.error = Some(error);
         } else if let Some(known) = self.error.as_mut().filter(|known| known.text.is_empty()) {
@@ -230,13 +232,13 @@ impl Story {
     }
 }
 
-/// The model that wrote most: others are asked for titles and the like.
+/// Returns the model with the most output. Other models write titles and the like.
 fn main_model(event: &Event) -> Option<&str> {
     let output = |usage: &Value| usage.get("outputTokens").and_then(Value::as_u64);
     event.model_usage.iter().max_by_key(|(_, usage)| output(usage)).map(|(model, _)| model.as_str())
 }
 
-/// When it happened, in the user's time zone; not every event says.
+/// Returns the time of an event in the user's time zone, or `now` if it has none.
 fn at(event: &Event, now: &Zoned) -> Zoned {
     event.timestamp.map_or_else(|| now.clone(), |at| at.to_zoned(now.time_zone().clone()))
 }

@@ -1,4 +1,4 @@
-//! What Claude Code says of an error, in its transcript, its JSON lines and its JSON result alike.
+//! Interprets an error of Claude Code: its transcript, JSON lines and JSON result have the same fields.
 
 use std::sync::LazyLock;
 
@@ -12,22 +12,22 @@ use serde_json::Value;
 use crate::agent::{Kind, Marker, ProviderError, markers};
 use crate::pool::{Reading, Scope};
 
-/// Read only where something went wrong.
+/// Compiled on first use: most attempts have no error.
 pub(super) static MARKERS: LazyLock<Vec<Marker>> =
     LazyLock::new(|| markers::built_in(include_str!("../claude.toml")));
 
-/// The longest text of an error that is kept.
+/// The longest text of an error that is kept, in characters.
 const LONGEST_TEXT: usize = 200;
 
 const FAMILIES: [&str; 4] = ["opus", "sonnet", "haiku", "fable"];
 
-/// The family in a model's name or alias.
+/// Returns the family in a model's name or alias.
 pub(super) fn family(model: &str) -> Option<String> {
     let model = model.to_ascii_lowercase();
     FAMILIES.into_iter().find(|family| model.contains(family)).map(str::to_owned)
 }
 
-/// The provider's answer on the state of the account's limits.
+/// The provider's report on the account's limits.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RateLimitInfo {
@@ -42,7 +42,7 @@ pub(super) struct RateLimitInfo {
     unified_windows: BTreeMap<String, WindowInfo>,
 }
 
-/// What is of another type than expected counts as missing: one odd field must not hide a record.
+/// Reads a field of an unexpected type as missing: one odd field must not hide a record.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     field: D,
 ) -> Result<T, D::Error> {
@@ -58,8 +58,8 @@ struct WindowInfo {
 }
 
 impl RateLimitInfo {
-    /// Whether the account is over a limit of its plan. A refusal without a window is none: it is sent for
-    /// any 429. One that is paid for is none either.
+    /// Whether the account is over a limit of its plan. A refusal without a window is not a limit: it is sent
+    /// for any 429. Paid overage is not a limit either.
     pub(super) fn is_limit(&self) -> bool {
         self.status == "rejected" && self.has_window()
     }
@@ -69,7 +69,7 @@ impl RateLimitInfo {
         self.status == "rejected" && !self.is_using_overage
     }
 
-    /// Whether requests are answered, be it near a limit.
+    /// Whether requests are answered, even near a limit.
     pub(super) fn allows(&self) -> bool {
         self.status.starts_with("allowed")
     }
@@ -78,7 +78,7 @@ impl RateLimitInfo {
         self.rate_limit_type.is_some() && !self.is_using_overage
     }
 
-    /// How full each window is.
+    /// Returns the utilization of each window.
     pub(super) fn readings(&self) -> BTreeMap<String, Reading> {
         let known = self.unified_windows.iter().filter_map(|(window, info)| {
             let reading = Reading { value: info.utilization?, resets_at: instant(&info.resets_at) };
@@ -88,12 +88,12 @@ impl RateLimitInfo {
     }
 }
 
-/// What stands beside an error.
+/// The fields that describe an error.
 #[derive(Default)]
-pub(super) struct Said<'a> {
-    /// The agent's class of it: `rate_limit`, `authentication_failed`.
+pub(super) struct ErrorFields<'a> {
+    /// The agent's class of the error: `rate_limit`, `authentication_failed`.
     pub class: Option<&'a str>,
-    /// The agent's closer word: `usage_limit_reached`, `connection_failed`.
+    /// The agent's more specific code: `usage_limit_reached`, `connection_failed`.
     pub code: Option<&'a str>,
     /// The HTTP status.
     pub status: Option<u16>,
@@ -101,17 +101,17 @@ pub(super) struct Said<'a> {
     pub text: &'a str,
 }
 
-/// What an error is. `at` is when it came, in the user's time zone.
+/// Interprets an error. `at` is its time, in the user's time zone; `rule` names the source of the fields.
 pub(super) fn refusal(
-    said: &Said<'_>,
+    fields: &ErrorFields<'_>,
     info: Option<&RateLimitInfo>,
     at: &Zoned,
     rule: &'static str,
 ) -> ProviderError {
-    let text: String = said.text.chars().take(LONGEST_TEXT).collect();
-    let first_line = said.text.trim_start().lines().next().unwrap_or_default();
+    let text: String = fields.text.chars().take(LONGEST_TEXT).collect();
+    let first_line = fields.text.trim_start().lines().next().unwrap_or_default();
     let rendered = markers::read(first_line, &[&MARKERS], at);
-    let kind = kind(said, info, rendered.as_ref().map(|error| error.kind));
+    let kind = kind(fields, info, rendered.as_ref().map(|error| error.kind));
     let bare = ProviderError::new(kind, "", "");
     let rendered = rendered.filter(|error| error.kind == kind).unwrap_or(bare);
     let known = ProviderError { text, rule: rule.into(), ..rendered };
@@ -121,7 +121,7 @@ pub(super) fn refusal(
     }
 }
 
-/// The limit as the provider tells it; its text only fills the gaps.
+/// Returns the limit with the provider's window and reset time. The text only fills gaps.
 fn limit(info: &RateLimitInfo, at: Timestamp, known: ProviderError) -> ProviderError {
     let name = info.rate_limit_type.clone().unwrap_or_default();
     let scope = family(&name).map_or(Scope::All, Scope::Model);
@@ -130,30 +130,30 @@ fn limit(info: &RateLimitInfo, at: Timestamp, known: ProviderError) -> ProviderE
     ProviderError { scope, window, resets_at, ..known }
 }
 
-/// What it is about. The agent's own words go first; its text, here as a marker reads it, tells apart what
-/// they leave open.
-fn kind(said: &Said<'_>, info: Option<&RateLimitInfo>, rendered: Option<Kind>) -> Kind {
-    let open = || match said.code {
+/// Returns the kind of an error. The agent's class and code come first; what they leave open is decided by
+/// `rendered`, the kind of the marker that matches the text.
+fn kind(fields: &ErrorFields<'_>, info: Option<&RateLimitInfo>, rendered: Option<Kind>) -> Kind {
+    let open = || match fields.code {
         Some("connection_failed") => Kind::Network,
-        _ => rendered.or_else(|| of_status(said.status)).unwrap_or(Kind::None),
+        _ => rendered.or_else(|| of_status(fields.status)).unwrap_or(Kind::None),
     };
-    if said.code == Some("usage_limit_reached") {
+    if fields.code == Some("usage_limit_reached") {
         return Kind::UsageLimit;
     }
-    match said.class.unwrap_or_default() {
+    match fields.class.unwrap_or_default() {
         "rate_limit" if info.is_some_and(RateLimitInfo::has_window) => Kind::UsageLimit,
         "rate_limit" if info.is_some_and(|info| info.is_using_overage) => Kind::Throttled,
-        // Some limits come without their window, and some requests are refused for what they ask.
+        // Some limits have no window, and some requests are refused because of what they ask for.
         "rate_limit" => {
             rendered.filter(|kind| matches!(kind, Kind::UsageLimit | Kind::None)).unwrap_or(Kind::Throttled)
         }
         "authentication_failed" | "account_on_hold" | "verification_required" | "cloud_credential_error" => {
             Kind::Auth
         }
-        "oauth_org_not_allowed" => Kind::Organisation,
+        "oauth_org_not_allowed" => Kind::Organization,
         "billing_error" => Kind::Billing,
         "overloaded" => Kind::Overloaded,
-        "server_error" => of_status(said.status).unwrap_or_else(|| match open() {
+        "server_error" => of_status(fields.status).unwrap_or_else(|| match open() {
             Kind::None => Kind::Overloaded,
             other => other,
         }),
@@ -162,7 +162,7 @@ fn kind(said: &Said<'_>, info: Option<&RateLimitInfo>, rendered: Option<Kind>) -
     }
 }
 
-/// What an HTTP status means where nothing else tells.
+/// Returns the kind that an HTTP status indicates.
 fn of_status(status: Option<u16>) -> Option<Kind> {
     match status? {
         429 => Some(Kind::Throttled),
@@ -174,7 +174,8 @@ fn of_status(status: Option<u16>) -> Option<Kind> {
     }
 }
 
-/// Epoch seconds; milliseconds are told apart by their size. Seen as whole numbers only.
+/// Reads a time: epoch seconds, or milliseconds if the number is that large. Only whole numbers have been
+/// seen; fractions and text are accepted too.
 pub(super) fn instant(value: &Value) -> Option<Timestamp> {
     #[allow(clippy::cast_possible_truncation)]
     let whole = |seconds: f64| seconds as i64;

@@ -1,5 +1,5 @@
-//! What a saved output, transcript or input of a hook says. Called by `kage detect`, which knows no more of
-//! it than its bytes: an answer that quotes records is no record.
+//! Reads a saved output, transcript or hook input. Called by `kage detect`, which knows only its bytes: an
+//! answer that quotes records is not a record.
 
 use jiff::Zoned;
 use serde::Deserialize;
@@ -13,9 +13,9 @@ pub(super) fn examine(text: &[u8], now: &Zoned) -> Evidence {
     };
     let recorded = transcript::examine(records.iter().copied(), now.time_zone());
     let printed = printed::read(records.iter().copied(), now).unwrap_or_default();
-    let told = hook::read(records.iter().copied(), now);
+    let reported = hook::read(records.iter().copied(), now);
     let work = if printed.work == Work::Done { Work::Done } else { recorded.work };
-    let errors = [recorded.errors, printed.errors, told.into_iter().collect()];
+    let errors = [recorded.errors, printed.errors, reported.into_iter().collect()];
     Evidence {
         errors: errors.into_iter().find(|errors| !errors.is_empty()).unwrap_or_default(),
         readings: printed.readings,
@@ -29,7 +29,7 @@ fn is_whole_stream(first: &[u8], last: &[u8]) -> bool {
     kind(first) == ("system".into(), "init".into()) && kind(last).0 == "result"
 }
 
-/// The type and subtype of an event.
+/// Returns the type and subtype of an event.
 fn kind(line: &[u8]) -> (String, String) {
     #[derive(Deserialize, Default)]
     #[serde(default)]

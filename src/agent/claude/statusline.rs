@@ -1,5 +1,5 @@
-//! What Claude Code hands to its status line. Measured on 2.1.330: `rate_limits` is there from the first answer
-//! of a session on, with the login of a subscription only.
+//! Reads the input of Claude Code's status line. Measured on 2.1.330: `rate_limits` exists from the first
+//! answer of a session on, and only with the login of a subscription.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) fn read(input: &[u8]) -> Option<StatuslineReading> {
     Some(StatuslineReading { session: input.session_id, readings })
 }
 
-/// The name of a window is shown, and kept in the state.
+/// Whether the name of a window is safe to show and to store in the state.
 fn is_word(window: &str) -> bool {
     let is_letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_';
     (1..=32).contains(&window.len()) && window.bytes().all(is_letter)
@@ -45,9 +45,9 @@ mod tests {
 
     fn windows(limits: &Value) -> Vec<(String, f64, Option<i64>)> {
         let input = json!({ "session_id": "a", "model": { "id": "m" }, "rate_limits": limits });
-        let glance = read(input.to_string().as_bytes()).unwrap();
+        let statusline = read(input.to_string().as_bytes()).unwrap();
         let seconds = |reading: &Reading| reading.resets_at.map(Timestamp::as_second);
-        glance
+        statusline
             .readings
             .iter()
             .map(|(window, reading)| (window.clone(), reading.value, seconds(reading)))
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn percentages_become_shares_and_epoch_seconds_times() {
+    fn percentages_become_fractions_and_epoch_seconds_become_times() {
         let limits = json!({
             "five_hour": { "used_percentage": 42, "resets_at": 1_795_352_400 },
             "seven_day": { "used_percentage": 17.5, "resets_at": null },
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_odd_is_left_out_alone() {
+    fn only_the_odd_windows_are_left_out() {
         let limits = json!({
             "five_hour": { "used_percentage": 42, "resets_at": 1_795_352_400 },
             "seven_day": null,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_session_it_is_no_input() {
+    fn input_without_a_session_is_rejected() {
         for text in ["", "{}", "null", "[1]", "{\"session_id\":7}", "{\"session_id\":\"a\""] {
             assert_eq!(read(text.as_bytes()), None, "{text}");
         }

@@ -24,7 +24,8 @@ fn refusal() -> Value {
         "message": { "id": "x", "content": [{ "type": "text", "text": LIMIT }] } })
 }
 
-/// What an attempt left behind that was asked for JSON, printed this and recorded these rows, or kept no record.
+/// The evidence of an attempt with JSON output that printed this text and recorded these rows; `None` for no
+/// transcript.
 fn collect(printed: &str, rows: Option<&[Value]>) -> Evidence {
     collect_as(true, printed, rows)
 }
@@ -55,7 +56,7 @@ fn kinds(evidence: &Evidence) -> Vec<Kind> {
 }
 
 #[test]
-fn an_answer_that_is_a_sample_of_an_error_is_an_answer() {
+fn an_answer_that_quotes_an_error_is_an_answer() {
     for printed in [LIMIT.to_owned(), result().to_string(), format!("{:#}\n", result())] {
         let evidence = collect(&printed, Some(&[answer()]));
         assert_eq!((evidence.errors.len(), evidence.said.len()), (0, 0), "{printed}");
@@ -66,7 +67,7 @@ fn an_answer_that_is_a_sample_of_an_error_is_an_answer() {
 }
 
 #[test]
-fn an_error_is_read_from_the_record_before_what_was_printed() {
+fn the_transcript_comes_before_the_printed_output() {
     for printed in [LIMIT.to_owned(), result().to_string()] {
         for rows in [&[refusal()][..], &[answer(), refusal()]] {
             let evidence = collect(&printed, Some(rows));
@@ -77,31 +78,31 @@ fn an_error_is_read_from_the_record_before_what_was_printed() {
 }
 
 #[test]
-fn without_a_record_what_was_printed_tells() {
+fn without_a_transcript_the_printed_error_counts() {
     let evidence = collect(&format!("{}\n", result()), None);
     assert_eq!((kinds(&evidence), evidence.errors[0].rule.as_ref()), (vec![Kind::UsageLimit], "result"));
     assert_eq!(collect(&format!("{LIMIT}\n"), None).said, [LIMIT]);
 }
 
 #[test]
-fn where_no_json_was_asked_for_an_answer_is_no_record() {
+fn json_in_text_output_is_not_a_record() {
     for printed in [result().to_string(), format!("{:#}\n", result())] {
         assert_eq!(collect_as(false, &printed, None).errors, []);
     }
 }
 
 #[test]
-fn what_was_printed_counts_where_there_is_no_record() {
+fn without_a_transcript_the_printed_tokens_count() {
     let printed = json!({ "type": "result", "subtype": "success", "is_error": false, "num_turns": 1,
         "usage": { "output_tokens": 7 }, "modelUsage": { "claude-sonnet-5-5": { "outputTokens": 70 } } });
     let output = |rows: Option<&[Value]>| collect(&printed.to_string(), rows).usage.total().output_tokens;
     assert_eq!(output(None), 7);
     assert_eq!(output(Some(&[answer()])), 3);
-    assert_eq!(output(Some(&[])), 0, "a record without an answer tells that there was none");
+    assert_eq!(output(Some(&[])), 0, "a transcript without an answer shows that there was none");
 }
 
 #[test]
-fn standard_error_tells_only_what_is_wrong_with_the_arguments() {
+fn standard_error_counts_only_for_errors_about_the_arguments() {
     for (stderr, said) in [
         ("Error: Session ID 11111111-2222-4333-8444-555555555555 is already in use.\n", 1),
         ("API Error: 429 {\"type\":\"error\"}\n", 0),

@@ -1,5 +1,5 @@
-//! Claude Code's transcripts: one JSON row a line in `projects/<directory>/<session>.jsonl`, and those of
-//! its subagents below `<session>/`. Undocumented; unknown rows are skipped.
+//! Reads Claude Code's transcripts: one JSON row per line in `projects/<directory>/<session>.jsonl`, and
+//! those of subagents below `<session>/`. The format is undocumented; unknown rows are skipped.
 
 mod answers;
 
@@ -16,13 +16,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::answers::{Answer, Answers};
-use super::refusal::{RateLimitInfo, Said, lenient, refusal};
+use super::refusal::{ErrorFields, RateLimitInfo, lenient, refusal};
 use crate::agent::{Evidence, Others, ProviderError, Watch, Work, appended};
 use crate::pool::Visit;
 
 pub(super) use self::answers::count;
 
-/// Notes how long the session's files are, before the attempt begins.
+/// Records the lengths of the session's files before the attempt begins.
 pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, began: Timestamp) -> Watch {
     // Rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
@@ -42,7 +42,7 @@ pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, bega
     watch
 }
 
-/// The session of a directory that was written last: what `--continue` goes on with.
+/// Returns the session of a directory that was written last, which `--continue` resumes.
 pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
     let entries = fs::read_dir(projects.join(slug(cwd))).ok()?.flatten();
     let sessions = entries.filter_map(|entry| {
@@ -54,11 +54,11 @@ pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
     sessions.max().map(|(_, id)| id)
 }
 
-/// The longest name of a folder; a longer one is cut there and ends in a hash of the whole path.
+/// The longest name of a folder. The agent cuts a longer one here and appends a hash of the whole path.
 const LONGEST_SLUG: usize = 200;
 
-/// The name of a directory's folder: what is neither letter nor digit becomes `-`. The agent counts in
-/// UTF-16, so that a letter outside the basic plane becomes two.
+/// Returns the name of a directory's folder: all but ASCII letters and digits become `-`. The agent counts in
+/// UTF-16 units, so a character outside the basic plane becomes two.
 fn slug(cwd: &Path) -> String {
     let path = cwd.to_string_lossy();
     let units = path.encode_utf16().map(|unit| u8::try_from(unit).map_or('-', char::from));
@@ -67,7 +67,7 @@ fn slug(cwd: &Path) -> String {
     if slug.len() <= LONGEST_SLUG { slug } else { format!("{}-{}", &slug[..LONGEST_SLUG], hash(&path)) }
 }
 
-/// The agent's hash of a path: 31 times the former one plus the next UTF-16 unit, in 32 bits, in base 36.
+/// The agent's hash of a path, in base 36: for each UTF-16 unit, 31 times the hash plus the unit, in 32 bits.
 fn hash(path: &str) -> String {
     let sum = path.encode_utf16().fold(0i32, |sum, unit| sum.wrapping_mul(31).wrapping_add(unit.into()));
     let mut rest = sum.unsigned_abs();
@@ -79,12 +79,12 @@ fn hash(path: &str) -> String {
     digits.iter().rev().collect()
 }
 
-/// The files of a session that exist, its own first.
+/// Returns the existing files of a session, its own first.
 fn files(watch: &Watch, session: &str) -> Vec<PathBuf> {
     let name = format!("{session}.jsonl");
     let expected = watch.records.join(slug(&watch.cwd)).join(&name);
     let elsewhere = || {
-        // A linked or renamed directory has another folder than its name says.
+        // If the directory was linked or renamed, its folder has another name.
         let folders = fs::read_dir(&watch.records).ok()?.flatten();
         folders.map(|folder| folder.path().join(&name)).find(|file| file.is_file())
     };
@@ -95,11 +95,11 @@ fn files(watch: &Watch, session: &str) -> Vec<PathBuf> {
     [main].into_iter().chain(subagents).collect()
 }
 
-/// How many directories deep a subagent's file may lie below its session's: in `subagents`, or deeper where
-/// subagents are grouped.
+/// How many directories below its session's a subagent's file may be: in `subagents`, or deeper if subagents
+/// are grouped.
 const DEEPEST: u8 = 4;
 
-/// The files of rows in a directory and those below. A link to a directory is not followed.
+/// Returns the transcript files in a directory and below. Links to directories are not followed.
 fn rows_below(dir: &Path, depth: u8) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -113,14 +113,14 @@ fn rows_below(dir: &Path, depth: u8) -> Vec<PathBuf> {
     found
 }
 
-/// Reads what an attempt appended; `None` where there is no record of it.
+/// Reads the rows that an attempt appended; `None` if it has no transcript.
 pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
     let mut rows = Rows::new(zone);
     let mut found = false;
     let visits = visits(watch);
     for (number, visit) in visits.iter().enumerate() {
         if number > 0 && visits[number - 1].session != visit.session {
-            rows.overtake(); // the user is in another conversation
+            rows.mark_overtaken(); // the user is in another conversation
         }
         let end = watch.span().end;
         let during = visit.since..visit.until.unwrap_or(end).min(end);
@@ -135,12 +135,12 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
     found.then(|| Evidence { session, ..rows.evidence() })
 }
 
-/// The conversations of the attempt. Where the agent told of none, it is the one that was to be expected.
+/// Returns the conversations of the attempt. If the hooks reported none, it is the expected one.
 fn visits(watch: &Watch) -> Vec<Visit> {
     let began = |session: &String| Visit { session: session.clone(), since: watch.began, until: None };
     let mut visits = watch.visits.clone();
     match visits.first_mut() {
-        // The hook comes a little after the beginning.
+        // The hook reports the conversation slightly after its beginning.
         Some(first) if watch.session.as_ref() == Some(&first.session) => first.since = watch.began,
         Some(_) => {}
         None => visits.extend(watch.session.iter().map(began)),
@@ -148,11 +148,11 @@ fn visits(watch: &Watch) -> Vec<Visit> {
     visits
 }
 
-/// How much of the end of a record is read for what the conversation stands at: more than any turn's error
-/// needs.
+/// How many bytes at the end of a transcript are read to find the state of the conversation: more than the
+/// error of any turn needs.
 const END_OF_RECORD: u64 = 256 * 1024;
 
-/// What the end of a transcript says of the main conversation since a moment.
+/// Reads the state of the main conversation since a time from the end of its transcript.
 pub(super) fn read_end(path: &Path, since: Timestamp, zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
     let length = fs::metadata(path).map_or(0, |known| known.len());
@@ -160,10 +160,10 @@ pub(super) fn read_end(path: &Path, since: Timestamp, zone: &TimeZone) -> Eviden
     rows.evidence()
 }
 
-/// What rows that were saved say.
+/// Reads saved rows.
 pub(super) fn examine<'a>(saved: impl Iterator<Item = &'a [u8]>, zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
-    saved.for_each(|row| rows.take(row, true, &(Timestamp::MIN..Timestamp::MAX)));
+    saved.for_each(|row| rows.add(row, true, &(Timestamp::MIN..Timestamp::MAX)));
     rows.evidence()
 }
 
@@ -175,7 +175,7 @@ struct Row {
     request_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     session_id: Option<String>,
-    /// The session that was answered; a fork's copy of an answer names it.
+    /// The session that sent the request. In a fork's copy of an answer it is the original session.
     #[serde(default, deserialize_with = "lenient")]
     request_session_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -188,7 +188,7 @@ struct Row {
 }
 
 impl Row {
-    /// Whether it tells of what happened in another session, which may be in use while it is forked.
+    /// Whether it is a copy from another session, which may still be in use while it is forked.
     fn is_copy(&self) -> bool {
         self.request_session_id.is_some() && self.request_session_id != self.session_id
     }
@@ -198,18 +198,18 @@ impl Row {
 struct Message {
     id: Option<String>,
     model: Option<String>,
-    /// As it comes: a number of another kind must not hide the row.
+    /// Not typed: a number of an unexpected kind must not hide the row.
     #[serde(default)]
     usage: Value,
 }
 
-/// What has been read so far.
+/// The result of all rows read so far.
 struct Rows {
     answers: Answers,
     errors: Vec<ProviderError>,
     /// The model of the main conversation.
     model: Option<String>,
-    /// The user's.
+    /// The user's time zone.
     zone: TimeZone,
 }
 
@@ -219,26 +219,26 @@ impl Rows {
     }
 
     fn read(&mut self, path: &Path, from: u64, is_main: bool, during: &Range<Timestamp>) {
-        appended::each_line(path, from, |line| self.take(line, is_main, during));
+        appended::each_line(path, from, |line| self.add(line, is_main, during));
     }
 
-    fn take(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
-        // Most bytes of a transcript are rows of other types; they are not worth parsing. What the user says
-        // matters only behind an error.
-        let holds = |word: &[u8]| memmem::find(line, word).is_some();
-        if !holds(b"\"assistant\"") && (self.errors.is_empty() || !holds(b"\"user\"")) {
+    fn add(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
+        // Most bytes of a transcript belong to rows of other types, which are not worth parsing. Prompts
+        // matter only after an error.
+        let contains = |word: &[u8]| memmem::find(line, word).is_some();
+        if !contains(b"\"assistant\"") && (self.errors.is_empty() || !contains(b"\"user\"")) {
             return;
         }
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
         let Some(at) = row.timestamp else { return };
         if row.r#type == "user" && is_main && !row.is_sidechain && !row.is_meta && during.contains(&at) {
-            self.overtake();
+            self.mark_overtaken();
         }
         if row.r#type != "assistant" {
             return;
         }
         if !during.contains(&at) || row.is_copy() {
-            return; // a forked or resumed session holds older rows
+            return; // a forked or resumed session contains older rows
         }
         if row.is_api_error_message {
             if is_main && !row.is_sidechain {
@@ -251,7 +251,7 @@ impl Rows {
             return;
         }
         if model.starts_with('<') {
-            return; // `<synthetic>`: the agent's own words
+            return; // `<synthetic>`: a message of the agent itself
         }
         if is_main && !row.is_sidechain {
             for error in &mut self.errors {
@@ -259,11 +259,11 @@ impl Rows {
             }
             self.model = Some(model.clone());
         }
-        self.answers.take(id, row.request_id, Answer { at, model, count: count(&usage) });
+        self.answers.add(id, row.request_id, Answer { at, model, count: count(&usage) });
     }
 
-    fn overtake(&mut self) {
-        self.errors.iter_mut().for_each(|error| error.overtaken = true);
+    fn mark_overtaken(&mut self) {
+        self.errors.iter_mut().for_each(|error| error.superseded = true);
     }
 
     fn evidence(self) -> Evidence {
@@ -296,13 +296,13 @@ struct ErrorMessage {
 fn provider_error(line: &[u8], at: Timestamp, zone: &TimeZone) -> Option<ProviderError> {
     let row: ErrorRow = serde_json::from_slice(line).ok()?;
     let text = row.message.content.pointer("/0/text").or(Some(&row.message.content)).and_then(Value::as_str);
-    let said = Said {
+    let fields = ErrorFields {
         class: Some(&row.error),
         code: row.api_error.as_deref(),
         status: row.api_error_status,
         text: text.unwrap_or_default(),
     };
-    let error = refusal(&said, row.quota_limits.as_ref(), &at.to_zoned(zone.clone()), "transcript");
+    let error = refusal(&fields, row.quota_limits.as_ref(), &at.to_zoned(zone.clone()), "transcript");
     Some(ProviderError { at: Some(at), ..error })
 }
 

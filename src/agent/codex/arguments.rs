@@ -1,5 +1,5 @@
-//! Reading Codex's command line as far as kage must: is this one answer or a session at the terminal, of
-//! which conversation, and which words of it are the prompt. Source: the helps of 0.169.0.
+//! Reads the parts of Codex's command line that kage needs: whether it starts one answer or a terminal
+//! session, in which conversation, and which words are the prompt. Source: the help texts of 0.169.0.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,18 +7,18 @@ use std::ffi::{OsStr, OsString};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invocation {
     Conversation(Conversation),
-    /// Another subcommand, `--help`, `--version`: runs untouched.
+    /// Another subcommand, `--help`, `--version`: kage does not change these.
     Other,
 }
 
-/// A session at the terminal, or one answer with `exec`.
+/// A terminal session, or one answer with `exec`.
 // Each is a flag of the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Conversation {
-    /// Where the options of the conversation begin: behind `exec`, else at the front.
+    /// The index at which options can be added: after `exec`, otherwise at the front.
     pub options_at: usize,
-    /// Whether it is `exec`, which answers once and ends.
+    /// Whether it is `exec` or `review`, which answers once and exits.
     pub prints: bool,
     /// `--json`.
     pub as_lines: bool,
@@ -26,25 +26,25 @@ pub(super) struct Conversation {
     pub model: Option<OsString>,
     /// `--cd`.
     pub cwd: Option<OsString>,
-    /// `--ephemeral`: no record, and nothing to resume.
-    pub forgets: bool,
-    /// `--oss`: a model on this machine, which needs no credential.
+    /// `--ephemeral`: the agent keeps no record.
+    pub is_ephemeral: bool,
+    /// `--oss`: a local model, which needs no credential.
     pub local: bool,
-    /// Arguments that only say how the conversation opens: its prompt, its images, which session it is.
+    /// The indexes of the arguments that only open the conversation: its prompt, images and session.
     pub opening: Vec<usize>,
 }
 
-/// Which session the conversation will be.
+/// The session of the conversation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Session {
-    /// A new one, or a copy.
+    /// A new one, or a fork.
     #[default]
     New,
     /// `resume ID`.
     Resumed(String),
     /// `resume --last`.
     Latest,
-    /// A name, or one that the agent asks for.
+    /// One given by name, or one that the agent asks for.
     Unknown,
     /// `review`.
     Review,
@@ -70,10 +70,10 @@ const WITH_VALUE: [&str; 17] = [
     "--title",
 ];
 
-/// Options of `resume` alone. They have no value, and `resume ID` needs none of them.
-const OF_RESUME: [&str; 3] = ["--last", "--all", "--include-non-interactive"];
+/// Options of `resume` only. They have no value, and `resume ID` needs none of them.
+const RESUME_OPTIONS: [&str; 3] = ["--last", "--all", "--include-non-interactive"];
 
-/// Words in front of which a first word is no prompt, but a subcommand that is no conversation.
+/// Subcommands that start no conversation.
 const OTHER_SUBCOMMANDS: [&str; 25] = [
     "a",
     "agents",
@@ -113,25 +113,25 @@ pub(super) fn read(args: &[OsString]) -> Invocation {
     Invocation::Conversation(reader.conversation())
 }
 
-/// The same command going on with a session: its options stay, what opened the conversation goes. Some
-/// options are known to `exec` and not to `resume`, so all stand in front of it.
-pub(super) fn resuming(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
+/// Returns the command line that resumes a session: the same options, without the arguments that opened the
+/// conversation. `resume` does not accept all options of `exec`, so all of them come before it.
+pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
     let Invocation::Conversation(conversation) = read(args) else { return args.to_vec() };
-    let stays = |&(at, _): &(usize, &OsString)| !conversation.opening.contains(&at);
-    let kept = args.iter().enumerate().filter(stays).map(|(_, arg)| arg.clone());
+    let is_kept = |&(at, _): &(usize, &OsString)| !conversation.opening.contains(&at);
+    let kept = args.iter().enumerate().filter(is_kept).map(|(_, arg)| arg.clone());
     kept.chain(["resume", session, prompt].map(OsString::from)).collect()
 }
 
-/// What the words without a dash are.
+/// What the next word without a dash can be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// A subcommand may come, or the prompt.
+enum Position {
+    /// A subcommand, or the prompt.
     Front,
-    /// Behind `exec`: a subcommand of it may come, or the prompt.
+    /// After `exec`: a subcommand of it, or the prompt.
     Exec,
-    /// Behind `resume`: the session, and the prompt.
+    /// After `resume`: the session, then the prompt.
     Resume,
-    /// Behind `fork`, which begins a new session from another one.
+    /// After `fork`, which begins a new session from another one.
     Fork,
     Review,
     Prompt,
@@ -140,8 +140,8 @@ enum Place {
 struct Reader<'a> {
     args: &'a [OsString],
     at: usize,
-    place: Place,
-    /// The first word behind `resume`.
+    position: Position,
+    /// The first word after `resume`.
     named: Option<OsString>,
     latest: bool,
     seen: Conversation,
@@ -150,10 +150,10 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(args: &'a [OsString]) -> Self {
         let seen = Conversation::default();
-        Self { args, at: 0, place: Place::Front, named: None, latest: false, seen }
+        Self { args, at: 0, position: Position::Front, named: None, latest: false, seen }
     }
 
-    /// Reads one argument with its values; `false` where this is no conversation.
+    /// Reads one argument with its values; `false` if the command starts no conversation.
     fn step(&mut self) -> bool {
         let at = self.at;
         self.at += 1;
@@ -179,16 +179,18 @@ impl<'a> Reader<'a> {
     /// A subcommand, or a positional argument.
     fn word(&mut self, at: usize) -> bool {
         let word = self.args[at].to_str().unwrap_or_default();
-        match (self.place, word) {
-            (Place::Front, "exec" | "e") => {
-                (self.place, self.seen.prints, self.seen.options_at) = (Place::Exec, true, at + 1);
+        match (self.position, word) {
+            (Position::Front, "exec" | "e") => {
+                (self.position, self.seen.prints, self.seen.options_at) = (Position::Exec, true, at + 1);
                 return true;
             }
-            (Place::Front, word) if OTHER_SUBCOMMANDS.contains(&word) => return false,
-            (Place::Exec, "help") => return false,
-            (Place::Front | Place::Exec, "resume") => self.place = Place::Resume,
-            (Place::Front | Place::Exec, "fork") => self.place = Place::Fork,
-            (Place::Front | Place::Exec, "review") => (self.place, self.seen.prints) = (Place::Review, true),
+            (Position::Front, word) if OTHER_SUBCOMMANDS.contains(&word) => return false,
+            (Position::Exec, "help") => return false,
+            (Position::Front | Position::Exec, "resume") => self.position = Position::Resume,
+            (Position::Front | Position::Exec, "fork") => self.position = Position::Fork,
+            (Position::Front | Position::Exec, "review") => {
+                (self.position, self.seen.prints) = (Position::Review, true);
+            }
             _ => return self.positional(at),
         }
         self.seen.opening.push(at);
@@ -197,9 +199,9 @@ impl<'a> Reader<'a> {
 
     fn positional(&mut self, at: usize) -> bool {
         self.seen.opening.push(at);
-        match self.place {
-            Place::Front | Place::Exec => self.place = Place::Prompt,
-            Place::Resume if self.named.is_none() => self.named = Some(self.args[at].clone()),
+        match self.position {
+            Position::Front | Position::Exec => self.position = Position::Prompt,
+            Position::Resume if self.named.is_none() => self.named = Some(self.args[at].clone()),
             _ => {}
         }
         true
@@ -209,7 +211,7 @@ impl<'a> Reader<'a> {
         match option {
             "--help" | "--version" => return false,
             "--json" | "--experimental-json" => self.seen.as_lines = true,
-            "--ephemeral" => self.seen.forgets = true,
+            "--ephemeral" => self.seen.is_ephemeral = true,
             "--oss" => self.seen.local = true,
             "--model" => self.seen.model = value.or_else(|| self.take()),
             "--cd" => self.seen.cwd = value.or_else(|| self.take()),
@@ -218,7 +220,7 @@ impl<'a> Reader<'a> {
                 self.setting(setting.as_deref());
             }
             "--image" => self.images(at, value.is_some()),
-            _ if OF_RESUME.contains(&option) => {
+            _ if RESUME_OPTIONS.contains(&option) => {
                 self.latest |= option == "--last";
                 self.seen.opening.push(at);
             }
@@ -228,7 +230,7 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// `-m NAME`, `-mNAME`, `-m=NAME`; no short option without a value matters.
+    /// `-m NAME`, `-mNAME`, `-m=NAME`. Other short options without a value do not matter.
     fn short(&mut self, at: usize, letters: &str) -> bool {
         let mut rest = letters.chars();
         let letter = rest.next();
@@ -249,7 +251,7 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// `-c model="..."` names a model too.
+    /// `-c model="..."` also names a model.
     fn setting(&mut self, setting: Option<&OsStr>) {
         let model = setting.and_then(OsStr::to_str).and_then(|setting| setting.trim().strip_prefix("model"));
         if let Some(value) = model.and_then(|rest| rest.trim_start().strip_prefix('=')) {
@@ -257,7 +259,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `--image` takes every word up to the next option, a prompt too.
+    /// `--image` takes all words up to the next option, even a prompt.
     fn images(&mut self, at: usize, attached: bool) {
         let words = self.args[self.at..].iter();
         let is_word = |arg: &&OsString| arg.to_str().is_none_or(|text| !text.starts_with('-') || text == "-");
@@ -265,7 +267,7 @@ impl<'a> Reader<'a> {
         self.seen.opening.extend(at..self.at);
     }
 
-    /// The value that an option must have.
+    /// Takes the required value of an option.
     fn take(&mut self) -> Option<OsString> {
         let value = self.args.get(self.at)?.clone();
         self.at += 1;
@@ -274,11 +276,11 @@ impl<'a> Reader<'a> {
 
     fn conversation(self) -> Conversation {
         let id = self.named.as_ref().and_then(|id| uuid::Uuid::parse_str(id.to_str()?).ok());
-        let session = match (self.place, id) {
-            (Place::Review, _) => Session::Review,
-            (Place::Resume, _) if self.latest => Session::Latest,
-            (Place::Resume, Some(id)) => Session::Resumed(id.to_string()),
-            (Place::Resume, None) => Session::Unknown,
+        let session = match (self.position, id) {
+            (Position::Review, _) => Session::Review,
+            (Position::Resume, _) if self.latest => Session::Latest,
+            (Position::Resume, Some(id)) => Session::Resumed(id.to_string()),
+            (Position::Resume, None) => Session::Unknown,
             _ => Session::New,
         };
         Conversation { session, ..self.seen }

@@ -1,12 +1,12 @@
-//! The variables by which Codex takes another credential, another account or another address.
+//! The variables that make Codex use another credential, account or address.
 
-/// Whether a variable would compete with the chosen subscription.
+/// Whether a variable competes with the chosen subscription.
 pub(super) fn competes(name: &str) -> bool {
     COMPETING.binary_search(&name).is_ok()
 }
 
-/// Sorted, for the binary search. Found in the binary of 0.169.0, which does not read every one in each
-/// subcommand: `OPENAI_API_KEY` counts where the config names it, `OPENAI_BASE_URL` did in older versions.
+/// Sorted for the binary search. Found in the binary of 0.169.0, which does not read all of them in each
+/// subcommand: `OPENAI_API_KEY` counts if the config names it, `OPENAI_BASE_URL` counted in older versions.
 const COMPETING: [&str; 16] = [
     "CODEX_ACCESS_TOKEN",
     "CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL",
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_sorted_so_that_every_name_in_it_is_found() {
+    fn the_list_is_sorted_and_every_name_in_it_is_found() {
         assert!(COMPETING.is_sorted());
         for name in COMPETING {
             assert!(competes(name), "{name}");

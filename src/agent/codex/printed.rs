@@ -1,5 +1,6 @@
-//! What `codex exec` prints: events a line each with `--json`, else an account of the run on standard error.
-//! Neither names an error's class, and the tokens in `turn.completed` are those of the whole conversation.
+//! Reads what `codex exec` prints: one event per line with `--json`, otherwise a log of the run on standard
+//! error. Neither contains the class of an error, and the tokens in `turn.completed` are those of the whole
+//! conversation.
 
 use jiff::Zoned;
 use memchr::memmem;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::refusal::refusal;
 use crate::agent::{Evidence, Line, Work, records, said};
 
-/// An event, as far as it matters here.
+/// The fields of an event that matter here.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Event {
@@ -26,14 +27,14 @@ struct Item {
     r#type: String,
 }
 
-/// Words of lines that may be something else than progress. Most lines have none of them, and only these
-/// are parsed.
-const TELLING: [&[u8]; 3] = [b"\"error\"", b"\"thread.started\"", b"\"turn.started\""];
+/// Words of the lines that may be something other than progress. Most lines contain none of them and need no
+/// parsing.
+const NOT_PROGRESS: [&[u8]; 3] = [b"\"error\"", b"\"thread.started\"", b"\"turn.started\""];
 
-/// What a line is to whoever reads the stream.
+/// Classifies a line of the stream.
 pub(super) fn classify(line: &[u8]) -> Line {
-    let is_telling = TELLING.iter().any(|word| memmem::find(line, word).is_some());
-    if !is_telling || !records::may_be_object(line) {
+    let may_matter = NOT_PROGRESS.iter().any(|word| memmem::find(line, word).is_some());
+    if !may_matter || !records::may_be_object(line) {
         return Line::Progress;
     }
     serde_json::from_slice::<Event>(line).map_or(Line::Progress, |event| kind(&event))
@@ -43,7 +44,7 @@ fn kind(event: &Event) -> Line {
     match event.r#type.as_str() {
         "thread.started" => Line::Opening,
         "turn.started" => Line::Neutral,
-        // A warning is an item too.
+        // A warning is an item of type `error`.
         "item.completed" if event.item.as_ref().is_some_and(|item| item.r#type == "error") => Line::Neutral,
         "error" if event.message.as_deref().is_some_and(is_retry) => Line::Neutral,
         "error" | "turn.failed" => Line::Failure,
@@ -51,13 +52,13 @@ fn kind(event: &Event) -> Line {
     }
 }
 
-/// `Reconnecting... 1/5 (...)`: the agent tries again by itself.
+/// `Reconnecting... 1/5 (...)`: the agent retries on its own.
 fn is_retry(message: &str) -> bool {
     message.starts_with("Reconnecting...")
 }
 
-/// What the events of an attempt say, of which those that are mere progress may be missing. `None` where
-/// nothing is an event.
+/// Reads the events of an attempt, of which those that are only progress may be missing. `None` if no line is
+/// an event.
 pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Option<Evidence> {
     let mut evidence = None::<Evidence>;
     for line in lines {
@@ -76,7 +77,7 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Op
             Line::Failure => {
                 let inside = event.error.as_ref().and_then(|error| error.get("message")?.as_str());
                 let text = event.message.as_deref().or(inside).unwrap_or_default();
-                // The same comes as `error` and as `turn.failed`.
+                // The same error arrives as `error` and as `turn.failed`.
                 evidence.errors = vec![refusal(&Value::Null, text, &evidence.readings, now, "turn.failed")];
             }
             Line::Neutral | Line::Sum => {}
@@ -85,28 +86,28 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Op
     evidence
 }
 
-/// The session in the header of standard error: `session id: ...`.
+/// Returns the session in the header of standard error: `session id: ...`.
 pub(super) fn session(stderr: &[u8]) -> Option<String> {
     let lines = said::lines(stderr);
     let id = lines.iter().find_map(|line| line.trim().strip_prefix("session id: "))?;
     uuid::Uuid::parse_str(id.trim()).ok().map(|id| id.to_string())
 }
 
-/// How many lines at the end of standard error may be the error.
+/// How many lines at the end of standard error can contain the error.
 const LAST_LINES: usize = 5;
 
-/// How the account of a run begins. Tools are quoted behind it.
+/// The beginning of the log of a run, which includes the output of tools.
 const HEADER: &[u8] = b"OpenAI Codex v";
-/// What stands in front of the error that ended the run.
+/// The prefix of the error that ended the run.
 const ERROR: &str = "ERROR: ";
-/// What is counted behind it.
-const COUNTED: &str = "tokens used";
+/// The line after that error; the number of tokens follows.
+const TOKENS_USED: &str = "tokens used";
 
-/// The error at the end, without the word in front of it. Earlier ones may be those of a tool. Before the account
-/// begins there are no tools, and the agent refuses its arguments in other words.
-pub(super) fn last_words(stderr: &[u8]) -> Vec<String> {
+/// Returns the error at the end, without its prefix. Earlier errors may come from a tool. If the log has not
+/// begun, no tool has run, and the error may be about the arguments, with another prefix.
+pub(super) fn error_lines(stderr: &[u8]) -> Vec<String> {
     let mut lines = said::lines(stderr);
-    if lines.len() > 2 && lines[lines.len() - 2] == COUNTED && is_count(&lines[lines.len() - 1]) {
+    if lines.len() > 2 && lines[lines.len() - 2] == TOKENS_USED && is_count(&lines[lines.len() - 1]) {
         lines.truncate(lines.len() - 2);
     }
     if let Some(error) = lines.last().and_then(|line| line.strip_prefix(ERROR)) {
@@ -122,21 +123,21 @@ pub(super) fn last_words(stderr: &[u8]) -> Vec<String> {
     said::last_lines(stderr, LAST_LINES).into_iter().filter(is_error).collect()
 }
 
-/// The same of a text that may be anybody's: the account of a run, or nothing but its notices.
-pub(super) fn quotable(text: &[u8]) -> Vec<String> {
+/// The same for a saved text of unknown origin. It must be the log of a run, only its notices, or one line.
+pub(super) fn saved_error_lines(text: &[u8]) -> Vec<String> {
     let is_notice = |line: &[u8]| line.starts_with(ERROR.as_bytes()) || line.starts_with(b"warning: ");
-    let counted = |line: &[u8]| line == COUNTED.as_bytes() || str::from_utf8(line).is_ok_and(is_count);
-    let is_account = said::filled(text).any(|line| line.starts_with(HEADER));
-    let is_bare = || said::filled(text).all(|line| is_notice(line) || counted(line.trim_ascii()));
-    if is_account || is_bare() { last_words(text) } else { said::sole_line(text).into_iter().collect() }
+    let is_total = |line: &[u8]| line == TOKENS_USED.as_bytes() || str::from_utf8(line).is_ok_and(is_count);
+    let is_log = said::filled(text).any(|line| line.starts_with(HEADER));
+    let is_only_notices = || said::filled(text).all(|line| is_notice(line) || is_total(line.trim_ascii()));
+    if is_log || is_only_notices() { error_lines(text) } else { said::sole_line(text).into_iter().collect() }
 }
 
-/// `1,234`.
+/// Whether a line is a number such as `1,234`.
 fn is_count(line: &str) -> bool {
     !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
 }
 
-/// Whether these are the agent's events: other programs have a line of type `error` too.
+/// Whether these are the agent's events: other programs also print lines of type `error`.
 pub(super) fn are_events(records: &[&[u8]]) -> bool {
     let of_a_run = |event: &Event| event.r#type == "thread.started" || event.r#type.starts_with("turn.");
     let events = records.iter().filter_map(|record| serde_json::from_slice::<Event>(record).ok());

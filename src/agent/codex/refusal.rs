@@ -1,4 +1,4 @@
-//! What Codex says of an error, in its records and its JSON lines alike.
+//! Interprets an error of Codex, from its records or its JSON lines.
 
 use std::sync::LazyLock;
 
@@ -10,14 +10,14 @@ use serde_json::Value;
 use crate::agent::{Kind, Marker, ProviderError, markers};
 use crate::pool::Reading;
 
-/// Read only where something went wrong.
+/// Compiled on first use: most attempts have no error.
 pub(super) static MARKERS: LazyLock<Vec<Marker>> =
     LazyLock::new(|| markers::built_in(include_str!("../codex.toml")));
 
-/// The longest text of an error that is kept.
+/// The longest text of an error that is kept, in characters.
 const LONGEST_TEXT: usize = 200;
 
-/// The agent's word for an error, and the HTTP status in it: `"usage_limit_exceeded"`, or
+/// The agent's code of an error, and the HTTP status in it: `"usage_limit_exceeded"`, or
 /// `{"http_connection_failed": {"http_status_code": 401}}`.
 #[derive(Debug, Default, Clone, Copy)]
 struct Code<'a> {
@@ -38,8 +38,9 @@ impl<'a> Code<'a> {
     }
 }
 
-/// What an error is. `info` is the agent's `codex_error_info`, null where there is none; `at` is when it
-/// came, in the user's time zone; `readings` tell when the window that is full ends, to the second.
+/// Interprets an error. `info` is the agent's `codex_error_info`, null if there is none; `readings` contain
+/// the reset time of the full window, to the second; `at` is the time of the error, in the user's time zone;
+/// `rule` names the source.
 pub(super) fn refusal(
     info: &Value,
     text: &str,
@@ -51,15 +52,15 @@ pub(super) fn refusal(
     let rendered = markers::find([text.clone()].iter(), &[&MARKERS], at);
     let kind = kind(Code::of(info), rendered.as_ref().map(|error| error.kind));
     let known = ProviderError::new(kind, text, rule);
-    let told = rendered.filter(|error| error.kind == kind);
-    let error = told.map_or_else(
+    let matching = rendered.filter(|error| error.kind == kind);
+    let error = matching.map_or_else(
         || known.clone(),
         |error| ProviderError { text: known.text.clone(), rule: known.rule.clone(), ..error },
     );
     if kind == Kind::UsageLimit { with_window(error, readings, at.timestamp()) } else { error }
 }
 
-/// The window that is full, where the text names none of its own. The text has the same end in minutes.
+/// Adds the window that is full, unless the text names one. The text has its reset time to the minute only.
 fn with_window(error: ProviderError, readings: &BTreeMap<String, Reading>, at: Timestamp) -> ProviderError {
     let named = error.window.as_ref().is_some_and(|window| window.name != "usage");
     let full = readings.iter().filter(|(_, reading)| reading.value >= 1.0);
@@ -74,17 +75,18 @@ fn with_window(error: ProviderError, readings: &BTreeMap<String, Reading>, at: T
     }
 }
 
-fn is_minute_of(said: Option<Timestamp>, exact: Option<Timestamp>) -> bool {
-    let minute = SignedDuration::ZERO..SignedDuration::from_secs(60);
-    said.zip(exact).is_some_and(|(said, exact)| minute.contains(&exact.duration_since(said)))
+/// Whether a reset time in whole minutes means the same as an exact one.
+fn is_minute_of(minute: Option<Timestamp>, exact: Option<Timestamp>) -> bool {
+    let within = SignedDuration::ZERO..SignedDuration::from_secs(60);
+    minute.zip(exact).is_some_and(|(minute, exact)| within.contains(&exact.duration_since(minute)))
 }
 
-/// What it is about. The agent's word goes first, but it has one for all kinds of quota, which only the text
-/// tells apart: the plan's limit, an account without credit, a plan without Codex.
+/// Returns the kind of an error. The agent's code comes first, but it is the same for several kinds, which
+/// only the text distinguishes: a limit of the plan, an account without credit, a plan without Codex.
 fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
-    let told = rendered.filter(|kind| *kind != Kind::None);
+    let of_text = rendered.filter(|kind| *kind != Kind::None);
     match code.word {
-        "usage_limit_exceeded" => told.unwrap_or(Kind::UsageLimit),
+        "usage_limit_exceeded" => of_text.unwrap_or(Kind::UsageLimit),
         "rate_limit_exceeded" => Kind::Throttled,
         "server_overloaded" | "internal_server_error" => Kind::Overloaded,
         "unauthorized" => Kind::Auth,
@@ -92,15 +94,15 @@ fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
         | "response_stream_connection_failed"
         | "response_stream_disconnected"
         | "response_too_many_failed_attempts" => {
-            code.status.and_then(of_status).or(told).unwrap_or(Kind::Network)
+            code.status.and_then(of_status).or(of_text).unwrap_or(Kind::Network)
         }
-        "" | "other" => told.unwrap_or(Kind::None),
-        // `context_window_exceeded`, `bad_request`, `sandbox_error`: no account would change it.
+        "" | "other" => of_text.unwrap_or(Kind::None),
+        // `context_window_exceeded`, `bad_request`, `sandbox_error`: another subscription would not help.
         _ => Kind::None,
     }
 }
 
-/// What an HTTP status means where nothing else tells.
+/// Returns the kind that an HTTP status indicates.
 fn of_status(status: u64) -> Option<Kind> {
     match status {
         429 => Some(Kind::Throttled),

@@ -1,5 +1,5 @@
-//! Codex's record of a conversation: one JSON row a line. Undocumented; unknown rows are skipped. An error's
-//! class and the state of the account's windows stand here, and on no other output of the agent.
+//! Reads Codex's record of a conversation: one JSON row per line. The format is undocumented; unknown rows
+//! are skipped. Only this record contains the class of an error and the utilization of the account's windows.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use super::sessions;
 use crate::agent::{Evidence, ProviderError, Watch, Work, appended};
 use crate::pool::{Reading, TokenCount, Usage};
 
-/// Reads what an attempt appended; `None` where there is no record of it.
+/// Reads the rows that an attempt appended; `None` if it has no record.
 pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Option<Evidence> {
     let session = session.or(watch.session.as_deref());
     let mut rows = Rows::new(zone);
@@ -29,14 +29,14 @@ pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Opt
     (!files.is_empty()).then(|| Evidence { session: known, ..rows.evidence() })
 }
 
-/// Words of the rows that matter although they are of an earlier attempt.
-const TOLD_BEFORE: [&[u8]; 2] = [b"\"turn_context\"", b"\"total_token_usage\""];
+/// Words of the rows that matter even if an earlier attempt wrote them.
+const CARRIED_OVER: [&[u8]; 2] = [b"\"turn_context\"", b"\"total_token_usage\""];
 
-/// What rows that were saved say.
+/// Reads saved rows.
 pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
     for line in text.split(|&byte| byte == b'\n') {
-        rows.take(line, true, &(Timestamp::MIN..Timestamp::MAX));
+        rows.add(line, true, &(Timestamp::MIN..Timestamp::MAX));
     }
     rows.evidence()
 }
@@ -48,7 +48,7 @@ struct Row {
     payload: Payload,
 }
 
-/// What rows hold, by their types. As it comes: a field of another kind must not hide the row.
+/// The fields of all types of rows. Not typed: a field of an unexpected kind must not hide the row.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Payload {
@@ -61,18 +61,20 @@ struct Payload {
     error: Value,
 }
 
+/// The result of all rows read so far.
 struct Rows<'a> {
+    /// From the record of each answer.
     records: Usage,
-    /// The same from running totals, for versions without a record of each answer.
+    /// From running totals, for versions without a record of each answer.
     totals: Usage,
     last_total: Value,
     readings: BTreeMap<String, Reading>,
     errors: Vec<ProviderError>,
     work: Work,
-    /// The model of the file that is read, which its turns name before they use it.
+    /// The current model of the file: a turn names it before the first answer.
     model: String,
     main_model: Option<String>,
-    /// The user's.
+    /// The user's time zone.
     zone: &'a TimeZone,
 }
 
@@ -95,38 +97,38 @@ impl<'a> Rows<'a> {
         let mut at = 0;
         appended::each_line(path, 0, |line| {
             if at >= from {
-                self.take(line, is_main, during);
-            } else if TOLD_BEFORE.iter().any(|word| memmem::find(line, word).is_some()) {
-                self.take_earlier(line);
+                self.add(line, is_main, during);
+            } else if CARRIED_OVER.iter().any(|word| memmem::find(line, word).is_some()) {
+                self.add_earlier(line);
             }
             at += line.len() as u64;
         });
     }
 
-    fn take(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
+    fn add(&mut self, line: &[u8], is_main: bool, during: &Range<Timestamp>) {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
         let payload = &row.payload;
         if !during.contains(&row.timestamp) {
-            return self.recall(payload); // of an earlier attempt, or of one that came behind it
+            return self.carry_over(payload); // belongs to an earlier or a later attempt
         }
         match (row.r#type.as_str(), payload.r#type.as_str().unwrap_or_default()) {
-            ("turn_context", _) => self.asks(payload, is_main),
-            ("token_usage_record", _) => self.answered(&payload.usage, is_main, row.timestamp),
-            ("event_msg", "token_count") => self.counted(payload, row.timestamp),
-            ("event_msg", "task_complete") if is_main => self.ended(&payload.error, row.timestamp),
+            ("turn_context", _) => self.add_turn(payload, is_main),
+            ("token_usage_record", _) => self.add_answer(&payload.usage, is_main, row.timestamp),
+            ("event_msg", "token_count") => self.add_total(payload, row.timestamp),
+            ("event_msg", "task_complete") if is_main => self.add_end(&payload.error, row.timestamp),
             ("response_item", kind) if is_answer(kind, payload.role.as_str()) => self.work = Work::Done,
             _ => {}
         }
     }
 
-    fn take_earlier(&mut self, line: &[u8]) {
+    fn add_earlier(&mut self, line: &[u8]) {
         if let Ok(row) = serde_json::from_slice::<Row>(line) {
-            self.recall(&row.payload);
+            self.carry_over(&row.payload);
         }
     }
 
-    /// What was asked and counted before: the next rows go on from there.
-    fn recall(&mut self, payload: &Payload) {
+    /// Keeps the model and the running total of a row of another attempt: the next rows continue from them.
+    fn carry_over(&mut self, payload: &Payload) {
         if let Some(model) = payload.model.as_str() {
             model.clone_into(&mut self.model);
         }
@@ -135,14 +137,14 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn asks(&mut self, payload: &Payload, is_main: bool) {
+    fn add_turn(&mut self, payload: &Payload, is_main: bool) {
         payload.model.as_str().unwrap_or_default().clone_into(&mut self.model);
         if is_main {
             self.main_model = Some(self.model.clone()).filter(|model| !model.is_empty());
         }
     }
 
-    fn answered(&mut self, usage: &Value, is_main: bool, at: Timestamp) {
+    fn add_answer(&mut self, usage: &Value, is_main: bool, at: Timestamp) {
         self.work = Work::Done;
         self.records.answered(&at.to_zoned(self.zone.clone()), &self.model, count(usage));
         if is_main {
@@ -152,8 +154,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The row comes again with each news of the windows; only another total is another answer.
-    fn counted(&mut self, payload: &Payload, at: Timestamp) {
+    /// Adds a row with the windows and the running total. It is repeated at each change of the windows; only
+    /// a new total means a new answer.
+    fn add_total(&mut self, payload: &Payload, at: Timestamp) {
         self.readings.extend(readings(&payload.rate_limits));
         let total = payload.info.get("total_token_usage").cloned().unwrap_or_default();
         let last = count(payload.info.get("last_token_usage").unwrap_or(&Value::Null));
@@ -163,7 +166,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn ended(&mut self, error: &Value, at: Timestamp) {
+    fn add_end(&mut self, error: &Value, at: Timestamp) {
         let Some(text) = error.get("message").and_then(Value::as_str) else { return };
         let info = error.get("codex_error_info").unwrap_or(&Value::Null);
         let at = at.to_zoned(self.zone.clone());
@@ -184,12 +187,12 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Whether an item came from the model. A tool runs before the answer that asks for it is complete.
+/// Whether an item comes from the model. A tool may run before the answer that requests it is complete.
 fn is_answer(kind: &str, role: Option<&str>) -> bool {
     role == Some("assistant") || kind == "reasoning" || kind.ends_with("_call")
 }
 
-/// The counts of an answer. The agent's input includes what was read from the cache and written to it.
+/// Returns the counts of an answer. The agent's input includes the tokens read from and written to the cache.
 fn count(usage: &Value) -> TokenCount {
     let number = |key: &str| usage.get(key).and_then(Value::as_u64).unwrap_or(0);
     let (read, written) = (number("cached_input_tokens"), number("cache_write_input_tokens"));
@@ -203,7 +206,7 @@ fn count(usage: &Value) -> TokenCount {
     }
 }
 
-/// How full each window of the plan is. Cooldowns of a single model come under another id.
+/// Returns the utilization of each window of the plan. Limits of a single model have another id.
 fn readings(limits: &Value) -> BTreeMap<String, Reading> {
     let of_the_plan = matches!(limits.get("limit_id"), None | Some(Value::Null))
         || limits.get("limit_id").and_then(Value::as_str) == Some("codex");
@@ -218,7 +221,7 @@ fn readings(limits: &Value) -> BTreeMap<String, Reading> {
     known.collect()
 }
 
-/// kage's word for a window of so many minutes.
+/// Returns kage's name for a window of this many minutes.
 fn name(minutes: u64) -> String {
     match minutes {
         300 => "five_hour".into(),

@@ -1,5 +1,5 @@
-//! Where Codex keeps its conversations: a file each, `sessions/YYYY/MM/DD/rollout-<time>-<id>.jsonl`, by the
-//! local date of their beginning. A subagent has a file of its own, which names its parent's session.
+//! Finds the records of Codex: one file per conversation, `sessions/YYYY/MM/DD/rollout-<time>-<id>.jsonl`, by
+//! the local date of its beginning. A subagent has its own file, which names its parent's session.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,14 +11,14 @@ use serde::Deserialize;
 
 use crate::agent::{Others, Watch};
 
-/// No time zone is farther from another than this.
+/// The largest difference between two time zones.
 const ZONES_APART: SignedDuration = SignedDuration::from_hours(26);
 
-/// Notes what is known before the attempt begins.
+/// Records what is known before the attempt begins.
 pub(super) fn watch(records: PathBuf, session: Option<String>, cwd: PathBuf, began: Timestamp) -> Watch {
     // Rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
-    let file = session.as_ref().and_then(|id| of_session(&records, id));
+    let file = session.as_ref().and_then(|id| file_of(&records, id));
     let length = |file: PathBuf| Some((fs::metadata(&file).ok()?.len(), file));
     let lengths = file.and_then(length).map(|(length, file)| (file, length));
     Watch {
@@ -33,24 +33,24 @@ pub(super) fn watch(records: PathBuf, session: Option<String>, cwd: PathBuf, beg
     }
 }
 
-/// The conversation of a directory that was written last: what `resume --last` goes on with.
+/// Returns the conversation of a directory that was written last, which `resume --last` resumes.
 pub(super) fn latest(records: &Path, cwd: &Path) -> Option<String> {
     let mut files: Vec<_> =
         days(records).iter().rev().take(DAYS_BACK).flat_map(|day| files_in(day)).collect();
     files.sort_by_key(|file| fs::metadata(file).and_then(|known| known.modified()).ok());
     let mut metas = files.iter().rev().filter_map(|file| meta(file));
-    metas.find(|meta| meta.is_main() && same_place(&meta.cwd, cwd)).map(|meta| meta.session)
+    metas.find(|meta| meta.is_main() && same_directory(&meta.cwd, cwd)).map(|meta| meta.session)
 }
 
-/// How many days with conversations are looked at for the latest one.
+/// How many days with conversations are searched for the latest one.
 const DAYS_BACK: usize = 30;
 
-/// The files of an attempt: its own first, then those of its subagents. Empty where none can be told.
+/// Returns the files of an attempt: its own first, then those of its subagents. Empty if its own is unknown.
 pub(super) fn files(watch: &Watch, session: Option<&str>) -> Vec<PathBuf> {
-    let recent = since(&watch.records, watch.began);
+    let recent = files_since(&watch.records, watch.began);
     let (own, session) = match session {
-        Some(session) => (of_session(&watch.records, session), session.to_owned()),
-        None => first(&recent, watch).map_or_else(Default::default, |(file, id)| (Some(file), id)),
+        Some(session) => (file_of(&watch.records, session), session.to_owned()),
+        None => own_conversation(&recent, watch).map_or_else(Default::default, |(file, id)| (Some(file), id)),
     };
     let Some(own) = own else { return Vec::new() };
     let of_subagent = |file: &PathBuf| *file != own && meta(file).is_some_and(|meta| meta.session == session);
@@ -58,49 +58,51 @@ pub(super) fn files(watch: &Watch, session: Option<&str>) -> Vec<PathBuf> {
     [own].into_iter().chain(subagents).collect()
 }
 
-/// The session of a file.
+/// Returns the session of a file.
 pub(super) fn id_of(file: &Path) -> Option<String> {
     meta(file).map(|meta| meta.id)
 }
 
 /// Whether a session has a record here.
 pub(super) fn exists(records: &Path, session: &str) -> bool {
-    of_session(records, session).is_some()
+    file_of(records, session).is_some()
 }
 
-/// Whether anything was written since the attempt began, whoever wrote it.
+/// Whether any process has written a record since the attempt began.
 pub(super) fn any_since(watch: &Watch) -> bool {
-    !since(&watch.records, watch.began).is_empty()
+    !files_since(&watch.records, watch.began).is_empty()
 }
 
-/// The first conversation that began in the directory after the attempt did, and is no other's. One that began
-/// there later is not this attempt's, as another kage may have started it.
-fn first(recent: &[PathBuf], watch: &Watch) -> Option<(PathBuf, String)> {
+/// Returns the conversation of the attempt: the first one that began in the directory after the attempt and
+/// does not belong to another. Later ones do not count, because another kage may have started them.
+fn own_conversation(recent: &[PathBuf], watch: &Watch) -> Option<(PathBuf, String)> {
     let began = recent.iter().filter_map(|file| {
         let meta = meta(file)?;
         let may_be_ours = meta.is_main()
             && meta.timestamp >= watch.began
-            && same_place(&meta.cwd, &watch.cwd)
+            && same_directory(&meta.cwd, &watch.cwd)
             && !watch.others.sessions.contains(&meta.session)
-            && !is_of_another_home(&meta, &watch.records);
+            && !is_from_another_home(&meta, &watch.records);
         may_be_ours.then(|| (meta.timestamp, file.clone(), meta.session))
     });
     let mut began: Vec<_> = began.collect();
     began.sort();
-    let at = own(&began.iter().map(|(at, ..)| *at).collect::<Vec<_>>(), watch.began, &watch.others.later)?;
+    let times: Vec<_> = began.iter().map(|(at, ..)| *at).collect();
+    let at = index_of_own(&times, watch.began, &watch.others.later)?;
     let (_, file, session) = began.swap_remove(at);
     Some((file, session))
 }
 
-/// How long an agent takes at most from its start to the beginning of its conversation. It begins one when it
-/// is ready, not at the first prompt.
+/// The longest time from the start of an agent to the beginning of its conversation. It begins one when it is
+/// ready, not at the first prompt.
 const STARTING: SignedDuration = SignedDuration::from_secs(60);
 
-/// Which of the conversations is that of the attempt, by when they began, oldest first. No process tells: a
-/// server in the background holds the records of all sessions of a login directory, also of those that ended.
-/// But an attempt has one soon after its start. So one belongs to the attempt that began last before it; of
-/// attempts that began while another was starting each has one, in the order of their beginnings.
-fn own(conversations: &[Timestamp], began: Timestamp, later: &[Timestamp]) -> Option<usize> {
+/// Returns which conversation belongs to the attempt, given when the conversations began, oldest first, and
+/// when `later` attempts began. Processes do not show it: a background server holds the records of all
+/// sessions of a login directory, even of those that ended. But an attempt begins a conversation soon after
+/// its start. So a conversation belongs to the last attempt that began before it. If several attempts start
+/// together, each gets one, and the last attempt gets the first conversation.
+fn index_of_own(conversations: &[Timestamp], began: Timestamp, later: &[Timestamp]) -> Option<usize> {
     let mut later = later.to_vec();
     later.sort();
     let Some(&next) = later.first() else { return (!conversations.is_empty()).then_some(0) };
@@ -116,22 +118,22 @@ fn own(conversations: &[Timestamp], began: Timestamp, later: &[Timestamp]) -> Op
     left.into_iter().find(|&(_, at)| at < began + STARTING).map(|(at, _)| at)
 }
 
-/// Whether a session at the terminal lies here only because login directories share their `sessions`: where it
-/// was begun it left a mark. Versions without these have no such directory.
-fn is_of_another_home(meta: &Meta, records: &Path) -> bool {
+/// Whether a terminal session is here only because login directories share their `sessions`. The login
+/// directory in which it began has a mark of it. Versions without these marks have no such directory.
+fn is_from_another_home(meta: &Meta, records: &Path) -> bool {
     let marks = records.with_file_name("tui-thread-reference-capabilities");
     meta.originator == "codex-tui" && marks.is_dir() && !marks.join(&meta.session).exists()
 }
 
-/// The file of a session; its id is the end of the name.
-fn of_session(records: &Path, session: &str) -> Option<PathBuf> {
+/// Returns the file of a session. Its name ends with the session's id.
+fn file_of(records: &Path, session: &str) -> Option<PathBuf> {
     let end = format!("-{session}.jsonl");
     let is_it = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end));
     days(records).iter().rev().flat_map(|day| files_in(day)).find(is_it)
 }
 
-/// The files that were written since a time.
-fn since(records: &Path, began: Timestamp) -> Vec<PathBuf> {
+/// Returns the files that were written since a time.
+fn files_since(records: &Path, began: Timestamp) -> Vec<PathBuf> {
     let is_recent = |file: &PathBuf| {
         let modified = fs::metadata(file).and_then(|known| known.modified()).ok();
         modified.and_then(|at| Timestamp::try_from(at).ok()).is_some_and(|at| at >= began)
@@ -142,7 +144,7 @@ fn since(records: &Path, began: Timestamp) -> Vec<PathBuf> {
     recent.flat_map(|day| files_in(&day)).filter(is_recent).collect()
 }
 
-/// The directories of days, oldest first.
+/// Returns the directories of days, oldest first.
 fn days(records: &Path) -> Vec<PathBuf> {
     let below = |dirs: Vec<PathBuf>| dirs.iter().flat_map(|dir| entries(dir)).collect::<Vec<_>>();
     let mut days = below(below(below(vec![records.to_owned()])));
@@ -159,16 +161,16 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// What a file says of itself in its first row.
+/// The first row of a file, which describes it.
 #[derive(Deserialize)]
 struct Meta {
     id: String,
-    /// The same as the id, but for subagents.
+    /// The same as the id, except in a subagent's file.
     #[serde(rename = "session_id")]
     session: String,
     timestamp: Timestamp,
     cwd: PathBuf,
-    /// Which of the agent's programs began it.
+    /// The agent's program that began it.
     #[serde(default)]
     originator: String,
 }
@@ -189,13 +191,13 @@ fn meta(file: &Path) -> Option<Meta> {
     serde_json::from_slice::<Row>(&line).ok().map(|row| row.payload)
 }
 
-/// Whether two paths are one directory; the agent follows links.
-fn same_place(one: &Path, other: &Path) -> bool {
+/// Whether two paths are the same directory; the agent follows links.
+fn same_directory(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     one == other || real(one) == real(other)
 }
 
-/// How long each file was before the attempt.
+/// Returns the length of a file before the attempt.
 pub(super) fn length_before(lengths: &BTreeMap<PathBuf, u64>, file: &Path) -> u64 {
     lengths.get(file).copied().unwrap_or(0)
 }
@@ -208,32 +210,33 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// When the own conversation began, by when all did, when the attempt began, and when later ones did.
+    /// Returns when the attempt's own conversation began, given when all conversations, the attempt and later
+    /// attempts began.
     fn found(conversations: &[i64], began: i64, later: &[i64]) -> Option<i64> {
         let at = |seconds: &[i64]| seconds.iter().copied().map(at).collect::<Vec<_>>();
-        own(&at(conversations), self::at(began), &at(later)).map(|place| conversations[place])
+        index_of_own(&at(conversations), self::at(began), &at(later)).map(|index| conversations[index])
     }
 
     #[test]
-    fn alone_in_its_directory_an_attempt_has_the_first_conversation() {
+    fn an_attempt_alone_in_its_directory_has_the_first_conversation() {
         assert_eq!(found(&[], 0, &[]), None);
         assert_eq!(found(&[500, 600], 0, &[]), Some(500));
     }
 
     #[test]
-    fn a_conversation_is_of_the_attempt_that_began_last_before_it() {
+    fn a_conversation_belongs_to_the_last_attempt_that_began_before_it() {
         let conversations = [3, 103];
         assert_eq!(found(&conversations, 0, &[100]), Some(3));
         assert_eq!(found(&conversations[1..], 100, &[]), Some(103));
-        // the first one has none yet, or never will
+        // the first attempt has none yet, or never will
         assert_eq!(found(&[103], 0, &[100]), None);
         assert_eq!(found(&[103], 100, &[]), Some(103));
-        // a later conversation of the second one
+        // a later conversation of the second attempt
         assert_eq!(found(&[103, 900], 0, &[100]), None);
     }
 
     #[test]
-    fn of_attempts_that_start_together_each_has_one() {
+    fn attempts_that_start_together_have_one_each() {
         assert_eq!(found(&[5, 6], 0, &[1]), Some(6));
         assert_eq!(found(&[5, 6], 1, &[]), Some(5));
         assert_eq!(found(&[5, 6, 7], 0, &[1, 2]), Some(7));

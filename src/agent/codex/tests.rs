@@ -12,7 +12,7 @@ fn intent(line: &str) -> Intent {
     Codex.read(&words(line), &|_| None, false)
 }
 
-/// What is started for a command line, in an empty home.
+/// Returns the plan for a command line, in an empty home.
 fn plan(line: &str, grant: Grant<'_>, opening: Opening<'_>, environment: &[(&str, &str)]) -> LaunchPlan {
     with_job(line, grant, opening, environment, |job| Codex.prepare(job))
 }
@@ -22,10 +22,10 @@ fn with_job<T>(
     grant: Grant<'_>,
     opening: Opening<'_>,
     environment: &[(&str, &str)],
-    use_it: impl Fn(&Job<'_>) -> T,
+    test: impl Fn(&Job<'_>) -> T,
 ) -> T {
     let environment: Vec<_> = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    use_it(&Job {
+    test(&Job {
         args: &words(line),
         is_agent: true,
         opening,
@@ -46,7 +46,7 @@ fn with_job<T>(
 const KEY: Grant<'static> = Grant::Secret(&API_KEY, Delivery::Env);
 
 #[test]
-fn any_word_may_be_a_key_but_one_of_another_provider() {
+fn any_word_can_be_a_key_except_one_of_another_provider() {
     let kind = |text: &str| {
         let secret = Secret::parse(text.as_bytes().to_vec()).unwrap();
         Codex.kind_of(&secret).is_some()
@@ -56,7 +56,7 @@ fn any_word_may_be_a_key_but_one_of_another_provider() {
 }
 
 #[test]
-fn the_form_is_that_of_the_command() {
+fn the_form_depends_on_the_command() {
     for (line, form) in [
         ("exec hi", Form::Whole),
         ("e --json hi", Form::Lines),
@@ -77,7 +77,7 @@ fn a_command_that_resumes_is_not_run_again_as_typed() {
 }
 
 #[test]
-fn a_key_goes_alone_and_a_login_with_its_directory() {
+fn a_key_removes_other_keys_and_a_login_sets_its_directory() {
     let environment =
         [("OPENAI_API_KEY", "k"), ("CODEX_ACCESS_TOKEN", ""), ("CODEX_HOME", "/other"), ("A", "b")];
     let with_key = plan("exec hi", KEY, Opening::AsTyped, &environment);
@@ -91,7 +91,7 @@ fn a_key_goes_alone_and_a_login_with_its_directory() {
 }
 
 #[test]
-fn a_session_at_the_terminal_does_not_take_a_key_which_is_said() {
+fn a_terminal_session_does_not_use_a_key_and_kage_warns() {
     let plan = plan("hi", KEY, Opening::AsTyped, &[]);
     assert_eq!((plan.args, plan.warnings.len()), (words("hi"), 1));
 }
@@ -108,7 +108,7 @@ fn a_resumed_conversation_is_watched_by_its_id() {
 }
 
 #[test]
-fn an_attempt_without_a_record_is_judged_by_what_it_said() {
+fn an_attempt_without_a_record_is_judged_by_its_output() {
     let now: Zoned = "2026-11-22T10:12:00Z[UTC]".parse().unwrap();
     let limit = "user\nhi\nERROR: You\u{2019}ve hit your usage limit. Try again at 1:13 PM.\n";
     let captured = Captured { stderr: limit.into(), ..Captured::default() };
@@ -121,7 +121,7 @@ fn an_attempt_without_a_record_is_judged_by_what_it_said() {
 }
 
 #[test]
-fn every_saved_output_is_examined_for_what_it_is() {
+fn saved_events_and_saved_text_are_both_examined() {
     let now: Zoned = "2026-11-22T10:12:00Z[UTC]".parse().unwrap();
     let lines = "{\"type\":\"thread.started\",\"thread_id\":\"x\"}\n\
         {\"type\":\"turn.failed\",\"error\":{\"message\":\"Quota exceeded. Check your plan and billing details.\"}}\n";
@@ -130,7 +130,7 @@ fn every_saved_output_is_examined_for_what_it_is() {
 }
 
 #[test]
-fn a_conversation_goes_on_only_where_its_record_is() {
+fn a_conversation_can_be_resumed_only_where_its_record_is() {
     let homes = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let session = "01a2066e-4f15-7241-9c39-a8d901376a0c";
     let day = homes[0].path().join("sessions/2026/11/22");
@@ -145,7 +145,7 @@ fn a_conversation_goes_on_only_where_its_record_is() {
 }
 
 #[test]
-fn a_login_is_made_in_a_directory_of_any_name() {
+fn the_login_hint_quotes_any_directory() {
     let hint = Codex.login_hint(Path::new("/home/me/it's two")).unwrap();
     let dir = r"'/home/me/it'\''s two'";
     assert_eq!(hint, format!("mkdir -p {dir} && CODEX_HOME={dir} codex login"));

@@ -1,5 +1,5 @@
-//! Reading Gemini CLI's command line as far as kage must: is this a conversation, which one, and how will
-//! it be printed. Source: `gemini --help` of 0.61.0, and what its parser (yargs) makes of each form.
+//! Reads Gemini CLI's command line as far as kage needs it: whether it starts a conversation, which one, and
+//! how it is printed. Source: `gemini --help` of 0.61.0, and the behavior of its parser (yargs).
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use std::ffi::OsString;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invocation {
     Conversation(Conversation),
-    /// A subcommand, `--help`, a list, a protocol for editors: runs untouched.
+    /// A subcommand, `--help`, a list, a protocol for editors: runs unchanged.
     Other,
 }
 
@@ -15,16 +15,16 @@ pub(super) enum Invocation {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Conversation {
     pub session: Session,
-    /// `--prompt`; without a terminal the agent prints all the same.
+    /// `--prompt`. Without a terminal the agent prints anyway.
     pub prints: bool,
     /// `--output-format`.
     pub output: Option<OsString>,
     pub model: Option<OsString>,
-    /// Whether it works in a directory that the agent makes first: `--worktree`.
-    pub moves: bool,
+    /// `--worktree`: the agent works in a directory that it creates.
+    pub worktree: bool,
 }
 
-/// Which session the conversation will be.
+/// The session of the conversation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Session {
     /// A new one, whose id kage may choose.
@@ -36,7 +36,7 @@ pub(super) enum Session {
     Resumed(String),
     /// `--resume`, `--resume latest`.
     Latest,
-    /// By a number, or from a file.
+    /// Named by a number or a file.
     Unknown,
 }
 
@@ -66,23 +66,23 @@ const WITH_VALUE: [&str; 10] = [
     "--record-responses",
 ];
 
-/// What another attempt does not take over: it has its own prompt and goes on with a known session.
+/// Options that another attempt must not repeat: it has its own prompt and resumes a known session.
 const OF_ONE_ATTEMPT: [&str; 5] =
     ["--prompt", "--prompt-interactive", "--resume", "--session-file", "--session-id"];
 
-/// Reads a command line without its program.
+/// Reads the arguments after the program.
 pub(super) fn read(args: &[OsString]) -> Invocation {
     Reader::through(args).map_or(Invocation::Other, |reader| Invocation::Conversation(reader.seen))
 }
 
-/// The same command line for going on with a session: its options, with another prompt, which is given the
-/// way the old one was.
-pub(super) fn resuming(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
+/// Returns the arguments that resume a session with another prompt. The options are kept, and the prompt is
+/// passed in the same way as the original.
+pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
     let Some(Reader { seen, kept, .. }) = Reader::through(args) else { return args.to_vec() };
     let opening: &[&str] = if seen.prints {
         &["--resume", session, "--prompt", prompt]
     } else {
-        // A word by itself is a prompt at the terminal and without one.
+        // A positional argument is a prompt, with and without a terminal.
         &["--resume", session, prompt]
     };
     opening.iter().map(OsString::from).chain(kept).collect()
@@ -93,12 +93,12 @@ struct Reader<'a> {
     at: usize,
     seen: Conversation,
     positional: bool,
-    /// The options that also another attempt gets.
+    /// The options that another attempt repeats.
     kept: Vec<OsString>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads all of it; `None` where it is no conversation.
+    /// Reads all arguments; `None` if they do not start a conversation.
     fn through(args: &'a [OsString]) -> Option<Self> {
         let seen = Conversation::default();
         let mut reader = Self { args, at: 0, seen, positional: false, kept: Vec::new() };
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
                 Some("--") => break,
                 Some(text) if text.starts_with('-') && text != "-" => reader.option(text)?,
                 Some(text) => {
-                    // Only the first word can be a subcommand; behind it all is prompt.
+                    // Only the first positional argument can be a subcommand; the others are the prompt.
                     let first = !std::mem::replace(&mut reader.positional, true);
                     if first && SUBCOMMANDS.contains(&text) {
                         return None;
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         Some(reader)
     }
 
-    /// One word of options with the value behind it.
+    /// Reads a long option or a group of short ones, with the value.
     fn option(&mut self, text: &str) -> Option<()> {
         let start = self.at - 1;
         let (names, value) = match text.split_once('=') {
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         };
         if names.starts_with("--") {
             let name = kebab(names);
-            self.take(&name, value)?;
+            self.apply(&name, value)?;
             if !OF_ONE_ATTEMPT.contains(&name.as_str()) {
                 self.kept.extend_from_slice(&self.args[start..self.at]);
             }
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         self.letters(&names[1..], value)
     }
 
-    /// Letters in one word, of which only the last has a value.
+    /// Reads short options in one argument. Only the last can have a value.
     fn letters(&mut self, letters: &str, value: Option<OsString>) -> Option<()> {
         let last = letters.chars().count().saturating_sub(1);
         for (at, letter) in letters.chars().enumerate() {
@@ -146,9 +146,9 @@ impl<'a> Reader<'a> {
             let before = self.at;
             let value = if at == last { value.clone() } else { None };
             if at == last {
-                self.take(name, value.clone())?;
+                self.apply(name, value.clone())?;
             } else {
-                self.alone(name)?;
+                self.apply_without_value(name)?;
             }
             if !OF_ONE_ATTEMPT.contains(&name) {
                 let spelled = value.map_or_else(
@@ -166,13 +166,13 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// An option in front of another one in the same word.
-    fn alone(&mut self, name: &str) -> Option<()> {
+    /// Applies a short option that another one follows in the same argument.
+    fn apply_without_value(&mut self, name: &str) -> Option<()> {
         self.seen.prints |= name == "--prompt";
         (!NO_CONVERSATION.contains(&name)).then_some(())
     }
 
-    fn take(&mut self, name: &str, value: Option<OsString>) -> Option<()> {
+    fn apply(&mut self, name: &str, value: Option<OsString>) -> Option<()> {
         if NO_CONVERSATION.contains(&name) {
             return None;
         }
@@ -196,37 +196,37 @@ impl<'a> Reader<'a> {
             "--resume" => self.seen.session = resumed(value.or_else(|| self.optional())),
             "--worktree" => {
                 value.or_else(|| self.optional());
-                self.seen.moves = true;
+                self.seen.worktree = true;
             }
             _ if value.is_some() => {}
             _ if WITH_VALUE.contains(&name) => drop(self.value()),
-            _ => self.truth(),
+            _ => self.skip_boolean(),
         }
         Some(())
     }
 
-    /// The value that an option must have.
+    /// Reads the required value of an option.
     fn value(&mut self) -> Option<OsString> {
         let value = self.args.get(self.at)?.clone();
         self.at += 1;
         Some(value)
     }
 
-    /// The value that an option may have: the next word, unless it looks like an option.
+    /// Reads the optional value of an option: the next argument, unless it looks like an option.
     fn optional(&mut self) -> Option<OsString> {
         let is_option = |arg: &OsString| arg.to_str().is_some_and(|text| text.starts_with('-'));
         if is_option(self.args.get(self.at)?) { None } else { self.value() }
     }
 
-    /// A switch takes the next word where that is its truth.
-    fn truth(&mut self) {
+    /// Skips the next argument if it is the value of a switch.
+    fn skip_boolean(&mut self) {
         if self.args.get(self.at).is_some_and(|next| next == "true" || next == "false") {
             self.at += 1;
         }
     }
 }
 
-/// The long name of a letter.
+/// Returns the long name of a short option.
 fn long(letter: char) -> &'static str {
     match letter {
         'e' => "--extensions",
@@ -243,7 +243,7 @@ fn long(letter: char) -> &'static str {
     }
 }
 
-/// The agent also knows its options as `--outputFormat`.
+/// Returns the name in kebab case: the agent also accepts `--outputFormat`.
 fn kebab(name: &str) -> String {
     let mut kebab = String::with_capacity(name.len());
     for letter in name.chars() {

@@ -1,5 +1,5 @@
-//! What beside the chosen credential says who Gemini CLI asks: variables, `.env` files, its settings.
-//! Measured on 0.61.0.
+//! Sources of Gemini CLI's credential and provider besides the chosen subscription: variables, `.env` files
+//! and its settings. Measured on 0.61.0.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,20 +10,20 @@ use serde_json::Value;
 
 use crate::agent::{Effect, Grant, Job, LaunchPlan, Setting};
 
-/// The variable that carries a key.
+/// The variable with the API key.
 pub(super) const KEY: &str = "GEMINI_API_KEY";
-/// The directory in which the agent's own directory lies.
+/// The variable with the parent of the agent's own directory.
 const HOME: &str = "GEMINI_CLI_HOME";
-/// What the settings call an API key.
+/// The value in the settings that means an API key.
 const BY_KEY: &str = "gemini-api-key";
 
 /// The variable of the address for Google logins, and the agent's own address.
 const ENDPOINT: &str = "CODE_ASSIST_ENDPOINT";
 const OWN_ENDPOINT: &str = "https://cloudcode-pa.googleapis.com";
 
-/// By these the agent takes another credential, another provider or another address. Not among them are
-/// `GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_CLOUD_PROJECT`: without one of the others they do not count,
-/// and the tools that the agent runs may need them.
+/// Variables that make the agent use another credential, provider or address.
+/// `GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_CLOUD_PROJECT` are not in the list: they have no effect
+/// without one of the others, and the tools that the agent runs may need them.
 const COMPETING: [&str; 11] = [
     ENDPOINT,
     "GEMINI_API_KEY",
@@ -43,16 +43,16 @@ pub(super) fn competes(name: &str) -> bool {
     COMPETING.contains(&name)
 }
 
-/// Takes what competes with the credential out of the child's environment, and puts the subscription's own
-/// variables in.
+/// Removes variables that compete with the credential from the child's environment, and adds the
+/// subscription's own variables.
 pub(super) fn plan(args: Vec<OsString>, job: &Job<'_>) -> LaunchPlan {
     let mut plan = LaunchPlan::new(args, job, competes, HOME);
-    silence_env_file(job, &mut plan);
-    warn_of_settings(job, &mut plan);
+    override_env_files(job, &mut plan);
+    warn_about_settings(job, &mut plan);
     plan
 }
 
-/// The agent's own directory, with its settings and its records.
+/// Returns the agent's own directory, with its settings and its records.
 pub(super) fn own_dir(job: &Job<'_>) -> PathBuf {
     let home = match job.grant {
         Grant::Home(home) => home.to_owned(),
@@ -64,10 +64,11 @@ pub(super) fn own_dir(job: &Job<'_>) -> PathBuf {
     home.join(".gemini")
 }
 
-/// The agent reads a `.env` file of the project or of the user by itself. A variable that is set, be it to
-/// nothing, is not taken from there. The agent's reader of such files takes more than a strict one would (a byte
-/// order mark, any white space, any encoding), so none of them decides what is set; they only tell what to report.
-fn silence_env_file(job: &Job<'_>, plan: &mut LaunchPlan) {
+/// Sets all competing variables if there is a `.env` file. The agent reads a `.env` file of the project or
+/// the user, but does not use a value from it if the variable is set, even to an empty string. The agent's
+/// parser accepts more than a strict one (a byte order mark, any white space, any encoding), so kage does not
+/// parse the files: it sets all the variables, and reports those whose name is in a file.
+fn override_env_files(job: &Job<'_>, plan: &mut LaunchPlan) {
     let files: Vec<_> =
         env_files(job.cwd, &own_dir(job), job.home).filter_map(|file| fs::read(file).ok()).collect();
     if files.is_empty() {
@@ -86,19 +87,20 @@ fn silence_env_file(job: &Job<'_>, plan: &mut LaunchPlan) {
     }
 }
 
-/// What a variable is set to where it must say nothing.
+/// Returns the value that makes a variable have no effect.
 fn neutral(name: &str) -> &'static str {
-    // The agent takes any value for the address, also an empty one.
+    // The agent accepts any value as the address, even an empty one.
     if name == ENDPOINT { OWN_ENDPOINT } else { "" }
 }
 
-/// Every file that the agent may read: it takes the nearest one, unless the directory is not trusted.
+/// Returns every `.env` file that the agent may read. It reads the nearest one, unless the directory is not
+/// trusted.
 fn env_files(cwd: &Path, own_dir: &Path, home: &Path) -> impl Iterator<Item = PathBuf> {
     let upwards = cwd.ancestors().flat_map(|dir| [dir.join(".gemini/.env"), dir.join(".env")]);
     upwards.chain([own_dir.join(".env"), home.join(".gemini/.env"), home.join(".env")])
 }
 
-/// Whether the name stands in a file as a word.
+/// Whether a file contains the name as a whole word.
 fn names(file: &[u8], name: &str) -> bool {
     let is_of_name =
         |byte: Option<&u8>| byte.is_some_and(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -108,18 +110,19 @@ fn names(file: &[u8], name: &str) -> bool {
     })
 }
 
-/// A way to log in that is chosen in the settings beats a key in the environment, and nothing on the
-/// command line or in the environment beats the settings.
-fn warn_of_settings(job: &Job<'_>, plan: &mut LaunchPlan) {
+/// Warns about a login method in the settings. It overrides a key in the environment, and neither the command
+/// line nor the environment can override the settings.
+fn warn_about_settings(job: &Job<'_>, plan: &mut LaunchPlan) {
     if let Some((file, chosen)) = other_login(job) {
         plan.warnings.push(format!(
-            "`{LOGIN}` in {} is `{chosen}`, so the agent will not use this subscription's key; make it `{BY_KEY}`",
+            "`{LOGIN}` in {} is `{chosen}`, so the agent ignores this subscription's key; \
+             set it to `{BY_KEY}`",
             file.display()
         ));
     }
 }
 
-/// The file that chooses another way to log in than by the key, and which.
+/// Returns the settings file that selects a login method other than the API key, and that method.
 fn other_login(job: &Job<'_>) -> Option<(PathBuf, String)> {
     if matches!(job.grant, Grant::Home(_)) {
         return None;
@@ -130,11 +133,11 @@ fn other_login(job: &Job<'_>) -> Option<(PathBuf, String)> {
     chosen.next().filter(|(_, chosen)| chosen != BY_KEY)
 }
 
-/// What in the agent's files would win over the credential.
-pub(super) fn that_matter(job: &Job<'_>) -> Vec<Setting> {
+/// Returns the settings in the agent's files that would override the credential.
+pub(super) fn relevant_settings(job: &Job<'_>) -> Vec<Setting> {
     let login = other_login(job).map(|(file, _)| {
         let key = LOGIN.rsplit('.').next().unwrap_or(LOGIN).to_owned();
-        Setting { file, key, effect: Effect::Wins }
+        Setting { file, key, effect: Effect::Overrides }
     });
     let own_dir = own_dir(job);
     let files = env_files(job.cwd, &own_dir, job.home).filter_map(|file| {
@@ -155,7 +158,7 @@ pub(super) fn that_matter(job: &Job<'_>) -> Vec<Setting> {
     login.into_iter().chain(named).collect()
 }
 
-/// The setting that chooses how the agent logs in.
+/// The setting that selects the login method.
 const LOGIN: &str = "security.auth.selectedType";
 
 const SYSTEM_SETTINGS: &str = if cfg!(target_os = "macos") {

@@ -1,5 +1,5 @@
-//! What Gemini CLI prints as JSON: the lines of `-o stream-json`, the object of `-o json`, and the object of
-//! an error, which ends standard error.
+//! Parses the JSON that Gemini CLI prints: the lines of `-o stream-json`, the object of `-o json`, and the
+//! error object at the end of standard error.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::refusal;
 use crate::agent::{Line, ProviderError, Work, records, said};
 use crate::pool::{TokenCount, Usage};
 
-/// A line of the stream, or an object that stands alone.
+/// A line of the stream, or a separate object.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Event {
@@ -22,15 +22,15 @@ struct Event {
     role: String,
     status: String,
     response: Option<Value>,
-    error: Option<Refused>,
+    error: Option<EventError>,
     stats: Stats,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Refused {
+struct EventError {
     message: String,
-    /// The HTTP status, or a status of the agent's own.
+    /// The HTTP status, or one of the agent's own statuses.
     code: Option<Value>,
 }
 
@@ -40,20 +40,19 @@ struct Stats {
     models: BTreeMap<String, Value>,
 }
 
-/// Words of lines that may be something else than progress. Most lines have none of them, and only these
-/// are parsed.
-const TELLING: [&[u8]; 4] = [b"\"init\"", b"\"user\"", b"\"error\"", b"\"result\""];
+/// Words in lines that may be more than progress. Only lines with one of them are parsed; most have none.
+const SIGNIFICANT: [&[u8]; 4] = [b"\"init\"", b"\"user\"", b"\"error\"", b"\"result\""];
 
-/// What a line is to whoever reads the stream.
+/// Returns the role of a line in the stream.
 pub(super) fn classify(line: &[u8]) -> Line {
-    let is_telling = TELLING.iter().any(|word| memmem::find(line, word).is_some());
-    if !is_telling || !records::may_be_object(line) {
+    let is_significant = SIGNIFICANT.iter().any(|word| memmem::find(line, word).is_some());
+    if !is_significant || !records::may_be_object(line) {
         return Line::Progress;
     }
     let Ok(event) = serde_json::from_slice::<Event>(line) else { return Line::Progress };
     match (event.r#type.as_str(), event.status.as_str()) {
         ("init", _) => Line::Opening,
-        // The prompt comes back before anything is done.
+        // The agent echoes the prompt before it does anything.
         ("message", _) if event.role == "user" => Line::Neutral,
         ("result", "error") => Line::Failure,
         ("result" | "error", _) => Line::Neutral,
@@ -61,7 +60,7 @@ pub(super) fn classify(line: &[u8]) -> Line {
     }
 }
 
-/// What was printed, as far as it tells anything.
+/// The evidence in the printed JSON.
 #[derive(Default)]
 pub(super) struct Printed {
     pub known: bool,
@@ -69,31 +68,32 @@ pub(super) struct Printed {
     pub model: Option<String>,
     pub session: Option<String>,
     pub usage: Usage,
-    /// What a line of the stream says went wrong.
+    /// The error in a line of the stream.
     pub error: Option<ProviderError>,
-    /// What an object says went wrong, which anything may have printed.
-    pub of_object: Option<ProviderError>,
-    /// Whether it ended with an answer.
+    /// The error in a separate object, which any program may have printed.
+    pub error_in_object: Option<ProviderError>,
+    /// Whether the output ended with an answer.
     pub answered: bool,
 }
 
-/// Reads the lines of a stream, of which those that are mere progress may be missing, or an object.
+/// Reads an object or the lines of a stream. Lines that are only progress may be missing.
 pub(super) fn read<'a>(texts: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Printed {
     let mut printed = Printed::default();
     for event in texts.filter_map(|text| serde_json::from_slice::<Event>(text).ok()) {
-        printed.take(event, now);
+        printed.add(event, now);
     }
     printed
 }
 
-/// The object that ends standard error.
+/// Returns the object at the end of standard error.
 pub(super) fn ending(stderr: &[u8]) -> Option<&[u8]> {
     let begins = memmem::rfind(stderr, b"\n{\n").map(|at| at + 1);
     let begins = begins.or_else(|| stderr.starts_with(b"{\n").then_some(0))?;
     Some(&stderr[begins..])
 }
 
-/// The same behind the agent's own words for the error, in a text that may be anybody's.
+/// Returns the object at the end of a saved text, if the agent's own error message precedes it. The text may
+/// come from any program.
 pub(super) fn ending_of_own(text: &[u8]) -> Option<&[u8]> {
     let object = ending(text)?;
     let before = &text[..text.len() - object.len()];
@@ -104,7 +104,7 @@ pub(super) fn ending_of_own(text: &[u8]) -> Option<&[u8]> {
 }
 
 impl Printed {
-    fn take(&mut self, event: Event, now: &Zoned) {
+    fn add(&mut self, event: Event, now: &Zoned) {
         match event.r#type.as_str() {
             "init" => self.model = event.model,
             "message" if event.role == "assistant" => {
@@ -112,19 +112,19 @@ impl Printed {
             }
             "tool_use" | "tool_result" => (self.work, self.answered) = (Work::Done, false),
             "message" => {}
-            // Only lines have a type.
+            // Only lines of the stream have a type.
             "" if event.error.is_none() && event.response.is_none() => return,
-            "" => self.of_object = self.ended(event.error, event.stats, event.response.is_some(), now),
-            "result" => self.error = self.ended(event.error, event.stats, false, now),
+            "" => self.error_in_object = self.end(event.error, event.stats, event.response.is_some(), now),
+            "result" => self.error = self.end(event.error, event.stats, false, now),
             _ => return,
         }
         self.known = true;
         self.session = event.session_id.or(self.session.take());
     }
 
-    fn ended(
+    fn end(
         &mut self,
-        error: Option<Refused>,
+        error: Option<EventError>,
         stats: Stats,
         answered: bool,
         now: &Zoned,
@@ -140,11 +140,12 @@ impl Printed {
     }
 }
 
-/// The sums of a run. Models that only failed are there too, with nothing.
+/// Returns the usage in the sums of a run. Models without a successful request are listed too, with no
+/// tokens.
 fn usage(stats: &Stats, now: &Zoned) -> Usage {
     let mut usage = Usage::default();
     for (model, sums) in &stats.models {
-        let count = if sums.get("tokens").is_some() { of_object(sums) } else { of_lines(sums) };
+        let count = if sums.get("tokens").is_some() { count_in_object(sums) } else { count_in_line(sums) };
         let requests = number(sums, "/api/totalRequests").saturating_sub(number(sums, "/api/totalErrors"));
         usage.requests = usage.requests.saturating_add(requests);
         usage.summed(now, model, count);
@@ -156,8 +157,8 @@ fn number(sums: &Value, path: &str) -> u64 {
     sums.pointer(path).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// `input` is what did not come from the cache.
-fn of_object(sums: &Value) -> TokenCount {
+/// Returns the counts in an object. Its `input` does not include tokens from the cache.
+fn count_in_object(sums: &Value) -> TokenCount {
     TokenCount {
         input_tokens: number(sums, "/tokens/input").saturating_add(number(sums, "/tokens/tool")),
         output_tokens: number(sums, "/tokens/candidates").saturating_add(number(sums, "/tokens/thoughts")),
@@ -167,15 +168,16 @@ fn of_object(sums: &Value) -> TokenCount {
     }
 }
 
-/// Thoughts have no number of their own here: they are what the total has beside what went in.
-fn of_lines(sums: &Value) -> TokenCount {
+/// Returns the counts in a line of the stream. It has no count of reasoning tokens: they are the part of the
+/// total that is neither input nor output.
+fn count_in_line(sums: &Value) -> TokenCount {
     let output = number(sums, "/total_tokens").saturating_sub(number(sums, "/input_tokens"));
-    let spoken = number(sums, "/output_tokens");
+    let visible = number(sums, "/output_tokens");
     TokenCount {
         input_tokens: number(sums, "/input"),
-        output_tokens: output.max(spoken),
+        output_tokens: output.max(visible),
         cache_read_tokens: number(sums, "/cached"),
-        reasoning_tokens: output.saturating_sub(spoken),
+        reasoning_tokens: output.saturating_sub(visible),
         ..TokenCount::default()
     }
 }

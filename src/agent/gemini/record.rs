@@ -1,6 +1,6 @@
-//! Gemini CLI's records: one JSON row a line in `tmp/<project>/chats/session-<time>-<id's beginning>.jsonl`,
+//! Gemini CLI's records: one JSON row per line in `tmp/<project>/chats/session-<time>-<start of id>.jsonl`,
 //! and those of its subagents in a directory named after the session. Undocumented; unknown rows are skipped.
-//! They tell answers and tokens, and no errors.
+//! They contain answers and tokens, but no errors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -17,12 +17,12 @@ use serde_json::Value;
 use crate::agent::{Evidence, Others, Watch, Work, appended};
 use crate::pool::{TokenCount, Usage};
 
-/// How many letters of its id are in the name of a session's file.
+/// How many characters of the session id are in the file name.
 const IN_NAME: usize = 8;
 
-/// Notes how long the session's files are, before the attempt begins.
+/// Returns the watch of a session, with the lengths of its files before the attempt begins.
 pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Timestamp) -> Watch {
-    // Rows have milliseconds.
+    // Rows have times in whole milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
     let (cwd, lengths) = (cwd.to_owned(), BTreeMap::new());
     let mut watch = Watch {
@@ -40,14 +40,14 @@ pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Times
     watch
 }
 
-/// The session of a directory that began last: what `--resume latest` goes on with.
+/// Returns the session of a directory that began last, which `--resume latest` resumes.
 pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
-    let is_of = |project: &PathBuf| {
+    let is_of_cwd = |project: &PathBuf| {
         fs::read_to_string(project.join(".project_root")).is_ok_and(|root| Path::new(root.trim()) == cwd)
     };
-    let project = entries(projects).find(is_of)?;
-    let begun = sessions(&project.join("chats")).filter_map(|file| head(&file));
-    begun.max_by_key(|head| head.start_time).map(|head| head.session_id)
+    let project = entries(projects).find(is_of_cwd)?;
+    let heads = sessions(&project.join("chats")).filter_map(|file| head(&file));
+    heads.max_by_key(|head| head.start_time).map(|head| head.session_id)
 }
 
 /// The first row of a session's file.
@@ -76,22 +76,23 @@ fn sessions(chats: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     entries(chats).filter(|path| is_rows(path) && path.is_file())
 }
 
-/// The files of a session that exist. Its directory may be called anything, so all are looked through.
+/// Returns the existing files of a session. The name of the project's directory is not known, so all are
+/// searched.
 fn files(watch: &Watch) -> Vec<PathBuf> {
     let Some(session) = &watch.session else { return Vec::new() };
     let begins = session.chars().take(IN_NAME).collect::<String>();
     let ending = format!("-{begins}.jsonl");
     let is_named = |path: &PathBuf| path.to_str().is_some_and(|path| path.ends_with(&ending));
-    let is_it = |path: &PathBuf| head(path).is_some_and(|head| head.session_id == *session);
+    let is_of_session = |path: &PathBuf| head(path).is_some_and(|head| head.session_id == *session);
     let chats = entries(&watch.records).map(|project| project.join("chats"));
     let found = chats.flat_map(|chats| {
-        let own = sessions(&chats).filter(|path| is_named(path) && is_it(path));
+        let own = sessions(&chats).filter(|path| is_named(path) && is_of_session(path));
         own.chain(sessions(&chats.join(session))).collect::<Vec<_>>()
     });
     found.collect()
 }
 
-/// Reads what an attempt appended; `None` where there is no record of it.
+/// Reads the rows that an attempt appended; `None` if the session has no files.
 pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Recorded> {
     let files = files(watch);
     if files.is_empty() {
@@ -101,7 +102,8 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Recorded> {
     let mut answered = false;
     for path in files {
         rows.read(&path, watch.lengths.get(&path).copied().unwrap_or(0), &watch.span());
-        // Those of subagents come behind, and end with an answer before the conversation does.
+        // The files of subagents follow the session's own file. They can end with an answer before the
+        // conversation does.
         if path.parent().is_some_and(|dir| dir.ends_with("chats")) {
             answered = rows.answered;
         }
@@ -110,19 +112,19 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Recorded> {
     Some(Recorded { evidence, answered })
 }
 
-/// What the records of an attempt tell.
+/// The evidence in the records of an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
     pub evidence: Evidence,
-    /// Whether the conversation stands at an answer, with nothing asked after it.
+    /// Whether the conversation ends with an answer.
     pub answered: bool,
 }
 
-/// What rows that were saved say.
+/// Reads saved rows.
 pub(super) fn examine(text: &[u8], zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
     for line in text.split(|&byte| byte == b'\n') {
-        rows.take(line, &(Timestamp::MIN..Timestamp::MAX));
+        rows.add(line, &(Timestamp::MIN..Timestamp::MAX));
     }
     rows.evidence()
 }
@@ -137,14 +139,14 @@ struct Row {
     content: Value,
     #[serde(default, rename = "toolCalls")]
     tool_calls: Value,
-    /// As it comes: a number of another kind must not hide the row.
+    /// Not parsed further, so that an unexpected number does not discard the row.
     #[serde(default)]
     tokens: Value,
 }
 
 impl Row {
-    /// Whether it is text that waits for nothing.
-    fn is_last_word(&self) -> bool {
+    /// Whether it is an answer with text and without tool calls.
+    fn is_final_answer(&self) -> bool {
         let is_empty = |value: &Value| match value {
             Value::String(text) => text.is_empty(),
             Value::Array(parts) => parts.is_empty(),
@@ -154,7 +156,7 @@ impl Row {
     }
 }
 
-/// The counts of an answer. What went in holds what came from the cache.
+/// Returns the counts of an answer. `input` includes the tokens from the cache.
 fn count(tokens: &Value) -> TokenCount {
     let number = |name: &str| tokens.get(name).and_then(Value::as_u64).unwrap_or(0);
     TokenCount {
@@ -166,12 +168,12 @@ fn count(tokens: &Value) -> TokenCount {
     }
 }
 
-/// What has been read so far. An answer is written again when its tools have run, under the same id.
+/// The rows read so far. The agent writes an answer again, with the same id, after its tools have run.
 struct Rows<'a> {
     answers: HashMap<String, (Timestamp, String, TokenCount)>,
     model: Option<String>,
     answered: bool,
-    /// The user's.
+    /// The user's time zone.
     zone: &'a TimeZone,
 }
 
@@ -181,16 +183,16 @@ impl<'a> Rows<'a> {
     }
 
     fn read(&mut self, path: &Path, from: u64, during: &Range<Timestamp>) {
-        appended::each_line(path, from, |line| self.take(line, during));
+        appended::each_line(path, from, |line| self.add(line, during));
     }
 
-    fn take(&mut self, line: &[u8], during: &Range<Timestamp>) {
+    fn add(&mut self, line: &[u8], during: &Range<Timestamp>) {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
         if !during.contains(&row.timestamp) {
             return;
         }
         if ["user", "gemini"].contains(&row.r#type.as_str()) {
-            self.answered = row.is_last_word();
+            self.answered = row.is_final_answer();
         }
         if row.r#type != "gemini" {
             return;

@@ -13,7 +13,7 @@ fn intent(line: &str, to_terminal: bool, ci: bool) -> Intent {
 }
 
 #[test]
-fn a_key_is_told_by_its_look() {
+fn a_key_is_recognized_by_its_format() {
     let kind = |text: &str| Gemini.kind_of(&Secret::parse(text.into()).unwrap());
     assert_eq!(kind("AIzaInvented").map(|kind| kind.variable), Some("GEMINI_API_KEY"));
     for other in ["AIza", "AIza two words", "sk-ant-oat01-x"] {
@@ -22,13 +22,13 @@ fn a_key_is_told_by_its_look() {
 }
 
 #[test]
-fn a_session_has_a_command_that_goes_on_with_it() {
-    let args = Gemini.resuming(&["-m".into(), "pro".into(), "hi".into()], "id", "go on");
+fn a_session_has_a_command_that_resumes_it() {
+    let args = Gemini.resume_args(&["-m".into(), "pro".into(), "hi".into()], "id", "go on");
     assert_eq!(args.unwrap(), ["--resume", "id", "go on", "-m", "pro"].map(OsString::from));
 }
 
 #[test]
-fn it_prints_without_a_terminal_and_where_it_is_told_to() {
+fn the_agent_prints_without_a_terminal_and_with_the_prompt_option() {
     let table = [
         ("hi", true, false, Form::Interactive),
         ("hi", false, false, Form::Whole),
@@ -41,16 +41,16 @@ fn it_prints_without_a_terminal_and_where_it_is_told_to() {
     for (line, to_terminal, ci, form) in table {
         assert_eq!(intent(line, to_terminal, ci).form, form, "{line}");
     }
-    let asked = intent("-p hi -m gemini-2.5-flash-lite", false, false);
+    let named = intent("-p hi -m gemini-2.5-flash-lite", false, false);
     assert_eq!(
-        (asked.model.as_deref(), asked.names_model, asked.repeatable),
+        (named.model.as_deref(), named.names_model, named.repeatable),
         (Some("flash-lite"), true, true)
     );
     assert!(!intent("-p hi --session-id mine", false, false).repeatable);
 }
 
 #[test]
-fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
+fn a_limit_is_read_from_each_form_but_never_from_the_models_answer() {
     let message = "You have exhausted your daily quota on this model.";
     let text = format!(
         "Error when talking to Gemini API Full report available at: /x.json TerminalQuotaError: {message}\n    \
@@ -61,7 +61,7 @@ fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
     );
     let line =
         format!(r#"{{"type":"result","status":"error","error":{{"message":"[API Error: {message}]"}}}}"#);
-    let seen = |captured: &Captured, code: i32| {
+    let verdict = |captured: &Captured, code: i32| {
         let plan = LaunchPlan { prints_json: true, ..LaunchPlan::default() };
         let evidence = Gemini.collect(&plan, captured, &now());
         let now = now();
@@ -79,19 +79,19 @@ fn a_limit_is_seen_in_each_form_and_never_in_what_the_model_says() {
         (captured("", &[&line], ""), 173),
     ] {
         assert!(
-            matches!(seen(&captured, code), Verdict::UsageLimit { resets_at: Some(_), .. }),
+            matches!(verdict(&captured, code), Verdict::UsageLimit { resets_at: Some(_), .. }),
             "{captured:?}"
         );
         let shown =
             [captured.whole.clone().unwrap(), captured.stderr.clone(), captured.lines.concat()].concat();
         assert_ne!(Gemini.examine(&shown, &now()), Evidence::default(), "{captured:?}");
     }
-    assert_eq!(seen(&captured(&format!("{message}\n"), &[], ""), 1), Verdict::AgentFailed);
-    assert_eq!(seen(&captured(&format!("{message}\n"), &[], ""), 0), Verdict::Succeeded);
+    assert_eq!(verdict(&captured(&format!("{message}\n"), &[], ""), 1), Verdict::AgentFailed);
+    assert_eq!(verdict(&captured(&format!("{message}\n"), &[], ""), 0), Verdict::Succeeded);
 }
 
 #[test]
-fn an_answer_outweighs_what_stands_on_standard_error() {
+fn an_answer_outweighs_an_error_on_standard_error() {
     let message = "You have exhausted your daily quota on this model.";
     let sample = format!(
         "{{\n  \"session_id\": \"x\",\n  \"error\": {{ \"message\": \"{message}\", \"code\": 429 }}\n}}\n"

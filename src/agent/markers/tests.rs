@@ -2,7 +2,7 @@ mod agents;
 
 use super::*;
 
-/// Around noon of a Sunday in Berlin.
+/// A Sunday around noon in Berlin.
 fn now() -> Zoned {
     "2026-11-22T11:10:00[Europe/Berlin]".parse().unwrap()
 }
@@ -15,7 +15,7 @@ fn found(line: &str) -> Option<ProviderError> {
     find([line.to_owned()].iter(), &[&claude()], &now())
 }
 
-/// Window, scope and end of a limit.
+/// Returns the window, scope and reset of a limit.
 fn limit(line: &str) -> Option<(String, String, Option<String>)> {
     let error = found(line).filter(|error| error.kind == Kind::UsageLimit)?;
     let resets_at = error.resets_at.map(|at| at.strftime("%m-%d %H:%M").to_string());
@@ -24,7 +24,7 @@ fn limit(line: &str) -> Option<(String, String, Option<String>)> {
 
 const UNKNOWN: &str = "";
 
-/// Every wording that was seen, with what it means. Times are UTC; the user is in Berlin.
+/// Every known text with its meaning. Times are UTC; the user is in Berlin.
 const LIMITS: &[(&str, &str, &str, &str)] = &[
     // up to 1.0.83
     ("Claude AI usage limit reached|1795352400", "usage", "all", "11-22 13:00"),
@@ -104,7 +104,7 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn every_wording_of_a_limit_is_read_with_its_window_scope_and_end() {
+fn every_text_of_a_limit_is_read_with_its_window_scope_and_reset() {
     for (line, window, scope, resets_at) in LIMITS {
         let resets_at = Some((*resets_at).to_owned()).filter(|at| at != UNKNOWN);
         let expected = Some(((*window).to_owned(), (*scope).to_owned(), resets_at));
@@ -113,7 +113,7 @@ fn every_wording_of_a_limit_is_read_with_its_window_scope_and_end() {
 }
 
 #[test]
-fn the_apostrophe_and_what_a_terminal_does_not_show_make_no_difference() {
+fn apostrophes_and_escape_sequences_make_no_difference() {
     for (line, ..) in LIMITS {
         let expected = limit(line);
         for variant in [
@@ -128,7 +128,7 @@ fn the_apostrophe_and_what_a_terminal_does_not_show_make_no_difference() {
 }
 
 #[test]
-fn every_separator_is_one() {
+fn every_separator_is_recognized() {
     for (lead, window) in [
         ("You've hit your session limit", "five_hour"),
         ("You've hit your limit", "usage"),
@@ -145,7 +145,7 @@ fn every_separator_is_one() {
 }
 
 #[test]
-fn the_windows_of_days_are_told_from_those_of_hours() {
+fn windows_of_days_are_distinguished_from_windows_of_hours() {
     let long = |line: &str| found(line).and_then(|error| error.window).map(|window| window.long);
     for line in ["You've hit your weekly limit", "You've hit your Opus limit", "You're out of extra usage"] {
         assert_eq!(long(line), Some(true), "{line}");
@@ -157,7 +157,7 @@ fn the_windows_of_days_are_told_from_those_of_hours() {
 }
 
 #[test]
-fn every_other_refusal_is_of_its_kind() {
+fn every_other_refusal_has_its_kind() {
     for (kind, lines) in [
         (
             Kind::Throttled,
@@ -202,7 +202,7 @@ fn every_other_refusal_is_of_its_kind() {
             ],
         ),
         (
-            Kind::Organisation,
+            Kind::Organization,
             &["Your organization has disabled Claude subscription access for Claude Code · Use an API key"],
         ),
         (Kind::Network, &["API Error: Connection refused — a firewall may be blocking it (ECONNREFUSED)"]),
@@ -224,7 +224,7 @@ fn every_other_refusal_is_of_its_kind() {
 }
 
 #[test]
-fn what_only_reads_like_a_limit_is_none() {
+fn a_message_that_only_looks_like_a_limit_is_not_one() {
     for line in [
         "You've used 90% of your session limit · resets 7:20pm",
         "Couldn't reset your session limit right now · try again in a moment",
@@ -240,7 +240,7 @@ fn what_only_reads_like_a_limit_is_none() {
 }
 
 #[test]
-fn a_longer_line_is_no_message() {
+fn a_long_line_is_not_a_message() {
     let line = format!("You've hit your limit · {}", "x".repeat(LONGEST_LINE));
     assert_eq!(found(&line), None);
 }
@@ -250,35 +250,35 @@ fn own(text: &str) -> Marker {
 }
 
 #[test]
-fn a_marker_of_the_user_says_where_the_end_is() {
-    let end = |text: &str, line: &str| {
+fn a_user_marker_finds_the_reset() {
+    let reset = |text: &str, line: &str| {
         let error = find([line.to_owned()].iter(), &[&[own(text)]], &now()).unwrap();
         (error.rule.into_owned(), error.resets_at.map(|at| at.strftime("%m-%d %H:%M").to_string()))
     };
     let one = "kind = 'usage_limit'\npattern = 'No quota'\nreset = '90m'";
-    assert_eq!(end(one, "No quota left"), ("marker 1 of [agents.mine]".into(), Some("11-22 11:40".into())));
+    assert_eq!(reset(one, "No quota left"), ("marker 1 of [agents.mine]".into(), Some("11-22 11:40".into())));
     let two = "name = 'q'\nkind = 'usage_limit'\npattern = 'No quota'\nreset = 'until (.+)$'";
-    assert_eq!(end(two, "No quota until 3pm"), ("marker q".into(), Some("11-22 14:00".into())));
-    assert_eq!(end(two, "No quota at all"), ("marker q".into(), None));
+    assert_eq!(reset(two, "No quota until 3pm"), ("marker q".into(), Some("11-22 14:00".into())));
+    assert_eq!(reset(two, "No quota at all"), ("marker q".into(), None));
     let three = "kind = 'throttled'\npattern = 'Slow down, (?P<reset>\\d+s)'";
     let error = find(["Slow down, 45s".to_owned()].iter(), &[&[own(three)]], &now()).unwrap();
     assert_eq!(error.retry_after, Some(SignedDuration::from_secs(45)));
 }
 
 #[test]
-fn the_markers_of_the_user_come_first() {
+fn user_markers_come_first() {
     let mine = own("kind = 'none'\npattern = \"You've hit your lunar limit\"");
     let line = ["You've hit your lunar limit".to_owned()];
     assert_eq!(find(line.iter(), &[&[mine], &claude()], &now()), None);
 }
 
 #[test]
-fn a_pattern_that_is_none_is_refused() {
+fn an_invalid_pattern_is_refused() {
     let raw = |text: &str| toml::from_str::<RawMarker>(text).unwrap().compile("x", &BTreeMap::new());
     assert!(raw("kind = 'billing'\npattern = '('").is_err());
     assert!(raw("kind = 'billing'\npattern = 'a'\nreset = '('").is_err());
     let why = raw("kind = 'billing'\npattern = '('").unwrap_err();
-    assert!(why.starts_with("`(` is not a pattern"), "{why}");
+    assert!(why.starts_with("`(` is not a valid pattern"), "{why}");
     for every in ["", ".*", "x?", "a|"] {
         assert!(raw(&format!("kind = 'billing'\npattern = '{every}'")).is_err(), "{every}");
         assert!(raw(&format!("kind = 'none'\npattern = '{every}'")).is_ok(), "{every}");

@@ -1,19 +1,19 @@
-//! Times of day, with a date or without one, as the instant that was meant.
+//! Parses times of day, with or without a date.
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 use super::first_match;
 
-/// A time that passed so short a time ago is not that of tomorrow: the agent wrote it before it ended.
+/// A time that passed at most this long ago means today, not tomorrow: the agent wrote it before it passed.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
-/// A date without its year is that of the nearest year.
+/// A date without a year is in the nearest year.
 const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(183 * 24);
 const CLOCKS: [&str; 5] = ["%I%p", "%I:%M%p", "%I:%M:%S%p", "%H:%M", "%H:%M:%S"];
 const DATES: [&str; 6] = ["%b %d", "%B %d", "%b %d %Y", "%B %d %Y", "%a", "%A"];
 const ORDINALS: [&str; 4] = ["st", "nd", "rd", "th"];
 
-/// The day as far as it was said.
+/// The day, as far as the text contains it.
 #[derive(Debug, Clone, Copy)]
 enum Day {
     Any,
@@ -22,8 +22,8 @@ enum Day {
     Exact(Date),
 }
 
-/// The instant of `10am`, `feb 11`, `apr 23 at 4pm`, `apr 28th, 2026 10:03 pm`, `mon 3pm`, in the zone of
-/// `now`. A time that passed within the last minute gets a minute from then.
+/// Parses `10am`, `feb 11`, `apr 23 at 4pm`, `apr 28th, 2026 10:03 pm` or `mon 3pm` in the zone of `now`. A
+/// minute is added to a time that passed within the last minute.
 pub(super) fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
     let (day, time) = read(text)?;
     let earliest = earliest(day, now)?;
@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
     if just_passed { at.checked_add(GRACE).ok() } else { Some(at) }
 }
 
-/// The words of the date come first, and either half may be missing.
+/// Splits a text into date and time. The date comes first, and either part may be missing.
 fn read(text: &str) -> Option<(Day, Time)> {
     let words: Vec<&str> =
         text.split([' ', ',']).filter(|word| !["", "at"].contains(word)).map(cardinal).collect();
@@ -45,7 +45,7 @@ fn read(text: &str) -> Option<(Day, Time)> {
     })
 }
 
-/// `28th` as `28`.
+/// Returns `28` for `28th`.
 fn cardinal(word: &str) -> &str {
     let number = ORDINALS.iter().find_map(|ending| word.strip_suffix(ending));
     number.filter(|number| number.parse::<u8>().is_ok()).unwrap_or(word)
@@ -56,17 +56,17 @@ fn time_of(words: &[&str]) -> Option<Time> {
 }
 
 fn day_of(words: &[&str]) -> Option<Day> {
-    let said = first_match(&DATES, &words.join(" "))?;
-    match (said.year(), said.month(), said.day(), said.weekday()) {
-        // `feb 11 10` lacks an `am`, it does not tell of the year 10.
+    let parsed = first_match(&DATES, &words.join(" "))?;
+    match (parsed.year(), parsed.month(), parsed.day(), parsed.weekday()) {
+        // `feb 11 10` is a time without `am`, not the year 10.
         (Some(year), ..) if year < 2000 => None,
-        (Some(_), ..) => said.to_date().ok().map(Day::Exact),
+        (Some(_), ..) => parsed.to_date().ok().map(Day::Exact),
         (None, Some(month), Some(day), _) => Some(Day::Year { month, day }),
         (None, _, _, weekday) => weekday.map(Day::Week),
     }
 }
 
-/// The end of a limit is ahead, except that of a known date may be over.
+/// Returns the earliest instant that a day can mean. A reset is in the future, but a known date may be over.
 fn earliest(day: Day, now: &Zoned) -> Option<Timestamp> {
     match day {
         Day::Any | Day::Week(_) => now.timestamp().checked_sub(GRACE).ok(),
@@ -75,8 +75,9 @@ fn earliest(day: Day, now: &Zoned) -> Option<Timestamp> {
     }
 }
 
-/// The instants of that description around now, in their order. In the autumn night that has a time twice
-/// both are among them; a time that a spring night leaves out is as much later as the clocks moved.
+/// Returns the instants around now that match the day and time, in order. If the clocks go back and a time
+/// occurs twice, both instants are included. If the clocks go forward and skip a time, it is as much later as
+/// they moved.
 fn candidates(day: Day, time: Time, now: &Zoned) -> Vec<Timestamp> {
     let instants = |date: Date| {
         let at = now.time_zone().to_ambiguous_timestamp(date.to_datetime(time));

@@ -1,8 +1,8 @@
-//! Text against several formats.
+//! Parses a text with the first format that matches.
 
 use jiff::fmt::strtime;
 
-/// The first of the formats that all of the text has.
+/// Parses a text with the first format that matches all of it.
 pub(super) fn first_match(formats: &[&str], text: &str) -> Option<strtime::BrokenDownTime> {
     formats.iter().find_map(|format| strtime::parse(format, text).ok())
 }

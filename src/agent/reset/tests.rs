@@ -1,4 +1,4 @@
-//! Each form with its answer; `laws` has what holds for all of them.
+//! Examples of every format; `laws` has properties that hold for all of them.
 
 mod laws;
 
@@ -8,13 +8,13 @@ use jiff::tz::TimeZone;
 
 use super::*;
 
-/// The answer, in the zone of `now` and without its name.
+/// Returns the parsed reset in the zone of `now`, without the zone's name.
 fn answer(text: &str, now: &str) -> Option<String> {
     let now: Zoned = now.parse().unwrap();
     parse(text, &now).map(|at| now.time_zone().to_datetime(at).to_string())
 }
 
-/// Each text with its answer; an empty one is none.
+/// Checks each text against the expected reset; an empty string means none.
 fn check(now: &str, table: &[(&str, &str)]) {
     for (text, expected) in table {
         assert_eq!(answer(text, now).unwrap_or_default(), *expected, "{text:?} at {now}");
@@ -22,7 +22,7 @@ fn check(now: &str, table: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_time_of_day_is_the_next_one() {
+fn a_time_of_day_is_its_next_occurrence() {
     check(
         "2026-11-22T11:48:00+01:00[Europe/Berlin]",
         &[
@@ -41,7 +41,7 @@ fn a_time_of_day_is_the_next_one() {
 }
 
 #[test]
-fn a_zone_is_where_the_time_is_meant() {
+fn a_time_is_in_the_zone_that_follows_it() {
     check(
         "2026-11-22T11:48:00+01:00[Europe/Berlin]",
         &[
@@ -64,7 +64,7 @@ fn a_zone_is_where_the_time_is_meant() {
 }
 
 #[test]
-fn a_date_takes_the_nearest_year_or_the_one_it_has() {
+fn a_date_is_in_its_own_year_or_else_in_the_nearest() {
     check(
         "2026-11-22T11:48:00+01:00[Europe/Berlin]",
         &[
@@ -88,7 +88,7 @@ fn a_date_takes_the_nearest_year_or_the_one_it_has() {
 }
 
 #[test]
-fn a_weekday_is_the_next_one() {
+fn a_weekday_is_its_next_occurrence() {
     check(
         "2026-11-23T11:48:00+01:00[Europe/Berlin]", // a Monday
         &[
@@ -104,7 +104,7 @@ fn a_weekday_is_the_next_one() {
 }
 
 #[test]
-fn a_duration_is_from_now() {
+fn a_duration_counts_from_now() {
     check(
         "2026-11-22T11:48:00[UTC]",
         &[
@@ -127,12 +127,12 @@ fn a_duration_is_from_now() {
             ("5", ""),
         ],
     );
-    // A day of a duration has 24 hours, also in the night that has one more.
+    // A day of a duration has 24 hours, even if the clocks go back.
     check("2026-10-24T12:00:00[Europe/Berlin]", &[("1 day", "2026-10-25T11:00:00")]);
 }
 
 #[test]
-fn a_stamp_is_taken_as_it_is() {
+fn a_timestamp_is_used_as_it_is() {
     check(
         "2026-11-22T11:48:00[UTC]",
         &[
@@ -146,7 +146,7 @@ fn a_stamp_is_taken_as_it_is() {
 }
 
 #[test]
-fn what_stands_around_the_time_is_left_out() {
+fn text_around_the_time_is_ignored() {
     let around = [
         "resets 3pm",
         "  Resets at: 3pm.",
@@ -163,7 +163,7 @@ fn what_stands_around_the_time_is_left_out() {
 }
 
 #[test]
-fn what_is_not_understood_has_no_time() {
+fn a_text_that_is_not_understood_has_no_time() {
     let long = format!("3pm{}", " ".repeat(200));
     let garbage = [
         "",
@@ -198,7 +198,7 @@ fn what_is_not_understood_has_no_time() {
 }
 
 #[test]
-fn more_than_a_year_ahead_is_absurd() {
+fn a_time_more_than_a_year_ahead_is_rejected() {
     check(
         "2026-11-22T11:48:00[UTC]",
         &[
@@ -213,7 +213,7 @@ fn more_than_a_year_ahead_is_absurd() {
 }
 
 #[test]
-fn a_date_around_the_new_year_is_of_the_right_year() {
+fn a_date_around_the_new_year_is_in_the_right_year() {
     check("2026-12-30T20:00:00[Europe/Berlin]", &[("Jan 2, 3am", "2027-01-02T03:00:00")]);
     check(
         "2027-01-01T00:00:20[Europe/Berlin]",
@@ -224,13 +224,13 @@ fn a_date_around_the_new_year_is_of_the_right_year() {
             ("Dec 30 at 11pm", "2026-12-30T23:00:00"),
         ],
     );
-    // In Seoul it is next year already.
+    // In Seoul the next year has already begun.
     check("2026-12-31T18:00:00[Europe/Berlin]", &[("Jan 1 at 4am (Asia/Seoul)", "2026-12-31T20:00:00")]);
     check("2028-02-20T18:00:00[UTC]", &[("Feb 29, 3pm", "2028-02-29T15:00:00")]);
 }
 
 #[test]
-fn a_date_of_the_last_half_year_is_over_and_not_of_next_year() {
+fn a_date_in_the_last_half_year_is_past_and_not_in_the_next_year() {
     check(
         "2026-11-22T11:48:00[UTC]",
         &[
@@ -245,7 +245,7 @@ fn a_date_of_the_last_half_year_is_over_and_not_of_next_year() {
 }
 
 #[test]
-fn a_time_that_has_just_passed_gets_a_minute() {
+fn a_time_that_has_just_passed_is_extended_by_a_minute() {
     for (now, expected) in [
         ("2026-11-22T15:00:00[UTC]", "2026-11-22T15:00:00"),
         ("2026-11-22T15:00:00.5[UTC]", "2026-11-22T15:01:00"),
@@ -259,7 +259,7 @@ fn a_time_that_has_just_passed_gets_a_minute() {
 }
 
 #[test]
-fn a_time_that_a_spring_night_leaves_out_is_as_much_later() {
+fn a_time_skipped_when_clocks_go_forward_is_later_by_the_same_amount() {
     check("2026-03-28T23:00:00[Europe/Berlin]", &[("2:30am", "2026-03-29T03:30:00")]);
     check("2026-03-29T03:10:00[Europe/Berlin]", &[("2:30am", "2026-03-29T03:30:00")]);
     check("2026-03-07T23:00:00[America/New_York]", &[("2:30am", "2026-03-08T03:30:00")]);
@@ -271,7 +271,7 @@ fn a_time_that_a_spring_night_leaves_out_is_as_much_later() {
 }
 
 #[test]
-fn a_time_that_an_autumn_night_has_twice_is_the_next_of_both() {
+fn a_time_that_occurs_twice_when_clocks_go_back_is_the_next_of_both() {
     for (zone, night, evening) in [
         ("Europe/Berlin", "2026-10-25T02", "2026-10-24"),
         ("America/New_York", "2026-11-01T01", "2026-10-31"),
@@ -291,7 +291,7 @@ fn a_time_that_an_autumn_night_has_twice_is_the_next_of_both() {
 }
 
 #[test]
-fn the_abbreviation_of_the_local_zone_tells_the_hours_of_an_autumn_night_apart() {
+fn the_abbreviation_of_the_local_zone_distinguishes_a_repeated_hour() {
     check(
         "2026-11-22T11:48:00[Asia/Jerusalem]",
         &[("3:00 PM IST", "2026-11-22T15:00:00"), ("3:00 PM IDT", "")],

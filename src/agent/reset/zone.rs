@@ -1,17 +1,17 @@
-//! Zones by the names that agents print.
+//! Finds time zones by the names that agents print.
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::first_match;
 
-/// The zone of a name in lower case: `utc`, `gmt+5:30`, what the local zone is called around now (`pdt`), or
-/// a name of the system's database.
+/// Returns the zone of a name in lower case: `utc`, `gmt+5:30`, the current abbreviation of the local zone
+/// (`pdt`), or a name in the system's time zone database.
 pub(super) fn find(name: &str, now: &Zoned) -> Option<TimeZone> {
     fixed(name).or_else(|| local(name, now)).or_else(|| known(name))
 }
 
-/// JavaScript's name for most zones outside America.
+/// Parses `gmt+5:30`, which is JavaScript's name for most zones outside America.
 fn fixed(name: &str) -> Option<TimeZone> {
     let offset = name.strip_prefix("gmt").or_else(|| name.strip_prefix("utc"))?;
     if offset.is_empty() {
@@ -24,8 +24,9 @@ fn fixed(name: &str) -> Option<TimeZone> {
     Offset::from_seconds(sign * minutes * 60).ok().map(TimeZone::fixed)
 }
 
-/// An abbreviation means nothing by itself (there are three of `ist`), but agents print that of their own
-/// zone. It also tells the two hours of an autumn night apart.
+/// Resolves an abbreviation of the local zone. Abbreviations are ambiguous (`ist` has three meanings), but
+/// agents print that of their own zone. It also distinguishes the two hours of the night in which the clocks
+/// go back.
 fn local(name: &str, now: &Zoned) -> Option<TimeZone> {
     let zone = now.time_zone();
     let offset_at = |at: Timestamp| {
@@ -37,6 +38,6 @@ fn local(name: &str, now: &Zoned) -> Option<TimeZone> {
 }
 
 fn known(name: &str) -> Option<TimeZone> {
-    // `Etc/Unknown` is a name too, and would be read as UTC.
+    // jiff also finds the name `Etc/Unknown`, and would use UTC.
     TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())
 }

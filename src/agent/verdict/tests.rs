@@ -38,7 +38,7 @@ fn every_kind_of_error_has_its_verdict() {
         (Kind::Network, Verdict::Unreachable),
         (Kind::Timeout, Verdict::TimedOut),
         (Kind::Auth, Verdict::AuthRejected),
-        (Kind::Organisation, Verdict::OrganisationRefused),
+        (Kind::Organization, Verdict::OrganizationRefused),
         (Kind::Billing, Verdict::BillingRejected),
         (Kind::Startup, Verdict::NotStarted),
         (Kind::None, Verdict::AgentFailed),
@@ -51,7 +51,7 @@ fn every_kind_of_error_has_its_verdict() {
 }
 
 #[test]
-fn a_time_that_no_limit_lasts_to_is_not_believed() {
+fn a_reset_too_far_away_is_not_believed() {
     let year = SignedDuration::from_hours(366 * 24);
     for (pause, believed) in [(year, Some(year)), (year * 2, None), (SignedDuration::MAX, None)] {
         let slow = ProviderError { retry_after: Some(pause), ..error(Kind::Throttled) };
@@ -69,7 +69,7 @@ fn a_time_that_no_limit_lasts_to_is_not_believed() {
 }
 
 #[test]
-fn a_limit_keeps_what_is_known_of_it() {
+fn a_limit_keeps_its_scope_window_and_reset() {
     let opus = ProviderError {
         scope: Scope::Model("opus".into()),
         ..limit(Some(("seven_day_opus", true)), Some("2026-11-25T10:00:00Z"))
@@ -89,7 +89,7 @@ fn a_limit_keeps_what_is_known_of_it() {
 }
 
 #[test]
-fn a_terminal_session_ends_with_0_and_its_limit_counts() {
+fn the_limit_of_a_session_that_exits_with_0_counts() {
     for exit in [Exit::Code(0), Exit::Code(1), Exit::Code(143), Exit::Signal(15)] {
         let verdict = verdict(exit, &[limit(Some(("five_hour", false)), SOON)]);
         assert!(matches!(verdict, Verdict::UsageLimit { .. }), "{exit:?}: {verdict:?}");
@@ -97,7 +97,7 @@ fn a_terminal_session_ends_with_0_and_its_limit_counts() {
 }
 
 #[test]
-fn an_error_that_was_answered_after_is_over_unless_it_is_of_one_model() {
+fn an_error_followed_by_an_answer_is_over_unless_it_limits_one_model() {
     let answered = |error: ProviderError| ProviderError { answered_since: true, ..error };
     for over in [limit(None, SOON), error(Kind::Throttled), error(Kind::Auth), error(Kind::Overloaded)] {
         assert_eq!(verdict(Exit::Code(0), &[answered(over)]), Verdict::Succeeded);
@@ -111,7 +111,7 @@ fn an_error_that_was_answered_after_is_over_unless_it_is_of_one_model() {
 }
 
 #[test]
-fn the_last_error_counts_and_a_limit_ahead_outlives_what_comes_after_it() {
+fn the_last_error_counts_unless_a_limit_before_it_has_not_been_reset() {
     let errors = [error(Kind::Overloaded), error(Kind::Auth)];
     assert_eq!(verdict(Exit::Code(1), &errors), Verdict::AuthRejected);
     let errors = [limit(None, SOON), error(Kind::Network)];
@@ -121,11 +121,14 @@ fn the_last_error_counts_and_a_limit_ahead_outlives_what_comes_after_it() {
 }
 
 #[test]
-fn words_count_only_of_a_failed_attempt_and_only_where_no_record_tells() {
+fn text_counts_only_if_the_attempt_failed_and_no_record_has_an_error() {
     let line = "You've hit your 5-hour limit · resets 1pm (UTC)";
-    let told = outcome(Exit::Code(1), &[], &[line]);
-    assert!(matches!(told.verdict, Verdict::UsageLimit { .. }));
-    assert_eq!((told.rule.as_ref(), told.evidence.as_deref()), ("marker limit of a window", Some(line)));
+    let from_text = outcome(Exit::Code(1), &[], &[line]);
+    assert!(matches!(from_text.verdict, Verdict::UsageLimit { .. }));
+    assert_eq!(
+        (from_text.rule.as_ref(), from_text.evidence.as_deref()),
+        ("marker limit of a window", Some(line))
+    );
     for (exit, expected) in [
         (Exit::Code(0), Verdict::Succeeded),
         (Exit::Signal(9), Verdict::Interrupted),
@@ -137,17 +140,17 @@ fn words_count_only_of_a_failed_attempt_and_only_where_no_record_tells() {
 }
 
 #[test]
-fn evidence_holds_no_secret() {
+fn evidence_contains_no_secret() {
     let refused = ProviderError::new(Kind::Auth, "Incorrect API key: sk-proj-invented", "a record");
-    let told = outcome(Exit::Code(1), &[refused], &[]);
-    assert_eq!(told.evidence.as_deref(), Some("Incorrect API key: [redacted]"));
+    let from_record = outcome(Exit::Code(1), &[refused], &[]);
+    assert_eq!(from_record.evidence.as_deref(), Some("Incorrect API key: [redacted]"));
     let line = "API Error: 401 invalid x-api-key sk-ant-api03-invented";
-    let told = outcome(Exit::Code(1), &[], &[line]);
-    assert_eq!(told.evidence.as_deref(), Some("API Error: 401 invalid x-api-key [redacted]"));
+    let from_text = outcome(Exit::Code(1), &[], &[line]);
+    assert_eq!(from_text.evidence.as_deref(), Some("API Error: 401 invalid x-api-key [redacted]"));
 }
 
 #[test]
-fn without_evidence_only_the_exit_speaks() {
+fn without_evidence_only_the_exit_status_counts() {
     for (exit, expected) in [
         (Exit::Code(0), Verdict::Succeeded),
         (Exit::Code(1), Verdict::AgentFailed),
@@ -163,7 +166,7 @@ fn without_evidence_only_the_exit_speaks() {
 }
 
 #[test]
-fn a_marker_of_the_user_knows_an_error_that_means_nothing_by_itself() {
+fn a_user_marker_classifies_an_error_of_no_known_kind() {
     let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
     let raw: crate::agent::RawMarker =
         toml::from_str("kind = 'billing'\npattern = 'The purse is empty'").unwrap();

@@ -1,5 +1,5 @@
-//! A stand-in for Claude Code's print form: it takes the credential from its environment, writes a
-//! transcript where the real one does, and answers. A token that ends in `--429five` is at its limit.
+//! A stand-in for `claude -p`: it reads the credential from its environment, writes a transcript to the same
+//! path as Claude Code, and prints an answer. A token that ends in `--429five` is at its limit.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use crate::report;
 
 const ANSWER: &str = "The test compares a local time with UTC; freeze the clock and it passes.";
-/// In a while that is easy to read off the table.
+/// Shown as `1h 12m`.
 const RESETS_IN_MINUTES: i64 = 72;
 
-/// Plays one `claude -p PROMPT`; the answer is the exit status.
+/// Acts like one `claude -p PROMPT` and returns the exit status.
 pub(crate) fn run(args: &[OsString]) -> Result<i32> {
     let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let session = value_of(&words, "--session-id").or_else(|| value_of(&words, "--resume"));

@@ -1,4 +1,4 @@
-//! The agents of the pool: found past kage's own shims, executable, and new enough.
+//! The agents of the pool: whether they are on PATH besides kage's shims, executable, and new enough.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,21 +8,21 @@ use std::thread;
 
 use super::{Finding, Scene, edit, word};
 use crate::agent::{Agent, Grant};
-use crate::cmd::asked::{Answer, PATIENCE_FOR_AGENT, ask_with, version_in};
+use crate::cmd::probe::{AGENT_TIMEOUT, Answer, ask_with, version_in};
 use crate::config;
 use crate::run::Program;
 
-/// All at once: each is asked for its version.
+/// Checks all agents in parallel, because each one is run for its version.
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let agents = scene.agents();
     thread::scope(|scope| {
-        let one = |agent: &'static dyn Agent| scope.spawn(move || of_one(agent, scene));
+        let one = |agent: &'static dyn Agent| scope.spawn(move || check_agent(agent, scene));
         let found: Vec<_> = agents.into_iter().map(one).collect();
         found.into_iter().filter_map(|one| one.join().ok()).collect()
     })
 }
 
-fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
+fn check_agent(agent: &dyn Agent, scene: &Scene) -> Finding {
     let name = agent.name();
     let program = match Program::find(agent.program().as_ref(), &scene.paths.shims) {
         Ok(program) => program,
@@ -31,10 +31,10 @@ fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
     let shown = scene.shown(&program.path);
     let version = match version(agent, &program.path, scene) {
         Answer::Said(line) => line,
-        // kage knows nothing of the options of an agent from the config.
+        // kage does not know the options of an agent from the config.
         Answer::Failed(_) | Answer::Silent(_) if agent.install_info().is_none() => String::new(),
-        Answer::Silent(patience) => {
-            let message = format!("`{shown} --version` did not answer within {} s", patience.as_secs());
+        Answer::Silent(timeout) => {
+            let message = format!("`{shown} --version` did not answer within {} s", timeout.as_secs());
             return Finding::warning("agent-silent", message, install(agent, scene));
         }
         Answer::Failed(why) => {
@@ -48,7 +48,7 @@ fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
     {
         let [major, minor, patch] = oldest;
         let message =
-            format!("{name} {} is too old, it {why}: {major}.{minor}.{patch} is needed", dotted(version));
+            format!("{name} {} is too old: it {why}; {major}.{minor}.{patch} is needed", dotted(version));
         return Finding::warning("agent-old", message, release.update);
     }
     let version = version_in(&version).map(dotted).unwrap_or_default();
@@ -56,14 +56,15 @@ fn of_one(agent: &dyn Agent, scene: &Scene) -> Finding {
     Finding::ok("agent", format!("agent {}: {shown}", words.join(" ")))
 }
 
-/// In a home of its own: an agent may make files there before it answers.
+/// Asks an agent for its version. It gets a temporary home, because it may create files there before it
+/// answers.
 fn version(agent: &dyn Agent, program: &Path, scene: &Scene) -> Answer {
     let Ok(home) = tempfile::tempdir() else {
-        return Answer::Failed("was not asked: there is no temporary directory for it".to_owned());
+        return Answer::Failed("was not run: could not create a temporary directory".to_owned());
     };
     let plan = scene.with_grant(Grant::Home(home.path()), &BTreeMap::new(), |job| agent.prepare(job));
     let variables = plan.set.into_iter().filter(|(name, _)| !name.is_empty());
-    ask_with(program, &["--version"], &scene.withheld, variables, PATIENCE_FOR_AGENT)
+    ask_with(program, &["--version"], &scene.withheld, variables, AGENT_TIMEOUT)
 }
 
 fn dotted([major, minor, patch]: [u32; 3]) -> String {
@@ -87,7 +88,7 @@ fn not_found(agent: &dyn Agent, why: &str, scene: &Scene) -> Finding {
     Finding::error(code, message, install(agent, scene))
 }
 
-/// Of an agent from the config only its definition is known.
+/// The command that installs an agent. For an agent from the config, kage can only open its definition.
 fn install(agent: &dyn Agent, scene: &Scene) -> String {
     match agent.install_info() {
         Some(release) => release.install.to_owned(),
@@ -98,7 +99,7 @@ fn install(agent: &dyn Agent, scene: &Scene) -> String {
     }
 }
 
-/// A file of its name on PATH that nobody may execute.
+/// A file on PATH with the name of the agent's program that is not executable.
 fn not_executable(agent: &dyn Agent, scene: &Scene) -> Option<PathBuf> {
     let candidates = scene.path_dirs().into_iter().map(|dir| dir.join(agent.program()));
     candidates.into_iter().find(|file| {

@@ -1,21 +1,21 @@
-//! The config: whether it can be read, and what in it leads nowhere.
+//! The config: whether it can be read, and whether it refers to things that do not exist.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::mend::{is_own, reopen};
+use super::fix::{is_own, make_usable};
 use super::state::not_writable;
 use super::{Finding, Scene, edit, unset, word};
-use crate::cmd::asked::{Answer, ask};
+use crate::cmd::probe::{Answer, ask};
 use crate::config::{self, Config};
 use crate::paths::config_is_named;
 use crate::pool::{Pool, Route, Selector};
 use crate::report::counted;
 use crate::secret;
 
-/// Reads the config into the scene, where it can be read.
+/// Reads the config into the scene, if possible.
 pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     let file = &scene.paths.config;
     if config_is_named() && fs::metadata(file).is_err_and(|why| why.kind() == ErrorKind::NotFound) {
@@ -26,22 +26,21 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
         && !file.exists()
     {
         let message =
-            format!("{} is a link to {}, which is not there", scene.shown(file), scene.shown(&target));
-        let place = word(file);
-        return vec![Finding::error("config-dangling", message, format!("mv {place} {place}.old"))];
+            format!("{} is a link to {}, which does not exist", scene.shown(file), scene.shown(&target));
+        return vec![Finding::error("config-dangling", message, format!("mv {0} {0}.old", word(file)))];
     }
     let config = match Config::load(&scene.paths) {
         Ok(config) => config,
-        Err(why) => return vec![refused(file, &format!("{why:#}"), scene)],
+        Err(why) => return vec![invalid(file, &format!("{why:#}"), scene)],
     };
-    let mut found = readers(file, &config, scene);
-    found.extend(unchangeable(file, scene));
-    found.extend(leads_nowhere(&config, scene));
+    let mut found = permissions(file, &config, scene);
+    found.extend(not_changeable(file, scene));
+    found.extend(dangling_references(&config, scene));
     let pool = &config.pool;
     if pool.subscriptions.is_empty() {
         found.push(Finding::warning(
             "no-subscriptions",
-            "the pool has no subscription",
+            "the pool has no subscriptions",
             "kage subscription add work",
         ));
     } else if let Some(first) = pool.subscriptions.keys().next()
@@ -60,68 +59,72 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
     found
 }
 
-/// A refusal of the whole config names the file, and mostly a line.
-fn refused(file: &Path, why: &str, scene: &Scene) -> Finding {
+/// The finding for an invalid config. The error message contains the file and usually a line.
+fn invalid(file: &Path, why: &str, scene: &Scene) -> Finding {
     if file.is_dir() {
         let file = word(file);
         let fix =
             if config_is_named() { unset("KAGE_CONFIG", scene) } else { format!("mv {file} {file}.old") };
         return Finding::error("config-is-directory", why, fix);
     }
-    let place = format!("{}:", file.display());
-    let line = why.strip_prefix(&place).and_then(|rest| rest.split(':').next()?.parse().ok());
+    let prefix = format!("{}:", file.display());
+    let line = why.strip_prefix(&prefix).and_then(|rest| rest.split(':').next()?.parse().ok());
     match line {
         Some(line) if why.contains("unknown key") => {
             Finding::error("config-unknown-key", why, edit(file, line))
         }
         Some(line) => Finding::error("config-invalid", why, edit(file, line)),
-        None => Finding::error("config-unreadable", why, reopen(file, scene)),
+        None => Finding::error("config-unreadable", why, make_usable(file, scene)),
     }
 }
 
-/// Who else may read or write it. It names commands that kage runs.
-fn readers(file: &Path, config: &Config, scene: &Scene) -> Vec<Finding> {
+/// Whether other users can read or write the config. It contains commands that kage runs.
+fn permissions(file: &Path, config: &Config, scene: &Scene) -> Vec<Finding> {
     let mode = fs::metadata(file).map_or(0, |known| known.permissions().mode());
     let shown = scene.shown(file);
     if mode & 0o002 != 0 {
-        let message = format!("everybody can write {shown}, and so run commands as you");
+        let message = format!("all users can write {shown}, and so run commands as you");
         return vec![Finding::error("config-writable", message, format!("chmod o-w {}", word(file)))];
     }
     let mut variables = config.pool.subscriptions.values().flat_map(|known| known.env.keys());
-    let has_secrets = variables.any(|name| secret::is_name_of_one(name));
+    let has_secrets = variables.any(|name| secret::is_secret_name(name));
     if mode & 0o077 != 0 && has_secrets {
-        let message = format!("others can read {shown}, which has a secret in an `env`");
+        let message = format!("others can read {shown}, which contains a secret in an `env`");
         return vec![Finding::warning("config-readable", message, format!("chmod 600 {}", word(file)))];
     }
     Vec::new()
 }
 
-/// Whether `kage subscription` can change it. One that is kept elsewhere may be read-only on purpose.
-fn unchangeable(file: &Path, scene: &Scene) -> Option<Finding> {
+/// Whether `kage subscription` cannot change the config. A config in another location may be read-only on
+/// purpose.
+fn not_changeable(file: &Path, scene: &Scene) -> Option<Finding> {
     let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = not_writable("config-not-writable", dir, "", scene)?;
     let is_kept_elsewhere = config_is_named() || file.is_symlink();
     if is_kept_elsewhere && !is_own(dir) {
-        return Some(Finding::ok("config-read-only", format!("kage changes no config: {}", found.message)));
+        let message = format!("kage cannot change the config: {}", found.message);
+        return Some(Finding::ok("config-read-only", message));
     }
     Some(Finding::warning("config-not-writable", found.message, found.fix.unwrap_or_default()))
 }
 
-fn leads_nowhere(config: &Config, scene: &Scene) -> Vec<Finding> {
+fn dangling_references(config: &Config, scene: &Scene) -> Vec<Finding> {
     let file = &scene.paths.config;
     let mut found = Vec::new();
     for (key, route) in &config.pool.routes {
         if is_empty(route, &config.pool) {
-            let message = format!("the route `{key}` allows no subscription: its runs find none");
+            let message = format!("the route `{key}` matches no subscription, so its runs find none");
             let fix = format!("kage subscription route --remove {key}");
             found.push(Finding::warning("route-empty", message, fix));
         }
     }
     for (name, repos) in &config.namespaces {
         for repo in repos.iter().filter(|repo| !repo.is_dir()) {
-            let message =
-                format!("`repos` of the namespace `{name}` has {}, which is no directory", scene.shown(repo));
+            let message = format!(
+                "`repos` of the namespace `{name}` contains {}, which is not a directory",
+                scene.shown(repo)
+            );
             let line = config::line_of(&scene.paths, &["namespaces", name.as_str(), "repos"]);
             found.push(Finding::warning("repo-missing", message, edit(file, line)));
         }
@@ -138,18 +141,19 @@ fn is_empty(route: &Route, pool: &Pool) -> bool {
     })
 }
 
-/// The first word of a simple command; of a script that begins with shell syntax nothing can be said.
+/// Whether the program of the event command is missing. A command that begins with shell syntax cannot be
+/// checked.
 fn event_command(command: &str, scene: &Scene) -> Option<Finding> {
     let program = command.split_whitespace().next()?;
     let odd = |letter: char| !letter.is_ascii_alphanumeric() && !"-_./~+".contains(letter);
     if program.contains(odd) {
         return None;
     }
-    let looked = match program.strip_prefix('~') {
+    let lookup = match program.strip_prefix('~') {
         Some(rest) => format!("command -v ~{rest}"),
         None => format!("command -v {program}"),
     };
-    match ask(Path::new("/bin/sh"), &["-c", &looked], &scene.withheld) {
+    match ask(Path::new("/bin/sh"), &["-c", &lookup], &scene.withheld) {
         Answer::Said(_) | Answer::Silent(_) => None,
         Answer::Failed(_) => {
             let message = format!("`{program}` of `[events] command` was not found");

@@ -1,4 +1,5 @@
-//! The places that hold secrets: one written, read and taken away again in each; then each subscription's own.
+//! The locations of secrets: a test secret is written, read and removed in each. Then the secret of each
+//! subscription.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -8,10 +9,10 @@ use std::path::Path;
 use anyhow::Error;
 use rustix::fs::Access;
 
-use super::mend::{ask_passphrase, refusing, take_back};
+use super::fix::{ask_passphrase, inaccessible_part, regain_access};
 use super::state::{locked, not_writable};
 use super::{Finding, Scene, secret, word};
-use crate::credentials::{backend, keychain_by_hand, round_trip};
+use crate::credentials::{backend, manual_keychain_removal, round_trip};
 use crate::error::Failure;
 use crate::files;
 use crate::paths::config_is_named;
@@ -34,23 +35,23 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
         found.extend(keychain(&in_keychain, scene));
     }
     if !elsewhere.is_empty() {
-        let own = secret::examine(&elsewhere, scene);
-        let message =
-            format!("{} or a login of its own", counted(elsewhere.len() as u64, "credential command"));
-        found.extend(or_ok(own, "credentials", message));
+        let problems = secret::examine(&elsewhere, scene);
+        let credentials = counted(elsewhere.len() as u64, "credential");
+        let message = format!("{credentials} from commands or login directories");
+        found.extend(or_ok(problems, "credentials", message));
     }
     found
 }
 
-/// The findings, or that there are none.
+/// The findings or, if there are none, an ok finding.
 fn or_ok(found: Vec<Finding>, code: &'static str, message: String) -> Vec<Finding> {
     if found.is_empty() { vec![Finding::ok(code, message)] } else { found }
 }
 
 fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     let paths = &scene.paths;
-    let place = &paths.credentials;
-    let private = [("credentials-readable", place), ("identity-readable", &paths.identity)]
+    let store = &paths.credentials;
+    let private = [("credentials-readable", store), ("identity-readable", &paths.identity)]
         .into_iter()
         .filter_map(|(code, path)| {
             let mode = fs::metadata(path).ok()?.permissions().mode();
@@ -61,15 +62,15 @@ fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     let names = match backend(&Source::File, paths).list() {
         Ok(names) => names,
         Err(why) => {
-            found.push(unopened(&why, subscriptions, scene));
+            found.push(not_opened(&why, subscriptions, scene));
             return found;
         }
     };
-    let dir = place.parent().unwrap_or(place);
+    let dir = store.parent().unwrap_or(store);
     let unwritable = not_writable("credentials-not-writable", dir, "XDG_DATA_HOME", scene)
-        .or_else(|| locked("credentials-locked", &files::sibling(place, ".lock"), scene))
+        .or_else(|| locked("credentials-locked", &files::sibling(store, ".lock"), scene))
         .or_else(|| {
-            let why = place.exists().then(|| round_trip(&Source::File, paths).err()).flatten()?;
+            let why = store.exists().then(|| round_trip(&Source::File, paths).err()).flatten()?;
             let fix = format!("df {}", word(dir));
             Some(Finding::error("credentials-round-trip", format!("{why:#}"), fix))
         });
@@ -81,12 +82,13 @@ fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     or_ok(
         found,
         "credentials-file",
-        format!("credentials file {}: {secrets}, writing and reading work", scene.shown(place)),
+        format!("credentials file {}: {secrets}, writing and reading work", scene.shown(store)),
     )
 }
 
-/// The file cannot be opened. With a lost key its secrets are lost, and asked for anew.
-fn unopened(why: &Error, subscriptions: &[&Subscription], scene: &Scene) -> Finding {
+/// The finding for a credentials file that cannot be opened. If the key is lost, the secrets are lost, and
+/// the fix asks for them again.
+fn not_opened(why: &Error, subscriptions: &[&Subscription], scene: &Scene) -> Finding {
     let hint = why.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref()).unwrap_or_default();
     let message = format!("{why:#}");
     if hint.contains("KAGE_PASSPHRASE") {
@@ -95,17 +97,19 @@ fn unopened(why: &Error, subscriptions: &[&Subscription], scene: &Scene) -> Find
     let (credentials, identity) = (&scene.paths.credentials, &scene.paths.identity);
     let denied = why.chain().filter_map(|why| why.downcast_ref::<io::Error>());
     if denied.into_iter().any(|why| why.kind() == ErrorKind::PermissionDenied) {
-        let refuses = [credentials, identity].into_iter().find_map(|file| refusing(file, Access::READ_OK));
-        let fix = take_back(refuses.as_ref().unwrap_or(credentials), scene);
+        let files = [credentials, identity].into_iter();
+        let part = files.into_iter().find_map(|file| inaccessible_part(file, Access::READ_OK));
+        let fix = regain_access(part.as_ref().unwrap_or(credentials), scene);
         return Finding::error("credentials-unreadable", message, fix);
     }
     let aside = |file: &Path| format!("mv {0} {0}.damaged && ", word(file));
-    // An identity that is none would be refused for a new file too; one that is only another file's would do.
+    // An invalid identity cannot be used for a new file either. A valid identity that does not fit this file
+    // can.
     let is_of_identity = message.contains(&format!("{} is not", identity.display())) || identity.is_dir();
     let identity = if is_of_identity { aside(identity) } else { String::new() };
-    let anew: Vec<_> =
+    let replace: Vec<_> =
         subscriptions.iter().map(|known| format!("kage subscription credential {}", known.name)).collect();
-    let fix = format!("{}{identity}{}", aside(credentials), anew.join(" && "));
+    let fix = format!("{}{identity}{}", aside(credentials), replace.join(" && "));
     let fix = fix.trim_end_matches(" && ");
     Finding::error("credentials-unopened", message, fix)
 }
@@ -114,33 +118,33 @@ fn keychain(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     let source = Source::Keychain;
     if let Err(why) = round_trip(&source, &scene.paths) {
         let unreachable = subscriptions.iter().map(|known| {
-            let message = format!("the secret of `{}` cannot be had: {why:#}", known.name);
+            let message = format!("the secret of `{}` could not be read: {why:#}", known.name);
             let fix = format!("kage subscription credential {} --credential file", known.name);
             Finding::error("keychain-unreachable", message, fix)
         });
         return unreachable.collect();
     }
     let names = backend(&source, &scene.paths).list().unwrap_or_default();
-    let mut found = orphans(&names, &source, scene, keychain_by_hand);
+    let mut found = orphans(&names, &source, scene, manual_keychain_removal);
     found.extend(secret::examine(subscriptions, scene));
     let secrets = counted(subscriptions.len() as u64, "secret");
     or_ok(found, "keychain", format!("keychain: {secrets}, writing and reading work"))
 }
 
-/// Secrets under names that no subscription has them by. The place is shared by all configs: beside one that is
-/// named for now, or an empty one where another is missed, a secret may well be in use.
+/// The secrets that no subscription uses. All configs share their location: with a config set by `KAGE_CONFIG`,
+/// or an empty config, another config may use the secrets, so none is reported.
 fn orphans(names: &[Name], source: &Source, scene: &Scene, fix: impl Fn(&Name) -> String) -> Vec<Finding> {
     let pool = scene.config.as_ref().map(|config| &config.pool.subscriptions);
     let Some(pool) = pool.filter(|pool| !pool.is_empty() && !config_is_named()) else { return Vec::new() };
     let is_used = |name: &Name| pool.get(name).is_some_and(|known| known.credential.source == *source);
-    let place = match source {
+    let location = match source {
         Source::File => format!("the file {}", scene.shown(Path::new(&scene.paths.credentials))),
         _ => "the keychain".to_owned(),
     };
     let orphans = names.iter().filter(|name| !is_used(name));
     orphans
         .map(|name| {
-            let message = format!("{place} has a secret `{name}` that no subscription uses");
+            let message = format!("{location} contains a secret `{name}` that no subscription uses");
             Finding::warning("secret-orphan", message, fix(name))
         })
         .collect()

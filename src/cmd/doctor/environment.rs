@@ -1,19 +1,19 @@
-//! The environment: variables that compete with the pool, kage's own that make no sense, and the namespace of
-//! the directory.
+//! The environment: variables that compete with the pool, invalid variables of kage, and the namespace of the
+//! directory.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Finding, Scene, edit, reopen, unset};
+use super::{Finding, Scene, edit, make_usable, unset};
 use crate::agent::Agent;
 use crate::config::project::Location;
 use crate::engine::likely_typos;
 
 pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let mut found = Vec::new();
-    // A run of kage has the credential of its subscription there.
+    // Inside a run of kage, the environment contains the credential of the subscription.
     if !scene.is_inside_run() {
         found.extend(competing(scene));
         found.extend(run(scene));
@@ -26,7 +26,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     found
 }
 
-/// The variables that a run would not pass on. Without kage the agent goes by them.
+/// The variables that kage would remove from a run. An agent started without kage uses them.
 fn competing(scene: &Scene) -> Vec<Finding> {
     let Some(config) = &scene.config else { return Vec::new() };
     let mut names = BTreeSet::new();
@@ -35,14 +35,15 @@ fn competing(scene: &Scene) -> Vec<Finding> {
         names.extend(scene.with_job(subscription, agent, |job| agent.prepare(job).remove));
     }
     let finding = |name: String| {
-        let message = format!("{name} is set: kage's runs do not get it, but an agent without kage takes it");
+        let message =
+            format!("{name} is set: kage removes it from runs, but an agent started without kage uses it");
         Finding::warning("variable-competes", message, unset(&name, scene))
     };
     names.into_iter().map(finding).collect()
 }
 
 fn harmful(scene: &Scene) -> Vec<Finding> {
-    let harmful = scene.agents().into_iter().flat_map(Agent::harmful).filter_map(|known| {
+    let harmful = scene.agents().into_iter().flat_map(Agent::harmful_variables).filter_map(|known| {
         let (name, value) = known.split_once('=')?;
         let set = scene.variable(name)?;
         let message = format!("{known} makes the provider refuse subscriptions");
@@ -54,14 +55,14 @@ fn harmful(scene: &Scene) -> Vec<Finding> {
 fn run(scene: &Scene) -> Option<Finding> {
     let run = scene.variable("KAGE_RUN")?.to_string_lossy().into_owned();
     scene.state.as_ref()?;
-    let message = format!("KAGE_RUN is set to `{run}`, and there is no such run");
-    // For fish it is a failure to take away what is not there.
+    let message = format!("KAGE_RUN is set to `{run}`, but there is no such run");
+    // Only the variables that are set: in fish it is an error to unset a missing variable.
     let set = ["KAGE_RUN", "KAGE_SUBSCRIPTION", "KAGE_DEPTH"].into_iter();
     let set: Vec<_> = set.filter(|name| scene.variable(name).is_some()).collect();
     Some(Finding::warning("run-unknown", message, unset(&set.join(" "), scene)))
 }
 
-/// From where a run here would take its namespace and level.
+/// Checks the namespace and level that a run in this directory would have.
 fn location(scene: &Scene) -> Option<Finding> {
     let config = scene.config.as_ref()?;
     let given = |name| scene.variable(name).and_then(OsStr::to_str).map(str::to_owned);
@@ -88,7 +89,7 @@ fn location(scene: &Scene) -> Option<Finding> {
     Some(Finding::warning("namespace-unknown", message, fix))
 }
 
-/// Where the project says its namespace.
+/// The command that opens the namespace of the project in the editor.
 fn namespace_line(scene: &Scene) -> String {
     let file = project_file(scene);
     let text = fs::read_to_string(&file).unwrap_or_default();
@@ -101,13 +102,13 @@ fn project_file(scene: &Scene) -> PathBuf {
     files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| scene.paths.config.clone())
 }
 
-/// A fault in the nearest `.kage/config.toml`, whose line its refusal names.
+/// The finding for an invalid `.kage/config.toml`. Its error message contains the line.
 fn project(message: String, scene: &Scene) -> Finding {
     let file = project_file(scene);
     let rest = message.strip_prefix(&format!("{}:", file.display()));
     let line = rest.and_then(|rest| rest.split(':').next()?.parse().ok());
     let fix = match line {
-        None if message.contains("could not read") => reopen(&file, scene),
+        None if message.contains("could not read") => make_usable(&file, scene),
         line => edit(&file, line.unwrap_or(1)),
     };
     Finding::error("project-invalid", message, fix)

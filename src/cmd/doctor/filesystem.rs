@@ -1,10 +1,10 @@
-//! What a directory lies on. Locks between machines are not to be relied upon, and kage's books need them.
+//! The file system of a directory. kage needs reliable locks, and locks between machines are not reliable.
 
 use std::path::Path;
 
-/// The network file systems by their magic number. Source: statfs(2) and linux/magic.h.
+/// The magic numbers of network file systems. Source: statfs(2) and linux/magic.h.
 #[cfg(any(target_os = "linux", test))]
-const OF_THE_NETWORK: [(u32, &str); 12] = [
+const NETWORK: [(u32, &str); 12] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),
@@ -19,11 +19,11 @@ const OF_THE_NETWORK: [(u32, &str); 12] = [
     (0x1983_0326, "BeeGFS"),
 ];
 
-/// The name of the network file system that a path lies on, if it is one.
+/// The name of the network file system that contains a path; `None` on a local file system.
 pub(super) fn network(path: &Path) -> Option<&'static str> {
     #[cfg(target_os = "linux")]
     {
-        // The number has 32 bits, in a field that is as wide as the machine's.
+        // The number has 32 bits; the field has the width of a machine word.
         let known = rustix::fs::statfs(path).ok()?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         name_of(known.f_type as u32)
@@ -37,7 +37,7 @@ pub(super) fn network(path: &Path) -> Option<&'static str> {
 
 #[cfg(any(target_os = "linux", test))]
 fn name_of(magic: u32) -> Option<&'static str> {
-    OF_THE_NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
+    NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disks_are_told_from_the_network() {
+    fn local_and_network_file_systems_are_distinguished() {
         assert_eq!(name_of(0x6969), Some("NFS"));
         assert_eq!(name_of(0xff53_4d42), Some("CIFS"));
         for (local, what) in [

@@ -1,8 +1,8 @@
-//! How a program is installed here.
+//! The command that installs a program on this machine.
 
 use super::scene::{Scene, found_on_path};
 
-/// How packages are installed, by the program that does.
+/// Package managers and their install commands.
 const INSTALLERS: [(&str, &str); 5] = [
     ("apt-get", "sudo apt-get install"),
     ("dnf", "sudo dnf install"),
@@ -11,7 +11,7 @@ const INSTALLERS: [(&str, &str); 5] = [
     ("brew", "brew install"),
 ];
 
-/// The command that installs a program here.
+/// The command that installs a program with the first known package manager.
 pub(super) fn install(program: &str, scene: &Scene) -> String {
     let known = INSTALLERS.iter().find(|(installer, _)| found_on_path(installer, scene).is_some());
     format!("{} {program}", known.map_or("sudo apt-get install", |(_, command)| command))

@@ -1,8 +1,8 @@
-//! What the doctor looks at.
+//! The inputs of the doctor's checks.
 
 use crate::agent::{Agent, DEFAULT_AGENT, Grant, Job, Opening};
 use crate::clock;
-use crate::cmd::asked::withheld_by;
+use crate::cmd::probe::withheld_variables;
 use crate::config::Config;
 use crate::paths::Paths;
 use crate::pool::{Source, State, Subscription};
@@ -14,17 +14,17 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// What is looked at.
+/// Everything that the checks examine.
 pub(super) struct Scene {
     pub(super) paths: Paths,
     pub(super) now: Zoned,
     pub(super) cwd: PathBuf,
     pub(super) environment: Vec<(OsString, OsString)>,
-    /// The variables that the programs which are asked are not given.
+    /// The variables that are withheld from the programs that the checks run.
     pub(super) withheld: Vec<OsString>,
-    /// Where it could be read.
+    /// `None` if it could not be read.
     pub(super) config: Option<Config>,
-    /// Where it could be read.
+    /// `None` if it could not be read.
     pub(super) state: Option<State>,
 }
 
@@ -32,38 +32,38 @@ impl Scene {
     pub(super) fn new(paths: Paths) -> Self {
         let cwd = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let environment = env::vars_os().collect();
-        let withheld = withheld_by(&paths);
+        let withheld = withheld_variables(&paths);
         Self { paths, now: clock::now(), cwd, environment, withheld, config: None, state: None }
     }
 
-    /// A variable that is set to something.
+    /// The value of a variable that is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
         let set = self.environment.iter().find(|(known, value)| known == name && !value.is_empty());
         set.map(|(_, value)| value.as_os_str())
     }
 
-    /// The user's own shell, where kage has functions for it.
+    /// The user's shell, if kage has functions for it.
     pub(super) fn shell(&self) -> Option<Shell> {
         Shell::of_program(self.variable("SHELL")?.to_str()?)
     }
 
-    /// A path as a person reads it.
+    /// A path for the user, with `~` for the home directory.
     pub(super) fn shown(&self, path: &Path) -> String {
         report::below_home(&path.display().to_string(), &self.paths.home)
     }
 
-    /// The directories of PATH, in their order.
+    /// The directories of PATH, in order.
     pub(super) fn path_dirs(&self) -> Vec<PathBuf> {
         self.variable("PATH").map(|path| env::split_paths(path).collect()).unwrap_or_default()
     }
 
-    /// Those that a run may get.
+    /// The enabled subscriptions.
     pub(super) fn subscriptions(&self) -> Vec<&Subscription> {
         let all = self.config.iter().flat_map(|config| config.pool.subscriptions.values());
         all.filter(|subscription| subscription.enabled).collect()
     }
 
-    /// The agents of the subscriptions; of an empty pool the one that most have.
+    /// The agents of the enabled subscriptions, or the default agent if there are none.
     pub(super) fn agents(&self) -> Vec<&'static dyn Agent> {
         let Some(config) = &self.config else { return Vec::new() };
         let mut names: Vec<_> = self.subscriptions().iter().map(|known| known.agent.as_str()).collect();
@@ -73,13 +73,13 @@ impl Scene {
         config.agents.all().filter(|agent| names.contains(&agent.name())).collect()
     }
 
-    /// The run by which kage was started, where that lives.
+    /// Whether kage was started inside a run that is still active.
     pub(super) fn is_inside_run(&self) -> bool {
         let Some(run) = self.variable("KAGE_RUN").and_then(OsStr::to_str) else { return false };
         self.state.as_ref().is_some_and(|state| state.leases.iter().any(|lease| lease.id.0 == run))
     }
 
-    /// What the agent of a subscription would be prepared with.
+    /// Calls a function with the job for which the agent of a subscription would be prepared.
     pub(super) fn with_job<T>(
         &self,
         subscription: &Subscription,
@@ -94,7 +94,7 @@ impl Scene {
         self.with_grant(grant, &subscription.env, answer)
     }
 
-    /// The same of no subscription.
+    /// Like `with_job`, without a subscription.
     pub(super) fn with_grant<T>(
         &self,
         grant: Grant<'_>,
@@ -120,7 +120,7 @@ impl Scene {
     }
 }
 
-/// A program in a directory of PATH.
+/// The path of a program on PATH.
 pub(in crate::cmd::doctor) fn found_on_path(program: &str, scene: &Scene) -> Option<PathBuf> {
     scene.path_dirs().into_iter().map(|dir| dir.join(program)).find(|file| file.is_file())
 }

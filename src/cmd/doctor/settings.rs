@@ -1,4 +1,4 @@
-//! The agents' own settings: what in them would win over the credential, and what keeps kage from being told.
+//! The agents' settings files: settings that override the credential, or that disable the hooks of kage.
 
 use std::fs;
 use std::path::Path;
@@ -32,14 +32,14 @@ fn finding(setting: &Setting, scene: &Scene) -> Finding {
             "setting-switched-off",
             format!("`{key}` in {shown}: kage switches it off for its runs"),
         ),
-        Effect::Wins => {
+        Effect::Overrides => {
             let message =
-                format!("`{key}` in {shown} wins over the subscription, and kage cannot switch it off");
+                format!("`{key}` in {shown} overrides the subscription, and kage cannot switch it off");
             Finding::warning("setting-wins", message, edit(file, line_of(file, key)))
         }
-        Effect::Silences => {
+        Effect::DisablesHooks => {
             let message =
-                format!("`{key}` in {shown}: kage is not told of limits in a session, nor of /clear");
+                format!("`{key}` in {shown}: kage gets no reports of limits in a session or of /clear");
             Finding::warning("hooks-off", message, edit(file, line_of(file, key)))
         }
     }

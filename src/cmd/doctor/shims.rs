@@ -1,23 +1,23 @@
-//! The shims: small scripts under an agent's name by which kage is called.
+//! The shims: small scripts with an agent's name that call kage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Scene, word};
-use crate::cmd::places::can_be_run;
+use crate::cmd::integration_files::is_executable;
 use crate::shell::shim;
 
-/// A file in the directory of shims under the name of an agent's program.
+/// A file in the directory of the shims with the name of an agent's program.
 pub(super) struct Shim {
     name: String,
     /// The agent whose program has that name.
     agent: String,
     file: PathBuf,
-    /// `None` where something else has taken its place.
+    /// The kage that the shim calls; `None` if the file is not a shim.
     kage: Option<PathBuf>,
 }
 
-/// Those of all known agents, also of those that the pool does not have.
+/// The shims of all known agents, including those without a subscription.
 pub(super) fn installed(scene: &Scene) -> Vec<Shim> {
     let Some(config) = &scene.config else { return Vec::new() };
     let shims = config.agents.all().filter_map(|agent| {
@@ -43,47 +43,48 @@ fn kage_of(file: &Path) -> Option<PathBuf> {
 }
 
 pub(super) fn examine(shims: &[Shim], scene: &Scene) -> Vec<Finding> {
-    let mut found: Vec<_> = shims.iter().filter_map(|shim| of_one(shim, scene)).collect();
-    found.extend(late(shims, scene));
+    let mut found: Vec<_> = shims.iter().filter_map(|shim| check_shim(shim, scene)).collect();
+    found.extend(not_first(shims, scene));
     found
 }
 
-fn of_one(shim: &Shim, scene: &Scene) -> Option<Finding> {
+fn check_shim(shim: &Shim, scene: &Scene) -> Option<Finding> {
     let shown = scene.shown(&shim.file);
     let fix = |flag: &str| format!("kage shim install {flag}{}", shim.agent);
     match &shim.kage {
         None => {
-            let message = format!("{shown} is no shim any more: an update of the agent may have replaced it");
+            let message = format!("{shown} is no longer a shim: an update of the agent may have replaced it");
             Some(Finding::warning("shim-overwritten", message, fix("--force ")))
         }
-        Some(kage) if !can_be_run(kage) => {
-            let message = format!("the shim {shown} calls {}, which {}", scene.shown(kage), lacks(kage));
+        Some(kage) if !is_executable(kage) => {
+            let message =
+                format!("the shim {shown} calls {}, which {}", scene.shown(kage), why_unusable(kage));
             Some(Finding::error("shim-kage-gone", message, fix("")))
         }
-        Some(_) if !can_be_run(&shim.file) => {
-            let message = format!("the shim {shown} is not executable, so that shells pass it over");
+        Some(_) if !is_executable(&shim.file) => {
+            let message = format!("the shim {shown} is not executable, so shells skip it");
             Some(Finding::warning("shim-not-executable", message, fix("")))
         }
         Some(_) => None,
     }
 }
 
-/// Why a kage cannot be started, as the end of a sentence.
-pub(super) fn lacks(kage: &Path) -> &'static str {
+/// Why a kage cannot be started, as the predicate of a sentence.
+pub(super) fn why_unusable(kage: &Path) -> &'static str {
     if kage.exists() { "is not executable" } else { "is gone" }
 }
 
-/// PATH may name a directory by a link.
+/// Whether two paths lead to the same directory. PATH may contain a link.
 fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// Whether the agent itself comes before its shim on PATH.
-fn late(shims: &[Shim], scene: &Scene) -> Option<Finding> {
+fn not_first(shims: &[Shim], scene: &Scene) -> Option<Finding> {
     let dirs = scene.path_dirs();
-    // One that no shell would start is told of already.
-    let late = shims.iter().filter(|shim| can_be_run(&shim.file)).find_map(|shim| {
-        let first = dirs.iter().find(|dir| can_be_run(&dir.join(&shim.name)));
+    // A shim that is not executable has its own finding.
+    let late = shims.iter().filter(|shim| is_executable(&shim.file)).find_map(|shim| {
+        let first = dirs.iter().find(|dir| is_executable(&dir.join(&shim.name)));
         let is_first = first.is_some_and(|dir| is_same(dir, &scene.paths.shims));
         (!is_first).then_some((shim, first))
     });

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Scene;
-use crate::cmd::places::{called, start_up_file};
+use crate::cmd::integration_files::{called_kage, start_up_file};
 use crate::shell::{MARK, Shell};
 
-/// No function that starts an agent is longer.
+/// The maximum number of lines of a function that are examined.
 const LONGEST: usize = 40;
 
-/// A start-up file that is there.
+/// An existing start-up file.
 pub(super) struct StartUp {
     pub(super) shell: Shell,
     pub(super) file: PathBuf,
@@ -21,33 +21,33 @@ pub(super) struct StartUp {
 pub(super) struct Call {
     /// Counted from 1.
     pub(super) line: usize,
-    /// The kage that it names: a path, or the name alone.
+    /// The kage in the line: a path or just the name.
     pub(super) kage: PathBuf,
-    /// Whether `kage init` wrote it, and can write it anew.
+    /// Whether `kage init` wrote the line and can rewrite it.
     pub(super) is_added: bool,
 }
 
-/// An alias or a function of a program's name.
-pub(super) struct Own<'a> {
+/// The user's alias or function with the name of a program.
+pub(super) struct Override<'a> {
     /// Counted from 1.
     pub(super) line: usize,
     pub(super) is_alias: bool,
-    /// What it does, from the name on.
+    /// Its text after the name, in lines.
     body: Vec<&'a str>,
 }
 
-/// Those of the three shells for which kage has functions. Sources: bash(1), zsh(1), and fish's documentation.
+/// The start-up files of bash, zsh and fish. Sources: bash(1), zsh(1) and fish's documentation.
 pub(super) fn files(scene: &Scene) -> Vec<StartUp> {
     let home = |name: &str| (Shell::Bash, scene.paths.home.join(name));
     let [bash, zsh, fish] =
         [Shell::Bash, Shell::Zsh, Shell::Fish].map(|shell| start_up_file(shell, &scene.paths));
-    let beside_zsh = [".zprofile", ".zshenv", ".zlogin"].map(|name| (Shell::Zsh, zsh.with_file_name(name)));
+    let other_zsh = [".zprofile", ".zshenv", ".zlogin"].map(|name| (Shell::Zsh, zsh.with_file_name(name)));
     let conf = fs::read_dir(fish.with_file_name("conf.d")).into_iter().flatten().flatten();
     let conf = conf.map(|entry| (Shell::Fish, entry.path()));
     let is_fish = |path: &Path| path.extension().is_some_and(|extension| extension == "fish");
     let mut all = vec![(Shell::Bash, bash), (Shell::Zsh, zsh), (Shell::Fish, fish)];
     all.extend([".bash_aliases", ".bash_profile", ".bash_login", ".profile"].map(home));
-    all.extend(beside_zsh);
+    all.extend(other_zsh);
     all.extend(conf.filter(|(_, path)| is_fish(path)));
     let read = all.into_iter().filter_map(|(shell, file)| {
         let text = String::from_utf8_lossy(&fs::read(&file).ok()?).into_owned();
@@ -57,54 +57,54 @@ pub(super) fn files(scene: &Scene) -> Vec<StartUp> {
 }
 
 impl StartUp {
-    /// The lines that are no comments, with their numbers.
+    /// The lines that are not comments, with their numbers.
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_start()));
         lines.filter(|(_, line)| !line.starts_with('#'))
     }
 
-    /// Whether a line has this in it, and is no comment.
-    pub(super) fn says(&self, words: &str) -> bool {
+    /// Whether a line that is not a comment contains this text.
+    pub(super) fn mentions(&self, words: &str) -> bool {
         self.lines().any(|(_, line)| line.contains(words))
     }
 
-    /// The lines by which the shell gets kage's functions.
+    /// The lines that load kage's functions.
     pub(super) fn calls(&self) -> Vec<Call> {
         let words = format!("init {}", self.shell);
         let calls = self.lines().filter_map(|(line, text)| {
-            let kage = called(text, &words)?;
+            let kage = called_kage(text, &words)?;
             Some(Call { line, kage, is_added: text.trim_end().ends_with(MARK) })
         });
         calls.collect()
     }
 
-    /// The aliases and functions that have the name of a program.
-    pub(super) fn own(&self, program: &str) -> Vec<Own<'_>> {
+    /// The aliases and functions with the name of a program.
+    pub(super) fn overrides(&self, program: &str) -> Vec<Override<'_>> {
         let lines: Vec<_> = self.lines().collect();
-        let own = lines.iter().enumerate().filter_map(|(at, &(line, text))| {
+        let found = lines.iter().enumerate().filter_map(|(at, &(line, text))| {
             if let Some(value) = alias(text, program) {
-                return Some(Own { line, is_alias: true, body: vec![value] });
+                return Some(Override { line, is_alias: true, body: vec![value] });
             }
             let rest = function(text, program)?;
-            // Its end is the first line that begins like one.
+            // The function ends at the first line that looks like an end.
             let is_end = |text: &str| text.starts_with('}') || text.trim_end() == "end";
             let ends_here = rest.trim_end().ends_with('}') || rest.split_whitespace().last() == Some("end");
             let more = lines[at + 1..].iter().map(|(_, text)| *text).take_while(|text| !is_end(text));
             let more = more.take(if ends_here { 0 } else { LONGEST });
-            Some(Own { line, is_alias: false, body: [rest].into_iter().chain(more).collect() })
+            Some(Override { line, is_alias: false, body: [rest].into_iter().chain(more).collect() })
         });
-        own.collect()
+        found.collect()
     }
 }
 
-impl Own<'_> {
+impl Override<'_> {
     /// Whether it starts the agent through kage.
     pub(super) fn calls_kage(&self) -> bool {
         self.body.iter().any(|line| line.contains("kage") && line.contains(" exec "))
     }
 
-    /// Whether it starts the program past kage's function, or past the shim where there is one.
-    pub(super) fn goes_past(&self, program: &str, has_shim: bool) -> bool {
+    /// Whether it starts the program without kage's function, and without the shim if there is one.
+    pub(super) fn bypasses_kage(&self, program: &str, has_shim: bool) -> bool {
         if self.body.iter().any(|line| line.contains("kage")) {
             return false;
         }
@@ -124,13 +124,13 @@ impl Own<'_> {
     }
 }
 
-/// What an alias of this name stands for.
+/// The value of an alias with this name.
 fn alias<'a>(line: &'a str, program: &str) -> Option<&'a str> {
     let name = line.strip_prefix("alias ")?.trim_start().trim_start_matches("-- ");
     name.strip_prefix(program)?.strip_prefix(['=', ' '])
 }
 
-/// What follows the head of a function of this name: `claude() {`, `function claude`.
+/// The text after the head of a function with this name: `claude() {`, `function claude`.
 fn function<'a>(line: &'a str, program: &str) -> Option<&'a str> {
     let named = line.strip_prefix("function ").map(str::trim_start);
     let rest = named.unwrap_or(line).strip_prefix(program)?;
@@ -141,8 +141,8 @@ fn function<'a>(line: &'a str, program: &str) -> Option<&'a str> {
     is_head.then_some(rest)
 }
 
-/// The program of an alias, behind the variables that are set for it. An alias for its own name stands in front
-/// of the function, and does not take its place.
+/// The program of an alias, after its variable assignments. An alias that calls its own name still leads to
+/// kage's function.
 fn first_word(value: &str) -> Option<&str> {
     let is_variable = |word: &&str| {
         word.split_once('=').is_some_and(|(name, _)| {
@@ -157,16 +157,16 @@ fn first_word(value: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn past(text: &str, has_shim: bool) -> Option<usize> {
+    fn bypass(text: &str, has_shim: bool) -> Option<usize> {
         let file = StartUp { shell: Shell::Bash, file: PathBuf::new(), text: text.into() };
-        file.own("claude").iter().find(|own| own.goes_past("claude", has_shim)).map(|own| own.line)
+        file.overrides("claude").iter().find(|one| one.bypasses_kage("claude", has_shim)).map(|one| one.line)
     }
 
     #[test]
-    fn an_alias_counts_where_it_goes_past_kage() {
-        assert_eq!(past("a\nalias claude=/opt/claude\n", false), Some(2));
-        assert_eq!(past("alias claude 'command claude'", false), Some(1));
-        assert_eq!(past("alias claude 'command claude'", true), None);
+    fn an_alias_counts_only_if_it_bypasses_kage() {
+        assert_eq!(bypass("a\nalias claude=/opt/claude\n", false), Some(2));
+        assert_eq!(bypass("alias claude 'command claude'", false), Some(1));
+        assert_eq!(bypass("alias claude 'command claude'", true), None);
         for other in [
             "# alias claude=x",
             "alias claude='kage exec -- claude'",
@@ -175,18 +175,18 @@ mod tests {
             "alias claude='claude -v'",
             "alias claude='IS_DEMO=1 claude'",
         ] {
-            assert_eq!(past(other, false), None, "{other}");
+            assert_eq!(bypass(other, false), None, "{other}");
         }
     }
 
     #[test]
-    fn a_function_counts_where_it_goes_past_kage() {
-        for bypass in [
+    fn a_function_counts_only_if_it_bypasses_kage() {
+        for text in [
             "\nclaude() { /opt/claude \"$@\"; }\n",
             "\nfunction claude {\n  cd ~\n  command claude \"$@\"\n}\n",
             "\nfunction claude --wraps claude\n  command claude $argv\nend\n",
         ] {
-            assert_eq!(past(bypass, false), Some(2), "{bypass}");
+            assert_eq!(bypass(text, false), Some(2), "{text}");
         }
         for other in [
             "claude() { kage exec -- claude \"$@\"; }",
@@ -194,7 +194,7 @@ mod tests {
             "function claude-x; /opt/claude; end",
             "claude() { echo claude; }",
         ] {
-            assert_eq!(past(other, false), None, "{other}");
+            assert_eq!(bypass(other, false), None, "{other}");
         }
     }
 }

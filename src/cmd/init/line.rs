@@ -1,7 +1,7 @@
-//! One line in a file of the user's: added once, replaced where it has changed, and taken away again.
+//! One line in a file of the user: adds it once, replaces an older version of it, and removes it.
 //!
-//! The file stays what it is otherwise: its mode, its link from elsewhere, each of its other bytes. What it
-//! was lies beside it.
+//! Everything else is preserved: the mode of the file, links to it, and all its other bytes. A copy of the
+//! original is kept next to the file.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::cmd::editor::open_at;
-use crate::cmd::places::called;
+use crate::cmd::integration_files::called_kage;
 use crate::cmd::question;
 use crate::error::{Failure, Status};
 use crate::files;
@@ -18,66 +18,66 @@ use crate::report;
 use crate::shell::MARK;
 use crate::text::quoted;
 
-/// Where a line belongs.
-pub(super) struct Place {
+/// A line that calls kage, and the file that it belongs to.
+pub(super) struct StartUpLine {
     pub file: PathBuf,
-    /// What stands behind the program's name in a line that does the same, also in one that the user wrote.
-    pub names: String,
+    /// The arguments of kage that identify the line, such as `init zsh`, also in a line that the user wrote.
+    pub call: String,
 }
 
-/// How the line of a file compares with the one it should have.
+/// The line that a file already contains.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// Written by the user, on this line.
-    Own(usize),
-    Added,
+    /// A line of the user, with its number, counted from 1.
+    ByUser(usize),
+    ByKage,
 }
 
-impl Place {
-    /// Adds the line, if the user wants it; the answer is whether it is new there.
+impl StartUpLine {
+    /// Adds the line if the user agrees. Returns whether it was added.
     pub(super) fn add(&self, line: &str, yes: bool) -> Result<bool> {
         let text = self.read()?;
         let shown = self.file.display();
-        if let Found::Own(at) = find(&text, &self.names) {
-            report::say(format_args!("{shown}:{at} does that already"));
+        if let Found::ByUser(at) = find(&text, &self.call) {
+            report::say(format_args!("{shown}:{at} already does this"));
             return Ok(false);
         }
-        let wanted = with(&text, &self.names, line);
+        let wanted = with_line(&text, &self.call, line);
         if wanted == text {
-            report::say(format_args!("{shown} has the line already"));
+            report::say(format_args!("{shown} already has this line"));
             return Ok(false);
         }
         let question = format!("Add this line to {shown}?\n\n    {line}\n\n");
-        ask(&question, &self.file, &format!("kage {} --install --yes", self.names), yes)?;
+        ask(&question, &self.file, &format!("kage {} --install --yes", self.call), yes)?;
         self.write(&text, &wanted)?;
         report::say(format_args!("added one line to {shown}"));
         Ok(true)
     }
 
-    /// Whether such a line is there, by whomever.
-    pub(super) fn is_there(&self) -> bool {
-        self.read().is_ok_and(|text| find(&text, &self.names) != Found::Nothing)
+    /// Whether the file contains such a line, written by kage or by the user.
+    pub(super) fn exists(&self) -> bool {
+        self.read().is_ok_and(|text| find(&text, &self.call) != Found::Nothing)
     }
 
-    /// Takes the line away; one of the user's own stays.
+    /// Removes the line of kage. A line of the user is left unchanged.
     pub(super) fn remove(&self, yes: bool) -> Result<()> {
         let text = self.read()?;
         let shown = self.file.display();
-        let left = without(&text, &self.names);
+        let left = without_line(&text, &self.call);
         if left != text {
-            let instead = format!("kage {} --uninstall --yes", self.names);
-            ask(&format!("Take kage's line out of {shown}?"), &self.file, &instead, yes)?;
+            let instead = format!("kage {} --uninstall --yes", self.call);
+            ask(&format!("Remove kage's line from {shown}?"), &self.file, &instead, yes)?;
             self.write(&text, &left)?;
-            report::say(format_args!("took one line out of {shown}"));
+            report::say(format_args!("removed one line from {shown}"));
         }
-        match find(&left, &self.names) {
-            Found::Own(at) => {
-                let message = format!("{shown}:{at} was not written by kage, and stays");
+        match find(&left, &self.call) {
+            Found::ByUser(at) => {
+                let message = format!("{shown}:{at} was not written by kage and is left unchanged");
                 Err(Failure::new(Status::Failed, message).hint(open_at(&self.file, at)).into())
             }
             _ if left == text => {
-                report::say(format_args!("{shown} has no such line"));
+                report::say(format_args!("{shown} does not have this line"));
                 Ok(())
             }
             _ => Ok(()),
@@ -88,19 +88,19 @@ impl Place {
         match fs::read(&self.file) {
             Ok(text) => Ok(text),
             Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(refused) => Err(refused).with_context(|| format!("could not read {}", self.file.display())),
+            Err(why) => Err(why).with_context(|| format!("could not read {}", self.file.display())),
         }
     }
 
-    /// The file that a link leads to is written, so that a link into a dotfile repository stays one. What the file
-    /// was without kage lies beside it from then on.
+    /// Writes the target of a link, so that a link into a dotfiles repository remains a link. A copy of the
+    /// file as it was without kage is kept next to it.
     fn write(&self, before: &[u8], text: &[u8]) -> Result<()> {
-        let file = target(&self.file)?;
+        let file = link_target(&self.file)?;
         let could_not = || format!("could not write {}", self.file.display());
         if let Some(dir) = file.parent() {
             fs::create_dir_all(dir).with_context(could_not)?;
         }
-        if file.exists() && without(before, &self.names) == before {
+        if file.exists() && without_line(before, &self.call) == before {
             let copy = files::sibling(&file, ".before-kage");
             fs::copy(&file, &copy).with_context(|| format!("could not write {}", copy.display()))?;
         }
@@ -108,62 +108,62 @@ impl Place {
     }
 }
 
-/// What a file is, if it is a link. One that leads nowhere, as where a repository is not there yet, is not to
-/// become a file.
-pub(super) fn target(file: &Path) -> Result<PathBuf, Failure> {
-    let leads_nowhere = || {
+/// Returns the target of a link, or the path itself. Fails for a dangling link, which must not be replaced by
+/// a file: its repository may not be checked out yet.
+pub(super) fn link_target(file: &Path) -> Result<PathBuf, Failure> {
+    let dangling = || {
         let link = fs::read_link(file).unwrap_or_default();
-        let message = format!("{} is a link to {}, which is not there", file.display(), link.display());
+        let message = format!("{} is a link to {}, which does not exist", file.display(), link.display());
         Failure::new(Status::Failed, message).hint(format!("ls -l {}", quoted(&file.display().to_string())))
     };
     match fs::canonicalize(file) {
         Ok(file) => Ok(file),
-        Err(_) if file.is_symlink() => Err(leads_nowhere()),
+        Err(_) if file.is_symlink() => Err(dangling()),
         Err(_) => Ok(file.to_owned()),
     }
 }
 
-/// Asks whether a file may be changed; no is a failure. `instead` is what to type where nobody can be asked.
+/// Asks whether a file may be changed; no is a failure. `instead` is the command that needs no answer.
 pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !report::can_ask() {
-        let message = format!("nobody can be asked whether to change {}", file.display());
+        let message = format!("no terminal to ask whether to change {}", file.display());
         return Err(Failure::usage(message).hint(instead).into());
     }
-    if question::agrees(question)? {
+    if question::confirm_by_default(question)? {
         return Ok(());
     }
     Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())
 }
 
-/// Whether kage wrote a line, by whatever name it was called then.
-fn is_added(line: &[u8], names: &str) -> bool {
+/// Whether kage wrote a line, under any name of the program.
+fn is_added(line: &[u8], call: &str) -> bool {
     let line = String::from_utf8_lossy(line);
-    line.trim_end().ends_with(MARK) && line.contains(&format!(" {names}"))
+    line.trim_end().ends_with(MARK) && line.contains(&format!(" {call}"))
 }
 
-/// The first line that does the same.
-fn find(text: &[u8], names: &str) -> Found {
+/// Finds the first line that makes this call.
+fn find(text: &[u8], call: &str) -> Found {
     for (at, line) in lines(text).enumerate() {
-        if is_added(line, names) {
-            return Found::Added;
+        if is_added(line, call) {
+            return Found::ByKage;
         }
-        if called(&String::from_utf8_lossy(line), names).is_some() {
-            return Found::Own(at + 1);
+        if called_kage(&String::from_utf8_lossy(line), call).is_some() {
+            return Found::ByUser(at + 1);
         }
     }
     Found::Nothing
 }
 
-/// The text with the line: in the place of one that kage added, else at the end.
-fn with(text: &[u8], names: &str, line: &str) -> Vec<u8> {
+/// Returns the text with the line, which replaces an earlier line of kage or is appended.
+fn with_line(text: &[u8], call: &str, line: &str) -> Vec<u8> {
     let line = [line.as_bytes(), b"\n"].concat();
     let mut seen = false;
     let mut result = Vec::with_capacity(text.len() + line.len() + 1);
     for known in lines(text) {
-        if !is_added(known, names) {
+        if !is_added(known, call) {
             result.extend_from_slice(known);
         } else if !seen {
             seen = true;
@@ -179,11 +179,11 @@ fn with(text: &[u8], names: &str, line: &str) -> Vec<u8> {
     result
 }
 
-fn without(text: &[u8], names: &str) -> Vec<u8> {
-    lines(text).filter(|line| !is_added(line, names)).flatten().copied().collect()
+fn without_line(text: &[u8], call: &str) -> Vec<u8> {
+    lines(text).filter(|line| !is_added(line, call)).flatten().copied().collect()
 }
 
-/// The lines with their ends. They may hold any bytes.
+/// The lines with their line ends. They may contain any bytes.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|&byte| byte == b'\n')
 }
@@ -193,33 +193,33 @@ mod tests {
     use super::*;
 
     const LINE: &str = "eval \"$('/opt/kage' init zsh)\" # added by kage";
-    const NAMES: &str = "init zsh";
+    const CALL: &str = "init zsh";
 
     #[test]
-    fn a_line_is_added_once_and_taken_away_without_a_trace() {
+    fn a_line_is_added_once_and_removed_completely() {
         for text in [&b""[..], b"alias ll='ls -l'\n", b"# kage init zsh\n\nexport A=1\n", b"caf\xe9\r\n"] {
-            let once = with(text, NAMES, LINE);
+            let once = with_line(text, CALL, LINE);
             assert_eq!(once, [text, LINE.as_bytes(), b"\n"].concat());
-            assert_eq!(with(&once, NAMES, LINE), once);
-            assert_eq!(without(&once, NAMES), text);
+            assert_eq!(with_line(&once, CALL, LINE), once);
+            assert_eq!(without_line(&once, CALL), text);
         }
-        assert_eq!(with(b"no end", NAMES, LINE), format!("no end\n{LINE}\n").as_bytes());
+        assert_eq!(with_line(b"no end", CALL, LINE), format!("no end\n{LINE}\n").as_bytes());
     }
 
     #[test]
-    fn a_line_for_another_path_is_replaced_where_it_stands() {
+    fn a_line_for_another_path_is_replaced_in_place() {
         for kage in ["/old/kage", "/old/kage-0.1"] {
             let old = format!("first\neval \"$('{kage}' init zsh)\" # added by kage\nlast\n");
-            assert_eq!(with(old.as_bytes(), NAMES, LINE), format!("first\n{LINE}\nlast\n").as_bytes());
+            assert_eq!(with_line(old.as_bytes(), CALL, LINE), format!("first\n{LINE}\nlast\n").as_bytes());
         }
     }
 
     #[test]
-    fn the_users_own_line_is_seen_and_left_alone() {
+    fn the_users_own_line_is_found_and_left_unchanged() {
         let own = b"first\neval \"$(kage init zsh)\"\n";
-        assert_eq!(find(own, NAMES), Found::Own(2));
+        assert_eq!(find(own, CALL), Found::ByUser(2));
         assert_eq!(find(own, "init bash"), Found::Nothing);
-        assert_eq!(without(own, NAMES), own);
-        assert_eq!(find(b"  # eval \"$(kage init zsh)\"\n", NAMES), Found::Nothing);
+        assert_eq!(without_line(own, CALL), own);
+        assert_eq!(find(b"  # eval \"$(kage init zsh)\"\n", CALL), Found::Nothing);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a shim is what a shell finds first, and the line that makes it so.
+//! Whether a shell finds a shim first on PATH, and the start-up line that ensures it.
 
 use std::env;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::paths::Paths;
 use crate::shell::Shell;
 
-/// Whether a program's name leads to the shims' directory, by whatever path.
+/// Whether a program's name is found first in the directory of the shims. PATH may name it through a link.
 pub(super) fn is_first(program: &str, shims: &Path) -> bool {
     let found = which::which_all(program).into_iter().flatten().next();
     let dir = found.as_deref().and_then(Path::parent).and_then(|dir| dir.canonicalize().ok());
@@ -23,7 +23,7 @@ pub(super) fn line_for_start_up_file(paths: &Paths) -> String {
     let below_home = below_home.filter(|rest| plain(rest)).map(|rest| format!("$HOME/{rest}"));
     if is_fish {
         let dir = below_home.map_or_else(|| Shell::Fish.quoted(&dir), |dir| format!("\"{dir}\""));
-        // In front also where it was on PATH before, and for shells that are started later.
+        // `--move` puts it first even if PATH already contains it, as in a shell started from another shell.
         return format!("fish_add_path --path --move --prepend {dir}");
     }
     match below_home {

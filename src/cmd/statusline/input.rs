@@ -1,4 +1,4 @@
-//! What the agent hands to its status line: read once, and given once more to the command behind kage.
+//! The input that the agent passes to its status line: kage reads it and passes it on to the user's command.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek as _, Write as _};
@@ -9,10 +9,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
-/// No more than this is read, in bytes; a real input has a few thousand.
+/// The maximum number of bytes that are read; a real input has a few thousand.
 const LONGEST: usize = 1 << 20;
 
-/// Standard input to its end, as far as it comes before the deadline: whoever keeps it open is not waited for.
+/// Reads standard input to its end or until the deadline. The agent may keep it open, so the end may never
+/// come.
 pub(super) fn read(deadline: Instant) -> Vec<u8> {
     let stdin = rustix::stdio::stdin();
     let (mut input, mut piece) = (Vec::new(), [0; 8192]);
@@ -33,9 +34,9 @@ pub(super) fn read(deadline: Instant) -> Vec<u8> {
     input
 }
 
-/// The same for a command: in a pipe where it fits into one, for nobody is left to fill it when kage has become
-/// the command, else in an unlinked file.
-pub(super) fn once_more(input: &[u8]) -> io::Result<Stdio> {
+/// Returns the input as the standard input of a command: a filled pipe or, if the input does not fit, an
+/// unlinked file. After kage has become the command, no process is left to write to the pipe.
+pub(super) fn as_stdin(input: &[u8]) -> io::Result<Stdio> {
     let (reader, mut writer) = io::pipe()?;
     fcntl_setfl(&writer, OFlags::NONBLOCK)?;
     match writer.write(input) {
@@ -56,9 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_reads_it_all_however_much_it_is() {
+    fn a_command_reads_the_whole_input_of_any_size() {
         for length in [0, 1, 4096, 65_536, 65_537, 1_000_000] {
-            let stdin = once_more(&vec![b'x'; length]).unwrap();
+            let stdin = as_stdin(&vec![b'x'; length]).unwrap();
             let counted = Command::new("wc").arg("-c").stdin(stdin).output().unwrap().stdout;
             assert_eq!(String::from_utf8(counted).unwrap().trim(), length.to_string());
         }

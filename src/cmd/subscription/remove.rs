@@ -1,4 +1,4 @@
-//! `kage subscription remove`: the definition, then what was known of it, then the secret.
+//! `kage subscription remove`: removes the definition, then its state, then its secret.
 
 use anyhow::Result;
 
@@ -14,36 +14,36 @@ use crate::report;
 pub(super) fn run(args: &Remove) -> Result<()> {
     let context = crate::cmd::context::open()?;
     let name = &args.name;
-    let source = context.config.known(name)?.credential.source.clone();
+    let source = context.config.subscription(name)?.credential.source.clone();
     let routes = routes_naming(&context.config.pool, name);
     if !routes.is_empty() && !args.force {
-        let message = format!("`{name}` is needed by the route {}", routes.join(", "));
+        let message = format!("`{name}` is used by the route {}", routes.join(", "));
         return Err(Failure::new(Status::Failed, message)
             .hint(format!("change the route, or: kage subscription remove {name} --force"))
             .into());
     }
     if !args.force {
         if !report::can_ask() {
-            let message = format!("removing `{name}` takes its secret with it");
+            let message = format!("removing `{name}` also deletes its secret");
             return Err(Failure::usage(message)
                 .hint(format!("kage subscription remove {name} --force"))
                 .into());
         }
-        if !question::confirms(&format!("Remove `{name}` and its secret?"))? {
+        if !question::confirm(&format!("Remove `{name}` and its secret?"))? {
             report::say("nothing removed");
             return Ok(());
         }
     }
-    // Without its secret a definition would fail each run that draws it, so the definition goes first.
+    // The definition is removed first: without its secret it would fail each run that chooses it.
     edit::edit(&context.paths, |draft| {
-        draft.take_out_of_routes(name);
+        draft.remove_from_routes(name);
         draft.remove(name);
         Ok(())
     })?;
     context.forget_subscription(name)?;
     report::say(format_args!("removed `{name}`"));
     warn_of_empty(&context, &routes)?;
-    // Last, since a keychain may refuse, and the rest is done all the same.
+    // Last, because the keychain may fail, and then everything else is already done.
     credentials::forget(&source, name, &context.paths)
 }
 
@@ -58,8 +58,8 @@ fn warn_of_empty(context: &Context, routes: &[String]) -> Result<()> {
     for (key, route) in pool.routes.iter().filter(|(key, _)| routes.contains(&format!("`{key}`"))) {
         if route.primary.is_empty() && route.fallback.is_empty() {
             report::warn(format_args!(
-                "the route `{key}` is empty now: its runs find no subscription; \
-                 kage subscription route --remove {key} opens the whole pool to them"
+                "the route `{key}` is now empty, so its runs find no subscription; \
+                 to let them use the whole pool: kage subscription route --remove {key}"
             ));
         }
     }

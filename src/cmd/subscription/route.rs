@@ -34,17 +34,17 @@ pub(super) fn run(args: cli::Route) -> Result<()> {
     let route = Route { primary: args.subscriptions.unwrap_or_default(), fallback: args.fallback };
     for selector in route.primary.iter().chain(&route.fallback) {
         if let Selector::Name(name) = selector {
-            context.config.known(name)?;
+            context.config.subscription(name)?;
         }
     }
     edit::edit(&context.paths, |draft| draft.set_route(key, &route))?;
-    report::say(format_args!("`{key}` may use {}", words(&route)));
+    report::say(format_args!("runs of `{key}` may now use {}", words(&route)));
     Ok(())
 }
 
 fn remove(context: &Context, key: &Name) -> Result<()> {
     if !edit::edit(&context.paths, |draft| Ok(draft.remove_route(key.as_str())))? {
-        let message = format!("there is no route for `{key}`");
+        let message = format!("no route for `{key}`");
         let near = closest(key.as_str(), context.config.pool.routes.keys().map(Name::as_str));
         let hint = near.map_or_else(
             || "kage subscription route --list".to_owned(),
@@ -52,7 +52,7 @@ fn remove(context: &Context, key: &Name) -> Result<()> {
         );
         return Err(Failure::usage(message).hint(hint).into());
     }
-    report::say(format_args!("removed the route; runs of `{key}` may use the whole pool now"));
+    report::say(format_args!("removed the route of `{key}`; its runs may now use the whole pool"));
     Ok(())
 }
 
@@ -82,6 +82,6 @@ fn words(route: &Route) -> String {
     if route.fallback.is_empty() {
         list(&route.primary)
     } else {
-        format!("{}, and {} when none of them is ready", list(&route.primary), list(&route.fallback))
+        format!("{}, and {} if none of them is ready", list(&route.primary), list(&route.fallback))
     }
 }

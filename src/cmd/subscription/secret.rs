@@ -1,4 +1,4 @@
-//! A secret beside the config: stored with an edit, both or neither, and left behind without a trace.
+//! Secrets that belong to an edit of the config: both are written or neither, and old secrets are removed.
 
 use anyhow::Result;
 
@@ -11,7 +11,7 @@ use crate::pool::{Name, Source};
 use crate::report;
 use crate::secret::Secret;
 
-/// Does something with a place for secrets, and says what it has to report.
+/// Runs a function on the backend of a source and prints the notices of the backend.
 pub(super) fn with_backend<T>(
     source: &Source,
     paths: &Paths,
@@ -23,8 +23,9 @@ pub(super) fn with_backend<T>(
     done
 }
 
-/// Edits the config and stores a secret, both or neither. The secret follows the edit, under the config's
-/// lock: of two kages that want one name the second is refused before it touches the secret of the first.
+/// Edits the config and stores a secret, both or neither. The secret is stored after the edit, while the
+/// config is locked: if two kages add the same name, the second fails before it can overwrite the secret of
+/// the first.
 pub(super) fn edit_with_secret(
     context: &Context,
     name: &Name,
@@ -40,14 +41,15 @@ pub(super) fn edit_with_secret(
     }
     edit.write().inspect_err(|_| {
         if secret.is_some() {
-            leave(source, name, &context.paths);
+            forget_secret(source, name, &context.paths);
         }
     })
 }
 
-/// A secret is in one place only. But the old place may be a keychain that cannot be reached, and to move
-/// away is the way out of that: so this warns, and the move stands.
-pub(super) fn leave(old: &Source, name: &Name, paths: &Paths) {
+/// Removes a secret from its old location or name, because a secret is stored only once. If the old location
+/// is a keychain that is not available, this only warns: moving the secret away is how the user solves that
+/// problem.
+pub(super) fn forget_secret(old: &Source, name: &Name, paths: &Paths) {
     if let Err(refused) = credentials::forget(old, name, paths) {
         let hint = refused.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
         let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));

@@ -11,13 +11,13 @@ use crate::report;
 
 pub(super) fn run(args: &Set) -> Result<()> {
     let context = crate::cmd::context::open()?;
-    context.config.known(&args.name)?;
+    context.config.subscription(&args.name)?;
     if is_empty(&args.fields) {
         let message = format!("nothing to set for `{}`", args.name);
         return Err(Failure::usage(message).hint("kage subscription set --help").into());
     }
     edit::edit(&context.paths, |draft| write(draft, &args.name, &args.fields))?;
-    report::say(format_args!("`{}` is changed", args.name));
+    report::say(format_args!("updated `{}`", args.name));
     Ok(())
 }
 
@@ -44,7 +44,7 @@ fn is_empty(fields: &Fields) -> bool {
         && env.is_empty()
 }
 
-/// Writes the fields that were given.
+/// Writes the given fields.
 pub(super) fn write(draft: &mut Draft, name: &Name, fields: &Fields) -> Result<()> {
     let number = |number: Number| number.0.map(Value::from);
     if let Some(priority) = fields.priority {

@@ -4,7 +4,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn places(text: &str) -> (tempfile::TempDir, Paths) {
+fn sandbox(text: &str) -> (tempfile::TempDir, Paths) {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let paths = Paths {
@@ -39,16 +39,16 @@ priority = 10 # low
 ";
 
 #[test]
-fn comments_and_layout_survive() {
-    let (_dir, paths) = places(COMMENTED);
+fn comments_and_layout_are_kept() {
+    let (_dir, paths) = sandbox(COMMENTED);
     edit(&paths, |draft| draft.set(&name("work"), "priority", Some(20.into()))).unwrap();
     let text = fs::read_to_string(&paths.config).unwrap();
     assert_eq!(text, COMMENTED.replace("priority = 10 # low", "priority = 20 # low"));
 }
 
 #[test]
-fn renaming_keeps_comments_and_follows_in_the_routes() {
-    let (_dir, paths) = places(COMMENTED);
+fn renaming_keeps_comments_and_updates_the_routes() {
+    let (_dir, paths) = sandbox(COMMENTED);
     edit(&paths, |draft| draft.rename(&name("work"), &name("office"))).unwrap();
     let text = fs::read_to_string(&paths.config).unwrap();
     assert!(
@@ -62,10 +62,10 @@ fn renaming_keeps_comments_and_follows_in_the_routes() {
 }
 
 #[test]
-fn removing_leaves_an_empty_route_closed() {
-    let (_dir, paths) = places("[subscriptions.routing]\nns = [\"a\"]\n[subscriptions.pool.a]\n");
+fn removing_a_subscription_keeps_an_empty_route() {
+    let (_dir, paths) = sandbox("[subscriptions.routing]\nns = [\"a\"]\n[subscriptions.pool.a]\n");
     edit(&paths, |draft| {
-        draft.take_out_of_routes(&name("a"));
+        draft.remove_from_routes(&name("a"));
         draft.remove(&name("a"));
         Ok(())
     })
@@ -75,8 +75,8 @@ fn removing_leaves_an_empty_route_closed() {
 }
 
 #[test]
-fn an_edit_that_would_break_the_config_writes_nothing() {
-    let (_dir, paths) = places(COMMENTED);
+fn an_edit_that_makes_the_config_invalid_writes_nothing() {
+    let (_dir, paths) = sandbox(COMMENTED);
     let remove = |draft: &mut Draft| {
         draft.remove(&name("work"));
         Ok(())
@@ -87,8 +87,8 @@ fn an_edit_that_would_break_the_config_writes_nothing() {
 }
 
 #[test]
-fn a_config_that_is_a_link_stays_one() {
-    let (dir, mut paths) = places(COMMENTED);
+fn a_config_that_is_a_link_remains_a_link() {
+    let (dir, mut paths) = sandbox(COMMENTED);
     let link = dir.path().join("link.toml");
     std::os::unix::fs::symlink(&paths.config, &link).unwrap();
     paths.config = link.clone();
@@ -98,8 +98,8 @@ fn a_config_that_is_a_link_stays_one() {
 }
 
 #[test]
-fn a_link_to_a_config_that_is_not_there_yet_is_followed() {
-    let (dir, mut paths) = places("");
+fn a_link_to_a_config_that_does_not_exist_yet_is_followed() {
+    let (dir, mut paths) = sandbox("");
     fs::remove_file(&paths.config).unwrap();
     let link = dir.path().join("link.toml");
     std::os::unix::fs::symlink("config/config.toml", &link).unwrap();
@@ -110,11 +110,11 @@ fn a_link_to_a_config_that_is_not_there_yet_is_followed() {
 }
 
 #[test]
-fn a_table_between_braces_gets_what_is_missing_between_them() {
+fn tables_missing_from_an_inline_table_are_added_inline() {
     for text in
         ["subscriptions = {}\n", "subscriptions = { pool = {} } # mine\n", "subscriptions.pool = {}\n"]
     {
-        let (_dir, paths) = places(text);
+        let (_dir, paths) = sandbox(text);
         edit(&paths, |draft| draft.add(&name("work"))).unwrap();
         edit(&paths, |draft| draft.set_route("ns", &Route::default())).unwrap();
         let pool = Config::load(&paths).unwrap().pool;
@@ -124,13 +124,13 @@ fn a_table_between_braces_gets_what_is_missing_between_them() {
 }
 
 #[test]
-fn a_subscription_stays_when_its_last_field_goes() {
+fn a_subscription_is_kept_when_its_last_field_is_removed() {
     for text in [
         "subscriptions.pool.work.env.X = \"1\"\n",
         "[subscriptions.pool.work.env]\nX = \"1\"\n",
         "[subscriptions]\npool = { work.env.X = \"1\" }\n",
     ] {
-        let (_dir, paths) = places(text);
+        let (_dir, paths) = sandbox(text);
         edit(&paths, |draft| draft.set_variable(&name("work"), "X", "")).unwrap();
         let pool = Config::load(&paths).unwrap().pool;
         assert!(pool.subscriptions["work"].env.is_empty(), "{text}");
@@ -138,28 +138,28 @@ fn a_subscription_stays_when_its_last_field_goes() {
 }
 
 #[test]
-fn a_variable_that_is_not_there_takes_nothing_with_it() {
+fn removing_a_missing_variable_changes_nothing() {
     for text in [
         "# for later\n[subscriptions.pool.work.env]\n",
         "[subscriptions.pool.work]\nenv = { Y = \"1\" } # mine\n",
     ] {
-        let (_dir, paths) = places(text);
+        let (_dir, paths) = sandbox(text);
         edit(&paths, |draft| draft.set_variable(&name("work"), "X", "")).unwrap();
         assert_eq!(fs::read_to_string(&paths.config).unwrap(), text);
     }
 }
 
 #[test]
-fn a_new_config_is_made_of_what_is_needed() {
-    let (_dir, paths) = places("");
+fn a_new_config_has_only_what_is_needed() {
+    let (_dir, paths) = sandbox("");
     fs::remove_file(&paths.config).unwrap();
-    let place = Credential { source: Source::File, deliver: Delivery::Env };
+    let stored = Credential { source: Source::File, deliver: Delivery::Env };
     edit(&paths, |draft| {
         draft.add(&name("a.b"))?;
         draft.set_variable(&name("a.b"), "X", "1")?;
         draft.set_variable(&name("a.b"), "Y", "2")?;
         draft.set_variable(&name("a.b"), "X", "")?;
-        draft.set(&name("a.b"), "credential", Some(credential(&place)))?;
+        draft.set(&name("a.b"), "credential", Some(credential(&stored)))?;
         draft.set_route("ns", &Route { primary: vec![Selector::Tag("t".into())], fallback: Vec::new() })
     })
     .unwrap();

@@ -1,5 +1,5 @@
-//! A secret out of the keychain by a process of its own: kage starts itself with a hidden verb, and reads the
-//! secret from its output. Called where the short way has no secret.
+//! Reads a secret from the keychain in a separate process: kage starts itself with a hidden verb and reads
+//! the secret from its output. Called if `plain` could not read the secret.
 
 use std::env;
 use std::io::{self};
@@ -19,33 +19,33 @@ pub(super) fn unusable(name: &Name, why: impl std::fmt::Display) -> Failure {
     Failure::new(Status::Failed, message).hint(format!("kage subscription credential {name}"))
 }
 
-/// For the lock and the call together.
+/// The time limit of the lock and the call together.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The words behind kage's name by which it is called for a secret.
+/// The hidden verb that reads a secret.
 const VERB: &str = "fetch-from-keychain";
 
-/// The secret, from a process that has so long for it.
+/// Returns the secret that a separate process reads within `patience`.
 pub(super) fn by_process(name: &Name, patience: Duration) -> Result<Secret> {
-    let mut process = Command::new(myself()?);
+    let mut process = Command::new(own_binary()?);
     let patience = patience.as_millis().to_string();
     process.args([VERB, name.as_str(), &patience]).env_remove(PASSPHRASE).stdin(Stdio::null());
-    let Output { status, stdout, stderr } = process.output().context("could not ask the keychain")?;
+    let Output { status, stdout, stderr } = process.output().context("could not query the keychain")?;
     let stdout = Zeroizing::new(stdout);
     if status.success() {
         let secret = Secret::parse(stdout.to_vec());
         return secret.map_err(|why| unusable(name, why).into());
     }
-    let told = String::from_utf8_lossy(&stderr);
-    let (message, hint) = told.split_once('\n').unwrap_or((&told, ""));
+    let text = String::from_utf8_lossy(&stderr);
+    let (message, hint) = text.split_once('\n').unwrap_or((&text, ""));
     let message =
-        if message.is_empty() { format!("could not ask the keychain: {status}") } else { message.into() };
+        if message.is_empty() { format!("could not query the keychain: {status}") } else { message.into() };
     let failure = Failure::new(Status::Failed, message);
     Err(if hint.is_empty() { failure } else { failure.hint(hint) }.into())
 }
 
-/// The binary that runs, also when another version has taken its path.
-fn myself() -> io::Result<PathBuf> {
+/// The running binary, even if an update replaced the file at its path.
+fn own_binary() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_owned()) } else { env::current_exe()?.canonicalize() }
 }

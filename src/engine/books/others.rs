@@ -1,30 +1,32 @@
-//! Whose records may be among those of an attempt, where the agent did not take its conversation from kage.
+//! Which other attempts may have transcripts among those of an attempt, if kage did not choose the
+//! conversation's id.
 
 use crate::agent::{Others, Watch};
 use crate::engine::context::Context;
 use crate::pool::{Lease, State};
 
 impl Context {
-    /// What is known of other attempts by the same agent with the same records. The state was read before the
-    /// ledger is: who has left the one is in the other.
+    /// Returns what is known about other attempts of the same agent whose transcripts are in the same
+    /// location. The state must be read before the ledger: an attempt that has left the state is then in the
+    /// ledger.
     pub(in crate::engine) fn others(&self, own: &Lease, watch: &Watch, state: &State) -> Others {
-        let Some(place) = watch.record().filter(|_| watch.session.is_none()) else {
+        let Some(record) = watch.record().filter(|_| watch.session.is_none()) else {
             return Others::default();
         };
-        let is_beside = |lease: &&Lease| {
-            let there = lease.record.as_ref().map(|record| (&record.dir, &record.cwd));
-            lease.id != own.id && lease.agent == own.agent && there == Some((&place.dir, &place.cwd))
+        let shares_location = |lease: &&Lease| {
+            let location = lease.record.as_ref().map(|record| (&record.dir, &record.cwd));
+            lease.id != own.id && lease.agent == own.agent && location == Some((&record.dir, &record.cwd))
         };
-        let beside: Vec<_> = state.leases.iter().chain(&state.lost).filter(is_beside).collect();
+        let others: Vec<_> = state.leases.iter().chain(&state.lost).filter(shares_location).collect();
         let booked = self.ledger().conversations(&own.agent);
         let is_booked =
             |lease: &Lease| booked.iter().any(|one| one.run == lease.id.0 && one.began == lease.since);
         let order = |lease: &Lease| (lease.since, lease.id.0.clone());
-        let later = beside.iter().filter(|lease| order(lease) > order(own));
+        let later = others.iter().filter(|lease| order(lease) > order(own));
         let unknown = later.filter(|lease| lease.sessions().is_empty() && !is_booked(lease));
         Others {
             later: unknown.map(|lease| lease.since).collect(),
-            sessions: beside
+            sessions: others
                 .iter()
                 .flat_map(|lease| lease.sessions())
                 .map(str::to_owned)

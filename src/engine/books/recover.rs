@@ -1,4 +1,5 @@
-//! Runs whose kage was killed before it could settle: the next kage that sees their leases counts what they used.
+//! Runs whose kage was killed before it could settle: the next kage that sees their leases counts their
+//! usage.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,20 +14,21 @@ use crate::engine::said::Said;
 use crate::files::Lock;
 use crate::ledger::{Attempt, Trace};
 use crate::pool::{Administer, Lease, LeaseId, Moment, Outcome, State, Verdict};
-use crate::process::{Marked, marked_with};
+use crate::process::{ProcessWithVariable, processes_with_variable};
 
-/// A kage that would have to wait leaves it to the one that is counting.
-const PATIENCE: Duration = Duration::from_millis(10);
-/// For longer than this nobody counts: after the end of a machine there may be thousands, and each is looked for in
-/// the ledger.
-const LONGEST: Duration = Duration::from_secs(1);
-/// A program begins within this time after its run was given a place, unless its credential takes longer.
-const FRESH: SignedDuration = SignedDuration::from_secs(10);
-/// An agent that has outlived its kage is waited for. What it leaves running may never end.
-const LONGEST_LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long to wait for the lock. While another kage counts, this one leaves the counting to it.
+const LOCK_PATIENCE: Duration = Duration::from_millis(10);
+/// No kage counts for longer than this: after a crash of the machine there may be thousands of runs, and each
+/// one is searched for in the ledger.
+const TIME_LIMIT: Duration = Duration::from_secs(1);
+/// A program starts within this time after its run reserved a place, unless reading its credential takes
+/// longer.
+const START_LIMIT: SignedDuration = SignedDuration::from_secs(10);
+/// How long an agent that has outlived its kage is waited for. Processes that it leaves behind may never end.
+const ORPHAN_LIMIT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Context {
-    /// The state, with what killed runs have used.
+    /// Returns the state, including the usage of killed runs.
     pub(crate) fn state(&self) -> Result<State> {
         let state = self.view()?;
         if state.lost.is_empty() {
@@ -41,7 +43,7 @@ impl Context {
         self.view()
     }
 
-    /// Counts the runs whose kage is gone. What cannot be counted now is there for the next kage.
+    /// Counts the runs whose kage is gone. Runs that cannot be counted now remain for the next kage.
     pub(in crate::engine) fn recover(&self, events: &Events<'_>) {
         if let Err(failed) = self.try_to_recover(events) {
             self.voice.say(Said::NotCounted(format!("{failed:#}")), &self.now());
@@ -49,44 +51,45 @@ impl Context {
     }
 
     fn try_to_recover(&self, events: &Events<'_>) -> Result<()> {
-        let Ok(_lock) = Lock::acquire(&self.paths.state.join("recover.lock"), PATIENCE) else {
+        let Ok(_lock) = Lock::acquire(&self.paths.state.join("recover.lock"), LOCK_PATIENCE) else {
             return Ok(());
         };
-        // Under the lock, and written down: of a state that is only read, a run may settle its lease and end
-        // before it is looked at whether it lives, and would be counted twice.
+        // The lost leases are determined under the lock and written to the state. If the state were only
+        // read, a run could settle its lease and end before this kage checks whether it is alive, and would
+        // be counted twice.
         let state = self.administer(&Administer::Reap)?;
-        let running = marked_with("KAGE_RUN");
+        let running = processes_with_variable("KAGE_RUN");
         let mut unused = BTreeSet::new();
         let counted = self.count_all(&state, &running, &mut unused, events);
-        // In one change: there may be thousands.
+        // One change for all of them: there may be thousands.
         if !unused.is_empty() {
             self.administer(&Administer::ForgetLost(&unused))?;
         }
         counted
     }
 
-    /// Counts one after the other, as long as there is time for it. Those of which there are no records are noted.
+    /// Counts one run after another until the time limit. Runs without a transcript are added to `unused`.
     fn count_all(
         &self,
         state: &State,
-        running: &[Marked],
+        running: &[ProcessWithVariable],
         unused: &mut BTreeSet<(LeaseId, Timestamp)>,
         events: &Events<'_>,
     ) -> Result<()> {
-        let until = Instant::now() + LONGEST;
-        for lost in state.lost.iter().filter(|lost| !runs_on(lost, running)) {
+        let until = Instant::now() + TIME_LIMIT;
+        for lost in state.lost.iter().filter(|lost| !is_agent_alive(lost, running)) {
             if Instant::now() > until {
                 break;
             }
-            if !self.count(lost, state, events)? && !may_begin(lost) {
+            if !self.count(lost, state, events)? && !may_still_start(lost) {
                 unused.insert((lost.id.clone(), lost.since));
             }
         }
         Ok(())
     }
 
-    /// As `exec` would have: the ledger first, where the attempt is looked for so that it is there once. The
-    /// answer is whether there was anything to count.
+    /// Books a lost attempt as `exec` would have: first in the ledger, unless it is already there. Returns
+    /// whether there was anything to count.
     fn count(&self, lost: &Lease, state: &State, events: &Events<'_>) -> Result<bool> {
         let now = self.now();
         let ledger = self.ledger();
@@ -109,7 +112,7 @@ impl Context {
         Ok(true)
     }
 
-    /// What its records say; `None` where there are none.
+    /// Returns the evidence and the outcome from its transcript; `None` if there is none.
     fn examine(
         &self,
         lost: &Lease,
@@ -125,32 +128,32 @@ impl Context {
         if evidence.usage.requests == 0 && evidence.errors.is_empty() {
             return None;
         }
-        // How it ended nobody saw; that it was refused stands in its records.
+        // No process saw how it ended, but its transcript contains a refusal.
         let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), now);
-        if !outcome.verdict.is_of_the_account() {
+        if !outcome.verdict.concerns_account() {
             outcome.verdict = Verdict::Interrupted;
         }
         Some((evidence, outcome))
     }
 }
 
-/// Whether its agent may be about to begin: where kage was killed between the making of its process and the program
-/// in it, that has no mark yet and no record.
-fn may_begin(lost: &Lease) -> bool {
+/// Whether its agent may be about to start. If kage was killed between the fork and the exec of the agent,
+/// the process does not yet have the run's variables or a transcript.
+fn may_still_start(lost: &Lease) -> bool {
     let age = Timestamp::now().duration_since(lost.since);
-    !age.is_negative() && age < FRESH
+    !age.is_negative() && age < START_LIMIT
 }
 
-/// When another attempt went on with its conversation; what came from then on is that one's.
+/// Returns when another attempt continued its conversation. Later rows belong to that attempt.
 fn ended(lost: &Lease, trace: &Trace, state: &State) -> Option<Timestamp> {
     let sessions = lost.sessions();
     let later = state.leases.iter().chain(&state.lost).filter(|other| other.since > lost.since);
-    let going_on = later.filter(|other| other.sessions().iter().any(|session| sessions.contains(session)));
-    going_on.map(|other| other.since).chain(trace.next).min()
+    let continuing = later.filter(|other| other.sessions().iter().any(|session| sessions.contains(session)));
+    continuing.map(|other| other.since).chain(trace.next).min()
 }
 
-/// Whether its agent has outlived its kage: it carries the mark of the run.
-fn runs_on(lost: &Lease, running: &[Marked]) -> bool {
-    let is_recent = Timestamp::now().duration_since(lost.since) < LONGEST_LEFT;
+/// Whether its agent has outlived its kage: a process of the agent has the run's variable.
+fn is_agent_alive(lost: &Lease, running: &[ProcessWithVariable]) -> bool {
+    let is_recent = Timestamp::now().duration_since(lost.since) < ORPHAN_LIMIT;
     is_recent && running.iter().any(|one| one.is(&lost.id.0, &lost.agent))
 }

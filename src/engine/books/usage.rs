@@ -1,4 +1,4 @@
-//! Questions to the ledger, and its maintenance.
+//! Queries of the ledger, and its maintenance.
 
 use anyhow::Result;
 use jiff::civil::Date;
@@ -8,7 +8,7 @@ use crate::engine::context::Context;
 use crate::ledger::{Answer, By, Key, Ledger, Query};
 use crate::prices::Prices;
 
-/// The ledger, and what its tokens cost.
+/// The ledger, and the prices of its tokens.
 pub(crate) struct Books<'a> {
     ledger: Ledger,
     prices: &'a Prices,
@@ -25,20 +25,20 @@ impl Books<'_> {
         self.ledger.usage(query, self.prices)
     }
 
-    /// Sums all of it up again.
+    /// Recomputes the sums of the whole ledger.
     pub(crate) fn rebuild(&self, zone: &TimeZone) -> Result<()> {
         self.ledger.rebuild(zone)
     }
 
-    /// Deletes what is from before a day; the answer is how many attempts.
+    /// Deletes the attempts before a day and returns their number.
     pub(crate) fn prune(&self, before: Date, zone: &TimeZone) -> Result<u64> {
         self.ledger.prune(before, zone)
     }
 
-    /// Every subscription on which something ran.
+    /// Returns every subscription that has an attempt in the ledger.
     pub(crate) fn subscriptions(&self) -> Result<Vec<String>> {
-        let seen = self.ask(&Query::all(TimeZone::UTC).by(&[By::Subscription]))?;
-        let names = seen.rows.into_keys().flatten();
+        let answer = self.ask(&Query::all(TimeZone::UTC).by(&[By::Subscription]))?;
+        let names = answer.rows.into_keys().flatten();
         Ok(names.filter_map(|key| if let Key::Text(name) = key { Some(name) } else { None }).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Against a real tmux with a server of its own: the test calls itself again inside one of its panes.
+//! Tests with a real tmux and its own server: each test runs itself again inside a pane of that server.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ struct Server {
 }
 
 impl Server {
-    /// `None` where there is no tmux, which only CI makes a failure.
+    /// Starts a server; `None` if tmux is not installed. In CI a missing tmux is a failure.
     fn start(test: &str) -> Option<Self> {
         if which::which("tmux").is_err() {
             assert!(env::var("CI").as_deref() != Ok("true"), "tmux is not installed");
@@ -45,7 +45,7 @@ impl Server {
         self.command().args(words).output().unwrap()
     }
 
-    /// The options of the pane, each line a name and a value.
+    /// Returns the options of the pane, one name and value per line.
     fn options(&self) -> String {
         let shown = self.tmux(&["show-options", "-p"]);
         String::from_utf8(shown.stdout).unwrap()
@@ -56,14 +56,14 @@ impl Server {
         String::from_utf8(shown.stdout).unwrap().trim_end_matches('\n').to_owned()
     }
 
-    /// Lets the test in the pane go on.
-    fn pass(&self, step: &str) {
+    /// Lets the test in the pane continue.
+    fn allow(&self, step: &str) {
         fs::write(self.dir.path().join(step), "").unwrap();
     }
 
-    fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
+    fn wait_for(&self, what: &str, condition: impl Fn() -> bool) {
         let log = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-        wait_for(|| format!("{what}\n{}\n{}", self.options(), log()), is_so);
+        wait_for(|| format!("{what}\n{}\n{}", self.options(), log()), condition);
     }
 }
 
@@ -73,15 +73,15 @@ impl Drop for Server {
     }
 }
 
-fn wait_for(what: impl Fn() -> String, is_so: impl Fn() -> bool) {
+fn wait_for(what: impl Fn() -> String, condition: impl Fn() -> bool) {
     let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed().as_secs() < 30, "waited in vain for: {}", what());
+    while !condition() {
+        assert!(begun.elapsed().as_secs() < 30, "timed out waiting for: {}", what());
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Waits until the outer test lets this one go on.
+/// Waits until the outer test lets this one continue.
 fn await_step(dir: &Path, step: &str) {
     wait_for(|| step.to_owned(), || dir.join(step).exists());
 }
@@ -90,11 +90,11 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// What a value must not mean anything of to tmux.
+/// Values with characters that are special to tmux. tmux must keep them literally.
 const ODD: [&str; 7] = ["a;b", "a;", "a\\;", ";", "#{pane_id}", "%H:%M", "-x #[fg=red]"];
 
 #[test]
-fn a_run_marks_its_pane_and_takes_the_marks_away() {
+fn a_run_marks_its_pane_and_removes_the_marks() {
     if let Some(dir) = env::var_os(ALONE).map(PathBuf::from) {
         let mut pane = Pane::here(Vec::new()).unwrap();
         pane.show(&name("work"), Some(&name("backend")), "active");
@@ -111,26 +111,26 @@ fn a_run_marks_its_pane_and_takes_the_marks_away() {
         fs::write(dir.join("dropped"), "").unwrap();
         return;
     }
-    let Some(server) = Server::start("a_run_marks_its_pane_and_takes_the_marks_away") else { return };
+    let Some(server) = Server::start("a_run_marks_its_pane_and_removes_the_marks") else { return };
     let shows = |subscription: &str, namespace: &str, status: &str| {
         let values = [SUBSCRIPTION, NAMESPACE, STATUS].map(|option| server.value(option));
         values == [subscription, namespace, status]
     };
     server.wait_for("the marks", || shows("work", "backend", "active"));
-    server.pass("shown");
+    server.allow("shown");
     server.wait_for("the marks of another subscription", || shows("spare", "", "active"));
     assert!(!server.options().contains(NAMESPACE), "{}", server.options());
-    server.pass("moved");
+    server.allow("moved");
     for (at, odd) in ODD.into_iter().enumerate() {
         server.wait_for(odd, || shows("spare", "", odd));
-        server.pass(&format!("odd{at}"));
+        server.allow(&format!("odd{at}"));
     }
     server.wait_for("the end", || server.dir.path().join("dropped").exists());
     assert_eq!(server.options(), "");
 }
 
 #[test]
-fn a_server_that_wakes_after_the_run_takes_the_marks_away() {
+fn a_stopped_server_removes_the_marks_when_it_continues_after_the_run() {
     if let Some(dir) = env::var_os(ALONE).map(PathBuf::from) {
         let mut pane = Pane::here(Vec::new()).unwrap();
         pane.show(&name("work"), None, "active");
@@ -140,44 +140,45 @@ fn a_server_that_wakes_after_the_run_takes_the_marks_away() {
         fs::write(dir.join("dropped"), "").unwrap();
         return;
     }
-    let Some(server) = Server::start("a_server_that_wakes_after_the_run_takes_the_marks_away") else {
+    let Some(server) = Server::start("a_stopped_server_removes_the_marks_when_it_continues_after_the_run")
+    else {
         return;
     };
     server.wait_for("the marks", || server.value(STATUS) == "active");
     let pid = String::from_utf8(server.tmux(&["display-message", "-p", "#{pid}"]).stdout).unwrap();
     let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
-    server.pass("stopped");
-    // Nothing is asked of the server meanwhile, and it wakes whether that works or not.
+    server.allow("stopped");
+    // Meanwhile the test asks the server nothing, and continues it even if the wait fails.
     let dropped = server.dir.path().join("dropped");
     let begun = Instant::now();
-    while !dropped.exists() && begun.elapsed() < PATIENCE * 5 {
+    while !dropped.exists() && begun.elapsed() < END_LIMIT * 5 {
         thread::sleep(Duration::from_millis(5));
     }
     kill_process(pid, Signal::CONT).unwrap();
-    assert!(dropped.exists(), "the end waited for the server");
-    server.wait_for("no marks", || server.options().is_empty());
+    assert!(dropped.exists(), "the end of the run waited for the server");
+    server.wait_for("the removal of the marks", || server.options().is_empty());
 }
 
 #[test]
-fn a_message_is_shown_as_it_is() {
+fn a_message_is_shown_literally() {
     const TEXT: &str = "work: 5h limit; 42% of #{pane_id} %H #(date) \u{1b}[31m;";
     if let Some(dir) = env::var_os(ALONE).map(PathBuf::from) {
         await_step(&dir, "looked at");
         Pane::here(Vec::new()).unwrap().message(TEXT);
         return;
     }
-    let Some(server) = Server::start("a_message_is_shown_as_it_is") else { return };
+    let Some(server) = Server::start("a_message_is_shown_literally") else { return };
     let mut attach = server.command();
     attach.arg("attach").env("TERM", "xterm").stdin(Stdio::inherit());
     let mut client = rexpect::session::spawn_command(attach, Some(30_000)).unwrap();
     server.wait_for("a client", || !server.tmux(&["list-clients"]).stdout.is_empty());
-    server.pass("looked at");
+    server.allow("looked at");
     client.exp_string("work: 5h limit; 42% of #{pane_id} %H #(date)  [31m;").unwrap();
 }
 
-/// A tmux of this pane that is a script.
-fn stand_in(dir: &TempDir, script: &str) -> Pane {
+/// Returns a pane whose tmux is a script.
+fn pane_with_script(dir: &TempDir, script: &str) -> Pane {
     let program = dir.path().join("tmux");
     fs::write(&program, format!("#!/bin/sh\ncd '{}'\n{script}\n", dir.path().display())).unwrap();
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
@@ -185,14 +186,14 @@ fn stand_in(dir: &TempDir, script: &str) -> Pane {
 }
 
 #[test]
-fn the_commands_take_effect_in_their_order_and_nobody_waits_for_one() {
+fn commands_take_effect_in_order_and_kage_waits_for_none() {
     let dir = tempfile::tempdir().unwrap();
     let script = "[ -e begun ] || { : >begun; while [ ! -e go ]; do sleep 0.01; done; }; echo \"$*\" >>log";
-    let mut pane = stand_in(&dir, script);
+    let mut pane = pane_with_script(&dir, script);
     pane.show(&name("work"), None, "active");
     pane.status("limited");
     pane.message("moved on");
-    assert!(!dir.path().join("log").exists(), "somebody waited");
+    assert!(!dir.path().join("log").exists(), "kage waited for a command");
     fs::write(dir.path().join("go"), "").unwrap();
     drop(pane);
     let set = "set-option -p -t %1 --";
@@ -208,28 +209,28 @@ fn the_commands_take_effect_in_their_order_and_nobody_waits_for_one() {
 }
 
 #[test]
-fn a_server_that_hangs_costs_a_moment_at_the_end() {
+fn a_server_that_hangs_delays_the_end_only_until_the_limit() {
     let dir = tempfile::tempdir().unwrap();
-    let mut pane = stand_in(&dir, "exec sleep 4");
+    let mut pane = pane_with_script(&dir, "exec sleep 4");
     let begun = Instant::now();
     pane.show(&name("work"), None, "active");
     for _ in 0..100 {
         pane.status("limited");
     }
-    assert!(pane.started.len() <= MOST);
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(pane.started.len() <= MAX_RUNNING);
+    assert!(begun.elapsed() < END_LIMIT, "{:?}", begun.elapsed());
     drop(pane);
-    assert!((PATIENCE..PATIENCE * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!((END_LIMIT..END_LIMIT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 #[test]
-fn without_tmux_nothing_happens() {
+fn a_missing_or_failing_tmux_does_not_matter() {
     let begun = Instant::now();
     let mut pane = Pane::at("/nonexistent/tmux".into(), "%1".into());
     pane.show(&name("work"), None, "active");
     pane.status("limited");
     drop(pane);
     drop(Pane::at("/bin/false".into(), "%1".into()));
-    assert!(begun.elapsed() < PATIENCE);
+    assert!(begun.elapsed() < END_LIMIT);
     assert!(is_id("%0") && is_id("%12") && !is_id("%") && !is_id("1") && !is_id("%1;") && !is_id(""));
 }

@@ -1,6 +1,6 @@
-//! Beside a session at the terminal: what its hooks report is acted upon while it runs. On a usage limit with
-//! another subscription ready kage says so, waits a moment in which the user can say otherwise, and ends the
-//! session, which continues on the other one.
+//! The observer of a running session: acts on the reports of the agent's hooks. On a usage limit, if another
+//! subscription is ready, it announces the switch, waits for a grace period in which the user can decide
+//! otherwise, and ends the session, which then continues on the other subscription.
 
 use std::time::{Duration, Instant};
 
@@ -15,47 +15,49 @@ use crate::engine::pane::Pane;
 use crate::engine::said::{NoSuccessor, Refusal, Said};
 use crate::engine::voice::Banner;
 use crate::pool::{Lease, Name, Outcome, Release, Verdict};
-use crate::run::{Rest, SessionObserver};
+use crate::run::{Response, SessionObserver};
 
-/// The user's moment: a prompt that is submitted meanwhile, or leaving the session, keeps kage from continuing.
+/// The grace period before a switch. If the user submits a prompt or leaves the session meanwhile, kage does
+/// not continue on the other subscription.
 const GRACE: Duration = Duration::from_secs(3);
-/// A limit that ends sooner than this is waited for by the agent itself, which then continues by itself.
+/// If a limit resets sooner than this, the agent waits for the reset and continues on its own.
 const SOON: SignedDuration = SignedDuration::from_secs(15);
-/// How often kage looks for an error that was reported but is not in the records yet: `LOOKS` times, then `SLOW_LOOKS`
-/// times with a pause that doubles, half a minute in all. A busy machine may delay the agent's write.
-const LOOK: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 30;
-const SLOW_LOOKS: u32 = 8;
-/// A session that was told to end takes a tenth of a second.
-const UNTIL_ENDED: Duration = Duration::from_secs(10);
+/// The first interval at which kage searches the transcript for an error that was reported but is not there
+/// yet. A busy machine may delay the agent's write. kage searches `FAST_SEARCHES` times at this interval,
+/// then `SLOW_SEARCHES` times with an interval that doubles: half a minute in all.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(100);
+const FAST_SEARCHES: u32 = 30;
+const SLOW_SEARCHES: u32 = 8;
+/// How long a session may take to end after SIGTERM. Usually it takes a tenth of a second.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// What happens beside the session.
+/// The observer of one attempt of a session.
 pub(in crate::engine) struct Live<'a> {
     run: &'a Run<'a>,
     state: &'a RunState,
     pane: Option<&'a mut Pane>,
     banner: Banner,
     stage: Stage,
-    /// When the refusal came that was seen last.
-    seen: Option<Timestamp>,
+    /// The time of the last refusal that was handled.
+    handled: Option<Timestamp>,
     end: SessionEnd,
 }
 
 #[derive(Debug, Clone)]
 enum Stage {
     Quiet,
-    /// An error was reported, and this many looks have not found it. Looks are counted, not time: kage may be stopped
-    /// together with its agent.
+    /// An error was reported, and this many searches have not found it. Searches are counted instead of time
+    /// because kage may be stopped together with its agent.
     Searching {
-        looks: u32,
+        searches: u32,
     },
-    /// kage will continue on that subscription at that moment.
+    /// kage will continue on subscription `to` at `until`.
     Grace {
         until: Instant,
         refusal: Refusal,
         to: Name,
     },
-    /// The agent has been told to end, and should have by that moment.
+    /// The agent got SIGTERM and should have ended by `until`.
     Ending {
         until: Instant,
     },
@@ -64,7 +66,7 @@ enum Stage {
 impl<'a> Live<'a> {
     pub(in crate::engine) fn new(run: &'a Run<'a>, state: &'a RunState, pane: Option<&'a mut Pane>) -> Self {
         let banner = Banner::new(run.context.voice.draws());
-        Self { run, state, pane, banner, stage: Stage::Quiet, seen: None, end: SessionEnd::default() }
+        Self { run, state, pane, banner, stage: Stage::Quiet, handled: None, end: SessionEnd::default() }
     }
 
     pub(in crate::engine) fn end(mut self) -> SessionEnd {
@@ -72,58 +74,58 @@ impl<'a> Live<'a> {
         self.end
     }
 
-    fn step(&mut self) -> Result<Rest> {
+    fn step(&mut self) -> Result<Response> {
         let state = self.run.context.view()?;
         let lease = &self.state.lease;
-        // A state that has lost the lease says nothing of what the user did.
+        // If the lease is missing in the state, what the user did is not known.
         let known = state.held(&lease.id, &lease.subscription);
         let held = known.unwrap_or(lease);
         match self.stage.clone() {
-            Stage::Ending { until } if Instant::now() < until => Ok(Rest::Until(until)),
+            Stage::Ending { until } if Instant::now() < until => Ok(Response::Until(until)),
             Stage::Ending { .. } => {
-                self.end.told_to_leave = true;
-                self.show(&Said::LeaveIt { agent: self.run.agent.name().to_owned() });
-                Ok(Rest::Sleep)
+                self.end.asked_to_leave = true;
+                self.show(&Said::DidNotEnd { agent: self.run.agent.name().to_owned() });
+                Ok(Response::Sleep)
             }
-            Stage::Grace { .. } if known.is_some_and(|held| held.refused.is_none()) => Ok(self.overtaken()),
+            Stage::Grace { .. } if known.is_some_and(|held| held.refused.is_none()) => Ok(self.stay()),
             Stage::Grace { until, refusal, to } if Instant::now() < until => {
-                // Every second again: the agent may have drawn over it.
+                // Redrawn every second: the agent may have drawn over it.
                 let text = self.text(&countdown(refusal, to, until));
                 self.banner.show(&text, None);
-                Ok(Rest::Until(next_second(until)))
+                Ok(Response::Until(next_second(until)))
             }
-            Stage::Grace { .. } => self.leave(held),
+            Stage::Grace { .. } => self.finish_grace(held),
             Stage::Quiet => self.search(held, 0),
-            Stage::Searching { looks } => self.search(held, looks),
+            Stage::Searching { searches } => self.search(held, searches),
         }
     }
 
-    /// The user has continued this conversation, or another one.
-    fn overtaken(&mut self) -> Rest {
+    /// Cancels the switch: the user has continued this conversation or another one.
+    fn stay(&mut self) -> Response {
         self.banner.clear();
         self.show(&Said::Staying(self.state.lease.subscription.clone()));
         self.banner.clear();
-        self.rest()
+        self.be_quiet()
     }
 
-    fn rest(&mut self) -> Rest {
+    fn be_quiet(&mut self) -> Response {
         self.stage = Stage::Quiet;
-        Rest::Sleep
+        Response::Sleep
     }
 
-    /// Looks for a refusal in the records that has not been seen, and says what follows from it.
-    fn search(&mut self, held: &Lease, looks: u32) -> Result<Rest> {
-        if held.refused.is_none() && looks == 0 {
+    /// Searches the transcript for a refusal that has not been handled, and acts on it.
+    fn search(&mut self, held: &Lease, searches: u32) -> Result<Response> {
+        if held.refused.is_none() && searches == 0 {
             self.end.announced = false;
             self.status("active");
         }
         let (evidence, outcome, now) = self.judge(held);
-        if !outcome.verdict.is_of_the_account() || !self.is_new(&evidence) {
-            let Some(pause) = pause_after(looks) else { return Ok(self.rest()) };
-            self.stage = Stage::Searching { looks: looks + 1 };
-            return Ok(Rest::Until(Instant::now() + pause));
+        if !outcome.verdict.concerns_account() || !self.is_new(&evidence) {
+            let Some(pause) = pause_after(searches) else { return Ok(self.be_quiet()) };
+            self.stage = Stage::Searching { searches: searches + 1 };
+            return Ok(Response::Until(Instant::now() + pause));
         }
-        self.seen = latest(&evidence);
+        self.handled = latest(&evidence);
         self.stage = Stage::Quiet;
         let context = self.run.context;
         context.refuse(held, &outcome, &self.run.events)?;
@@ -134,12 +136,13 @@ impl<'a> Live<'a> {
         self.decide(&evidence, outcome, &now)
     }
 
-    /// Whether the conversation ends with an error that came after the one that was seen.
+    /// Whether the conversation ends with an error that is later than the one that was handled.
     fn is_new(&self, evidence: &Evidence) -> bool {
-        latest(evidence) > self.seen
+        latest(evidence) > self.handled
     }
 
-    /// What the conversation ends with: a limit of one model may have been overcome with another.
+    /// Judges how the conversation ends now. Earlier errors do not count: the user may have continued after a
+    /// limit of one model by choosing another model.
     fn judge(&self, held: &Lease) -> (Evidence, Outcome, Zoned) {
         let Run { agent, context, .. } = self.run;
         let now = context.now();
@@ -149,13 +152,14 @@ impl<'a> Live<'a> {
         (evidence, outcome, now)
     }
 
-    fn decide(&mut self, evidence: &Evidence, outcome: Outcome, now: &Zoned) -> Result<Rest> {
-        let is_fruitless = evidence.work == Work::None && self.state.fruitless >= self.run.patience();
+    fn decide(&mut self, evidence: &Evidence, outcome: Outcome, now: &Zoned) -> Result<Response> {
+        let is_stalled =
+            evidence.work == Work::None && self.state.idle_attempts >= self.run.session_retries();
         let soon = now.timestamp() + SOON;
         let resets_soon = matches!(
             &outcome.verdict, Verdict::UsageLimit { resets_at: Some(at), .. } if *at <= soon
         );
-        let facts = Session { is_fruitless, resets_soon, ..self.run.session_facts() };
+        let facts = Session { is_stalled, resets_soon, ..self.run.session_facts() };
         let situation = Situation {
             verdict: &outcome.verdict,
             work: evidence.work,
@@ -163,7 +167,7 @@ impl<'a> Live<'a> {
             form: Form::Running(facts),
         };
         if next(&situation) == Next::Final {
-            return Ok(Rest::Sleep);
+            return Ok(Response::Sleep);
         }
         self.end.announced = true;
         let found = self.run.another(self.state, evidence.session.as_deref(), &outcome, false)?;
@@ -173,13 +177,13 @@ impl<'a> Live<'a> {
                 let until = Instant::now() + GRACE;
                 self.show(&countdown(refusal.clone(), to.clone(), until));
                 self.stage = Stage::Grace { until, refusal, to };
-                Ok(Rest::Until(next_second(until)))
+                Ok(Response::Until(next_second(until)))
             }
             Successor::None(why) => {
-                self.nothing(refusal, why);
-                Ok(Rest::Sleep)
+                self.show_no_successor(refusal, why);
+                Ok(Response::Sleep)
             }
-            Successor::Reserved(_) => Ok(Rest::Sleep), // nothing was to be reserved
+            Successor::Reserved(_) => Ok(Response::Sleep), // cannot happen: `reserves` is not set
         }
     }
 
@@ -187,7 +191,7 @@ impl<'a> Live<'a> {
         Refusal { subscription: self.state.lease.subscription.clone(), outcome }
     }
 
-    fn nothing(&mut self, refusal: Refusal, why: NoSuccessor) {
+    fn show_no_successor(&mut self, refusal: Refusal, why: NoSuccessor) {
         let request = &self.run.request;
         if let (Some(not_ready), None) = (why.not_ready(), &request.only) {
             self.run.events.all_limited(not_ready);
@@ -196,50 +200,52 @@ impl<'a> Live<'a> {
         self.show(&Said::NoSuccessor { refusal: Some(refusal), why, request, waits: false });
     }
 
-    /// The moment is over. The other place is taken, with its credential in hand, before the session is ended:
-    /// it must not be ended for nothing. A credential may take its time, in which the user can still continue.
-    fn leave(&mut self, held: &Lease) -> Result<Rest> {
+    /// Ends the grace period. The other subscription is reserved and its credential read before the session
+    /// is ended, so that the session is not ended in vain. Reading a credential may take long, and the user
+    /// can still continue meanwhile.
+    fn finish_grace(&mut self, held: &Lease) -> Result<Response> {
         self.stage = Stage::Quiet;
         self.banner.clear();
         let (evidence, outcome, _) = self.judge(held);
-        if outcome.verdict.is_of_the_account() && self.is_new(&evidence) {
-            return self.step(); // a prompt was refused as well: that has a moment of its own
+        if outcome.verdict.concerns_account() && self.is_new(&evidence) {
+            return self.step(); // another prompt was refused: it gets its own grace period
         }
         if !matches!(outcome.verdict, Verdict::UsageLimit { .. }) {
-            return Ok(self.overtaken());
+            return Ok(self.stay());
         }
         match self.run.another(self.state, evidence.session.as_deref(), &outcome, true)? {
             Successor::Reserved(reservation) => self.end_session(held, reservation),
             Successor::None(why) => {
                 let refusal = self.refusal(outcome);
-                self.nothing(refusal, why);
-                Ok(Rest::Sleep)
+                self.show_no_successor(refusal, why);
+                Ok(Response::Sleep)
             }
-            Successor::Ready(_) => Ok(Rest::Sleep), // a place was to be reserved
+            Successor::Ready(_) => Ok(Response::Sleep), // cannot happen: `reserves` is set
         }
     }
 
-    fn end_session(&mut self, held: &Lease, reservation: Reservation) -> Result<Rest> {
+    fn end_session(&mut self, held: &Lease, reservation: Reservation) -> Result<Response> {
         if self.has_continued(held) {
             self.run.context.release(&Release::NotStarted(&reservation.lease))?;
-            self.overtaken();
+            self.stay();
             return self.step();
         }
         self.end.reservation = Some(reservation);
-        let until = Instant::now() + UNTIL_ENDED;
+        let until = Instant::now() + END_LIMIT;
         self.stage = Stage::Ending { until };
-        Ok(Rest::Terminate(until))
+        Ok(Response::Terminate(until))
     }
 
-    /// Whether the user has continued since then, as the hooks or the records say; perhaps into another refusal,
-    /// which has a moment of its own. A state that cannot be read does not say so.
+    /// Whether the hooks or the transcript show that the user has continued since `before`. The new prompt
+    /// may have been refused too, and then gets its own grace period. If the state cannot be read, the answer
+    /// is no.
     fn has_continued(&self, before: &Lease) -> bool {
         let state = self.run.context.view().unwrap_or_default();
         let Some(held) = state.held(&before.id, &before.subscription) else { return false };
         let (evidence, outcome, _) = self.judge(held);
-        // The records come a little after the hooks.
-        let is_overtaken = held.refused != before.refused || self.is_new(&evidence);
-        is_overtaken || !matches!(outcome.verdict, Verdict::UsageLimit { .. })
+        // The agent writes its transcript shortly after it calls the hooks, so both are checked.
+        let has_changed = held.refused != before.refused || self.is_new(&evidence);
+        has_changed || !matches!(outcome.verdict, Verdict::UsageLimit { .. })
     }
 
     fn text(&self, said: &Said) -> String {
@@ -258,14 +264,15 @@ impl<'a> Live<'a> {
     }
 }
 
-/// When the last error came.
+/// Returns the time of the last error.
 fn latest(evidence: &Evidence) -> Option<Timestamp> {
     evidence.errors.last().and_then(|error| error.at)
 }
 
-/// How long kage waits after this many looks without success; `None` where it gives up.
-fn pause_after(looks: u32) -> Option<Duration> {
-    (looks < LOOKS + SLOW_LOOKS).then(|| LOOK * 2_u32.pow(looks.saturating_sub(LOOKS)))
+/// Returns the pause after this many searches that found nothing; `None` when kage stops searching.
+fn pause_after(searches: u32) -> Option<Duration> {
+    (searches < FAST_SEARCHES + SLOW_SEARCHES)
+        .then(|| SEARCH_INTERVAL * 2_u32.pow(searches.saturating_sub(FAST_SEARCHES)))
 }
 
 fn countdown(refusal: Refusal, to: Name, until: Instant) -> Said {
@@ -273,7 +280,7 @@ fn countdown(refusal: Refusal, to: Name, until: Instant) -> Said {
     Said::Countdown { refusal, to, seconds: left.as_millis().div_ceil(1000) }
 }
 
-/// When the second ends that is left now.
+/// Returns when the countdown shows its next number.
 fn next_second(until: Instant) -> Instant {
     let left = until.saturating_duration_since(Instant::now());
     let whole = left.as_millis().div_ceil(1000).saturating_sub(1);
@@ -294,14 +301,14 @@ impl SessionObserver for Live<'_> {
         }
     }
 
-    fn look(&mut self, reported: bool) -> Rest {
+    fn look(&mut self, reported: bool) -> Response {
         if reported && matches!(self.stage, Stage::Searching { .. }) {
-            self.stage = Stage::Quiet; // perhaps another error, which is looked for as long
+            self.stage = Stage::Quiet; // this may be another error: count the searches from 0
         }
         self.step().unwrap_or_else(|why| {
             self.stage = Stage::Quiet;
             self.show(&Said::NotContinued(format!("{why:#}")));
-            Rest::Sleep
+            Response::Sleep
         })
     }
 }
@@ -311,9 +318,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_looked_for_often_at_first_and_for_half_a_minute() {
+    fn an_error_is_searched_for_often_at_first_and_for_half_a_minute() {
         let pauses: Vec<_> = (0..).map_while(pause_after).collect();
-        assert!(pauses.len() < 40 && pauses[..30].iter().all(|pause| *pause == LOOK), "{pauses:?}");
+        assert!(
+            pauses.len() < 40 && pauses[..30].iter().all(|pause| *pause == SEARCH_INTERVAL),
+            "{pauses:?}"
+        );
         let (at_first, all) = (pauses[..30].iter().sum(), pauses.iter().sum());
         assert_eq!((Duration::from_secs(3), Duration::from_millis(28_500)), (at_first, all));
         assert!(pauses.is_sorted(), "{pauses:?}");

@@ -1,4 +1,4 @@
-//! A store that keeps the state in memory: what the operations say, and nothing else.
+//! A store that keeps the state in memory and applies the operations, without files or locks.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Store for &'static Memory {
         Ok(self.state.borrow().clone())
     }
 
-    fn undamaged_view(&self) -> Result<State> {
+    fn strict_view(&self) -> Result<State> {
         self.view()
     }
 

@@ -1,5 +1,5 @@
-//! What a run needs, pretended: an agent that does what a script says, a host that starts no process, a clock that
-//! stands still until an attempt takes its time, and a store in memory.
+//! Fakes of everything that a run needs: an agent that follows a script, a host that starts no process, a
+//! clock that advances only by the duration of each attempt, and a store in memory.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -27,10 +27,10 @@ use crate::engine::said::Said;
 use crate::error::Failure;
 use crate::paths::Paths;
 use crate::pool::{LeaseId, Level, Limit, LimitKind, Name, Pool, Request, Scope, Source, State, Verdict};
-use crate::run::{Answer, ChildExit, Launched, Output, Program, Relay, Rest, Streams};
+use crate::run::{Answer, ChildExit, Launched, Output, Program, Relay, Response, Streams};
 use crate::secret::Secret;
 
-/// One attempt, as it will be.
+/// One scripted attempt.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
     pub verdict: Verdict,
@@ -39,7 +39,7 @@ pub(super) struct Attempt {
     pub code: i32,
     pub interrupted: bool,
     pub takes: SignedDuration,
-    /// Whether a hook wakes the observer of the session once.
+    /// Whether a hook wakes the session's observer once.
     pub wakes: bool,
 }
 
@@ -51,26 +51,26 @@ impl Attempt {
     }
 }
 
-/// What is to happen.
+/// The scripted run.
 #[derive(Debug, Clone)]
 pub(super) struct Scene {
     form: Form,
-    places: usize,
+    subscriptions: usize,
     pub attempts: Vec<Attempt>,
     pub retries: Option<u32>,
     pub mode: Interactive,
     pub answer: Option<&'static str>,
     pub signal_in_pause: Option<i32>,
-    /// A subscription that is limited at the beginning, and for how long.
+    /// A subscription that is limited at the start, and for how long.
     pub limited_for: Option<(&'static str, SignedDuration)>,
 }
 
 impl Scene {
-    /// A pool of as many subscriptions: `a`, `b`, and so on, which are chosen in this order.
-    pub(super) fn new(form: Form, places: usize) -> Self {
+    /// A run on a pool of `subscriptions` subscriptions: `a`, `b` and so on, chosen in this order.
+    pub(super) fn new(form: Form, subscriptions: usize) -> Self {
         Self {
             form,
-            places,
+            subscriptions,
             attempts: Vec::new(),
             retries: None,
             mode: Interactive::Auto,
@@ -81,22 +81,22 @@ impl Scene {
     }
 }
 
-/// A start of the agent.
+/// One start of the agent.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct Start {
     pub subscription: String,
     pub resumes: bool,
     pub takes_over: bool,
 }
 
-/// What happened.
+/// The result of a scripted run.
 pub(super) struct Outcome {
     pub end: RunEnd,
-    pub launches: Vec<Seen>,
+    pub launches: Vec<Start>,
     pub pauses: Vec<Duration>,
     pub questions: usize,
-    /// What the observer of a session asked for when it was woken.
-    pub rests: Vec<Rest>,
+    /// The responses of the session's observer when it was woken.
+    pub responses: Vec<Response>,
     pub said: Vec<Said>,
     pub state: State,
     /// The verdicts in the ledger.
@@ -110,12 +110,12 @@ thread_local! {
     static CURRENT: RefCell<Option<Attempt>> = const { RefCell::new(None) };
 }
 
-struct PretendAgent;
+struct FakeAgent;
 
 static KIND: SecretKind =
-    SecretKind { prefix: "", variable: "PRETEND_TOKEN", descriptor: None, model: None, lasts: None };
+    SecretKind { prefix: "", variable: "PRETEND_TOKEN", descriptor: None, model: None, lifetime_days: None };
 
-impl Agent for PretendAgent {
+impl Agent for FakeAgent {
     fn name(&self) -> &'static str {
         "pretend"
     }
@@ -128,7 +128,7 @@ impl Agent for PretendAgent {
         &KIND
     }
 
-    fn looks(&self) -> &'static str {
+    fn secret_formats(&self) -> &'static str {
         "anything"
     }
 
@@ -154,7 +154,7 @@ impl Agent for PretendAgent {
         LaunchPlan { args: resumes.into_iter().chain(takes_over).collect(), ..LaunchPlan::default() }
     }
 
-    fn resuming(&self, args: &[OsString], _session: &str, _prompt: &str) -> Option<Vec<OsString>> {
+    fn resume_args(&self, args: &[OsString], _session: &str, _prompt: &str) -> Option<Vec<OsString>> {
         Some(args.to_vec())
     }
 
@@ -188,7 +188,8 @@ impl Agent for PretendAgent {
     }
 
     fn judge(&self, case: &Case<'_>) -> crate::pool::Outcome {
-        let verdict = CURRENT.with_borrow(|attempt| attempt.as_ref().expect("as above").verdict.clone());
+        let verdict =
+            CURRENT.with_borrow(|attempt| attempt.as_ref().expect("an attempt was started").verdict.clone());
         crate::pool::Outcome {
             verdict,
             usage: case.evidence.usage.clone(),
@@ -200,23 +201,23 @@ impl Agent for PretendAgent {
 }
 
 #[derive(Default)]
-struct PretendHost {
+struct FakeHost {
     script: RefCell<VecDeque<Attempt>>,
-    launches: RefCell<Vec<Seen>>,
+    launches: RefCell<Vec<Start>>,
     pauses: RefCell<Vec<Duration>>,
-    rests: RefCell<Vec<Rest>>,
+    responses: RefCell<Vec<Response>>,
     questions: Cell<usize>,
     answer: Option<&'static str>,
     signal_in_pause: Option<i32>,
 }
 
-impl Host for PretendHost {
+impl Host for FakeHost {
     fn run(&self, launch: Launch<'_>, streams: Streams<'_>) -> Result<Launched, Failure> {
-        let attempt = self.script.borrow_mut().pop_front().expect("no more attempts were to come");
+        let attempt = self.script.borrow_mut().pop_front().expect("the script has one more attempt");
         let has = |word: &str| launch.plan.args.iter().any(|arg| arg == word);
         let subscription = launch.marks.iter().find(|(name, _)| *name == "KAGE_SUBSCRIPTION");
-        let subscription = subscription.and_then(|(_, name)| name.to_str()).expect("each agent is marked");
-        self.launches.borrow_mut().push(Seen {
+        let subscription = subscription.and_then(|(_, name)| name.to_str()).expect("the mark is set");
+        self.launches.borrow_mut().push(Start {
             subscription: subscription.to_owned(),
             resumes: has("--resume"),
             takes_over: has("--impatient"),
@@ -225,7 +226,7 @@ impl Host for PretendHost {
         if let Streams::Inherited(Some(observer)) = streams {
             observer.started();
             if attempt.wakes {
-                self.rests.borrow_mut().push(observer.look(true));
+                self.responses.borrow_mut().push(observer.look(true));
             }
         }
         NOW.set(NOW.get() + attempt.takes);
@@ -240,22 +241,23 @@ impl Host for PretendHost {
 
     fn ask(&self, _question: &str) -> Answer {
         self.questions.set(self.questions.get() + 1);
-        self.answer.map_or(Answer::Nobody, |answer| Answer::Line(answer.to_owned()))
+        self.answer.map_or(Answer::NoAnswer, |answer| Answer::Line(answer.to_owned()))
     }
 }
 
-/// A config with as many subscriptions, each with a login directory, so that no secret is needed.
+/// Returns a config with the scene's subscriptions. Each has a login directory, so that no secret is needed.
 fn config(scene: &Scene, dir: &Path) -> Config {
-    // The table of prices is read once.
-    static EMPTY: LazyLock<Config> =
-        LazyLock::new(|| Config::parse("", Path::new("/config.toml"), Path::new("/")).expect("it is one"));
+    // Static, so that the table of prices is parsed only once.
+    static EMPTY: LazyLock<Config> = LazyLock::new(|| {
+        Config::parse("", Path::new("/config.toml"), Path::new("/")).expect("an empty config is valid")
+    });
     let mut config = EMPTY.clone();
-    let names: Vec<_> = ["a", "b", "c", "d", "e"][..scene.places].to_vec();
+    let names: Vec<_> = ["a", "b", "c", "d", "e"][..scene.subscriptions].to_vec();
     config.pool = Pool::of(&names);
     for (at, subscription) in config.pool.subscriptions.values_mut().enumerate() {
-        subscription.agent = PretendAgent.name().to_owned();
+        subscription.agent = FakeAgent.name().to_owned();
         subscription.credential.source = Source::Home(dir.to_owned());
-        subscription.priority = 200 - u8::try_from(at).expect("there are few");
+        subscription.priority = 200 - u8::try_from(at).expect("there are at most five subscriptions");
     }
     config.pool.strategy = crate::pool::Strategy::Priority;
     config.failover.interactive = scene.mode;
@@ -263,11 +265,11 @@ fn config(scene: &Scene, dir: &Path) -> Config {
     config
 }
 
-/// Carries a scene out.
+/// Runs a scene.
 pub(super) fn run(scene: &Scene) -> Outcome {
-    let dir = tempfile::tempdir().expect("there is a place for temporary files");
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let dir = dir.path();
-    let start: Timestamp = "2026-11-22T10:00:00Z".parse().expect("it is a time");
+    let start: Timestamp = "2026-11-22T10:00:00Z".parse().expect("it is a valid time");
     NOW.set(start);
     let paths = Paths {
         home: dir.to_owned(),
@@ -279,7 +281,7 @@ pub(super) fn run(scene: &Scene) -> Outcome {
     };
     let store: &'static Memory = Box::leak(Box::new(Memory::default()));
     if let Some((name, duration)) = scene.limited_for {
-        let name: Name = name.parse().expect("it is a name");
+        let name: Name = name.parse().expect("it is a valid name");
         let window = "five_hour".to_owned();
         let limit = Limit {
             scope: Scope::All,
@@ -290,17 +292,17 @@ pub(super) fn run(scene: &Scene) -> Outcome {
         };
         store.state.borrow_mut().subscriptions.entry(name).or_default().limits.push(limit);
     }
-    let context = Context::of_parts(paths, config(scene, dir), Box::new(store), || NOW.get());
-    let host = PretendHost {
+    let context = Context::from_parts(paths, config(scene, dir), Box::new(store), || NOW.get());
+    let host = FakeHost {
         script: RefCell::new(scene.attempts.iter().cloned().collect()),
         answer: scene.answer,
         signal_in_pause: scene.signal_in_pause,
-        ..PretendHost::default()
+        ..FakeHost::default()
     };
-    let run = pretended(scene, &context, &host, dir);
-    let Ok(Beginning::Ready(mut state)) = run.begin() else { panic!("the first subscription is ready") };
+    let run = scripted(scene, &context, &host, dir);
+    let Ok(Beginning::Ready(mut state)) = run.begin() else { panic!("the first subscription is not ready") };
     let mut relay = relay(&run);
-    let exit = run.run_attempts(&mut state, relay.as_mut(), None).expect("nothing fails");
+    let exit = run.run_attempts(&mut state, relay.as_mut(), None).expect("no attempt fails to start");
     let end = match exit {
         Exit::Code(code) => RunEnd::Code(code),
         Exit::Signal(signal) => RunEnd::Signal(signal),
@@ -311,7 +313,7 @@ pub(super) fn run(scene: &Scene) -> Outcome {
         launches: host.launches.take(),
         pauses: host.pauses.take(),
         questions: host.questions.get(),
-        rests: host.rests.take(),
+        responses: host.responses.take(),
         said: context.voice.said(),
         state: store.state.borrow().clone(),
         ledger: verdicts_in(&dir.join("state/usage")),
@@ -320,26 +322,27 @@ pub(super) fn run(scene: &Scene) -> Outcome {
     }
 }
 
-fn pretended<'a>(scene: &Scene, context: &'a Context, host: &'a PretendHost, dir: &Path) -> Run<'a> {
+fn scripted<'a>(scene: &Scene, context: &'a Context, host: &'a FakeHost, dir: &Path) -> Run<'a> {
     Run {
         args: Arguments { retries: scene.retries, command: vec!["pretend".into()], ..Arguments::default() },
         context,
         host,
         depth: 0,
         id: LeaseId("run".into()),
-        agent: &PretendAgent,
+        agent: &FakeAgent,
         is_agent: true,
         intent: Intent { form: scene.form, repeatable: true, ..Intent::default() },
         program: Program { name: "pretend".into(), path: "/nowhere/pretend".into() },
-        myself: None,
-        request: Request { agent: PretendAgent.name().to_owned(), ..Request::default() },
+        kage_path: None,
+        request: Request { agent: FakeAgent.name().to_owned(), ..Request::default() },
         location: Location { namespace: None, level: Level::default(), cwd: dir.to_owned() },
         events: Events::new(&context.config),
         has_recovered: Cell::new(false),
     }
 }
 
-/// Nothing goes through it: it only answers whether output is out and input can be read again.
+/// Returns a relay that carries no output: it only reports whether output was delivered and input can be
+/// replayed.
 fn relay(run: &Run<'_>) -> Option<Relay> {
     let output = match run.intent.form {
         Form::Whole => Output::Whole,
@@ -347,17 +350,18 @@ fn relay(run: &Run<'_>) -> Option<Relay> {
         Form::Interactive | Form::Other => return None,
     };
     let mut relay = Relay::new(output, false);
-    relay.hold(true);
+    relay.set_hold(true);
     Some(relay)
 }
 
 fn verdicts_in(usage: &Path) -> Vec<String> {
     let files = std::fs::read_dir(usage).into_iter().flatten().flatten().map(|entry| entry.path());
     let months = files.filter(|file| file.extension().is_some_and(|ending| ending == "jsonl"));
-    let lines: String = months.map(|file| std::fs::read_to_string(file).expect("it is text")).collect();
+    let lines: String =
+        months.map(|file| std::fs::read_to_string(file).expect("the ledger is text")).collect();
     let verdict = |line: &str| {
         let row: serde_json::Value = serde_json::from_str(line).expect("each line is a row");
-        row["verdict"].as_str().expect("each has one").to_owned()
+        row["verdict"].as_str().expect("each row has a verdict").to_owned()
     };
     lines.lines().map(verdict).collect()
 }

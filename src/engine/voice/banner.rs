@@ -1,7 +1,8 @@
-//! What kage shows while a session of the agent fills the screen: at the top of it, and in tmux as a message.
+//! The banner that kage shows while a session fills the screen: at the top of the screen, and in tmux also as
+//! a message.
 //!
-//! Nothing is read from the terminal, and nothing scrolls: the cursor goes back to where the agent has it, so
-//! that its screen is whole but for those lines.
+//! Nothing is read from the terminal and nothing scrolls. The cursor returns to where the agent left it, so
+//! only the banner's own lines of the agent's screen change.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::{iter, mem};
@@ -10,15 +11,15 @@ use crate::engine::pane::Pane;
 use crate::terminal;
 use crate::text::one_line;
 
-/// At most this many lines: below them the screen is the agent's.
-const MOST_ROWS: usize = 3;
+/// The greatest height of the banner, in lines. The rest of the screen belongs to the agent.
+const MAX_ROWS: usize = 3;
 
-/// The place for one text at a time.
+/// Shows one text at a time.
 pub(in crate::engine) struct Banner {
     /// Whether anything is shown at all.
     shown: bool,
     on_screen: bool,
-    /// How many lines are the banner's just now.
+    /// The number of lines that the banner now covers.
     rows: usize,
 }
 
@@ -32,7 +33,7 @@ impl Banner {
             return;
         }
         let columns = terminal::size_or_default(io::stderr()).columns.max(20);
-        // What the provider calls a limit is in it, as the agent's record has that.
+        // The text contains the provider's name for a limit, copied from the agent's transcript.
         let text = format!("kage: {}", one_line(text));
         if let Some(pane) = pane {
             pane.message(&in_one_line(&text, columns));
@@ -45,7 +46,7 @@ impl Banner {
         }
     }
 
-    /// The lines go; what they hid comes back when the agent draws it anew.
+    /// Clears the banner's lines. What they covered returns when the agent redraws it.
     pub(in crate::engine) fn clear(&mut self) {
         if self.rows > 0 {
             write(iter::repeat_n(String::new(), mem::take(&mut self.rows)));
@@ -53,13 +54,15 @@ impl Banner {
     }
 }
 
-/// Puts these into the first lines. One write, so that nothing of the agent's comes between.
+/// Writes the rows over the first lines of the screen, in one write so that no output of the agent comes in
+/// between.
 fn write(rows: impl Iterator<Item = String>) {
     let rows = (1..).zip(rows).map(|(at, row)| format!("\u{1b}[{at};1H\u{1b}[0m\u{1b}[2K{row}"));
     let _ = io::stderr().write_all(format!("\u{1b}7{}\u{1b}8", rows.collect::<String>()).as_bytes());
 }
 
-/// A message has one line, which ends where the terminal does: then what comes next says more than what was.
+/// Shortens a text for a tmux message, which is one line cut off at the width of the terminal. If the text is
+/// too long, only the part after the first `; ` is kept: what happens next matters more than what happened.
 fn in_one_line(text: &str, columns: usize) -> String {
     match text.split_once("; ") {
         Some((_, next)) if text.chars().count() > columns => format!("kage: {next}"),
@@ -67,13 +70,13 @@ fn in_one_line(text: &str, columns: usize) -> String {
     }
 }
 
-/// A text in lines of at most so many columns, broken between its words where that can be.
+/// Wraps a text into lines of at most `columns` columns, between words if possible.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut rows = vec![String::new()];
     for word in text.split(' ') {
         let letters: Vec<_> = word.chars().collect();
         for piece in letters.chunks(columns) {
-            let row = rows.last_mut().expect("it begins with one");
+            let row = rows.last_mut().expect("`rows` starts with one row");
             let piece: String = piece.iter().collect();
             if row.is_empty() {
                 *row = piece;
@@ -84,7 +87,7 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
             }
         }
     }
-    rows.truncate(MOST_ROWS);
+    rows.truncate(MAX_ROWS);
     rows
 }
 
@@ -92,10 +95,10 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "kage: work hit its 5-hour limit (until 13:00); continuing on personal in 3 s, a prompt keeps you here";
+    const TEXT: &str = "kage: work hit its 5-hour limit (resets 13:00); continuing on personal in 3s (enter a prompt to stay)";
 
     #[test]
-    fn nothing_of_it_is_lost_in_a_narrow_terminal() {
+    fn a_narrow_terminal_still_shows_the_whole_text() {
         for columns in 38..120 {
             let rows = wrapped(TEXT, columns);
             assert_eq!(rows.join(" "), TEXT);
@@ -105,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_says_what_comes_next() {
+    fn a_message_that_is_too_long_keeps_what_happens_next() {
         assert_eq!(in_one_line(TEXT, 120), TEXT);
-        assert_eq!(in_one_line(TEXT, 80), "kage: continuing on personal in 3 s, a prompt keeps you here");
+        assert_eq!(in_one_line(TEXT, 80), "kage: continuing on personal in 3s (enter a prompt to stay)");
         assert_eq!(in_one_line("kage: staying on work", 10), "kage: staying on work");
     }
 }

@@ -1,4 +1,4 @@
-//! What of a line's tokens came in one hour, of one model: an array of numbers.
+//! The tokens of one hour, one model and one prompt length, written as an array of numbers.
 
 use std::fmt;
 
@@ -9,11 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::pool::{PromptLength, Slice, TokenCount};
 
-/// Hours are told in quarters since 1970: the clock of every time zone shows a whole one then.
+/// Hours are stored as quarter hours since 1970: a full hour of any time zone begins at a quarter hour of
+/// UTC.
 const QUARTER: i64 = 15 * 60;
 
-/// Quarter of an hour, place among the models, length of the prompt; then the counts in the order of
-/// `TokenKind::ALL`. Without names: a session of a working day is dozens of these.
+/// The quarter hour, the index of the model, the prompt length, then the counts in the order of
+/// `TokenKind::ALL`. There are no names, because a session of a working day has dozens of cells.
 #[derive(Clone, Copy)]
 pub(super) struct Cell {
     quarter: i64,
@@ -28,7 +29,7 @@ impl Cell {
         Self { quarter, model, prompt: slice.prompt, count }
     }
 
-    /// `None` where no clock shows such a time.
+    /// Returns the time; `None` if it is out of range.
     pub(super) fn at(&self) -> Option<Timestamp> {
         Timestamp::from_second(self.quarter.checked_mul(QUARTER)?).ok()
     }
@@ -54,14 +55,15 @@ impl<'de> Deserialize<'de> for Cell {
     }
 }
 
-/// Another kage that writes to the same ledger may know fewer kinds of tokens, or more.
+/// Accepts fewer or more counts: another version of kage may write to the same ledger and know fewer or more
+/// kinds of tokens.
 struct Numbers;
 
 impl<'de> Visitor<'de> for Numbers {
     type Value = Cell;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a quarter of an hour, a model, the length of a prompt, and counts of tokens")
+        f.write_str("a quarter hour, a model, a prompt length and token counts")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Cell, A::Error> {

@@ -25,14 +25,14 @@ fn line(lease: &Lease, usage: &Usage) -> Vec<u8> {
     Attempt { lease, number: 1, session, verdict, exit, duration_ms, usage }.line().unwrap()
 }
 
-/// What a line says of its tokens.
+/// Returns the tokens in a line.
 fn read_back(line: &[u8]) -> Vec<(Timestamp, String, PromptLength, TokenCount)> {
     let line = Line::parse(line).unwrap();
     line.parts().iter().map(|part| (part.at, part.model.to_owned(), part.prompt, part.count)).collect()
 }
 
 #[test]
-fn tokens_of_the_first_hour_are_told_by_model_alone() {
+fn tokens_of_the_first_hour_are_written_by_model_only() {
     let mut usage = Usage::default();
     usage.answered(&began(), "opus", count(100));
     usage.answered(&began(), "haiku", count(7));
@@ -45,7 +45,7 @@ fn tokens_of_the_first_hour_are_told_by_model_alone() {
 }
 
 #[test]
-fn tokens_of_other_hours_and_long_prompts_are_told_apart() {
+fn tokens_of_other_hours_and_long_prompts_are_written_as_slices() {
     let mut usage = Usage::default();
     let later = &began() + SignedDuration::from_hours(30);
     usage.answered(&began(), "opus", count(100));
@@ -61,11 +61,11 @@ fn tokens_of_other_hours_and_long_prompts_are_told_apart() {
 }
 
 #[test]
-fn odd_values_of_a_line_do_no_harm() {
+fn invalid_values_in_a_line_are_ignored() {
     let line = br#"{"time":"2026-11-22T10:20:00Z","subscription":"a","duration_ms":18446744073709551615,
         "models":{"":{"input_tokens":5}},"slices":[[1,7,0,1,1,1,1,1,1]]}"#;
     let line = Line::parse(line).unwrap();
-    assert_eq!((line.milliseconds(), line.parts().len()), (0, 0), "a slice of no model");
+    assert_eq!((line.milliseconds(), line.parts().len()), (0, 0), "a slice without a model");
     let line = br#"{"time":"2026-11-22T10:20:00Z","subscription":"a","models":{"":{"input_tokens":5}}}"#;
     assert_eq!(read_back(line)[0].1, UNKNOWN_MODEL);
 }
@@ -87,7 +87,7 @@ fn a_slice_is_an_array_of_numbers() {
 }
 
 #[test]
-fn a_slice_of_a_kage_that_knows_fewer_or_more_kinds_of_tokens_is_read() {
+fn a_slice_with_fewer_or_more_kinds_of_tokens_is_read() {
     let read = |slice: &str| {
         let line = format!(
             r#"{{"time":"2026-11-22T10:20:00Z","subscription":"a","models":{{"m":{{}}}},"slices":[{slice},[0,0,0,7]]}}"#
@@ -109,7 +109,7 @@ fn a_slice_of_a_kage_that_knows_fewer_or_more_kinds_of_tokens_is_read() {
 }
 
 #[test]
-fn a_line_of_an_earlier_form_is_read() {
+fn a_line_in_an_earlier_format_is_read() {
     let line = br#"{"time":"2026-11-22T10:20:00Z","run":"r","attempt":1,"subscription":"a","agent":"claude",
         "level":"normal","cwd":"/","verdict":"succeeded","exit":0,"duration_ms":1,
         "models":{"m":{"input_tokens":5,"output_tokens":1,"cache_read_tokens":0,"cache_write_5m_tokens":0,
@@ -121,8 +121,7 @@ fn a_line_of_an_earlier_form_is_read() {
 }
 
 proptest! {
-    /// However long a session, however many models, whatever the directory's name: the line fits, and all
-    /// tokens are in it.
+    /// For any length of session, number of models and directory name, the line fits and contains all tokens.
     #[test]
     fn a_line_is_shorter_than_a_page_and_loses_no_token(
         answers in prop::collection::vec((0i64..4000, 0usize..90, 0u64..400_000), 0..300),

@@ -1,4 +1,4 @@
-//! What must be true of a pool, in as few words as there are: who may be chosen, and what was used today.
+//! A minimal model of a pool: which subscriptions may be chosen, and what was used today.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use proptest::prelude::*;
 
 use crate::pool::{Moment, Name, Pool, Request, Scope, Selector, State, Subscription};
 
-/// Runs and tokens of a day.
+/// The runs and tokens of one day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sum {
     runs: u64,
     tokens: u64,
 }
 
-/// What was counted since the day began, by subscription and by namespace.
+/// What was counted on the latest day, by subscription and by namespace.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     subscriptions: BTreeMap<Name, (Date, Sum)>,
     namespaces: BTreeMap<Name, (Date, Sum)>,
 }
 
-/// A later day than the one that was counted begins with nothing. Where the clock was set back to an earlier one, it
-/// goes on.
+/// Returns the sum that counts now. A later day than the counted one begins at zero. After the clock was set
+/// back to an earlier day, the counted day continues.
 fn of_today(known: Option<&(Date, Sum)>, moment: &Moment) -> Sum {
     known.filter(|(date, _)| *date >= moment.today).map(|(_, sum)| *sum).unwrap_or_default()
 }
@@ -48,7 +48,7 @@ impl Model {
         self.count(name, namespace, moment, |sum| sum.tokens += tokens);
     }
 
-    /// A run that began on that day.
+    /// Undoes a run that began on that day, because its agent never started.
     pub(super) fn never_ran(&mut self, name: &Name, namespace: Option<&Name>, day: Date) {
         let both =
             [self.subscriptions.get_mut(name), namespace.and_then(|name| self.namespaces.get_mut(name))];
@@ -57,7 +57,7 @@ impl Model {
         }
     }
 
-    /// Totals are the sums of what was settled.
+    /// Checks that the totals equal the sums of what was settled.
     pub(super) fn agrees(&self, state: &State, moment: &Moment) -> Result<(), TestCaseError> {
         for (name, known) in &self.subscriptions {
             let today = state.of(name).today(moment);
@@ -73,7 +73,7 @@ impl Model {
     }
 }
 
-/// Who may be chosen, by name, and whether as a fallback.
+/// Returns the subscriptions that may be chosen, in name order, and whether each is a fallback.
 pub(super) fn eligible(
     pool: &Pool,
     state: &State,
@@ -96,7 +96,8 @@ pub(super) fn eligible(
             Scope::Model(model) => request.model.as_deref() == Some(model),
         };
         let limited = known.limits.iter().any(|limit| limit.until > moment.now && covers(&limit.scope));
-        let ill = known.unhealthy.as_ref().is_some_and(|ill| ill.until > moment.now || running > 0);
+        let unhealthy = known.unhealthy.as_ref();
+        let unhealthy = unhealthy.is_some_and(|known| known.until > moment.now || running > 0);
         let tokens = of_today(model.subscriptions.get(&one.name), moment).tokens;
         one.enabled
             && one.agent == request.agent
@@ -104,7 +105,7 @@ pub(super) fn eligible(
             && !request.tried.contains(&one.name)
             && one.max_parallel.is_none_or(|most| running < most as usize)
             && !limited
-            && !ill
+            && !unhealthy
             && !spent(tokens, one.budgets.tokens_per_day)
             && !namespace_is_spent
     };
@@ -112,7 +113,8 @@ pub(super) fn eligible(
     allowed.filter_map(|one| Some((one.name.clone(), is_fallback(pool, request, one)?))).collect()
 }
 
-/// As what the routes of the namespace and the level allow a subscription; `None` where one of them does not.
+/// Whether the routes of the namespace and the level allow a subscription only as a fallback; `None` if one
+/// of them does not allow it.
 fn is_fallback(pool: &Pool, request: &Request, one: &Subscription) -> Option<bool> {
     let holds = |set: &[Selector]| {
         set.iter().any(|selector| match selector {

@@ -1,4 +1,4 @@
-//! Any pool, and anything that can happen to it.
+//! Generates any pool, and any steps that can happen to it.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -11,22 +11,22 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const NAMESPACES: [&str; 2] = ["n", "m"];
 const TAG: &str = "t";
 
-/// What one run asks for.
-// Each is a fact of its own.
+/// The random parts of one request.
+// The booleans are independent.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct RequestSpec {
     namespace: Option<usize>,
     level: Level,
     tagged: bool,
     opus: bool,
     over_budget: bool,
     prefer: Option<usize>,
-    /// Another attempt of the run before.
-    pub(super) goes_on: bool,
+    /// Whether this is another attempt of the previous run.
+    pub(super) continues: bool,
 }
 
-impl Wish {
+impl RequestSpec {
     pub(super) fn request(&self, tried: &[Name]) -> Request {
         let name = |text: &str| text.parse::<Name>().unwrap();
         Request {
@@ -43,10 +43,10 @@ impl Wish {
     }
 }
 
-/// Something that happens. Leases and subscriptions are told by their place.
+/// One step. Leases and subscriptions are identified by their index.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Choose(Wish),
+    Choose(RequestSpec),
     Settle {
         lease: usize,
         kind: u8,
@@ -56,18 +56,19 @@ pub(super) enum Step {
         lease: usize,
         kind: u8,
     },
-    /// Its kage is killed.
+    /// The kage that holds this lease is killed.
     Die(usize),
-    GiveBack(usize),
-    /// Seconds; a clock is set back too.
+    /// The agent of this lease never started.
+    UndoReservation(usize),
+    /// Moves the clock by this many seconds, sometimes backwards.
     Pass(i64),
     Reset(usize),
     Enable(usize, bool),
-    /// Written down and read again.
+    /// Serializes the state and reads it again.
     Save,
 }
 
-/// How many verdicts there are.
+/// The number of kinds that `verdict` knows.
 const KINDS: u8 = 10;
 
 pub(super) fn verdict(kind: u8, now: Timestamp) -> Verdict {
@@ -90,7 +91,7 @@ pub(super) fn verdict(kind: u8, now: Timestamp) -> Verdict {
     }
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn request_spec() -> impl Strategy<Value = RequestSpec> {
     let flag = || prop::bool::weighted(0.2);
     let parts = (
         prop::option::of(0..NAMESPACES.len()),
@@ -98,25 +99,25 @@ fn wish() -> impl Strategy<Value = Wish> {
         (flag(), flag(), flag(), flag()),
         prop::option::weighted(0.1, 0..NAMES.len()),
     );
-    parts.prop_map(|(namespace, level, (tagged, opus, over_budget, goes_on), prefer)| Wish {
+    parts.prop_map(|(namespace, level, (tagged, opus, over_budget, continues), prefer)| RequestSpec {
         namespace,
         level,
         tagged,
         opus,
         over_budget,
         prefer,
-        goes_on,
+        continues,
     })
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let lease = || 0usize..8;
     let step = prop_oneof![
-        10 => wish().prop_map(Step::Choose),
+        10 => request_spec().prop_map(Step::Choose),
         6 => (lease(), 0..KINDS, 0u64..400).prop_map(|(lease, kind, tokens)| Step::Settle { lease, kind, tokens }),
         2 => (lease(), 0..KINDS).prop_map(|(lease, kind)| Step::Refuse { lease, kind }),
         1 => lease().prop_map(Step::Die),
-        1 => lease().prop_map(Step::GiveBack),
+        1 => lease().prop_map(Step::UndoReservation),
         3 => prop_oneof![-90i64..90, 0i64..8000, 0i64..100_000].prop_map(Step::Pass),
         1 => (0..NAMES.len()).prop_map(Step::Reset),
         1 => (0..NAMES.len(), any::<bool>()).prop_map(|(at, enabled)| Step::Enable(at, enabled)),

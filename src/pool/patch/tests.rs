@@ -61,12 +61,12 @@ fn state() -> impl Strategy<Value = State> {
 
 proptest! {
     #[test]
-    fn a_patch_makes_the_one_of_the_other_also_when_written_down(before in state(), after in state()) {
+    fn a_stored_patch_turns_the_older_state_into_the_newer(before in state(), after in state()) {
         match Patch::between(before.clone(), &after) {
             None => prop_assert_eq!(before, after),
             Some(patch) => {
-                let text = serde_json::to_vec(&patch).expect("it can be written");
-                let read: Patch = serde_json::from_slice(&text).expect("it can be read");
+                let text = serde_json::to_vec(&patch).expect("a patch can be serialized");
+                let read: Patch = serde_json::from_slice(&text).expect("a serialized patch can be read");
                 let mut made = before;
                 prop_assert_eq!(read.apply(&mut made), Some(()));
                 prop_assert_eq!(made, after);
@@ -74,9 +74,9 @@ proptest! {
         }
     }
 
-    /// A line of another state's changes may fit or not; it never panics.
+    /// A patch of another state may fit or be refused.
     #[test]
-    fn a_patch_of_another_state_is_refused_or_harmless(before in state(), after in state(), mut other in state()) {
+    fn a_patch_of_another_state_never_panics(before in state(), after in state(), mut other in state()) {
         if let Some(patch) = Patch::between(before, &after) {
             let _ = patch.apply(&mut other);
         }
@@ -84,7 +84,7 @@ proptest! {
 }
 
 #[test]
-fn a_choice_among_many_is_short() {
+fn the_patch_of_a_choice_among_many_is_short() {
     let names = (0..20).map(|at| format!("subscription-{at:02}").parse().expect("a name"));
     let today = Today {
         date: "2026-11-22".parse().expect("a day"),
@@ -99,7 +99,7 @@ fn a_choice_among_many_is_short() {
         State { subscriptions: names.map(|name: Name| (name, known.clone())).collect(), ..State::default() };
     let mut after = before.clone();
     after.subscriptions.values_mut().for_each(|known| known.credit += 100);
-    let patch = Patch::between(before, &after).expect("they differ");
+    let patch = Patch::between(before, &after).expect("the credits differ");
     assert!(patch.subscriptions.is_empty());
-    assert!(serde_json::to_vec(&patch).expect("it can be written").len() < 120, "{patch:?}");
+    assert!(serde_json::to_vec(&patch).expect("a patch can be serialized").len() < 120, "{patch:?}");
 }

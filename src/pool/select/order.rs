@@ -1,4 +1,4 @@
-//! Order: what comes first among the eligible, and whose turn it is.
+//! The order of the eligible subscriptions, and the accounting of turns.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use crate::pool::{State, Strategy, Subscription, SubscriptionState};
 
 use super::{Exclusion, Rule};
 
-/// How many runs a subscription can be behind or ahead of its share; more is forgotten.
-const MOST_OWED: i64 = 3;
+/// The most runs that a subscription can lag or lead its share by; credit beyond that is dropped.
+const MAX_LAG: i64 = 3;
 
-/// What of a candidate decides before turns do; equal classes take turns.
+/// The properties that decide before turns do. Candidates of equal class take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Class {
     pub(super) tier: Tier,
     pub(super) near_limit: bool,
     pub(super) not_preferred: bool,
-    /// The strategy's own key, lower first.
-    pub(super) merit: (u64, u8),
+    /// The sort key of the strategy, lower first.
+    pub(super) strategy_key: (u64, u8),
 }
 
-/// An eligible subscription with all that orders it.
+/// An eligible subscription with everything that its order depends on.
 pub(super) struct Eligible<'a> {
     pub(super) subscription: &'a Subscription,
     pub(super) class: Class,
@@ -36,8 +36,8 @@ impl Eligible<'_> {
         i64::from(self.subscription.priority.max(1))
     }
 
-    /// What the order goes by: `0 running, priority 150`.
-    pub(super) fn merits(&self, strategy: Strategy) -> String {
+    /// Returns what decides the order: `0 running, priority 150`.
+    pub(super) fn detail(&self, strategy: Strategy) -> String {
         let kept = if self.class.not_preferred { "" } else { "it ran this conversation last, " };
         let fallback = if self.class.tier == Tier::Fallback { "fallback, " } else { "" };
         let near = match &self.overruled {
@@ -55,23 +55,23 @@ impl Eligible<'_> {
     }
 }
 
-/// The order of the eligible: by class; of a class those that lag a whole run behind their share before the
-/// others and those that are a whole run ahead of it behind them; then whoever runs fewest for its weight; then
-/// by turn. Equals stay in the order of their names, in which they come.
+/// The order of the eligible subscriptions. They are sorted by class. Within a class, those that lag their
+/// share by more than one run come first, and those that lead it by one run or more come last. The next keys
+/// are the fewest running agents for the weight, and then the turn. Ties keep name order.
 ///
-/// Without the lag a subscription whose runs happen to end sooner would be given more and more of them. Agents
-/// are counted in whole rounds (what the lightest of the class runs while all run their share), so that equal
-/// weights spread strictly and unequal ones keep their proportion also when few run at once.
+/// Without the lag, a subscription whose runs end sooner would receive more and more runs. Running agents are
+/// counted in whole rounds (what the lightest of the class runs while all run their share), so that equal
+/// weights spread strictly and unequal weights keep their proportion even when few agents run.
 pub(super) struct Order(BTreeMap<Class, Round>);
 
 impl Order {
-    /// Gives each of the eligible its merit, by which there are classes.
+    /// Sets the strategy key of each eligible subscription and collects the classes.
     pub(super) fn of(strategy: Strategy, eligible: &mut [Eligible<'_>]) -> Self {
         let all_measured = eligible.iter().all(|one| one.utilization.is_some());
         let mut classes: BTreeMap<Class, Round> = BTreeMap::new();
         for one in eligible {
             let rank = u8::MAX - one.subscription.priority;
-            one.class.merit = match (strategy, one.utilization) {
+            one.class.strategy_key = match (strategy, one.utilization) {
                 (Strategy::RoundRobin, _) => (0, 0),
                 (Strategy::Priority, _) => (0, rank),
                 (Strategy::LeastUsed, Some(utilization)) if all_measured => (thousandths(utilization), rank),
@@ -84,40 +84,41 @@ impl Order {
         Self(classes)
     }
 
-    /// What comes first has the lowest.
+    /// Returns the sort key of a subscription, lowest first.
     pub(super) fn key(&self, one: &Eligible<'_>) -> impl Ord + use<> {
         let round = &self.0[&one.class];
-        // A run more than its share costs a whole round of credit: -1 for a lag of more than one run, 1 for
-        // a lead of one or more, 0 between.
+        // Each run beyond the share costs a whole round of credit. `ahead` is -1 for a lag of more than one
+        // run, 1 for a lead of one run or more, and 0 in between.
         let ahead = round.whole.saturating_sub(one.credit).div_euclid(2 * round.whole);
         let rounds = i64::from(one.running) * round.lightest / one.weight();
         (one.class, ahead, rounds, one.credit.saturating_add(one.weight()).saturating_neg())
     }
 }
 
-/// The weights of a class.
+/// The lowest weight and the sum of the weights of a class.
 struct Round {
     lightest: i64,
     whole: i64,
 }
 
-// A utilisation is 0.0-1.0 or a little above.
+// A utilization is 0.0-1.0 or slightly above.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn thousandths(utilization: f64) -> u64 {
     (utilization.max(0.0) * 1000.0).round() as u64
 }
 
-/// Whose turn it is among the eligible.
+/// The chosen subscription among all eligible ones.
 pub(super) struct Turn<'a> {
-    /// Which of the eligible it is.
+    /// The index of the chosen subscription in `eligible`.
     pub(super) chosen: usize,
     pub(super) eligible: Vec<Eligible<'a>>,
 }
 
 impl Turn<'_> {
-    /// Smooth weighted round-robin among the class of the chosen: each is owed its weight, and the chosen pays
-    /// for all. What is owed stays within a few runs, so that nobody who was away for long gets a burst of them.
-    pub(super) fn take(&self, state: &mut State) {
+    /// Applies smooth weighted round-robin within the class of the chosen: each is credited its weight, and
+    /// the chosen pays the sum. Credit is limited to a few runs, so that a subscription that was excluded for
+    /// long does not receive a burst of runs.
+    pub(super) fn charge(&self, state: &mut State) {
         let chosen = &self.eligible[self.chosen];
         let peers = || self.eligible.iter().filter(|one| one.class == chosen.class);
         let round: i64 = peers().map(Eligible::weight).sum();
@@ -125,9 +126,9 @@ impl Turn<'_> {
             let name = &one.subscription.name;
             let paid = if *name == chosen.subscription.name { round } else { 0 };
             let pay = |known: &mut SubscriptionState| {
-                // A damaged state may say anything.
+                // A damaged state may hold any number.
                 let owed = known.credit.saturating_add(one.weight() - paid);
-                known.credit = owed.clamp(-MOST_OWED * round, MOST_OWED * round);
+                known.credit = owed.clamp(-MAX_LAG * round, MAX_LAG * round);
             };
             match state.subscriptions.get_mut(name) {
                 Some(known) => pay(known),

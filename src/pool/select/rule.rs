@@ -1,10 +1,10 @@
-//! The rules that keep a subscription from a request, and what is said of one.
+//! The rules that exclude a subscription from a request, and the exclusion that names one.
 
 use jiff::Timestamp;
 
 use crate::pool::Request;
 
-/// The rule that keeps a subscription from a request.
+/// A rule that excludes a subscription from a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Agent,
@@ -19,7 +19,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The word in `kage why --json`.
+    /// The word used in `kage why` and its JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Agent => "agent",
@@ -34,14 +34,14 @@ impl Rule {
         }
     }
 
-    /// Whether it ends by itself.
-    pub(super) fn passes(self) -> bool {
+    /// Whether the exclusion ends on its own.
+    pub(super) fn is_temporary(self) -> bool {
         matches!(self, Self::Limited | Self::Unhealthy | Self::Parallel | Self::Budget)
     }
 }
 
 impl Request {
-    /// Whether `--over-budget`, or naming the subscription with `-s`, overrules a rule.
+    /// Whether `--over-budget` or `-s NAME` overrules a rule.
     pub(super) fn overrules(&self, rule: Rule) -> bool {
         if self.over_budget && rule == Rule::Budget {
             return true;
@@ -55,14 +55,14 @@ impl Request {
     }
 }
 
-/// Why a subscription is not eligible, and until when if that is known.
+/// Why a subscription is not eligible, and until when, if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exclusion {
     pub rule: Rule,
     pub until: Option<Timestamp>,
-    /// A clause for a person: `2 of 2 agents are running`.
+    /// A clause to be shown: `2 of 2 agents are running`.
     pub detail: String,
-    /// Whether the clause is about the request's namespace, whatever the subscription.
+    /// Whether the clause is about the namespace of the request and not about this subscription.
     pub of_namespace: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Eligibility: the rules that keep a subscription from a request, in the order in which they are asked.
+//! Eligibility: the rules that exclude a subscription from a request, in the order in which they are checked.
 
 use super::reach::refusing;
 use crate::pool::state::SubscriptionState;
@@ -6,15 +6,15 @@ use crate::pool::{Budgets, Gauge, LimitKind, Moment, Owner, Pool, Request, Route
 
 use super::{Exclusion, Rule};
 
-/// Share of the requests of a window from which a subscription comes last.
+/// The share of `requests_per_window` (0.0-1.0) from which a subscription is near its limit and ranks last.
 const NEAR_WINDOW: f64 = 0.8;
 
-/// One subscription before one request.
+/// One subscription, judged for one request.
 pub(super) struct Case<'a> {
     pub(super) pool: &'a Pool,
     pub(super) subscription: &'a Subscription,
     pub(super) known: &'a SubscriptionState,
-    /// The budgets of the request's namespace.
+    /// The gauges of the budgets of the request's namespace.
     pub(super) namespace: &'a [Gauge],
     pub(super) running: u32,
     pub(super) request: &'a Request,
@@ -22,28 +22,29 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The first rule that excludes the subscription.
+    /// Returns the exclusion by the first rule that applies.
     pub(super) fn exclusion(&self, routes: &[(&str, &Route)]) -> Option<Exclusion> {
         let Self { subscription, request, .. } = self;
         if subscription.agent != request.agent {
-            return Some(Exclusion::new(Rule::Agent, format!("it is for {}", subscription.agent)));
+            return Some(Exclusion::new(Rule::Agent, format!("its agent is {}", subscription.agent)));
         }
-        // What insistence cannot overrule is asked first, so that it is not hidden by what it can.
-        self.own_setting()
+        // Rules that `-s` cannot overrule come first, so that an overrulable rule does not hide them.
+        self.firm_exclusion()
             .or_else(|| {
                 let key = refusing(routes, subscription)?;
-                Some(Exclusion::new(Rule::Route, format!("the route `{key}` does not name it")))
+                Some(Exclusion::new(Rule::Route, format!("the route `{key}` does not include it")))
             })
             .or_else(|| {
                 let missing = request.tags.iter().find(|tag| !subscription.tags.contains(tag))?;
                 Some(Exclusion::new(Rule::Tag, format!("it is not tagged `{missing}`")))
             })
-            .or_else(|| self.not_now())
+            .or_else(|| self.temporary_exclusion())
     }
 
-    /// What ends by itself. Where a budget keeps the subscription away for longer than its provider does, the
-    /// budget is named: a run that waits is told the right time. One that may go over it is kept by the other.
-    fn not_now(&self) -> Option<Exclusion> {
+    /// Returns the exclusion that ends on its own. If a budget lasts longer than the provider's refusal, the
+    /// budget is reported, so that a waiting run learns the right time. With `--over-budget` the refusal is
+    /// reported.
+    fn temporary_exclusion(&self) -> Option<Exclusion> {
         let refused = self.limited().or_else(|| self.unhealthy());
         let spent = self.over_budget();
         match (&refused, &spent) {
@@ -56,13 +57,13 @@ impl Case<'_> {
         }
     }
 
-    fn own_setting(&self) -> Option<Exclusion> {
+    fn firm_exclusion(&self) -> Option<Exclusion> {
         let Self { subscription, running, .. } = self;
         if !subscription.enabled {
             return Some(Exclusion::new(Rule::Disabled, "it is disabled"));
         }
         if self.request.tried.contains(&subscription.name) {
-            return Some(Exclusion::new(Rule::Tried, "this run has tried it"));
+            return Some(Exclusion::new(Rule::Tried, "this run already tried it"));
         }
         let most = subscription.max_parallel.filter(|most| running >= most)?;
         Some(Exclusion::new(Rule::Parallel, format!("{running} of {most} agents are running")))
@@ -83,7 +84,8 @@ impl Case<'_> {
         Some(Exclusion::new(Rule::Limited, what).until(Some(limit.until)))
     }
 
-    /// While its time-out runs nothing may try it; afterwards one run may, and others wait for its outcome.
+    /// Until the deadline no run may try an unhealthy subscription. After it one run may, and others wait for
+    /// its outcome.
     fn unhealthy(&self) -> Option<Exclusion> {
         let unhealthy = self.known.unhealthy.as_ref()?;
         let detail = format!("it is unhealthy ({})", unhealthy.reason);
@@ -96,7 +98,8 @@ impl Case<'_> {
         }
     }
 
-    /// Of several budgets that are used up, the one that is for longest; the namespace's where both are.
+    /// Returns the exclusion by the used-up budget that lasts longest. On a tie, the budget of the namespace
+    /// wins.
     fn over_budget(&self) -> Option<Exclusion> {
         let own = self.gauges();
         let reached = own.iter().chain(self.namespace).filter(|gauge| gauge.is_reached());
@@ -108,7 +111,7 @@ impl Case<'_> {
         let (pool, now) = (self.pool, self.moment.now);
         let most = self.subscription.requests_per_window.filter(|&most| self.requests() >= most)?;
         let free = self.known.requests.below(most, pool.rate_limit_window, now);
-        let detail = format!("its {most} requests in {:#} are used up", pool.rate_limit_window);
+        let detail = format!("its budget of {most} requests per {:#} is used up", pool.rate_limit_window);
         Some(Exclusion::new(Rule::Budget, detail).until(free))
     }
 
@@ -116,7 +119,7 @@ impl Case<'_> {
         self.known.requests.total(self.pool.rate_limit_window, self.moment.now)
     }
 
-    /// The subscription's own budgets.
+    /// Returns the gauges of the subscription's own budgets.
     fn gauges(&self) -> Vec<Gauge> {
         let Self { subscription, known, moment, .. } = self;
         if subscription.budgets == Budgets::default() {
@@ -126,7 +129,8 @@ impl Case<'_> {
         subscription.budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
     }
 
-    /// Near a provider's limit, near a declared budget, or limited for a model that is not asked for.
+    /// Whether the subscription is near a limit of the provider, near a declared budget, or limited for a
+    /// model that the request does not use.
     pub(super) fn is_near_limit(&self) -> bool {
         let now = self.moment.now;
         let requests = self.subscription.requests_per_window;
@@ -137,7 +141,7 @@ impl Case<'_> {
     }
 }
 
-// Numbers of requests are far below 2^52, where f64 begins to round.
+// Request counts are far below 2^53, above which f64 cannot hold every integer.
 #[allow(clippy::cast_precision_loss)]
 fn share(used: u64, most: u64) -> f64 {
     used as f64 / most as f64

@@ -85,7 +85,7 @@ fn route(primary: &[&str], fallback: &[&str]) -> Route {
     Route { primary: selectors(primary), fallback: selectors(fallback) }
 }
 
-/// The names in order of rank, then those excluded with their rule.
+/// Returns the eligible names by rank, and the excluded names with their rule.
 fn order(pool: &Pool, state: &State, request: &Request) -> (Vec<String>, Vec<(String, &'static str)>) {
     let (mut ranked, mut excluded) = (Vec::new(), Vec::new());
     for candidate in explain(pool, state, request, &moment()) {
@@ -122,14 +122,14 @@ fn a_priority_of_zero_still_takes_part() {
 }
 
 #[test]
-fn of_equals_the_one_that_runs_fewest_agents_is_taken() {
+fn among_equals_the_one_with_the_fewest_running_agents_is_chosen() {
     let pool = pool(&[("a", 100), ("b", 100), ("c", 100)]);
     assert_eq!(choose(&pool, &mut running(&["a", "a", "c"]), &request()), Ok("b".into()));
     assert_eq!(order(&pool, &running(&["a", "a", "c"]), &request()).0, ["b", "c", "a"]);
 }
 
 #[test]
-fn priority_takes_the_highest_and_rotates_among_equals() {
+fn priority_chooses_the_highest_and_rotates_among_equals() {
     let mut pool = pool(&[("a", 100), ("b", 200), ("c", 200)]);
     pool.strategy = Strategy::Priority;
     let mut state = State::default();
@@ -139,7 +139,7 @@ fn priority_takes_the_highest_and_rotates_among_equals() {
 }
 
 #[test]
-fn least_used_goes_by_utilisation_where_all_are_known() {
+fn least_used_compares_utilization_if_all_are_known() {
     let mut pool = pool(&[("a", 100), ("b", 100), ("c", 200)]);
     pool.strategy = Strategy::LeastUsed;
     let mut state = State::default();
@@ -150,7 +150,7 @@ fn least_used_goes_by_utilisation_where_all_are_known() {
 }
 
 #[test]
-fn least_used_goes_by_tokens_where_one_is_unknown() {
+fn least_used_compares_tokens_if_one_utilization_is_unknown() {
     let mut pool = pool(&[("a", 100), ("b", 100)]);
     pool.strategy = Strategy::LeastUsed;
     let mut state = State::default();
@@ -161,7 +161,7 @@ fn least_used_goes_by_tokens_where_one_is_unknown() {
 }
 
 #[test]
-fn those_near_a_limit_come_last() {
+fn subscriptions_near_a_limit_rank_last() {
     let mut pool = pool(&[("a", 200), ("b", 100), ("c", 100), ("d", 1)]);
     pool.strategy = Strategy::Priority;
     pool.subscriptions.get_mut("b").unwrap().budgets.tokens_per_day = Some(100);
@@ -180,7 +180,7 @@ fn those_near_a_limit_come_last() {
 }
 
 #[test]
-fn each_rule_excludes_and_says_so() {
+fn each_rule_excludes_and_is_reported() {
     let mut pool = pool(&[
         ("agent", 1),
         ("budget", 1),
@@ -213,13 +213,13 @@ fn each_rule_excludes_and_says_so() {
         "sick",
         SubscriptionState { unhealthy: Some(unhealthy), ..SubscriptionState::default() },
     );
-    let asked = Request {
+    let request = Request {
         namespace: Some(name("ns")),
         tags: vec!["t".into()],
         tried: vec![name("tried")],
         ..request()
     };
-    let (ranked, excluded) = order(&pool, &state, &asked);
+    let (ranked, excluded) = order(&pool, &state, &request);
     assert_eq!(ranked, ["free"]);
     let rules: Vec<_> = excluded.iter().map(|(text, rule)| (text.as_str(), *rule)).collect();
     assert_eq!(
@@ -262,29 +262,29 @@ fn a_limit_of_one_model_excludes_only_requests_for_it_and_ranks_others_last() {
 }
 
 #[test]
-fn after_its_time_out_an_unhealthy_one_is_tried_by_one_run_alone() {
+fn after_its_deadline_an_unhealthy_subscription_is_tried_by_one_run() {
     let pool = pool(&[("a", 100)]);
     let unhealthy = Unhealthy { reason: "x".into(), since: moment().now, until: moment().now };
-    let sick = SubscriptionState { unhealthy: Some(unhealthy), ..SubscriptionState::default() };
+    let known = SubscriptionState { unhealthy: Some(unhealthy), ..SubscriptionState::default() };
     let mut state = State::default();
-    know(&mut state, "a", sick.clone());
+    know(&mut state, "a", known.clone());
     assert_eq!(choose(&pool, &mut state, &request()), Ok("a".into()));
     let mut probing = running(&["a"]);
-    know(&mut probing, "a", sick);
+    know(&mut probing, "a", known);
     assert_eq!(order(&pool, &probing, &request()).1, [("a".to_owned(), "unhealthy")]);
 }
 
 #[test]
-fn a_route_is_a_closed_set_and_its_fallback_comes_when_nothing_else_is_ready() {
+fn a_route_is_a_closed_set_and_its_fallback_is_chosen_when_nothing_else_is_ready() {
     let mut pool = pool(&[("a", 100), ("b", 100), ("c", 200)]);
     pool.routes.insert(name("ns"), route(&["a"], &["b"]));
-    let asked = Request { namespace: Some(name("ns")), ..request() };
+    let routed = Request { namespace: Some(name("ns")), ..request() };
     let mut state = State::default();
-    assert_eq!(order(&pool, &state, &asked), (vec!["a".into(), "b".into()], vec![("c".into(), "route")]));
+    assert_eq!(order(&pool, &state, &routed), (vec!["a".into(), "b".into()], vec![("c".into(), "route")]));
     know(&mut state, "a", limited(Scope::All, in_minutes(1)));
-    assert_eq!(choose(&pool, &mut state, &asked), Ok("b".into()));
+    assert_eq!(choose(&pool, &mut state, &routed), Ok("b".into()));
     know(&mut state, "b", limited(Scope::All, in_minutes(1)));
-    assert!(choose(&pool, &mut state, &asked).is_err(), "work left its closed set");
+    assert!(choose(&pool, &mut state, &routed).is_err(), "work left its closed set");
 }
 
 #[test]
@@ -294,31 +294,31 @@ fn the_routes_of_namespace_and_level_intersect() {
     pool.routes.insert(name("ns"), route(&["a", "tag:audited"], &[]));
     pool.routes.insert(name("high"), route(&["b", "c"], &[]));
     pool.routes.insert(name("batch"), route(&["c"], &[]));
-    let asked = |level| Request { namespace: Some(name("ns")), level, ..request() };
-    assert_eq!(order(&pool, &State::default(), &asked(Level::High)).0, ["b"]);
-    assert_eq!(order(&pool, &State::default(), &asked(Level::Normal)).0, ["a", "b"]);
-    let refused = choose(&pool, &mut State::default(), &asked(Level::Batch));
+    let request_at = |level| Request { namespace: Some(name("ns")), level, ..request() };
+    assert_eq!(order(&pool, &State::default(), &request_at(Level::High)).0, ["b"]);
+    assert_eq!(order(&pool, &State::default(), &request_at(Level::Normal)).0, ["a", "b"]);
+    let refused = choose(&pool, &mut State::default(), &request_at(Level::Batch));
     assert_eq!(refused, Err(NotReady::EmptyRoute(vec!["ns".into(), "batch".into()])));
 }
 
 #[test]
-fn insisting_overrules_limits_and_routes_but_not_the_users_own_settings() {
+fn naming_a_subscription_overrules_limits_and_routes_but_not_its_settings() {
     let mut pool = pool(&[("a", 100), ("b", 100)]);
     let mut state = State::default();
     know(&mut state, "a", limited(Scope::All, in_minutes(1)));
-    let insist = Request { only: Some(name("a")), ..request() };
-    let selection = take(&pool, &mut state, &insist, &moment()).unwrap();
+    let named = Request { only: Some(name("a")), ..request() };
+    let selection = take(&pool, &mut state, &named, &moment()).unwrap();
     assert_eq!(selection.overruled.map(|why| why.rule), Some(Rule::Limited));
     pool.subscriptions.get_mut("a").unwrap().max_parallel = Some(1);
     state.leases = vec![Lease::on("a")];
-    assert!(choose(&pool, &mut state, &insist).is_err(), "max_parallel was exceeded");
+    assert!(choose(&pool, &mut state, &named).is_err(), "max_parallel was exceeded");
     state.leases.clear();
     pool.subscriptions.get_mut("a").unwrap().enabled = false;
-    assert!(choose(&pool, &mut state, &insist).is_err(), "a disabled one was used");
+    assert!(choose(&pool, &mut state, &named).is_err(), "a disabled subscription was used");
 }
 
 #[test]
-fn a_resumed_conversation_stays_where_it_was_if_it_can() {
+fn a_resumed_conversation_prefers_the_subscription_that_ran_it() {
     let pool = pool(&[("a", 200), ("b", 100)]);
     let resumed = Request { prefer: Some(name("b")), ..request() };
     let mut state = State::default();
@@ -328,12 +328,12 @@ fn a_resumed_conversation_stays_where_it_was_if_it_can() {
 }
 
 #[test]
-fn an_empty_pool_says_so() {
+fn an_empty_pool_is_reported() {
     assert_eq!(choose(&pool(&[]), &mut State::default(), &request()), Err(NotReady::EmptyPool));
 }
 
 #[test]
-fn explaining_changes_nothing_and_names_the_one_that_is_chosen_next() {
+fn explaining_changes_nothing_and_ranks_the_next_choice_first() {
     let pool = pool(&[("a", 150), ("b", 100), ("c", 50)]);
     let mut state = State::default();
     for _ in 0..12 {
@@ -345,11 +345,11 @@ fn explaining_changes_nothing_and_names_the_one_that_is_chosen_next() {
 }
 
 proptest! {
-    /// However many runs overlap, and however long each takes, nobody gets more or less than its share.
+    /// Each subscription receives its share, for any number of overlapping runs of any length.
     #[test]
     fn shares_keep_their_proportion_whenever_runs_end(
         weights in prop::collection::vec(20u8..=200, 2..6),
-        at_once in 1usize..12,
+        parallel in 1usize..12,
         ends in prop::collection::vec(any::<prop::sample::Index>(), 400),
     ) {
         let names: Vec<String> = (0..weights.len()).map(|at| format!("s{at}")).collect();
@@ -358,7 +358,7 @@ proptest! {
         let mut state = State::default();
         let mut counts: BTreeMap<String, i64> = BTreeMap::new();
         for end in &ends {
-            if state.leases.len() >= at_once {
+            if state.leases.len() >= parallel {
                 state.leases.remove(end.index(state.leases.len()));
             }
             let chosen = choose(&pool, &mut state, &request()).unwrap();
@@ -373,7 +373,7 @@ proptest! {
         }
     }
 
-    /// Equal weights never run more than one agent more than another while runs only start.
+    /// While runs only start, the numbers of agents on subscriptions of equal weight differ by one at most.
     #[test]
     fn equal_weights_stay_within_one(members in 1usize..8, runs in 1usize..60) {
         let names: Vec<String> = (0..members).map(|at| format!("s{at}")).collect();

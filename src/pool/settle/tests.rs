@@ -73,7 +73,7 @@ fn a_limit_that_has_reset_already_changes_nothing() {
 }
 
 #[test]
-fn without_a_reset_time_the_wait_doubles_up_to_its_most() {
+fn without_a_reset_time_the_pause_doubles_up_to_a_maximum() {
     let pauses = |long: bool, count: i64| -> Vec<i64> {
         let mut state = State::default();
         let mut now = 0;
@@ -91,7 +91,7 @@ fn without_a_reset_time_the_wait_doubles_up_to_its_most() {
 }
 
 #[test]
-fn throttling_rests_for_seconds_and_never_exhausts() {
+fn throttling_pauses_for_seconds_and_never_exhausts() {
     let mut state = State::default();
     settle(&mut state, 0, 0, Verdict::Throttled { retry_after: Some(SignedDuration::from_secs(7)) }, 0);
     assert_eq!(until(&state), Some(at(0).now + SignedDuration::from_secs(7)));
@@ -100,8 +100,8 @@ fn throttling_rests_for_seconds_and_never_exhausts() {
     for _ in 0..20 {
         let change = settle(&mut state, now, now, Verdict::Throttled { retry_after: None }, 0).unwrap();
         assert_eq!(change.to, "rate_limited");
-        let rest = until(&state).unwrap().duration_since(at(now).now);
-        assert!(rest.as_secs() >= 30 && rest.as_mins() <= 12, "{rest:?}");
+        let pause = until(&state).unwrap().duration_since(at(now).now);
+        assert!(pause.as_secs() >= 30 && pause.as_mins() <= 12, "{pause:?}");
         now += 20;
     }
 }
@@ -117,13 +117,13 @@ fn a_limit_of_one_model_leaves_the_subscription_active() {
     let change = settle(&mut state, 0, 1, verdict, 0).unwrap();
     assert_eq!(change.to, "limited for model:opus");
     assert_eq!(state.of(&name()).active_limits(at(1).now).count(), 1);
-    // An answer of another model does not lift it.
+    // An answer of another model does not remove it.
     settle(&mut state, 2, 3, Verdict::Succeeded, 1);
     assert_eq!(state.of(&name()).active_limits(at(3).now).count(), 1);
 }
 
 #[test]
-fn a_refused_credential_is_unhealthy_at_once_and_for_longer_each_time() {
+fn a_refused_credential_makes_it_unhealthy_immediately_and_longer_each_time() {
     let mut state = State::default();
     let mut now = 0;
     let mut seen = Vec::new();
@@ -137,7 +137,7 @@ fn a_refused_credential_is_unhealthy_at_once_and_for_longer_each_time() {
 }
 
 #[test]
-fn runs_that_were_refused_together_are_one_strike() {
+fn runs_refused_at_the_same_time_count_as_one_failure() {
     let mut state = State::default();
     for ends in [1, 2, 3] {
         settle(&mut state, 0, ends, Verdict::AuthRejected, 0);
@@ -147,10 +147,10 @@ fn runs_that_were_refused_together_are_one_strike() {
 }
 
 #[test]
-fn success_heals_what_it_disproves_and_nothing_else() {
+fn success_removes_what_it_disproves_and_nothing_else() {
     let mut state = State::default();
     settle(&mut state, 0, 5, Verdict::AuthRejected, 0);
-    // This run began before the refusal: it proves nothing about the time after.
+    // This run began before the refusal, so it proves nothing about the time after it.
     assert_eq!(settle(&mut state, 1, 6, Verdict::Succeeded, 1), None);
     assert!(state.of(&name()).unhealthy.is_some());
     let change = settle(&mut state, 7, 8, Verdict::Succeeded, 1).unwrap();
@@ -159,13 +159,13 @@ fn success_heals_what_it_disproves_and_nothing_else() {
 
     settle(&mut state, 9, 10, usage_limit("five_hour", false, Some(180)), 0);
     settle(&mut state, 11, 12, Verdict::Succeeded, 0);
-    assert_eq!(until(&state), Some(at(180).now), "an exit status alone lifted a limit");
+    assert_eq!(until(&state), Some(at(180).now), "an exit status alone removed a limit");
     settle(&mut state, 11, 12, Verdict::Succeeded, 1);
     assert_eq!(until(&state), None);
 }
 
 #[test]
-fn a_probe_without_records_ends_a_sickness_whose_time_is_over() {
+fn a_success_without_records_makes_it_healthy_after_the_deadline() {
     let mut state = State::default();
     settle(&mut state, 0, 0, Verdict::BillingRejected, 0);
     assert_eq!(settle(&mut state, 1, 2, Verdict::Succeeded, 0), None);
@@ -173,7 +173,7 @@ fn a_probe_without_records_ends_a_sickness_whose_time_is_over() {
 }
 
 #[test]
-fn what_is_not_the_accounts_fault_changes_nothing() {
+fn outcomes_that_are_not_the_accounts_fault_change_nothing() {
     let mut state = State::default();
     for verdict in [Verdict::AgentFailed, Verdict::Interrupted, Verdict::Overloaded, Verdict::Succeeded] {
         assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);
@@ -183,9 +183,9 @@ fn what_is_not_the_accounts_fault_changes_nothing() {
 }
 
 #[test]
-fn three_failures_of_the_account_in_a_row_are_a_sickness_that_grows() {
+fn three_credential_failures_in_a_row_make_it_unhealthy_for_longer_each_time() {
     let mut state = State::default();
-    let fail = |state: &mut State, minute: i64| state.account_failed(&name(), "no secret", at(minute).now);
+    let fail = |state: &mut State, minute: i64| state.credential_failed(&name(), "no secret", at(minute).now);
     fail(&mut state, 0);
     fail(&mut state, 0);
     assert!(state.of(&name()).unhealthy.is_none());
@@ -210,14 +210,14 @@ fn tokens_count_for_today_and_requests_for_the_window() {
     settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
     let known = state.of(&name());
     assert_eq!(known.today(&at(1)).tokens.tokens(), 92);
-    assert_eq!(known.requests.total(LIMITS.window, at(1).now), 4, "the start of a run counted the first");
+    assert_eq!(known.requests.total(LIMITS.window, at(1).now), 4, "the first counts at the start");
     assert_eq!(known.today(&at(24 * 60)).tokens.tokens(), 0);
     assert_eq!(known.recent_tokens(at(1).now), 92);
     assert_eq!(known.recent_tokens(at(6 * 60).now), 0);
 }
 
 #[test]
-fn an_outcome_counts_also_where_the_lease_is_gone() {
+fn an_outcome_counts_even_if_the_lease_is_gone() {
     let mut state = State::default();
     settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
     let mut reaped = State::default();
@@ -232,7 +232,7 @@ fn an_outcome_counts_also_where_the_lease_is_gone() {
 }
 
 #[test]
-fn a_probe_that_proves_nothing_does_not_forget_the_strikes() {
+fn a_success_that_proves_nothing_keeps_the_failure_count() {
     let mut state = State::default();
     settle(&mut state, 0, 0, Verdict::AuthRejected, 0);
     settle(&mut state, 60, 61, Verdict::Succeeded, 0);
@@ -244,7 +244,7 @@ fn a_probe_that_proves_nothing_does_not_forget_the_strikes() {
 }
 
 #[test]
-fn reset_forgets_limits_and_health_and_keeps_totals() {
+fn reset_clears_limits_and_health_and_keeps_totals() {
     let mut state = State::default();
     settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 1);
     settle(&mut state, 0, 1, Verdict::AuthRejected, 0);
@@ -256,7 +256,7 @@ fn reset_forgets_limits_and_health_and_keeps_totals() {
 }
 
 #[test]
-fn a_passed_deadline_makes_active_once() {
+fn a_passed_deadline_makes_it_active_once() {
     let mut state = State::default();
     settle(&mut state, 0, 1, usage_limit("five_hour", false, Some(180)), 0);
     assert_eq!(state.pass_deadlines(at(179).now), [] as [Name; 0]);
@@ -267,16 +267,16 @@ fn a_passed_deadline_makes_active_once() {
 }
 
 #[test]
-fn the_provider_and_the_command_line_are_not_the_accounts_fault() {
+fn failures_of_the_provider_and_the_command_line_are_not_the_accounts_fault() {
     let mut state = State::default();
     for verdict in [Verdict::Overloaded, Verdict::Unreachable, Verdict::TimedOut, Verdict::NotStarted] {
         assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);
     }
-    assert_eq!(settle(&mut state, 1, 2, Verdict::OrganisationRefused, 0).unwrap().to, "unhealthy");
+    assert_eq!(settle(&mut state, 1, 2, Verdict::OrganizationRefused, 0).unwrap().to, "unhealthy");
 }
 
 #[test]
-fn a_reading_seen_in_passing_is_kept() {
+fn a_utilization_reading_is_kept() {
     let mut state = State::default();
     let lease = Lease { since: at(0).now, ..Lease::on("a") };
     let reading = Reading { value: 0.42, resets_at: Some(at(60).now) };
@@ -290,11 +290,11 @@ fn a_reading_seen_in_passing_is_kept() {
     state.settle(&lease, &outcome, &Costs::new(), LIMITS, &at(1));
     let known = state.of(&name());
     assert_eq!(known.highest_utilization(at(2).now), Some(0.42));
-    assert_eq!(known.highest_utilization(at(60).now), None, "the window has begun anew");
+    assert_eq!(known.highest_utilization(at(60).now), None, "the window has reset");
 }
 
-/// An attempt in the namespace `backend` that used 100 tokens at each of these times, for a dollar each, and as
-/// many without a price.
+/// Settles an attempt in the namespace `backend` that used, at each of these times, 100 tokens for one dollar
+/// and 100 tokens without a price.
 fn used(state: &mut State, times: &[&str], ends: &str) {
     let lease = Lease { namespace: Some("backend".parse().unwrap()), ..Lease::on("a") };
     let count = TokenCount { input_tokens: 100, ..TokenCount::default() };
@@ -311,7 +311,7 @@ fn used(state: &mut State, times: &[&str], ends: &str) {
 }
 
 #[test]
-fn what_was_used_counts_on_its_own_day_and_month() {
+fn usage_counts_on_the_day_and_month_of_its_use() {
     let mut state = State::default();
     let ends = "2026-12-01T00:40:00[Europe/Berlin]";
     let times = [
@@ -326,29 +326,29 @@ fn what_was_used_counts_on_its_own_day_and_month() {
     for (today, month) in
         [(known.today(&moment), known.month(&moment)), (namespace.today(&moment), namespace.month(&moment))]
     {
-        assert_eq!((today.tokens.tokens(), today.unpriced), (200, 100), "yesterday's are yesterday's");
+        assert_eq!((today.tokens.tokens(), today.unpriced), (200, 100), "yesterday counts separately");
         assert_eq!((today.cost, month.cost), (Cost(1_000_000_000_000), Cost(1_000_000_000_000)));
     }
     let later = "2026-12-02T09:00:00[Europe/Berlin]";
     used(&mut state, &["2026-12-01T23:10:00[Europe/Berlin]", later], later);
     let moment = Moment::from(&later.parse::<jiff::Zoned>().unwrap());
     let known = state.of(&name());
-    assert_eq!(known.today(&moment).cost, Cost(1_000_000_000_000), "a new day begins at nothing");
-    assert_eq!(known.month(&moment).cost, Cost(3_000_000_000_000), "the month goes on");
+    assert_eq!(known.today(&moment).cost, Cost(1_000_000_000_000), "the totals of a new day begin at zero");
+    assert_eq!(known.month(&moment).cost, Cost(3_000_000_000_000), "the month continues");
 }
 
 #[test]
-fn a_run_that_is_given_back_was_none_for_the_namespace_either() {
+fn a_run_that_never_started_is_not_counted_for_its_namespace() {
     let mut state = State::default();
     let namespace = Some("backend".parse().unwrap());
     let lease = Lease { namespace, since: at(0).now, ..Lease::on("a") };
     state.namespaces.entry("backend".parse().unwrap()).or_default().count_run(&at(0));
-    state.give_back(&lease);
+    state.undo_reservation(&lease);
     assert_eq!(state.namespaces["backend"].today(&at(0)).runs, 0);
 }
 
 #[test]
-fn a_state_of_before_there_were_costs_is_read() {
+fn a_state_from_before_costs_is_read() {
     let old =
         r#"{"subscriptions":{"a":{"today":{"date":"2026-11-22","runs":3,"tokens":{"input_tokens":7}}}}}"#;
     let state: State = serde_json::from_str(old).unwrap();

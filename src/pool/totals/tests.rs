@@ -1,4 +1,4 @@
-//! Totals around midnight: late bookings, clocks that differ, and clocks that change.
+//! Totals around midnight: late bookings, and clocks that differ or change.
 
 use jiff::{SignedDuration, Zoned};
 use proptest::prelude::*;
@@ -10,8 +10,8 @@ use crate::pool::{
     take,
 };
 
-/// The days that begin where the tests count from: first days of a month, days of 23 and 25 hours and the days
-/// after them, one that begins at one o'clock, and one whose first hour comes twice.
+/// The starts of days around which the tests place their times: first days of a month, days of 23 and 25
+/// hours and the days after them, one that begins at one o'clock, and one whose first hour comes twice.
 const DAYS: [&str; 9] = [
     "2026-11-22T00:00:00[UTC]",
     "2027-01-01T00:00:00[Asia/Kolkata]",
@@ -23,7 +23,7 @@ const DAYS: [&str; 9] = [
     "2026-03-08T01:00:00[America/Havana]",
     "2026-11-01T00:00:00-04:00[America/Havana]",
 ];
-/// Minutes from such a beginning: three dates, that day the last.
+/// The range of minutes around the start of a day. It covers three dates, and that day is the last.
 const FIRST: i64 = -40 * 60;
 const LAST: i64 = 20 * 60;
 
@@ -43,7 +43,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// Some tokens at some time, with a price or without.
+/// Tokens used at one time, with or without a price.
 #[derive(Debug, Clone)]
 struct Use {
     at: Zoned,
@@ -67,8 +67,8 @@ struct Run {
     began: Zoned,
     booked: Zoned,
     uses: Vec<Use>,
-    /// Whether its agent never started.
-    is_given_back: bool,
+    /// Whether the agent never started.
+    never_started: bool,
 }
 
 impl Run {
@@ -101,54 +101,54 @@ fn reserve(state: &mut State, moment: &Moment) {
     assert!(take(&pool(), state, &request(), moment).is_ok());
 }
 
-/// What ends a run, booked at a time that need not be the right one.
+/// Ends a run, booked at a time that may differ from `run.booked`.
 fn end(state: &mut State, run: &Run, number: usize, booked: &Zoned) {
     let lease = run.lease(number);
-    if run.is_given_back {
-        state.give_back(&lease);
+    if run.never_started {
+        state.undo_reservation(&lease);
     } else {
         let (outcome, costs) = run.outcome();
         state.settle(&lease, &outcome, &costs, Cooldowns::from(&pool()), &booked.into());
     }
 }
 
-/// The totals of the subscription and of the namespace.
+/// Returns the totals of the subscription and of the namespace.
 fn both(state: &State) -> [Totals; 2] {
     let known = state.of(&name("a"));
     let of_namespace = state.namespaces.get("n").cloned().unwrap_or_default();
     [Totals { today: known.today, month: known.month }, of_namespace]
 }
 
-/// Runs around the beginning of a day; none is booked before it has used anything.
+/// Generates runs around the start of a day. Each is booked after its last use.
 fn runs() -> impl Strategy<Value = (Zoned, Vec<Run>)> {
     let times = (FIRST..LAST, FIRST..LAST, prop::bool::weighted(0.2));
     let uses = prop::collection::vec((0u8..=100, 1u64..1000, any::<bool>()), 0..4);
     let runs = prop::collection::vec((times, uses), 1..6);
     (one_of(&DAYS[..]), runs).prop_map(|(day, runs)| {
         let day = zoned(day);
-        let run = |((one, other, is_given_back), uses)| run_around(&day, [one, other], is_given_back, uses);
+        let run = |((one, other, never_started), uses)| run_around(&day, [one, other], never_started, uses);
         let runs = runs.into_iter().map(run).collect();
         (day, runs)
     })
 }
 
-/// `uses` are percent of the time between, tokens, and whether these have a price.
-fn run_around(day: &Zoned, minutes: [i64; 2], is_given_back: bool, uses: Vec<(u8, u64, bool)>) -> Run {
+/// Each of `uses` is a time in percent of the run, a number of tokens, and whether they have a price.
+fn run_around(day: &Zoned, minutes: [i64; 2], never_started: bool, uses: Vec<(u8, u64, bool)>) -> Run {
     let [first, last] = [minutes[0].min(minutes[1]), minutes[0].max(minutes[1])];
     let used = |(percent, tokens, priced): (u8, u64, bool)| {
         let minutes = first + (last - first) * i64::from(percent) / 100;
         Use { at: minutes_from(day, minutes), tokens, priced }
     };
-    let uses = uses.into_iter().filter(|_| !is_given_back).map(used).collect();
-    Run { began: minutes_from(day, first), booked: minutes_from(day, last), uses, is_given_back }
+    let uses = uses.into_iter().filter(|_| !never_started).map(used).collect();
+    Run { began: minutes_from(day, first), booked: minutes_from(day, last), uses, never_started }
 }
 
-/// The beginnings and ends of some runs, in any order in which each run begins before it ends.
+/// Generates the starts and ends of the runs, in any order in which each run starts before it ends.
 fn shuffled(runs: usize) -> impl Strategy<Value = Vec<(usize, bool)>> {
     let twice = (0..runs).chain(0..runs).collect::<Vec<_>>();
     Just(twice).prop_shuffle().prop_map(|order| {
-        let is_end = |place: usize| order[..place].contains(&order[place]);
-        (0..order.len()).map(|place| (order[place], is_end(place))).collect()
+        let is_end = |at: usize| order[..at].contains(&order[at]);
+        (0..order.len()).map(|at| (order[at], is_end(at))).collect()
     })
 }
 
@@ -161,12 +161,12 @@ struct Sums {
     cost_of_month: Cost,
 }
 
-/// What the totals of a day and of its month must be.
+/// Returns what the totals of a day and of its month must be.
 fn expected(runs: &[Run], day: Date) -> Sums {
     let month = day.first_of_month();
     let mut sums = Sums { runs: 0, tokens: 0, cost: Cost(0), unpriced: 0, cost_of_month: Cost(0) };
     for run in runs {
-        sums.runs += u64::from(!run.is_given_back && run.began.date() == day);
+        sums.runs += u64::from(!run.never_started && run.began.date() == day);
         for one in run.uses.iter().filter(|one| one.at.date() == day) {
             sums.tokens += one.tokens;
             sums.cost += one.cost();
@@ -185,7 +185,7 @@ fn counted(totals: &Totals, moment: &Moment) -> Sums {
 }
 
 proptest! {
-    /// The totals of the latest day are those of its runs, in whatever order they are booked.
+    /// The totals of the latest day are those of its runs, in any order of bookings.
     #[test]
     fn the_order_of_bookings_does_not_matter(
         ((_, runs), order) in runs().prop_flat_map(|runs| {
@@ -202,7 +202,7 @@ proptest! {
             } else {
                 reserve(&mut state, &(&run.began).into());
             }
-            let is_booked = !is_end || !run.is_given_back;
+            let is_booked = !is_end || !run.never_started;
             let time = if is_end { &run.booked } else { &run.began };
             latest = latest.max(is_booked.then_some(time));
         }
@@ -212,17 +212,17 @@ proptest! {
         }
     }
 
-    /// Whatever is booked, and at whatever time it is said to be: what is known of a later day or month stays, and
-    /// no run that began before a day is taken back from it.
+    /// Any booking at any time keeps the totals of a later day or month, and a run that began before a day is
+    /// not undone on that day.
     #[test]
-    fn a_booking_takes_nothing_from_a_later_day(
+    fn a_booking_removes_nothing_from_a_later_day(
         (day, runs) in runs(),
         steps in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3, FIRST..LAST), 1..12),
     ) {
         let mut state = State::default();
         for (number, kind, minutes) in steps {
             let number = number.index(runs.len());
-            let run = Run { is_given_back: kind == 2, ..runs[number].clone() };
+            let run = Run { never_started: kind == 2, ..runs[number].clone() };
             let time = minutes_from(&day, minutes);
             let before = both(&state);
             if kind == 0 {
@@ -254,12 +254,12 @@ proptest! {
         }
     }
 
-    /// A budget that is used up on the latest day or in its month is used up for a kage whose clock is behind as well,
-    /// until that day or month ends.
+    /// A budget that is used up on the latest day or in its month is also used up for a kage with a slow
+    /// clock, until that day or month ends.
     #[test]
-    fn a_clock_that_is_behind_opens_no_budget(
+    fn a_slow_clock_reopens_no_budget(
         (day, runs) in runs(),
-        behind in FIRST..LAST,
+        earlier in FIRST..LAST,
         of_namespace in any::<bool>(),
         of_month in any::<bool>(),
     ) {
@@ -268,13 +268,13 @@ proptest! {
             reserve(&mut state, &(&run.began).into());
             end(&mut state, run, number, &run.booked);
         }
-        let latest = runs.iter().map(|run| if run.is_given_back { &run.began } else { &run.booked });
+        let latest = runs.iter().map(|run| if run.never_started { &run.began } else { &run.booked });
         let latest = latest.max().unwrap();
         let used = vec![Use { at: latest.clone(), tokens: 1, priced: true }];
-        let last = Run { began: latest.clone(), booked: latest.clone(), uses: used, is_given_back: false };
+        let last = Run { began: latest.clone(), booked: latest.clone(), uses: used, never_started: false };
         end(&mut state, &last, runs.len(), latest);
         let used = counted(&both(&state)[0], &latest.into());
-        let behind = minutes_from(&day, behind).min(latest.clone());
+        let earlier = minutes_from(&day, earlier).min(latest.clone());
         let mut pool = pool();
         let budgets = if of_month {
             Budgets { cost_per_month: Some(used.cost_of_month), ..Budgets::default() }
@@ -288,16 +288,16 @@ proptest! {
         }
         let last = if of_month { latest.last_of_month().unwrap() } else { latest.clone() };
         let ends = last.tomorrow().unwrap().start_of_day().unwrap().timestamp();
-        let candidate = explain(&pool, &state, &request(), &(&behind).into()).remove(0);
-        let Ranking::Excluded(why) = candidate.ranking else { panic!("{behind} is open: {state:?}") };
+        let candidate = explain(&pool, &state, &request(), &(&earlier).into()).remove(0);
+        let Ranking::Excluded(why) = candidate.ranking else { panic!("open at {earlier}: {state:?}") };
         prop_assert_eq!((why.rule, why.until), (Rule::Budget, Some(ends)));
     }
 }
 
-/// An attempt in the namespace `n` that used tokens at these times.
+/// Returns an attempt in the namespace `n` that used tokens at these times.
 fn run(began: &str, uses: &[(&str, u64)]) -> Run {
     let uses = uses.iter().map(|&(time, tokens)| Use { at: zoned(time), tokens, priced: true });
-    Run { began: zoned(began), booked: zoned(began), uses: uses.collect(), is_given_back: false }
+    Run { began: zoned(began), booked: zoned(began), uses: uses.collect(), never_started: false }
 }
 
 fn tokens(state: &State, moment: &Moment) -> [u64; 2] {
@@ -305,19 +305,20 @@ fn tokens(state: &State, moment: &Moment) -> [u64; 2] {
 }
 
 #[test]
-fn a_run_of_yesterday_that_is_given_back_is_none_of_todays() {
+fn undoing_a_run_of_yesterday_does_not_change_todays_count() {
     let mut state = State::default();
     let (evening, morning) = ("2026-11-22T23:59:00[Europe/Berlin]", "2026-11-23T00:01:00[Europe/Berlin]");
     reserve(&mut state, &at(evening));
     reserve(&mut state, &at(morning));
-    let given_back = |began: &str| Run { is_given_back: true, ..run(began, &[]) };
-    end(&mut state, &given_back(evening), 0, &zoned(morning));
+    let unstarted = |began: &str| Run { never_started: true, ..run(began, &[]) };
+    end(&mut state, &unstarted(evening), 0, &zoned(morning));
     assert_eq!(both(&state).map(|totals| totals.today(&at(morning)).runs), [1, 1]);
-    end(&mut state, &given_back(morning), 1, &zoned(morning));
+    end(&mut state, &unstarted(morning), 1, &zoned(morning));
     assert_eq!(both(&state).map(|totals| totals.today(&at(morning)).runs), [0, 0]);
 }
 
-/// A container in UTC beside a shell in California: from four in the afternoon on it is tomorrow in one of them.
+/// A container in UTC and a shell in California: from four in the afternoon it is already tomorrow in the
+/// container.
 #[test]
 fn in_two_time_zones_the_later_day_counts_for_both() {
     let mut state = State::default();
@@ -325,7 +326,7 @@ fn in_two_time_zones_the_later_day_counts_for_both() {
     end(&mut state, &run(utc, &[(utc, 100)]), 0, &zoned(utc));
     let before = "2026-11-22T14:30:00[America/Los_Angeles]";
     end(&mut state, &run(before, &[(before, 7), (local, 20)]), 1, &zoned(local));
-    assert_eq!(tokens(&state, &at(local)), [120, 120], "what was used since the day began in UTC");
+    assert_eq!(tokens(&state, &at(local)), [120, 120], "usage since the UTC day began");
     assert_eq!(tokens(&state, &at(utc)), [120, 120]);
     let morning = "2026-11-23T09:00:00[America/Los_Angeles]";
     end(&mut state, &run(morning, &[(morning, 3)]), 2, &zoned(morning));
@@ -335,7 +336,7 @@ fn in_two_time_zones_the_later_day_counts_for_both() {
 }
 
 #[test]
-fn the_day_of_a_clock_that_was_wrong_does_not_stay() {
+fn the_day_of_a_wrong_clock_does_not_stay() {
     let mut state = State::default();
     let (wrong, right) = ("2027-05-01T12:00:00[UTC]", "2026-11-22T12:00:00[UTC]");
     reserve(&mut state, &at(wrong));
@@ -361,9 +362,9 @@ fn a_namespace_is_forgotten_when_its_month_is_over_on_every_clock() {
     }
 }
 
-/// A kage from before did not write down when a day began.
+/// Older kages did not store when a day began.
 #[test]
-fn a_day_whose_beginning_is_not_known_begins_at_midnight() {
+fn a_day_without_a_stored_start_begins_at_midnight() {
     let known = r#"{"today":{"date":"2026-11-23","runs":3,"tokens":{"input_tokens":7}}}"#;
     let state = format!(r#"{{"subscriptions":{{"a":{known}}},"namespaces":{{"n":{known}}}}}"#);
     for (time, counted) in

@@ -1,4 +1,4 @@
-//! The agents that run, as `kage status` tells of them: on what, for what, for how long, and where.
+//! The running agents in `kage status`: subscription, namespace, running time and directory.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::report::time::age;
 use crate::report::width::{aligned, end_of, widest};
 use crate::text::one_line;
 
-/// A directory is not cut to fewer columns, however narrow the terminal is.
+/// A directory is never cut to fewer columns than this.
 const NARROWEST: usize = 12;
 
-/// A line each below a head, the oldest first; nothing where none runs.
+/// One line per agent below a heading, the oldest first; no lines if no agent runs.
 pub(super) fn lines(leases: &[Lease], home: &Path, columns: Option<usize>, now: &Zoned) -> Vec<String> {
     if leases.is_empty() {
         return Vec::new();
@@ -30,12 +30,12 @@ pub(super) fn lines(leases: &[Lease], home: &Path, columns: Option<usize>, now: 
     drawn(&leases, home, longest.saturating_sub(excess).max(NARROWEST), now)
 }
 
-/// The directory is the last cell, and as long as there is room for it.
+/// The lines, with each directory cut to `room` columns.
 fn drawn(leases: &[&Lease], home: &Path, room: usize, now: &Zoned) -> Vec<String> {
-    // A head over nothing would make a column of it.
+    // Without a heading, an empty column is left out.
     let has_namespace = leases.iter().any(|lease| lease.namespace.is_some());
     let namespace = if has_namespace { "Namespace" } else { "" };
-    let head = ["Running", namespace, "Since", "Directory"].map(str::to_owned).to_vec();
+    let head = ["Running", namespace, "Age", "Directory"].map(str::to_owned).to_vec();
     let rows = leases.iter().map(|lease| {
         vec![
             lease.subscription.to_string(),
@@ -66,15 +66,15 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_comes_first_and_a_namespace_only_where_there_is_one() {
+    fn the_oldest_agent_comes_first_and_the_namespace_column_is_optional() {
         let young = lease("work-premium", None, "/srv/api", "2026-11-22T11:47:30Z");
         assert_eq!(
             shown(std::slice::from_ref(&young), None),
-            "Running       Since  Directory\nwork-premium  30s    /srv/api"
+            "Running       Age  Directory\nwork-premium  30s  /srv/api"
         );
         let old = lease("work", Some("backend"), "/home/user/code", "2026-11-22T10:00:00Z");
         let expected = "\
-Running       Namespace  Since   Directory
+Running       Namespace  Age     Directory
 work          backend    1h 48m  ~/code
 work-premium             30s     /srv/api";
         assert_eq!(shown(&[young, old], None), expected);

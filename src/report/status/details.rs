@@ -1,16 +1,16 @@
-//! One subscription in full.
+//! `kage subscription show`: one subscription in full.
 
 use jiff::Zoned;
 
-use super::{CostToday, Narrow, Row, row, windows};
+use super::{CostToday, Row, TableForm, row, windows};
 use crate::pool::{Cost, State, Subscription};
 use crate::report::time::{counted, grouped};
 use crate::text::one_line;
 
-/// The columns of a label.
+/// The width of a label in columns.
 const LABEL: usize = 16;
 
-/// `subscription show`. `stored` says where the secret is, and `columns` is the width of the terminal.
+/// The answer of `subscription show`. `stored` is the credential location, `columns` the terminal's width.
 pub fn details(
     subscription: &Subscription,
     state: &State,
@@ -23,7 +23,7 @@ pub fn details(
     let mut lines = vec![
         ("Name", subscription.name.to_string()),
         ("Agent", subscription.agent.clone()),
-        ("Status", row.status_cell(Narrow::Not, now)),
+        ("Status", row.status_cell(TableForm::Full, now)),
         ("Priority", subscription.priority.to_string()),
         ("Tags", if subscription.tags.is_empty() { none() } else { subscription.tags.join(", ") }),
         ("Credential", stored.to_owned()),
@@ -48,7 +48,7 @@ pub fn details(
     let room = columns.map(|columns| columns.saturating_sub(LABEL));
     let windows = windows::lines(&windows::of("", &row.known), None, room, now);
     lines.extend(windows.into_iter().map(|line| ("Window", line)));
-    lines.extend(subscription.env.keys().map(|name| ("Sets", name.clone())));
+    lines.extend(subscription.env.keys().map(|name| ("Environment", name.clone())));
     lines.extend(row.known.changes.iter().rev().map(|change| {
         let at = change.at.to_zoned(now.time_zone().clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         let seen = change.evidence.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
@@ -76,9 +76,9 @@ fn today(row: &Row<'_>) -> String {
 fn cost_today(row: &Row<'_>) -> String {
     let CostToday { cost, unpriced } = row.cost_today();
     match (row.cost_today().dollars(), unpriced) {
-        (None, _) => format!("unpriced ({} tokens of every kind)", grouped(unpriced)),
+        (None, _) => format!("unpriced ({} tokens, cache included)", grouped(unpriced)),
         (Some(_), 0) => dollars(cost),
-        (Some(_), _) => format!("{}, and {} unpriced tokens", dollars(cost), grouped(unpriced)),
+        (Some(_), _) => format!("{}, plus {} unpriced tokens", dollars(cost), grouped(unpriced)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is known of the pool and of one subscription, as JSON.
+//! The pool and one subscription as JSON.
 
 use jiff::Zoned;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use crate::pool::{Cost, Pool, State, Subscription};
 use crate::prices::Prices;
 use crate::report::SCHEMA;
 
-/// `status --json` and `subscription list --json`. The sums are of the subscriptions that are shown.
+/// `status --json` and `subscription list --json`. The totals cover the listed subscriptions only.
 pub fn pool_json(pool: &Pool, state: &State, only: Option<&str>, now: &Zoned) -> Value {
     let mut rows = rows(pool, state, now);
     rows.retain(|row| only.is_none_or(|word| row.status.word() == word));

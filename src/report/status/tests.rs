@@ -23,7 +23,7 @@ fn today() -> Today {
     Today { date: now().date(), began: None, runs: 0, tokens, cost, unpriced: 0 }
 }
 
-/// Two subscriptions with windows, one of them limited, and one that nothing is known of.
+/// Two subscriptions with windows, one of them limited, and one without any state.
 fn scene() -> (Pool, State) {
     let pool = Pool::of(&["work-premium", "personal", "spare"]);
     let mut state = State::default();
@@ -66,7 +66,7 @@ fn with<T>(scene: &(Pool, State), show: impl FnOnce(&Overview<'_>) -> T) -> T {
     show(&Overview { pool, state, home: Path::new("/home/user"), now: &now() })
 }
 
-/// As a terminal without colours shows it. Whether it has more than ASCII is the locale's affair.
+/// The lines without colors. The bars are the same for every locale.
 fn plain_text(lines: &[String]) -> String {
     let mut text = String::new();
     for line in lines {
@@ -82,7 +82,7 @@ fn windows_at(columns: usize) -> String {
 }
 
 #[test]
-fn a_window_has_a_line_with_its_bar_its_reset_and_when_it_was_read() {
+fn a_window_has_a_line_with_its_bar_its_reset_and_the_age_of_the_reading() {
     let expected = "\
 personal      5h ..........    .  has reset                    read 5h ago
 work.premium  5h ========== 100%  resets in 2h 10m (13:58)     read 5m ago
@@ -97,7 +97,7 @@ work.premium  7d =======PART  72%  resets in 3d (Nov 25 11:48)  read 5m ago
 }
 
 #[test]
-fn a_narrow_terminal_does_without_the_reading_then_the_clock_then_some_of_the_bar() {
+fn a_narrow_terminal_drops_the_reading_then_the_clock_then_part_of_the_bar() {
     let line = |columns| {
         let text = windows_at(columns);
         assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
@@ -113,15 +113,15 @@ fn a_narrow_terminal_does_without_the_reading_then_the_clock_then_some_of_the_ba
 }
 
 #[test]
-fn a_bar_is_painted_by_how_full_its_window_is() {
+fn the_color_of_a_bar_depends_on_the_utilization() {
     let scene = scene();
     let lines = with(&scene, |overview| overview.windows(&overview.rows(), None));
     assert!(lines[1].contains("\u{1b}[31m") && lines[2].contains("\u{1b}[33m"), "{lines:?}");
-    assert!(!lines[0].contains('\u{1b}'), "what has reset is not known: {lines:?}");
+    assert!(!lines[0].contains('\u{1b}'), "the utilization after a reset is unknown: {lines:?}");
 }
 
 #[test]
-fn the_head_the_table_the_windows_and_the_agents_stand_below_each_other() {
+fn the_overview_has_totals_then_the_table_the_windows_and_the_agents() {
     let scene = scene();
     let text = plain_text(&with(&scene, |overview| overview.lines(&overview.rows(), Some(100))));
     let mut from = 0;
@@ -132,16 +132,16 @@ fn the_head_the_table_the_windows_and_the_agents_stand_below_each_other() {
         " rate_limited until 14:30 (2h 42m) ",
         " 45,230 tokens ",
         "\n\npersonal      5h ",
-        "\n\nRunning   Namespace  Since  Directory\npersonal  backend    12m    ~/code/api\n",
+        "\n\nRunning   Namespace  Age  Directory\npersonal  backend    12m  ~/code/api\n",
     ] {
-        let at = text[from..].find(part).unwrap_or_else(|| panic!("no `{part}` behind {from} in\n{text}"));
+        let at = text[from..].find(part).unwrap_or_else(|| panic!("no `{part}` after {from} in\n{text}"));
         from += at + part.len();
     }
     assert_eq!(from, text.len(), "{text}");
 }
 
 #[test]
-fn a_table_loses_what_is_least_wanted_until_it_fits() {
+fn a_table_drops_the_least_important_parts_until_it_fits() {
     let scene = scene();
     let lines = |columns| {
         let lines = with(&scene, |overview| table(&overview.rows(), Some(columns), overview.now));
@@ -161,12 +161,12 @@ personal      active        0 tokens
 spare         active        0 tokens
 work.premium  rate_limited  45,230 tokens
 ";
-    let narrowest = with(&scene, |overview| plain(&overview.rows(), Narrow::NoUntil, overview.now));
+    let narrowest = with(&scene, |overview| plain(&overview.rows(), TableForm::NoUntil, overview.now));
     assert_eq!(plain_text(&narrowest), expected);
 }
 
 #[test]
-fn a_low_screen_does_without_titles_and_borders() {
+fn a_low_screen_has_no_headings_and_no_borders() {
     let scene = scene();
     let frame = |columns, height| {
         let lines = with(&scene, |overview| overview.frame(columns, height));
@@ -183,16 +183,16 @@ work.premium  5h ========== 100%  resets in 2h 10m
 ";
     let low = frame(58, 13);
     assert!(low.starts_with(expected), "{low}");
-    assert!(low.ends_with("personal  backend    12m    ~/code/api\n"), "{low}");
+    assert!(low.ends_with("personal  backend    12m  ~/code/api\n"), "{low}");
     assert!(frame(58, 40).starts_with("Subscription Pool Status\n"));
     let cut = frame(58, 4);
-    assert!(cut.ends_with("6 lines more, in a taller window\n") && cut.lines().count() == 4, "{cut}");
-    assert_eq!(frame(3, 1).len(), 4, "three columns and their end");
+    assert!(cut.ends_with("6 more lines; enlarge the window\n") && cut.lines().count() == 4, "{cut}");
+    assert_eq!(frame(3, 1).len(), 4, "three columns and a line break");
     frame(0, 0);
 }
 
 #[test]
-fn todays_cost_is_api_equivalent_and_what_has_no_price_is_said() {
+fn todays_cost_is_api_equivalent_and_unpriced_tokens_are_named() {
     let (pool, mut state) = scene();
     let mut used = |name: &str, cost: u128, unpriced: u64| {
         let known = state.subscriptions.entry(name.parse().unwrap()).or_default();
@@ -209,8 +209,8 @@ fn todays_cost_is_api_equivalent_and_what_has_no_price_is_said() {
         let row = text.lines().find(|line| line.contains(name)).unwrap();
         assert!(row.contains(cell), "{row}");
     }
-    let told = pool_json(&pool, &state, None, &now());
-    let costs = told["subscriptions"].as_array().unwrap().iter().map(|one| one["cost_today_usd"].clone());
+    let answer = pool_json(&pool, &state, None, &now());
+    let costs = answer["subscriptions"].as_array().unwrap().iter().map(|one| one["cost_today_usd"].clone());
     assert_eq!(
         costs.collect::<Vec<_>>(),
         [serde_json::Value::Null, serde_json::json!(0.05), serde_json::json!(12.34)]
@@ -218,24 +218,24 @@ fn todays_cost_is_api_equivalent_and_what_has_no_price_is_said() {
 }
 
 #[test]
-fn json_tells_of_each_window_and_of_the_whole() {
+fn json_has_each_window_and_the_totals() {
     let (pool, state) = scene();
-    let told = pool_json(&pool, &state, None, &now());
+    let answer = pool_json(&pool, &state, None, &now());
     assert_eq!(
-        (&told["running"], &told["tokens_today"], &told["cost_today_usd"]),
+        (&answer["running"], &answer["tokens_today"], &answer["cost_today_usd"]),
         (&1.into(), &45_230.into(), &serde_json::json!(0.0))
     );
     let expected = serde_json::json!([
         { "window": "five_hour", "utilization": 0.42, "resets_at": "2026-11-22T10:00:00Z", "read_at": "2026-11-22T06:48:00Z" },
     ]);
-    let personal = told["subscriptions"].as_array().unwrap().iter().find(|one| one["name"] == "personal");
+    let personal = answer["subscriptions"].as_array().unwrap().iter().find(|one| one["name"] == "personal");
     assert_eq!(personal.unwrap()["windows"], expected);
     let limited = pool_json(&pool, &state, Some("rate_limited"), &now());
     assert_eq!((&limited["running"], &limited["tokens_today"]), (&0.into(), &45_230.into()));
 }
 
 #[test]
-fn one_subscription_in_full_has_its_windows() {
+fn the_details_of_a_subscription_include_its_windows() {
     let (pool, state) = scene();
     let subscription = &pool.subscriptions[&"personal".parse::<Name>().unwrap()];
     let text = details(subscription, &state, "keychain", Some(80), &now());

@@ -1,22 +1,22 @@
-//! How full the windows of the subscriptions are: a line each, with a bar, in the room that there is.
+//! The utilization of each window of each subscription: one line with a bar, as wide as the terminal allows.
 
 use jiff::{Timestamp, Zoned};
 
 use crate::pool::{SubscriptionState, Utilization};
-use crate::report::paint::{self, Colour};
+use crate::report::paint::{self, Color};
 use crate::report::shows_unicode;
 use crate::report::statusline::{order, word};
 use crate::report::time::{age, clock, short};
 use crate::report::width::{aligned, padded, start_of, widest};
 use crate::text::one_line;
 
-/// A bar where there is room for it, and where there is not.
+/// The columns of a bar in a wide and in a narrow terminal.
 const WIDEST_BAR: usize = 10;
 const NARROWEST_BAR: usize = 4;
-/// A name is not cut to fewer columns, however narrow the terminal is.
+/// A name is never cut to fewer columns than this.
 const NARROWEST_NAME: usize = 6;
-/// From this utilisation (0.0-1.0) on a bar is yellow; near the limit it is red.
-const MOSTLY_GONE: f64 = 0.7;
+/// From this utilization (0.0-1.0) on, a bar is yellow. Near the limit it is red.
+const YELLOW_FROM: f64 = 0.7;
 
 /// A window of a subscription, as last read.
 pub(super) struct Window<'a> {
@@ -25,23 +25,23 @@ pub(super) struct Window<'a> {
     known: &'a Utilization,
 }
 
-/// The windows that are known of a subscription, the short ones first.
+/// The known windows of a subscription, the short ones first.
 pub(super) fn of<'a>(name: &'a str, known: &'a SubscriptionState) -> Vec<Window<'a>> {
     let mut windows: Vec<_> = known.utilization.iter().collect();
     windows.sort_by_key(|(window, _)| order(window));
     windows.into_iter().map(|(window, known)| Window { name, word: word(window), known }).collect()
 }
 
-/// How much a line tells.
+/// What one line contains.
 #[derive(Clone, Copy)]
 struct Form {
     bar: usize,
-    tells: Tells,
+    detail: Detail,
 }
 
-/// From the least to the most.
+/// How much a line says about the reset, from least to most.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Tells {
+enum Detail {
     /// `in 2h 10m`
     Distance,
     /// `resets in 2h 10m`
@@ -52,8 +52,8 @@ enum Tells {
     Age,
 }
 
-/// The lines, each as long as `columns` allows: first they do without the time of the reading, then without
-/// the clock time of the reset, then without some of the bar. `near_limit` (0.0-1.0) paints the bars.
+/// The lines, at most `columns` wide. A narrow terminal drops the age of the reading first, then the clock
+/// time of the reset, then part of the bar. The bars are colored if `near_limit` (0.0-1.0) is given.
 pub(super) fn lines(
     windows: &[Window<'_>],
     near_limit: Option<f64>,
@@ -71,15 +71,15 @@ pub(super) fn lines(
         }
     }
     let excess = widest(last.iter().map(String::as_str)).saturating_sub(columns);
-    let least = Form { bar: NARROWEST_BAR, tells: Tells::Distance };
+    let least = Form { bar: NARROWEST_BAR, detail: Detail::Distance };
     drawn(least, names.saturating_sub(excess).max(NARROWEST_NAME))
 }
 
 fn forms() -> impl Iterator<Item = Form> {
-    let whole = [Tells::Age, Tells::Clock].map(|tells| Form { bar: WIDEST_BAR, tells });
+    let whole = [Detail::Age, Detail::Clock].map(|detail| Form { bar: WIDEST_BAR, detail });
     let bars = || (NARROWEST_BAR..=WIDEST_BAR).rev();
-    let narrow = [Tells::Reset, Tells::Distance];
-    let narrow = narrow.into_iter().flat_map(move |tells| bars().map(move |bar| Form { bar, tells }));
+    let narrow = [Detail::Reset, Detail::Distance];
+    let narrow = narrow.into_iter().flat_map(move |detail| bars().map(move |bar| Form { bar, detail }));
     whole.into_iter().chain(narrow)
 }
 
@@ -97,8 +97,8 @@ fn drawn(
         vec![
             start_of(window.name, room),
             format!("{} {gauge}", padded(&word, word_columns)),
-            window.reset(form.tells, now),
-            if form.tells >= Tells::Age {
+            window.reset(form.detail, now),
+            if form.detail >= Detail::Age {
                 format!("read {} ago", age(window.known.read_at, now))
             } else {
                 String::new()
@@ -109,7 +109,7 @@ fn drawn(
 }
 
 impl Window<'_> {
-    /// What was read of a window that has reset since is not how full it is now.
+    /// Whether the window was reset after the reading, so that its utilization is unknown.
     fn has_reset(&self, now: Timestamp) -> bool {
         self.known.resets_at.is_some_and(|at| at <= now)
     }
@@ -125,22 +125,22 @@ impl Window<'_> {
         format!("{bar} {:>3.0}%", value * 100.0)
     }
 
-    fn reset(&self, tells: Tells, now: &Zoned) -> String {
+    fn reset(&self, detail: Detail, now: &Zoned) -> String {
         let Some(at) = self.known.resets_at else { return String::new() };
         if self.has_reset(now.timestamp()) {
             return "has reset".into();
         }
         let left = short(at.duration_since(now.timestamp()));
-        match tells {
-            Tells::Distance => format!("in {left}"),
-            Tells::Reset => format!("resets in {left}"),
-            Tells::Clock | Tells::Age => format!("resets in {left} ({})", clock(at, now)),
+        match detail {
+            Detail::Distance => format!("in {left}"),
+            Detail::Reset => format!("resets in {left}"),
+            Detail::Clock | Detail::Age => format!("resets in {left} ({})", clock(at, now)),
         }
     }
 }
 
-/// `███▍░░░░░░`; `####------` where the locale shows no more. What is not empty shows something, and only
-/// what is full is full.
+/// `███▍░░░░░░`, or `####------` without Unicode. A used window never looks empty, and only a full one looks
+/// full.
 fn bar(value: f64, columns: usize) -> String {
     let parts = if shows_unicode() { EIGHTHS.len() } else { 1 };
     let all = columns * parts;
@@ -164,10 +164,10 @@ fn share_of(all: usize, value: f64) -> usize {
 }
 
 fn painted(bar: &str, value: f64, near_limit: f64) -> String {
-    let colour = match value {
-        value if value >= near_limit => Colour::Red,
-        value if value >= MOSTLY_GONE => Colour::Yellow,
-        _ => Colour::Green,
+    let color = match value {
+        value if value >= near_limit => Color::Red,
+        value if value >= YELLOW_FROM => Color::Yellow,
+        _ => Color::Green,
     };
-    paint::painted(bar, colour)
+    paint::painted(bar, color)
 }

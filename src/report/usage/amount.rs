@@ -1,11 +1,11 @@
-//! Tokens and money, short for a person and exact for a program.
+//! Tokens and money: rounded for tables and exact for CSV.
 
 use crate::ledger::Tally;
 use crate::pool::Cost;
 use crate::report::time::grouped;
 
-/// `999`, `12.3k`, `1.2M`: three digits or so.
-// What is lost is not shown.
+/// `999`, `12.3k`, `1.2M`: about three digits.
+// The lost precision is not shown.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn short(number: u64) -> String {
     if number < 1000 {
@@ -24,13 +24,12 @@ pub(super) fn short(number: u64) -> String {
     format!("{:.1}T", value / 1000.0)
 }
 
-/// What is known of the cost of some tokens.
+/// The cost of some tokens, as far as their prices are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Worth {
-    /// There are none.
     NoTokens,
     Priced(Cost),
-    /// Some of them have a price.
+    /// Only some of the tokens have a price.
     Partly(Cost),
     Unpriced,
 }
@@ -41,13 +40,13 @@ impl Worth {
         match (cost == Cost::default(), tally.unpriced) {
             (true, 0) if tally.tokens.is_none() => Self::NoTokens,
             (_, 0) => Self::Priced(cost),
-            // What costs nothing may stand beside what has no price.
+            // A cost of 0 is not always unpriced: some of the tokens may have the price 0.
             (true, unpriced) if unpriced >= tally.tokens.all() => Self::Unpriced,
             _ => Self::Partly(cost),
         }
     }
 
-    /// The part that is known; `None` where there are tokens and none of them has a price.
+    /// The known part of the cost; `None` if there are tokens and none of them has a price.
     pub(in super::super) fn known(self) -> Option<Cost> {
         match self {
             Self::NoTokens => Some(Cost::default()),
@@ -56,7 +55,7 @@ impl Worth {
         }
     }
 
-    /// Whether an amount of money is shown for it.
+    /// Whether `text` contains an amount of money.
     pub(super) fn is_shown(self) -> bool {
         matches!(self, Self::Priced(_) | Self::Partly(_))
     }
@@ -70,7 +69,7 @@ impl Worth {
         }
     }
 
-    /// The same where there is little room.
+    /// The text for a narrow column.
     pub(super) fn brief(self) -> String {
         match self {
             Self::Partly(cost) => format!("{}+", dollars(cost)),
@@ -79,7 +78,7 @@ impl Worth {
     }
 }
 
-/// Millionths of a millionth of a dollar in a cent.
+/// One cent in picodollars, the unit of `Cost`.
 const CENT: u128 = 10_000_000_000;
 
 /// `$1,234.56`.
@@ -91,7 +90,7 @@ fn dollars(cost: Cost) -> String {
     format!("${}.{:02}", grouped(u64::try_from(cents / 100).unwrap_or(u64::MAX)), cents % 100)
 }
 
-/// `0.000003`: US dollars with every digit there is, two at least.
+/// `0.000003`: US dollars with all digits, at least two of them after the point.
 pub(super) fn exact(cost: Cost) -> String {
     let digits = format!("{:012}", cost.0 % (CENT * 100));
     let (cents, rest) = digits.split_at(2);
@@ -104,7 +103,7 @@ mod tests {
     use crate::pool::TokenCount;
 
     #[test]
-    fn tokens_are_shown_with_three_digits() {
+    fn tokens_are_shown_with_about_three_digits() {
         let numbers = [0, 999, 1000, 12_345, 99_949, 99_950, 999_499, 999_500, 1_234_567, 2_000_000_000];
         let shown = ["0", "999", "1.0k", "12.3k", "99.9k", "100k", "999k", "1.0M", "1.2M", "2.0B"];
         assert_eq!(numbers.map(short), shown);
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn money_is_shown_in_cents_and_told_with_every_digit() {
+    fn money_is_rounded_to_cents_in_tables_and_exact_in_csv() {
         let costs = [0, 1, 4_999_999_999, 5_000_000_000, 12_340_000_000_000, 1_234_567_891_000_000];
         assert_eq!(
             costs.map(|cost| dollars(Cost(cost))),
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_is_whole_partly_known_or_unknown() {
+    fn a_cost_is_known_partly_known_or_unknown() {
         let tally = |tokens, unpriced, cost| Tally {
             tokens: TokenCount { input_tokens: tokens, ..TokenCount::default() },
             unpriced,

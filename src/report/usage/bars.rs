@@ -1,11 +1,11 @@
-//! Bars and lines that are drawn with letters.
+//! Bars and sparklines drawn with characters.
 
 const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The same for a locale without Unicode, thin to thick.
+/// The heights for a locale without Unicode, from light to dense.
 const WEIGHTS: [char; 8] = ['.', ':', '-', '=', '+', '*', '#', '@'];
 
-/// A bar whose whole length stands for `most`. What is not nothing can be seen.
+/// A bar, `columns` long for the value `most`. A value above 0 is always visible.
 pub(super) fn bar(value: u64, most: u64, columns: usize, unicode: bool) -> String {
     let steps = if unicode { columns * EIGHTHS.len() } else { columns };
     let filled = match share(value, most, steps) {
@@ -20,18 +20,18 @@ pub(super) fn bar(value: u64, most: u64, columns: usize, unicode: bool) -> Strin
     bar
 }
 
-/// A letter for each value, the highest for the greatest; nothing for 0.
+/// One character for each value, the highest for the greatest value; a space for 0.
 pub(super) fn sparkline(values: &[u64], unicode: bool) -> String {
     let most = values.iter().copied().max().unwrap_or(0);
     let heights = if unicode { HEIGHTS } else { WEIGHTS };
-    let letter = |&value: &u64| match share(value, most, heights.len()) {
+    let character = |&value: &u64| match share(value, most, heights.len()) {
         0 if value == 0 => ' ',
         height => heights[height.saturating_sub(1)],
     };
-    values.iter().map(letter).collect()
+    values.iter().map(character).collect()
 }
 
-/// How many of `steps` a value takes where `most` takes all.
+/// The share of `value` in `most`, rounded to one of `steps`.
 fn share(value: u64, most: u64, steps: usize) -> usize {
     let steps = u128::try_from(steps).unwrap_or(u128::MAX);
     let rounded = (u128::from(value) * steps * 2 + u128::from(most)).checked_div(u128::from(most) * 2);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_has_a_letter_for_each_value() {
+    fn a_sparkline_has_a_character_for_each_value() {
         let values = [0, 1, 25, 50, 100, 0];
         assert_eq!(sparkline(&values, true), " ▁▂▄█ ");
         assert_eq!(sparkline(&values, false), " .:=@ ");

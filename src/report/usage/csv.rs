@@ -1,4 +1,4 @@
-//! `kage usage --csv`: the same columns as the JSON, for a spreadsheet. Source: RFC 4180.
+//! `kage usage --csv`: the columns of the JSON as CSV. Source: RFC 4180.
 
 use std::fmt::Write as _;
 
@@ -7,12 +7,12 @@ use super::{Usage, word};
 use crate::ledger::{Key, Tally};
 use crate::pool::TokenKind;
 
-/// The columns of numbers; those of the kinds of tokens are between these.
+/// The columns of numbers. The columns of the token kinds are between `BEFORE` and `AFTER`.
 const BEFORE: [&str; 4] = ["runs", "attempts", "limits", "duration_ms"];
 const AFTER: [&str; 3] = ["tokens", "cost_usd", "unpriced_tokens"];
 
 impl Usage<'_> {
-    /// A line for each row, below a head. There is no line of totals: a spreadsheet would sum it up again.
+    /// One line for each row, below the headings. There is no total: a spreadsheet would count it again.
     pub fn csv(&self) -> String {
         let tokens = TokenKind::ALL.map(|kind| kind.key);
         let head = self.query.by.iter().map(|&by| word(by)).chain(BEFORE).chain(tokens).chain(AFTER);
@@ -33,11 +33,11 @@ fn cell(key: &Key) -> String {
     }
 }
 
-/// A spreadsheet takes a text for a formula, which can send what is beside it elsewhere, by how it begins.
-/// Source: OWASP, CSV Injection.
+/// Text that a spreadsheet does not run as a formula, which could send other cells to a server. A spreadsheet
+/// recognizes a formula by its first character. Source: OWASP, CSV Injection.
 fn as_text(text: &str) -> String {
-    let is_formula = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-    if text.starts_with(is_formula) || text.starts_with(['\t', '\r', '\n']) {
+    let formula_starts = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    if text.starts_with(formula_starts) || text.starts_with(['\t', '\r', '\n']) {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_neither_a_formula_nor_two_cells() {
+    fn text_becomes_neither_a_formula_nor_two_cells() {
         for (text, shown) in [
             ("work", "work"),
             ("=1+1", "'=1+1"),

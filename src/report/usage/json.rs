@@ -9,7 +9,7 @@ use crate::pool::Cost;
 use crate::report::SCHEMA;
 
 impl Usage<'_> {
-    /// The answer for a program.
+    /// The answer as JSON.
     pub fn json(&self) -> Value {
         let row = |(keys, tally): (&Vec<Key>, &Tally)| {
             let named = self.query.by.iter().zip(keys).map(|(&by, key)| (word(by).to_owned(), value(key)));
@@ -27,7 +27,7 @@ impl Usage<'_> {
     }
 }
 
-/// What is not known is null: an attempt without a namespace.
+/// The value of a key. An empty key is null: for example, an attempt without a namespace.
 fn value(key: &Key) -> Value {
     match key {
         Key::Day(day) => json!(day),

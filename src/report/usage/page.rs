@@ -1,4 +1,4 @@
-//! `kage usage --html`: one page that needs nothing from elsewhere, no script, in light and dark.
+//! `kage usage --html`: one self-contained page without scripts, for light and dark mode.
 
 mod card;
 mod chart;
@@ -9,7 +9,7 @@ mod rows;
 
 use jiff::Zoned;
 
-use self::chart::{colour, columns, meter, share};
+use self::chart::{color, columns, meter, share};
 use self::element::Element;
 use self::over_time::OverTime;
 use super::amount::{Worth, short};
@@ -19,9 +19,9 @@ use crate::report::time::{counted, grouped, short as length};
 pub use card::Charts;
 use card::card;
 
-/// Bars of models; the others are summed up.
+/// The most bars for models. The rest is one bar.
 const MODELS: usize = 10;
-/// Heights of the two charts' plots, in pixels.
+/// The plot heights of the two charts, in pixels.
 const TOKENS_HEIGHT: f64 = 200.0;
 const LIMITS_HEIGHT: f64 = 150.0;
 
@@ -30,8 +30,8 @@ pub fn page(usage: &Usage<'_>, charts: &Charts<'_>) -> String {
     let over_time = OverTime::new(usage.query, &charts.over_time.rows, usage.today());
     let title = title(usage, &over_time);
     let main = if charts.over_time.rows.is_empty() {
-        let nothing = period::nothing(usage.query, usage.today());
-        let section = Element::of("section", "card").child(Element::of("p", "none").text(nothing.trim()));
+        let message = period::no_usage(usage.query, usage.today());
+        let section = Element::of("section", "card").child(Element::of("p", "none").text(message.trim()));
         Element::new("main").child(section).child(pool::subscriptions(usage, charts, &over_time))
     } else {
         Element::new("main")
@@ -46,7 +46,7 @@ pub fn page(usage: &Usage<'_>, charts: &Charts<'_>) -> String {
     format!("<!DOCTYPE html>\n{page}\n")
 }
 
-/// The policy forbids scripts and every request, should anything ever get in.
+/// The head of the page. Its policy forbids scripts and requests, in case foreign markup ever gets in.
 fn head(title: &str) -> Element {
     let meta = |name: &str, content: &str| Element::new("meta").with("name", name).with("content", content);
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
@@ -60,8 +60,8 @@ fn head(title: &str) -> Element {
 }
 
 fn title(usage: &Usage<'_>, over_time: &OverTime<'_>) -> String {
-    let asked = usage.query.since.zip(usage.query.until.or(Some(usage.today())));
-    let days = over_time.days.or(asked);
+    let queried = usage.query.since.zip(usage.query.until.or(Some(usage.today())));
+    let days = over_time.days.or(queried);
     days.map_or_else(|| "All time".to_owned(), |(since, until)| period::title(since, until))
 }
 
@@ -70,8 +70,8 @@ fn header(usage: &Usage<'_>, title: &str) -> Element {
     let zone = usage.zone.map(|zone| format!("Days in {zone}"));
     let subtitle = match (filters.trim(), zone) {
         ("", zone) => zone.unwrap_or_default(),
-        (filters, None) => format!("Only {filters}"),
-        (filters, Some(zone)) => format!("Only {filters} · {zone}"),
+        (filters, None) => format!("Only runs {filters}"),
+        (filters, Some(zone)) => format!("Only runs {filters} · {zone}"),
     };
     Element::new("header")
         .child(Element::of("p", "brand").text("kage usage"))
@@ -84,7 +84,7 @@ fn tiles(usage: &Usage<'_>) -> Element {
     let tokens = &total.tokens;
     let written = tokens.cache_written();
     let (runs, attempts) = if usage.counts_attempts() {
-        (("Attempts", total.attempts), "that used these models".to_owned())
+        (("Attempts", total.attempts), "with these models".to_owned())
     } else {
         (("Runs", total.runs), counted(total.attempts, "attempt"))
     };
@@ -102,8 +102,8 @@ fn tiles(usage: &Usage<'_>) -> Element {
         tile("Cache reads", &short(tokens.cache_read_tokens), &format!("{} written", short(written))),
     ];
     if usage.query.model.is_none() {
-        tiles.push(tile("Cooldowns hit", &grouped(total.limits), "each ended an attempt"));
-        tiles.push(tile("Agent time", &length(total.duration), "of all attempts together"));
+        tiles.push(tile("Limits hit", &grouped(total.limits), "each ended an attempt"));
+        tiles.push(tile("Agent time", &length(total.duration), "across all attempts"));
     }
     Element::of("section", "tiles").with("aria-label", "Totals").children(tiles)
 }
@@ -116,14 +116,14 @@ fn tile(label: &str, value: &str, more: &str) -> Element {
 }
 
 fn tokens(over_time: &OverTime<'_>) -> Element {
-    let heading = format!("Tokens by {} and subscription", over_time.width.word());
+    let heading = format!("Tokens by {} and subscription", over_time.interval.word());
     let steps = over_time.steps(|tally| tally.tokens.tokens(), short);
     card(&heading).child(columns(&heading, &steps, TOKENS_HEIGHT, short)).child(legend(over_time))
 }
 
 fn legend(over_time: &OverTime<'_>) -> Element {
     let entries = over_time.legend().into_iter().enumerate().map(|(at, name)| {
-        let swatch = Element::of("span", &format!("swatch {}", colour(at)));
+        let swatch = Element::of("span", &format!("swatch {}", color(at)));
         Element::new("li").child(swatch).name(&name)
     });
     Element::of("ul", "legend").children(entries)
@@ -132,13 +132,13 @@ fn legend(over_time: &OverTime<'_>) -> Element {
 fn limits(over_time: &OverTime<'_>) -> Element {
     let steps = over_time.steps(|tally| tally.limits, grouped);
     if steps.iter().all(|step| step.parts.iter().all(|&limits| limits == 0)) {
-        return card("Cooldowns hit").child(Element::of("p", "none").text("No limit was hit."));
+        return card("Limits hit").child(Element::of("p", "none").text("No limit was hit."));
     }
-    let heading = format!("Cooldowns hit by {}", over_time.width.word());
+    let heading = format!("Limits hit by {}", over_time.interval.word());
     card(&heading).child(columns(&heading, &steps, LIMITS_HEIGHT, grouped)).child(legend(over_time))
 }
 
-/// Each model's share of the tokens, as a bar.
+/// A bar for each model: its share of the tokens.
 fn models(answer: &Answer) -> Element {
     let mut models: Vec<(&str, Tally)> = answer
         .rows
@@ -159,9 +159,9 @@ fn models(answer: &Answer) -> Element {
         }
         models.push((&others, sum));
     }
-    let card = card("Share by model");
+    let card = card("Tokens by model");
     if models.is_empty() {
-        return card.child(Element::of("p", "none").text("No model is known."));
+        return card.child(Element::of("p", "none").text("No model was recorded."));
     }
     card.child(Element::of("ul", "bars").children(models.iter().map(|(model, tally)| {
         let model = crate::text::one_line(model);
@@ -170,21 +170,22 @@ fn models(answer: &Answer) -> Element {
             Worth::NoTokens => String::new(),
             worth => format!(" · {}", worth.brief()),
         };
-        let said = format!("{} · {:.0}%{cost}", short(tally.tokens.tokens()), part * 100.0);
+        let amount = format!("{} · {:.0}%{cost}", short(tally.tokens.tokens()), part * 100.0);
         Element::new("li")
             .child(Element::of("span", "name").name(&model))
-            .child(Element::of("span", "amount").text(&said))
-            .child(meter(&format!("{model}: {said}"), part, "s0"))
+            .child(Element::of("span", "amount").text(&amount))
+            .child(meter(&format!("{model}: {amount}"), part, "s0"))
     })))
 }
 
 fn footer(usage: &Usage<'_>) -> Element {
     let version = usage.prices;
-    let means = format!(
-        "Cost is API-equivalent: what these tokens cost at public prices (table of {version}), not what you paid."
+    let cost = format!(
+        "Cost is API-equivalent: what these tokens would cost at public API prices (table of {version}), \
+         not what you paid."
     );
-    let made = format!("Made by kage {} on {}.", env!("CARGO_PKG_VERSION"), minute(usage.now));
-    Element::new("footer").child(Element::new("p").text(&means)).child(Element::new("p").text(&made))
+    let generated = format!("Generated by kage {} on {}.", env!("CARGO_PKG_VERSION"), minute(usage.now));
+    Element::new("footer").child(Element::new("p").text(&cost)).child(Element::new("p").text(&generated))
 }
 
 fn minute(at: &Zoned) -> String {

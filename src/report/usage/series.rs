@@ -1,4 +1,4 @@
-//! What happened over time, in equal steps: a chart has no hole where nothing ran.
+//! Tokens over time in equal steps: a chart has no gap for a day on which nothing ran.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use jiff::{Timestamp, ToSpan as _};
 
 use crate::ledger::{Key, Keys, Query, Tally};
 
-/// From so many days on, only those are shown between the first and the last on which something ran.
+/// From this number of days on, days before the first run are left out.
 const LONG: i32 = 366;
-/// Ten years. A day that is farther from today is one of a clock that was wrong: it is summed up, and not drawn.
+/// Ten years. A day farther from today comes from a wrong clock: it counts in the totals, but is not drawn.
 const FARTHEST: i32 = 3660;
 
-/// The first and the last day to show; `None` where there is nothing.
+/// The first and the last day to show; `None` if there is none.
 pub(super) fn days_shown(query: &Query, rows: &BTreeMap<Keys, Tally>, today: Date) -> Option<(Date, Date)> {
     let is_drawn = |day: &Date| (today - *day).get_days().abs() <= FARTHEST;
     let seen = || rows.keys().filter_map(day_of).filter(is_drawn);
     let (earliest, latest) = (seen().min()?, seen().max()?);
-    // A row may be of tomorrow: the clock was set back.
+    // A row may have tomorrow's date if the clock was set back.
     let since = query.since.unwrap_or(earliest);
     let until = query.until.unwrap_or(today).min(today).max(latest);
     if (until - since).get_days() < LONG { Some((since, until)) } else { Some((since.max(earliest), until)) }
@@ -31,7 +31,7 @@ pub(super) fn day_of(keys: &Keys) -> Option<Date> {
     })
 }
 
-/// The name among the keys of a row.
+/// The text among the keys of a row.
 pub(super) fn text_of(keys: &Keys) -> Option<&str> {
     keys.iter().find_map(|key| match key {
         Key::Text(text) => Some(text.as_str()),
@@ -47,7 +47,7 @@ pub(super) fn each_day((first, last): (Date, Date)) -> impl Iterator<Item = Date
 /// Tokens over time, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Series {
-    /// What a value is of: `hour`, `day`, `3 days`.
+    /// The time that a value covers: `hour`, `day`, `3 days`.
     pub step: String,
     pub first: String,
     pub last: String,
@@ -55,7 +55,7 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// From the rows of a query by day.
+    /// Makes a series from the rows of a query by day.
     pub(super) fn by_day(query: &Query, rows: &BTreeMap<Keys, Tally>, today: Date) -> Option<Self> {
         let shown = days_shown(query, rows, today)?;
         let tokens = |day: Date| rows.get(&vec![Key::Day(day)]).map_or(0, |tally| tally.tokens.tokens());
@@ -68,7 +68,7 @@ impl Series {
         })
     }
 
-    /// From the rows of a query by hour, of one day; of today up to now.
+    /// Makes a series from the rows of a query by hour for one day; for today it ends now.
     pub(super) fn by_hour(query: &Query, rows: &BTreeMap<Keys, Tally>, now: Timestamp) -> Option<Self> {
         let begin = query.since?.to_zoned(query.zone.clone()).ok()?.timestamp();
         let end = query.since?.tomorrow().ok()?.to_zoned(query.zone.clone()).ok()?.timestamp();
@@ -89,7 +89,7 @@ impl Series {
         })
     }
 
-    /// The same with as many values as fit, each of several steps.
+    /// The series with at most `columns` values, each of which may cover several steps.
     pub(super) fn at_most(self, columns: usize) -> Self {
         let width = self.values.len().div_ceil(columns.max(1)).max(1);
         if width == 1 {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn days_without_a_run_have_their_place() {
+    fn days_without_a_run_are_part_of_the_series() {
         let rows = rows([(Key::Day(date(2026, 11, 3)), 5), (Key::Day(date(2026, 11, 5)), 7)]);
         let query = Query { since: Some(date(2026, 11, 2)), ..Query::all(TimeZone::UTC) };
         let series = Series::by_day(&query, &rows, date(2026, 11, 6)).unwrap();
@@ -128,12 +128,12 @@ mod tests {
         assert_eq!((grouped.step.as_str(), grouped.values), ("3 days", vec![5, 7]));
         let distant = Query { since: Some(date(1, 1, 1)), ..Query::all(TimeZone::UTC) };
         let series = Series::by_day(&distant, &rows, date(2026, 11, 5)).unwrap();
-        assert_eq!(series.values, [5, 0, 7], "no two thousand years of nothing");
+        assert_eq!(series.values, [5, 0, 7], "2000 empty years are not shown");
         assert_eq!(Series::by_day(&query, &BTreeMap::new(), date(2026, 11, 6)), None);
     }
 
     #[test]
-    fn a_day_of_a_clock_that_was_wrong_stretches_nothing() {
+    fn a_day_of_a_wrong_clock_does_not_stretch_the_series() {
         let days = [date(-9999, 1, 2), date(1970, 1, 1), date(2026, 11, 5), date(9999, 12, 30)];
         let rows = rows(days.map(|day| (Key::Day(day), 5)));
         let query = Query::all(TimeZone::UTC);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_the_hours_that_its_clock_shows() {
+    fn a_day_on_which_the_clock_is_set_back_has_25_hours() {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let query = |day| Query { since: Some(day), ..Query::all(zone.clone()) };
         let at = |text: &str| text.parse::<Timestamp>().unwrap();

@@ -1,4 +1,4 @@
-//! `kage usage` at a terminal: a row with a bar for each key, tokens over time, and what a cost means.
+//! `kage usage` as text: a table with a bar for each row, a sparkline of tokens over time, notes on the cost.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -12,69 +12,70 @@ use crate::report::width::widest;
 use crate::report::{columns, shows_unicode};
 use crate::text::one_line;
 
-/// Where a table is shown.
+/// The terminal that shows the table.
 pub struct Terminal {
-    /// How wide it is, where there is one.
+    /// The width in columns; `None` if there is no terminal.
     pub columns: Option<usize>,
     pub unicode: bool,
 }
 
 impl Terminal {
-    /// What standard output is.
+    /// The terminal on stdout.
     pub fn here() -> Self {
         Self { columns: columns(), unicode: shows_unicode() }
     }
 }
 
-/// What stands around the rows.
-pub struct Around<'a> {
-    /// The same by day; by hour, where it is one day.
+/// What is shown below the table.
+pub struct Extras<'a> {
+    /// The same query by day, or by hour if it covers a single day.
     pub over_time: &'a Answer,
     /// Models without a price.
     pub unpriced: &'a [String],
 }
 
-/// How wide a line is where no terminal says it.
-const USUAL: usize = 80;
+/// The width of a line if there is no terminal.
+const DEFAULT_WIDTH: usize = 80;
 
-/// What `kage usage` shows.
-pub fn table(usage: &Usage<'_>, around: &Around<'_>, terminal: &Terminal) -> String {
+/// The answer of `kage usage`.
+pub fn table(usage: &Usage<'_>, extras: &Extras<'_>, terminal: &Terminal) -> String {
     let today = usage.today();
     let mut text = format!("Usage {}{}\n\n", period::words(usage.query, today), period::filters(usage.query));
     text = wrapped(&text, terminal) + &fitted(usage, terminal);
-    text += &over_time(usage, around.over_time, terminal);
+    text += &over_time(usage, extras.over_time, terminal);
     let is_shown = |tally: &Tally| Worth::of(tally).is_shown();
     if usage.answer.rows.values().chain([&usage.answer.total]).any(is_shown) {
         let version = usage.prices;
-        let means = format!(
-            "\nCost is API-equivalent: what these tokens cost at public prices (table of {version}), not what you paid.\n"
+        let note = format!(
+            "\nCost is API-equivalent: what these tokens would cost at public API prices \
+             (table of {version}), not what you paid.\n"
         );
-        text += &wrapped(&means, terminal);
+        text += &wrapped(&note, terminal);
     }
-    if !around.unpriced.is_empty() {
-        let models = around.unpriced.iter().map(|model| one_line(model)).collect::<Vec<_>>().join(", ");
-        let hint = format!("\nNo price is known of {models}; `[prices]` in the config can tell it.\n");
-        text += &wrapped(&hint, terminal);
+    if !extras.unpriced.is_empty() {
+        let models = extras.unpriced.iter().map(|model| one_line(model)).collect::<Vec<_>>().join(", ");
+        let note = format!("\nNo price is known for {models}; add it to `[prices]` in the config.\n");
+        text += &wrapped(&note, terminal);
     }
     text
 }
 
-/// What is shown of the rows, for some width.
+/// Which columns are shown, and how, for a certain width.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // columns
 struct Layout {
     cache: bool,
     runs: bool,
-    /// Input and output apart, and a cost in full.
+    /// Separate columns for input and output tokens, and a cost in full.
     detailed: bool,
     cost: bool,
-    /// Columns of the longest bar.
+    /// The width of the longest bar in columns.
     bar: usize,
-    /// No name is cut to less.
+    /// No name is cut to fewer columns than this.
     narrowest: usize,
 }
 
-/// From wide to narrow: what tells least goes first.
+/// From wide to narrow: the least useful columns are dropped first.
 const LAYOUTS: [Layout; 9] = {
     let wide = Layout { cache: true, runs: true, detailed: true, cost: true, bar: 20, narrowest: usize::MAX };
     let without_cache = Layout { cache: false, ..wide };
@@ -94,7 +95,7 @@ const LAYOUTS: [Layout; 9] = {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
-    /// Which of the query's.
+    /// The index of a grouping key of the query.
     Key(usize),
     Runs,
     Tokens,
@@ -124,12 +125,12 @@ fn fitted(usage: &Usage<'_>, terminal: &Terminal) -> String {
     narrowest
 }
 
-/// Rows as text, before they are fitted into a width.
+/// The rows as text, before they are fitted into a width.
 struct Rows<'a> {
     usage: &'a Usage<'a>,
     tallies: Vec<&'a Tally>,
     keys: Vec<Vec<String>>,
-    /// Tokens of the largest row.
+    /// The tokens of the row with most tokens.
     most: u64,
     unicode: bool,
 }
@@ -161,7 +162,7 @@ impl<'a> Rows<'a> {
         keys.chain(runs).chain(tokens).chain(cache).chain(cost).chain(bar).collect()
     }
 
-    /// Each name is cut in its middle to so many columns.
+    /// The table, with each name cut in its middle to the columns in `cuts`.
     fn table(&self, layout: Layout, cuts: &[usize]) -> String {
         let columns = self.columns(layout);
         let head: Vec<_> = columns.iter().map(|&column| self.head(column)).collect();
@@ -216,14 +217,14 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// To how many columns each name is cut so that the table is narrower by `excess`, the longest first; not
-    /// to less than what stands above them. Days and hours are never cut.
+    /// The widths to which the names are cut so that the table is narrower by `excess`. The longest names are
+    /// cut first, and none below the width of its heading. Days and hours are never cut.
     fn cuts(&self, layout: Layout, mut excess: usize) -> Vec<usize> {
-        let is_moment = |at: usize| matches!(self.usage.query.by[at], By::Day | By::Hour);
+        let is_time = |at: usize| matches!(self.usage.query.by[at], By::Day | By::Hour);
         let width = |at: usize| self.keys.iter().map(|keys| keys[at].width()).max().unwrap_or(0);
         let mut cuts: Vec<_> = (0..self.usage.query.by.len()).map(width).collect();
         while excess > 0 {
-            let longest = (0..cuts.len()).filter(|&at| !is_moment(at)).max_by_key(|&at| cuts[at]);
+            let longest = (0..cuts.len()).filter(|&at| !is_time(at)).max_by_key(|&at| cuts[at]);
             let least = |at: usize| heading(self.usage.query.by[at]).width().max(layout.narrowest);
             let Some(at) = longest.filter(|&at| cuts[at] > least(at)) else { break };
             cuts[at] -= 1;
@@ -233,24 +234,24 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// A text without its middle: both the beginning and the end of a directory tell where it is.
+/// A text without its middle: the beginning and the end of a directory both help to recognize it.
 fn shortened(text: &str, columns: usize, unicode: bool) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    let mark = if unicode { "…" } else { ".." };
-    let room = columns.saturating_sub(mark.width());
-    let begin = taken(text.chars(), room / 2);
-    let end = taken(text.chars().rev(), room - room / 2);
-    format!("{begin}{mark}{}", end.chars().rev().collect::<String>())
+    let ellipsis = if unicode { "…" } else { ".." };
+    let room = columns.saturating_sub(ellipsis.width());
+    let begin = fitting(text.chars(), room / 2);
+    let end = fitting(text.chars().rev(), room - room / 2);
+    format!("{begin}{ellipsis}{}", end.chars().rev().collect::<String>())
 }
 
-/// As many letters as fit.
-fn taken(letters: impl Iterator<Item = char>, columns: usize) -> String {
+/// The first characters that fit.
+fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> String {
     let mut room = columns;
-    letters
-        .take_while(|letter| {
-            let width = letter.width().unwrap_or(0);
+    characters
+        .take_while(|character| {
+            let width = character.width().unwrap_or(0);
             let fits = width <= room;
             room = room.saturating_sub(width);
             fits
@@ -258,7 +259,7 @@ fn taken(letters: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// Tokens by day, or by hour, in two lines.
+/// The tokens by day or by hour, as a sparkline below a heading.
 fn over_time(usage: &Usage<'_>, answer: &Answer, terminal: &Terminal) -> String {
     let is_by_hour = answer.rows.keys().any(|keys| matches!(keys[..], [Key::Hour(_)]));
     let series = if is_by_hour {
@@ -268,14 +269,14 @@ fn over_time(usage: &Usage<'_>, answer: &Answer, terminal: &Terminal) -> String 
     };
     let Some(series) = series.filter(|series| series.values.len() > 1) else { return String::new() };
     let labels = series.first.width() + series.last.width() + 2;
-    let room = terminal.columns.unwrap_or(USUAL).saturating_sub(labels).max(1);
+    let room = terminal.columns.unwrap_or(DEFAULT_WIDTH).saturating_sub(labels).max(1);
     let series = series.at_most(room);
     let most = short(series.values.iter().copied().max().unwrap_or(0));
     let line = sparkline(&series.values, terminal.unicode);
-    format!("\nTokens by {}, {most} at most\n{} {line} {}\n", series.step, series.first, series.last)
+    format!("\nTokens by {} (peak {most})\n{} {line} {}\n", series.step, series.first, series.last)
 }
 
-/// Broken between words where the terminal is narrower.
+/// The text, broken between words if the terminal is narrower.
 fn wrapped(text: &str, terminal: &Terminal) -> String {
     let room = terminal.columns.unwrap_or(usize::MAX);
     let mut lines = String::new();
@@ -302,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_loses_its_middle() {
+    fn a_long_name_is_cut_in_its_middle() {
         assert_eq!(shortened("~/code/backend/api", 18, true), "~/code/backend/api");
         assert_eq!(shortened("~/code/backend/api", 10, true), "~/co…d/api");
         assert_eq!(

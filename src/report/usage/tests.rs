@@ -1,4 +1,4 @@
-// A method's name would fix the lifetime of what it is called on.
+// A method path such as `Usage::json` would fix the lifetime of its receiver.
 #![allow(clippy::redundant_closure_for_method_calls)]
 
 use jiff::SignedDuration;
@@ -20,7 +20,7 @@ fn tally(runs: u64, input: u64, output: u64) -> Tally {
     }
 }
 
-/// One with a price, one without, one with both.
+/// Three rows: one with a price, one without, one partly priced.
 fn answer() -> Answer {
     let mut priced = Tally { cost: Cost(12_340_000_000_000), ..tally(5, 1_200_000, 34_000) };
     priced.tokens.cache_read_tokens = 45_000_000;
@@ -40,21 +40,21 @@ fn query(by: &[By]) -> Query {
     Query { since: Some(date(2026, 11, 20)), ..Query::all(TimeZone::UTC).by(by) }
 }
 
-fn with<T>(query: &Query, answer: &Answer, look: impl Fn(&Usage<'_>) -> T) -> T {
+fn with<T>(query: &Query, answer: &Answer, show: impl Fn(&Usage<'_>) -> T) -> T {
     let now: Zoned = "2026-11-23T10:00:00[UTC]".parse().unwrap();
     let home = Path::new("/home/user");
-    look(&Usage { query, answer, prices: "2026-11-01", zone: Some("UTC"), now: &now, home })
+    show(&Usage { query, answer, prices: "2026-11-01", zone: Some("UTC"), now: &now, home })
 }
 
 fn shown(answer: &Answer, by: By, columns: Option<usize>, unicode: bool) -> String {
     let day = |day, tokens| (vec![Key::Day(date(2026, 11, day))], tally(1, tokens, 0));
     let over_time = Answer { rows: [day(20, 500), day(22, 4000)].into(), ..Answer::default() };
-    let around = Around { over_time: &over_time, unpriced: &["gpt-\u{1b}6".to_owned()] };
-    with(&query(&[by]), answer, |usage| table(usage, &around, &Terminal { columns, unicode }))
+    let extras = Extras { over_time: &over_time, unpriced: &["gpt-\u{1b}6".to_owned()] };
+    with(&query(&[by]), answer, |usage| table(usage, &extras, &Terminal { columns, unicode }))
 }
 
 #[test]
-fn a_table_has_bars_a_total_and_what_a_cost_means() {
+fn a_table_has_bars_a_total_and_notes_on_the_cost() {
     let expected = "\
 Usage since 2026-11-20
 
@@ -68,25 +68,25 @@ Usage since 2026-11-20
 │ Total     │    8 │  1.7M │  135k │      45.0M │       0 │ $13.54 + unpriced │                      │
 └───────────┴──────┴───────┴───────┴────────────┴─────────┴───────────────────┴──────────────────────┘
 
-Tokens by day, 4.0k at most
+Tokens by day (peak 4.0k)
 Nov 20 ▁ █  Nov 23
 
-Cost is API-equivalent: what these tokens cost at public prices (table of 2026-11-01), not what you paid.
+Cost is API-equivalent: what these tokens would cost at public API prices (table of 2026-11-01), not what you paid.
 
-No price is known of gpt- 6; `[prices]` in the config can tell it.
+No price is known for gpt- 6; add it to `[prices]` in the config.
 ";
     assert_eq!(shown(&answer(), By::Namespace, None, true), expected);
 }
 
 #[test]
-fn a_locale_without_unicode_has_a_table_too() {
+fn a_locale_without_unicode_has_a_table_in_ascii() {
     let text = shown(&answer(), By::Namespace, Some(70), false);
     assert!(text.contains("| ########## |") && text.contains("\nNov 20 . @  Nov 23\n"), "{text}");
     assert!(text.replace("日本語", "").is_ascii(), "{text}");
 }
 
 #[test]
-fn what_tells_least_leaves_a_narrow_terminal_first() {
+fn a_narrow_terminal_drops_the_least_useful_columns_first() {
     let head = |columns| {
         let text = shown(&answer(), By::Namespace, Some(columns), true);
         assert!(text.lines().all(|line| line.width() <= columns), "{columns}:\n{text}");
@@ -100,7 +100,7 @@ fn what_tells_least_leaves_a_narrow_terminal_first() {
 }
 
 #[test]
-fn a_directory_is_below_home_and_loses_its_middle() {
+fn a_directory_starts_with_a_tilde_and_is_cut_in_its_middle() {
     let row = |cwd: &str| (vec![Key::Text(cwd.into())], tally(1, 9, 9));
     let long = "/srv/日本語/プロジェクト/very/long/rocket🚀";
     let rows = [row("/home/user/code/api"), row(long), row("/a\u{1b}[31m\nb")].into();
@@ -118,7 +118,7 @@ fn a_directory_is_below_home_and_loses_its_middle() {
 }
 
 #[test]
-fn days_and_hours_come_in_order_and_names_by_their_tokens() {
+fn rows_are_sorted_by_time_and_then_by_tokens() {
     let key = |day, name: &str| vec![Key::Text(name.into()), Key::Day(date(2026, 11, day))];
     let rows = [(key(2, "a"), tally(1, 1, 0)), (key(1, "b"), tally(1, 1, 0)), (key(1, "c"), tally(1, 2, 0))];
     let answer = Answer { rows: rows.into(), ..Answer::default() };
@@ -129,7 +129,7 @@ fn days_and_hours_come_in_order_and_names_by_their_tokens() {
 }
 
 #[test]
-fn json_has_the_keys_of_by_and_null_for_what_is_not_known() {
+fn json_has_the_grouping_keys_and_null_for_unknown_values() {
     let hour: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let unpriced = Tally { unpriced: 3, ..tally(1, 2, 1) };
     let rows = [(vec![Key::Text(String::new()), Key::Hour(hour)], unpriced)].into();
@@ -152,7 +152,7 @@ fn json_has_the_keys_of_by_and_null_for_what_is_not_known() {
 }
 
 #[test]
-fn csv_has_the_same_columns() {
+fn csv_has_the_same_columns_as_json() {
     let expected = "namespace,runs,attempts,limits,duration_ms,input_tokens,output_tokens,cache_read_tokens,\
         cache_write_5m_tokens,cache_write_1h_tokens,reasoning_tokens,tokens,cost_usd,unpriced_tokens\r\n\
         日本語,5,5,2,90000,1200000,34000,45000000,0,0,0,1234000,12.34,0\r\n\

@@ -1,5 +1,5 @@
-//! What of an attempt's output passes, what is withheld, and what is taken back. Pure: bytes come in, and
-//! what is to be written goes to a closure; `pump` reads and writes.
+//! The rules that decide which output of an attempt passes, which is withheld, and which is discarded. Pure:
+//! bytes come in, and bytes to write go to a closure. `pump` reads and writes.
 
 mod lines;
 mod whole;
@@ -11,36 +11,37 @@ use crate::agent::Captured;
 pub use lines::Lines;
 pub use whole::Whole;
 
-/// The most that is withheld, and the longest line that is looked at, in bytes.
-pub const MOST: usize = 1 << 20;
+/// The most output that is withheld, and the longest line that is classified, in bytes.
+pub const MAX_HELD: usize = 1 << 20;
 
-/// Where bytes go that are to be written now.
+/// Receives the bytes to write now.
 pub type Out<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
-/// The rules for one form of output, over all attempts of a run. An error is always one of `out`.
+/// The rules for one form of output, over all attempts of a run. Errors come only from `out`.
 pub trait Hold: Send {
-    /// A new attempt begins. What it withholds may be taken back later; without `hold` all passes at once.
+    /// Begins a new attempt. Its withheld output may be discarded later. Without `hold` all output passes
+    /// immediately.
     fn begin(&mut self, hold: bool);
 
-    /// Takes what has come, and tells how much of it is dealt with. The rest, which is never longer than
-    /// `MOST`, is to be given again with more behind it.
+    /// Takes the next output and returns how many of its bytes are done. The rest, which is never longer than
+    /// `MAX_HELD`, must be passed again with more output after it.
     fn feed(&mut self, bytes: &[u8], out: Out<'_>) -> io::Result<usize>;
 
-    /// The output is at its end, with a rest.
+    /// Ends the output of the attempt. `rest` is what `feed` left.
     fn finish(&mut self, rest: &[u8], out: Out<'_>) -> io::Result<()>;
 
-    /// The attempt stands.
+    /// Writes the withheld output: the attempt is final.
     fn release(&mut self, out: Out<'_>) -> io::Result<()>;
 
-    /// What `release` would write.
+    /// Returns what `release` would write.
     fn withheld(&self) -> Vec<u8>;
 
-    /// Another attempt follows.
+    /// Drops the withheld output: another attempt follows.
     fn discard(&mut self);
 
-    /// Whether bytes of the attempt have gone out that cannot be taken back.
+    /// Whether output of the attempt was written that another attempt would contradict.
     fn is_committed(&self) -> bool;
 
-    /// What was seen of the attempt.
+    /// Returns the part of the attempt's output that serves as evidence.
     fn captured(&mut self) -> Captured;
 }

@@ -1,5 +1,5 @@
 //! The threads that copy an attempt's output while the main thread waits for the agent. They block in reads
-//! and writes for as long as it takes; only the end of the agent, and then the grace, stop a read.
+//! and writes without a time limit. A read ends only after the agent has ended and the grace period is over.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,98 +9,99 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread, read, write};
 
-use super::hold::{Hold, MOST};
+use super::hold::{Hold, MAX_HELD};
 use crate::run::signals::time_left;
 
-/// One of kage's own streams, or what stands for it in a test.
+/// One of kage's own streams, or its replacement in a test.
 pub(in crate::run) type Stream = Arc<dyn AsFd + Send + Sync>;
 
-/// How long after the agent's end kage waits for what the agent's own children still write. They may keep
-/// the pipes open for days.
+/// How long after the agent's end kage reads what the agent's own children still write. They may keep the
+/// pipes open for days.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The most that is read at once, in bytes.
+/// The most that one read takes, in bytes.
 const BLOCK: usize = 256 << 10;
 
-/// How much of standard error is kept, in bytes.
+/// How much of the end of standard error is kept, in bytes.
 const TAIL: usize = 64 << 10;
 
-/// The end of the agent, for threads that sleep in `poll`.
-pub(super) struct End {
-    grace_is_over: OnceLock<Instant>,
-    /// Hangs up at the agent's end, and wakes whoever watches it.
-    bell: PipeReader,
+/// Signals the end of the agent to threads that sleep in `poll`.
+pub(super) struct AgentEnd {
+    /// When the grace period is over; set at the agent's end.
+    grace_until: OnceLock<Instant>,
+    /// Hangs up at the agent's end, which wakes the threads that poll it.
+    hangup: PipeReader,
 }
 
-/// The other side of `End`, which the main thread holds.
-pub(super) struct EndTeller {
-    end: Arc<End>,
-    /// Its closing rings the bell.
-    _rope: PipeWriter,
+/// The other side of `AgentEnd`, which the main thread holds.
+pub(super) struct EndNotifier {
+    end: Arc<AgentEnd>,
+    /// When it is closed, `AgentEnd::hangup` hangs up.
+    _writer: PipeWriter,
 }
 
-impl End {
-    pub(super) fn new() -> io::Result<(Arc<Self>, EndTeller)> {
-        let (bell, rope) = io::pipe()?;
-        let end = Arc::new(Self { grace_is_over: OnceLock::new(), bell });
-        Ok((Arc::clone(&end), EndTeller { end, _rope: rope }))
+impl AgentEnd {
+    pub(super) fn new() -> io::Result<(Arc<Self>, EndNotifier)> {
+        let (hangup, writer) = io::pipe()?;
+        let end = Arc::new(Self { grace_until: OnceLock::new(), hangup });
+        Ok((Arc::clone(&end), EndNotifier { end, _writer: writer }))
     }
 
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    pub(super) fn hangup(&self) -> BorrowedFd<'_> {
+        self.hangup.as_fd()
     }
 
-    fn grace_is_over(&self) -> bool {
-        self.grace_is_over.get().is_some_and(|&moment| moment <= Instant::now())
+    fn is_grace_over(&self) -> bool {
+        self.grace_until.get().is_some_and(|&until| until <= Instant::now())
     }
 
-    /// Sleeps until the pipe may be read, the agent has ended, or the grace is over.
+    /// Sleeps until the pipe is readable, the agent has ended, or the grace period is over.
     fn wait_for(&self, pipe: &PipeReader) {
         let pipe = PollFd::new(pipe, PollFlags::IN);
-        let _ = match self.grace_is_over.get() {
-            None => poll(&mut [pipe, PollFd::new(&self.bell, PollFlags::IN)], None),
-            // The bell would not stop ringing.
-            Some(&moment) => poll(&mut [pipe], Some(&time_left(moment))),
+        let _ = match self.grace_until.get() {
+            None => poll(&mut [pipe, PollFd::new(&self.hangup, PollFlags::IN)], None),
+            // After the hangup, polling it would return immediately each time.
+            Some(&until) => poll(&mut [pipe], Some(&time_left(until))),
         };
     }
 }
 
-impl EndTeller {
-    /// The agent has ended.
-    pub(super) fn tell(self) {
-        // Before the rope goes, so that who wakes finds it.
-        let _ = self.end.grace_is_over.set(Instant::now() + GRACE);
+impl EndNotifier {
+    /// Notifies the threads that the agent has ended.
+    pub(super) fn notify(self) {
+        // Set before the writer is closed, so that the threads find it when they wake.
+        let _ = self.end.grace_until.set(Instant::now() + GRACE);
     }
 }
 
-/// The agent's output as a thread reads it.
-pub(super) struct Tap {
+/// A pipe to which the agent writes, as a thread reads it.
+pub(super) struct OutputPipe {
     pipe: PipeReader,
-    end: Arc<End>,
-    /// After the grace: how much is still to be read, in bytes.
-    owed: Option<usize>,
+    end: Arc<AgentEnd>,
+    /// How much must still be read, in bytes; `None` until the grace period is over.
+    left: Option<usize>,
 }
 
-impl Tap {
-    /// Only this end of the pipe is made non-blocking: the agent's end is a file description of its own.
-    pub(super) fn new(pipe: PipeReader, end: &Arc<End>) -> io::Result<Self> {
+impl OutputPipe {
+    /// Makes only this end of the pipe non-blocking: the agent's end is a separate file description.
+    pub(super) fn new(pipe: PipeReader, end: &Arc<AgentEnd>) -> io::Result<Self> {
         ioctl_fionbio(&pipe, true)?;
-        Ok(Self { pipe, end: Arc::clone(end), owed: None })
+        Ok(Self { pipe, end: Arc::clone(end), left: None })
     }
 
-    /// How much was read; 0 at the end. However slow the reader behind kage is, what the pipe holds when the
-    /// grace is over is still read: with it all that the agent itself wrote. It is no more than a pipe
-    /// holds, so that a grandchild that writes without end is left behind.
+    /// Reads and returns how much was read; 0 at the end. Even if kage's reader is slow, the content of the
+    /// pipe at the end of the grace period is still read, which includes all that the agent itself wrote.
+    /// Nothing more is read, so that a child of the agent that writes without end does not hold kage.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         loop {
-            if self.owed.is_none() && self.end.grace_is_over() {
+            if self.left.is_none() && self.end.is_grace_over() {
                 let held = ioctl_fionread(&self.pipe).unwrap_or(0);
-                self.owed = Some(usize::try_from(held).unwrap_or(usize::MAX));
+                self.left = Some(usize::try_from(held).unwrap_or(usize::MAX));
             }
-            let most = self.owed.map_or(buffer.len(), |owed| owed.min(buffer.len()));
+            let most = self.left.map_or(buffer.len(), |left| left.min(buffer.len()));
             match read(&self.pipe, &mut buffer[..most]) {
                 Ok(length) => {
-                    self.owed = self.owed.map(|owed| owed - length);
+                    self.left = self.left.map(|left| left - length);
                     return length;
                 }
                 Err(Errno::INTR) => {}
@@ -111,32 +112,32 @@ impl Tap {
     }
 }
 
-/// Copies standard output under the rules of `hold`. With a write that fails, the agent's pipe is closed at
-/// once: the agent's next write fails as it would have failed without kage.
-pub(super) fn output(mut tap: Tap, hold: &mut dyn Hold, to: &Stream) -> io::Result<()> {
+/// Copies standard output by the rules of `hold`. If a write fails, the agent's pipe is closed immediately,
+/// so that the agent's next write fails as it would without kage.
+pub(super) fn output(mut pipe: OutputPipe, hold: &mut dyn Hold, to: &Stream) -> io::Result<()> {
     let out = &mut |bytes: &[u8]| write_all(to.as_fd(), bytes);
-    let mut buffer = vec![0; MOST + BLOCK];
+    let mut buffer = vec![0; MAX_HELD + BLOCK];
     let mut filled = 0;
     loop {
-        let length = tap.read(&mut buffer[filled..filled + BLOCK]);
+        let length = pipe.read(&mut buffer[filled..filled + BLOCK]);
         if length == 0 {
             return hold.finish(&buffer[..filled], out);
         }
         filled += length;
-        let dealt_with = hold.feed(&buffer[..filled], out)?;
-        buffer.copy_within(dealt_with..filled, 0);
-        filled -= dealt_with;
+        let done = hold.feed(&buffer[..filled], out)?;
+        buffer.copy_within(done..filled, 0);
+        filled -= done;
     }
 }
 
-/// Copies standard error as it comes; the answer is its end.
-pub(super) fn errors(mut tap: Tap, to: &Stream) -> Vec<u8> {
+/// Copies standard error as it comes and returns its end.
+pub(super) fn errors(mut pipe: OutputPipe, to: &Stream) -> Vec<u8> {
     let mut buffer = vec![0; TAIL];
     let mut tail = Vec::new();
     loop {
-        let length = tap.read(&mut buffer);
+        let length = pipe.read(&mut buffer);
         tail.extend_from_slice(&buffer[..length]);
-        // Seldom, since what is kept moves.
+        // Not after each read, because `drain` moves the rest.
         if tail.len() > 8 * TAIL {
             tail.drain(..tail.len() - TAIL);
         }
@@ -146,7 +147,7 @@ pub(super) fn errors(mut tap: Tap, to: &Stream) -> Vec<u8> {
     }
 }
 
-/// Writes all, also where whoever shares the stream with kage has made it non-blocking.
+/// Writes all bytes, even if another process that shares the stream has made it non-blocking.
 pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match write(to, bytes) {

@@ -1,11 +1,11 @@
-//! What standard input gave, for another attempt: in memory while it is little, else in a file without a
-//! name that nobody else can open.
+//! Keeps standard input for another attempt: in memory while it is small, else in an unnamed file that no
+//! other process can open.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 
 use tempfile::SpooledTempFile;
 
-/// How much stays in memory, in bytes.
+/// How much is kept in memory, in bytes.
 const IN_MEMORY: usize = 1 << 20;
 
 pub(super) struct Spool(SpooledTempFile);
@@ -15,15 +15,15 @@ impl Spool {
         Self(SpooledTempFile::new(IN_MEMORY))
     }
 
-    /// An error leaves the spool of no use: what it has is not all that came.
+    /// Appends bytes. After an error the spool is useless, because it does not contain all the input.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.seek(SeekFrom::End(0))?;
         self.0.write_all(bytes)
     }
 
-    /// Reads from a place, in bytes from the beginning; the answer is how much, 0 at the end.
-    pub(super) fn read_at(&mut self, place: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.seek(SeekFrom::Start(place))?;
+    /// Reads at an offset in bytes and returns how much was read; 0 at the end.
+    pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.seek(SeekFrom::Start(offset))?;
         self.0.read(buffer)
     }
 }
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_comes_again_and_more_can_follow() {
+    fn input_is_read_again_and_more_can_be_appended() {
         let mut spool = Spool::new();
         assert_eq!(all(&mut spool), b"");
         spool.append(b"one\0").unwrap();
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn much_of_it_is_in_a_file_and_comes_again_all_the_same() {
+    fn large_input_is_kept_in_a_file_and_read_again() {
         let mut spool = Spool::new();
         let piece: Vec<u8> = (0..=255).cycle().take(70_000).collect();
         (0..20).for_each(|_| spool.append(&piece).unwrap());
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn no_room_is_an_error() {
+    fn a_write_without_room_is_an_error() {
         let mut spool = Spool(SpooledTempFile::new_in(4, "/dev/null"));
         spool.append(b"1234").unwrap();
         assert!(spool.append(b"5").is_err());

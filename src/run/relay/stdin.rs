@@ -1,9 +1,9 @@
-//! What the agent reads. A pipe can be read only once, so kage reads it, keeps what it read and gives it to
-//! each attempt; anything else the agent reads itself.
+//! The agent's standard input. A pipe can be read only once, so kage reads it, keeps what it has read and
+//! passes it to each attempt. Any other input is read by the agent itself.
 //!
-//! No attempt waits for another's thread. All that the threads share is behind one lock, which a thread holds
-//! until its agent has ended: one that is stuck in a read gives what it gets to the spool, where the next
-//! attempt finds it.
+//! No attempt waits for another attempt's thread to end. All that the threads share is protected by one lock,
+//! which a thread holds until its agent has ended. A thread that is blocked in a read adds what it then gets
+//! to the spool, where the next attempt finds it.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Seek as _, SeekFrom};
@@ -19,10 +19,10 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, ioctl_fionbio, read, write};
 
 use super::Stream;
-use super::pump::End;
+use super::pump::AgentEnd;
 use super::spool::Spool;
 
-/// How much is read ahead of the agent, in bytes, beside what its pipe holds.
+/// How much is read ahead of the agent, in bytes, in addition to what its pipe holds.
 const BLOCK: usize = 64 << 10;
 
 /// kage's own standard input.
@@ -32,40 +32,41 @@ pub(super) struct Source {
 }
 
 enum Kind {
-    /// A terminal, a device, or nothing that can be read: the agent's as it is kage's.
-    Own,
-    /// A file, with where it stood when the run began.
+    /// A terminal, a device, or a stream that cannot be read: the agent inherits it.
+    Inherited,
+    /// A file, with its position when the run began.
     File(u64),
     /// A pipe or a socket.
-    Copied(Arc<Copied>),
+    Copied(Arc<CopiedInput>),
 }
 
 impl Source {
     pub(super) fn new(stream: Stream) -> Self {
-        let kind = Kind::of(&stream).unwrap_or(Kind::Own);
+        let kind = Kind::of(&stream).unwrap_or(Kind::Inherited);
         Self { stream, kind }
     }
 
-    /// What the next attempt gets. With `keep` another one may follow.
-    pub(super) fn connect(&self, end: &Arc<End>, keep: bool) -> io::Result<Stdio> {
+    /// Returns the standard input of the next attempt. `keep`: whether another attempt may follow it.
+    pub(super) fn connect(&self, end: &Arc<AgentEnd>, keep: bool) -> io::Result<Stdio> {
         match &self.kind {
-            // With nothing to come after, nothing stands between; and what the agent leaves is the next one's.
-            Kind::Copied(copied) if !keep && copied.is_untouched() => Ok(file_of(&self.stream)?.into()),
+            // No attempt can follow, so the agent reads the pipe directly. What it does not read is left for
+            // the next program that reads the pipe.
+            Kind::Copied(copied) if !keep && copied.claim_untouched() => Ok(file_of(&self.stream)?.into()),
             Kind::Copied(copied) => feed(copied, end, keep),
             Kind::File(start) => {
                 let mut file = file_of(&self.stream)?;
                 file.seek(SeekFrom::Start(*start))?;
                 Ok(file.into())
             }
-            Kind::Own => Ok(file_of(&self.stream)?.into()),
+            Kind::Inherited => Ok(file_of(&self.stream)?.into()),
         }
     }
 
-    /// Whether another attempt would get all that the first got.
+    /// Whether another attempt would get all the input that the first one got.
     pub(super) fn can_replay(&self) -> bool {
         match &self.kind {
             Kind::Copied(copied) => copied.is_whole.load(Ordering::SeqCst),
-            Kind::File(_) | Kind::Own => true,
+            Kind::File(_) | Kind::Inherited => true,
         }
     }
 }
@@ -74,57 +75,59 @@ impl Kind {
     fn of(stream: &Stream) -> io::Result<Self> {
         let mut file = file_of(stream)?;
         let kind = file.metadata()?.file_type();
-        // Under `nohup` standard input is open for writing only.
+        // `nohup` opens standard input for writing only.
         let is_readable = fcntl_getfl(&file)? & OFlags::RWMODE != OFlags::WRONLY;
         Ok(if kind.is_file() {
             Self::File(file.stream_position()?)
         } else if is_readable && (kind.is_fifo() || kind.is_socket()) {
-            Self::Copied(Arc::new(Copied {
+            Self::Copied(Arc::new(CopiedInput {
                 stream: Arc::clone(stream),
                 is_whole: AtomicBool::new(true),
                 was_given: AtomicBool::new(false),
-                tape: Mutex::new(Tape { spool: Spool::new(), is_at_end: false }),
+                recording: Mutex::new(Recording { spool: Spool::new(), is_at_end: false }),
             }))
         } else {
-            Self::Own
+            Self::Inherited
         })
     }
 }
 
-/// The stream under a number of its own; where it stands is shared.
+/// Duplicates the stream under its own descriptor. The position in the file is shared.
 fn file_of(stream: &Stream) -> io::Result<File> {
     stream.as_fd().try_clone_to_owned().map(File::from)
 }
 
-/// What the threads of a run share.
-struct Copied {
+/// The input that the threads of a run share.
+struct CopiedInput {
     stream: Stream,
-    /// Whether the spool has all that was read.
+    /// Whether the spool has all the input that was read.
     is_whole: AtomicBool,
-    /// Whether an attempt reads it, or has.
+    /// Whether an attempt reads the input or has read it.
     was_given: AtomicBool,
-    tape: Mutex<Tape>,
+    recording: Mutex<Recording>,
 }
 
-impl Copied {
-    /// Whether no attempt has had any of it. If so, the one that is to have it will be the only one.
-    fn is_untouched(&self) -> bool {
+impl CopiedInput {
+    /// Whether no attempt has read any of the input. If so, it is marked as not replayable: the attempt that
+    /// gets it next will be the only one.
+    fn claim_untouched(&self) -> bool {
         !self.was_given.load(Ordering::SeqCst) && self.is_whole.swap(false, Ordering::SeqCst)
     }
 }
 
-struct Tape {
+struct Recording {
     spool: Spool,
-    /// Nothing more will come. A FIFO could find another writer, who did not mean this run.
+    /// Whether the end was read. It is not read past: a FIFO could get another writer, whose data is not for
+    /// this run.
     is_at_end: bool,
 }
 
-/// Starts the thread of one attempt. Nobody waits for it: it may be in a read that never returns.
-fn feed(copied: &Arc<Copied>, end: &Arc<End>, keep: bool) -> io::Result<Stdio> {
+/// Starts the thread of one attempt. No thread joins it: it may be in a read that never returns.
+fn feed(copied: &Arc<CopiedInput>, end: &Arc<AgentEnd>, keep: bool) -> io::Result<Stdio> {
     copied.was_given.store(true, Ordering::SeqCst);
     let (reader, agent) = io::pipe()?;
-    // So that an agent that does not read cannot hold the thread when it has ended, though its own children
-    // keep the pipe. Its end of the pipe stays as it is.
+    // Non-blocking, so that the thread does not stay in a write after an agent that did not read has ended,
+    // even if the agent's children keep the pipe open. The agent's end of the pipe remains blocking.
     ioctl_fionbio(&agent, true)?;
     let feeder = Feeder { copied: Arc::clone(copied), end: Arc::clone(end), agent, keep };
     thread::Builder::new().spawn(move || feeder.run())?;
@@ -132,79 +135,83 @@ fn feed(copied: &Arc<Copied>, end: &Arc<End>, keep: bool) -> io::Result<Stdio> {
 }
 
 struct Feeder {
-    copied: Arc<Copied>,
-    end: Arc<End>,
-    /// Closed with the thread, which is how the agent sees the end.
+    copied: Arc<CopiedInput>,
+    end: Arc<AgentEnd>,
+    /// Closed when the thread ends: then the agent reads the end of the input.
     agent: PipeWriter,
     keep: bool,
 }
 
-/// The agent has ended, or reads no more.
+/// The agent has ended or no longer reads.
 struct Stopped;
 
 impl Feeder {
     fn run(self) {
-        let mut tape = self.copied.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recording = self.copied.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = vec![0; BLOCK];
-        // Half a prompt may ask for something else than the whole: then rather none.
-        if self.copied.is_whole.load(Ordering::SeqCst) && self.replay(&mut tape, &mut buffer).is_ok() {
-            let _ = self.go_on(&mut tape, &mut buffer);
+        // If the spool is not complete, the agent gets no input: half a prompt may mean something else than
+        // all of it.
+        if self.copied.is_whole.load(Ordering::SeqCst) && self.replay(&mut recording, &mut buffer).is_ok() {
+            let _ = self.copy_new(&mut recording, &mut buffer);
         }
     }
 
-    /// What earlier attempts were given.
-    fn replay(&self, tape: &mut Tape, buffer: &mut [u8]) -> Result<(), Stopped> {
-        let mut place = 0;
+    /// Passes on the input that earlier attempts got.
+    fn replay(&self, recording: &mut Recording, buffer: &mut [u8]) -> Result<(), Stopped> {
+        let mut offset = 0;
         loop {
-            let length = tape.spool.read_at(place, buffer).map_err(|_| Stopped)?;
+            let length = recording.spool.read_at(offset, buffer).map_err(|_| Stopped)?;
             if length == 0 {
                 return Ok(());
             }
-            self.give(&buffer[..length])?;
-            place += length as u64;
+            self.write(&buffer[..length])?;
+            offset += length as u64;
         }
     }
 
-    fn go_on(&self, tape: &mut Tape, buffer: &mut [u8]) -> Result<(), Stopped> {
-        while !tape.is_at_end {
+    /// Passes on new input until its end.
+    fn copy_new(&self, recording: &mut Recording, buffer: &mut [u8]) -> Result<(), Stopped> {
+        while !recording.is_at_end {
             self.wait_for_more()?;
             let length = match read(self.copied.stream.as_fd(), &mut *buffer) {
                 Err(Errno::INTR | Errno::AGAIN) => continue,
-                // An error is no end that another attempt should take for one; but nothing follows it.
+                // After an error no input can follow, so it is treated as the end of the input.
                 read => read.unwrap_or(0),
             };
-            tape.is_at_end = length == 0;
-            self.remember(tape, &buffer[..length]);
-            self.give(&buffer[..length])?;
+            recording.is_at_end = length == 0;
+            self.record(recording, &buffer[..length]);
+            self.write(&buffer[..length])?;
         }
         Ok(())
     }
 
-    /// Without room for it, this attempt goes on as if nothing were; another cannot have it.
-    fn remember(&self, tape: &mut Tape, bytes: &[u8]) {
+    /// Adds input to the spool. If there is no room, this attempt continues unchanged, but the input cannot
+    /// be replayed.
+    fn record(&self, recording: &mut Recording, bytes: &[u8]) {
         let whole = &self.copied.is_whole;
         if bytes.is_empty() || !whole.load(Ordering::SeqCst) {
             return;
         }
-        if !self.keep || tape.spool.append(bytes).is_err() {
+        if !self.keep || recording.spool.append(bytes).is_err() {
             whole.store(false, Ordering::SeqCst);
-            tape.spool = Spool::new();
+            recording.spool = Spool::new();
         }
     }
 
-    /// Sleeps until there is something to read. Not read at all is what nobody is there to take.
+    /// Sleeps until there is something to read. Nothing is read if no agent is left to take it.
     fn wait_for_more(&self) -> Result<(), Stopped> {
         let stream = self.copied.stream.as_fd();
         self.wait(&mut [PollFd::new(&stream, PollFlags::IN)])
     }
 
-    fn give(&self, mut bytes: &[u8]) -> Result<(), Stopped> {
+    /// Writes bytes to the agent.
+    fn write(&self, mut bytes: &[u8]) -> Result<(), Stopped> {
         while !bytes.is_empty() {
             match write(&self.agent, bytes) {
                 Ok(length) => bytes = &bytes[length..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait_for_room()?,
-                // The agent has closed its input, which is its right.
+                // The agent has closed its input, which is not an error.
                 Err(_) => return Err(Stopped),
             }
         }
@@ -216,12 +223,12 @@ impl Feeder {
     }
 
     fn wait<'a>(&'a self, awaited: &mut [PollFd<'a>; 1]) -> Result<(), Stopped> {
-        let bell = self.end.bell();
+        let hangup = self.end.hangup();
         let [awaited] = awaited;
         loop {
-            // Of the agent's pipe only the loss of its reader is asked for, which `poll` always tells.
+            // The agent's pipe is polled only for the loss of its reader, which `poll` always reports.
             let agent = PollFd::new(&self.agent, PollFlags::empty());
-            let mut watched = [awaited.clone(), PollFd::new(&bell, PollFlags::IN), agent];
+            let mut watched = [awaited.clone(), PollFd::new(&hangup, PollFlags::IN), agent];
             match poll(&mut watched, None) {
                 Ok(_) if watched[1..].iter().any(|other| !other.revents().is_empty()) => return Err(Stopped),
                 Ok(_) => return Ok(()),

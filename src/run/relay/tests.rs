@@ -20,12 +20,12 @@ fn attempt(relay: &mut Relay, input: Input, script: &str) -> ChildExit {
     let plan = LaunchPlan { args: vec!["-c".into(), script.into()], ..LaunchPlan::default() };
     match run(&program, &plan, None, &[], Streams::Relayed(relay, input)) {
         Ok(Launched::Ended(child)) => child,
-        Ok(Launched::Signal(signal)) => panic!("signal {signal} came before"),
+        Ok(Launched::Signal(signal)) => panic!("signal {signal} came before the agent was started"),
         Err(failure) => panic!("{failure}"),
     }
 }
 
-/// A relay between a caller and what it reads in the end.
+/// Returns a relay, and a thread that returns what the caller reads.
 fn relay(input: Stream, output: Output) -> (Relay, JoinHandle<Vec<u8>>) {
     let (mut reader, writer) = io::pipe().unwrap();
     let reading = thread::spawn(move || {
@@ -33,14 +33,14 @@ fn relay(input: Stream, output: Output) -> (Relay, JoinHandle<Vec<u8>>) {
         reader.read_to_end(&mut read).unwrap();
         read
     });
-    (Relay::between([input, Arc::new(writer), null()], output, true), reading)
+    (Relay::with_streams([input, Arc::new(writer), null()], output, true), reading)
 }
 
 fn null() -> Stream {
     Arc::new(File::options().read(true).write(true).open("/dev/null").unwrap())
 }
 
-/// A pipe into which the bytes come for as long as somebody takes them.
+/// Returns a pipe into which a thread writes the bytes.
 fn piped(bytes: &[u8]) -> Stream {
     let (reader, mut writer) = io::pipe().unwrap();
     let bytes = bytes.to_vec();
@@ -53,7 +53,7 @@ fn open_pipe() -> (Stream, PipeWriter) {
     (Arc::new(reader), writer)
 }
 
-/// What the caller has read when the relay is gone.
+/// Drops the relay and returns what the caller has read.
 fn read_by_caller(relay: Relay, reading: JoinHandle<Vec<u8>>) -> Vec<u8> {
     drop(relay);
     reading.join().unwrap()
@@ -69,7 +69,7 @@ fn lines() -> Output {
 }
 
 #[test]
-fn another_attempt_reads_the_same_and_the_failed_one_is_not_seen() {
+fn another_attempt_reads_the_same_input_and_the_failed_one_leaves_no_output() {
     let (mut relay, reading) = relay(piped(ALL_BYTES), Output::Whole);
     let first = attempt(&mut relay, Input::FromStart, "cat; echo limit >&2; exit 7");
     assert_eq!(first.exit, Exit::Code(7));
@@ -83,7 +83,7 @@ fn another_attempt_reads_the_same_and_the_failed_one_is_not_seen() {
 }
 
 #[test]
-fn input_that_no_attempt_read_to_its_end_comes_whole_to_the_last() {
+fn the_last_attempt_gets_all_the_input_even_if_earlier_ones_read_only_a_part() {
     let input: Vec<u8> = (0..=255).cycle().take(5_000_001).collect();
     let (mut relay, reading) = relay(piped(&input), Output::Whole);
     for script in ["exit 1", "exec 0<&-; exit 1", "head -c 70000 >/dev/null", "head -c 3000000 | tail -c 1"] {
@@ -97,7 +97,7 @@ fn input_that_no_attempt_read_to_its_end_comes_whole_to_the_last() {
 }
 
 #[test]
-fn a_hundred_megabytes_come_whole_twice() {
+fn a_hundred_megabytes_of_input_are_replayed_completely() {
     let (reader, mut writer) = io::pipe().unwrap();
     let block: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let written = block.clone();
@@ -127,7 +127,7 @@ fn a_socket_is_read_like_a_pipe() {
 }
 
 #[test]
-fn input_that_does_not_come_delays_nobody_and_is_not_lost() {
+fn input_that_comes_late_delays_no_attempt_and_is_not_lost() {
     let (input, mut writer) = open_pipe();
     let (mut relay, reading) = relay(input, Output::Whole);
     let begun = Instant::now();
@@ -144,11 +144,11 @@ fn input_that_does_not_come_delays_nobody_and_is_not_lost() {
 }
 
 #[test]
-fn input_comes_while_the_agent_runs() {
+fn input_is_passed_on_while_the_agent_runs() {
     let (input, mut writer) = open_pipe();
     let (mut relay, reading) = relay(input, Output::Whole);
     writer.write_all(b"one\n").unwrap();
-    // The writer's end stays open: a line is there although the end is not.
+    // The writer stays open: the agent gets the line before the end of the input.
     let ended = attempt(&mut relay, Input::FromStart, "read line; echo got $line");
     assert_eq!(ended.captured.whole.as_deref(), Some(&b"got one\n"[..]));
     assert!(matches!(crate::run::release(&mut relay), Released::Written));
@@ -156,7 +156,7 @@ fn input_comes_while_the_agent_runs() {
 }
 
 #[test]
-fn an_agent_that_does_not_read_holds_its_writer_back() {
+fn an_agent_that_does_not_read_blocks_the_writer() {
     let (input, mut writer) = open_pipe();
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
@@ -167,12 +167,12 @@ fn an_agent_that_does_not_read_holds_its_writer_back() {
     });
     let (mut relay, _reading) = relay(input, Output::Whole);
     attempt(&mut relay, Input::FromStart, "sleep 1");
-    // Two pipes and a block.
+    // At most two full pipes and one block.
     assert!(taken.load(Ordering::SeqCst) <= 3 * (64 << 10));
 }
 
 #[test]
-fn a_file_is_read_by_the_agent_itself_from_where_it_stood() {
+fn each_attempt_reads_a_file_from_its_first_position() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"not this, but this").unwrap();
     file.seek(io::SeekFrom::Start(10)).unwrap();
@@ -185,7 +185,7 @@ fn a_file_is_read_by_the_agent_itself_from_where_it_stood() {
 }
 
 #[test]
-fn a_device_or_nothing_readable_stays_what_it_is() {
+fn a_device_or_an_unreadable_stream_is_inherited() {
     let (_reader, writer) = io::pipe().unwrap();
     for stream in [null(), Arc::new(writer) as Stream] {
         let (mut relay, _reading) = relay(stream, Output::Whole);
@@ -199,7 +199,7 @@ fn a_device_or_nothing_readable_stays_what_it_is() {
 }
 
 #[test]
-fn an_attempt_with_no_input_takes_none() {
+fn an_attempt_without_input_leaves_it_for_the_next() {
     let (mut relay, reading) = relay(piped(b"for the next"), Output::Whole);
     attempt(&mut relay, Input::Nothing, "cat");
     assert!(matches!(crate::run::release(&mut relay), Released::Written));
@@ -211,7 +211,7 @@ fn an_attempt_with_no_input_takes_none() {
 #[test]
 fn without_hold_input_is_not_kept() {
     let (mut relay, reading) = relay(piped(b"once"), Output::Whole);
-    relay.hold(false);
+    relay.set_hold(false);
     attempt(&mut relay, Input::FromStart, "cat");
     assert!(relay.is_committed() && !relay.can_replay());
     let again = attempt(&mut relay, Input::FromStart, "cat");
@@ -227,7 +227,7 @@ fn lines_flow_and_the_reader_sees_one_stream() {
     assert!(!failed.captured.progressed && !relay.is_committed());
     relay.discard();
     attempt(&mut relay, Input::FromStart, r"printf 'o2\np\377\000\n'; printf 'f'; kill -9 $$");
-    assert!(!relay.is_committed(), "a conversation may be gone on with");
+    assert!(!relay.is_committed(), "another attempt may continue a conversation");
     relay.discard();
     attempt(&mut relay, Input::FromStart, r"printf 'o3\np3\nno end'");
     assert!(matches!(crate::run::release(&mut relay), Released::Written));
@@ -245,25 +245,25 @@ fn a_line_of_a_hundred_megabytes_passes() {
 }
 
 #[test]
-fn a_stream_that_somebody_made_non_blocking_loses_nothing() {
+fn a_stream_that_was_made_non_blocking_loses_no_output() {
     let (mut reader, writer) = io::pipe().unwrap();
     ioctl_fionbio(&writer, true).unwrap();
     let reading = thread::spawn(move || io::copy(&mut reader, &mut io::sink()).unwrap());
-    let mut relay = Relay::between([null(), Arc::new(writer), null()], Output::Whole, true);
+    let mut relay = Relay::with_streams([null(), Arc::new(writer), null()], Output::Whole, true);
     attempt(&mut relay, Input::FromStart, "head -c 3000000 /dev/zero");
     drop(relay);
     assert_eq!(reading.join().unwrap(), 3_000_000);
 }
 
 #[test]
-fn a_reader_who_leaves_is_what_the_agent_sees() {
+fn the_agent_gets_a_broken_pipe_when_the_reader_leaves() {
     let (reader, writer) = io::pipe().unwrap();
     let head = thread::spawn(move || {
         let mut first = [0; 2];
         (&reader).read_exact(&mut first).unwrap();
         first
     });
-    let mut relay = Relay::between([null(), Arc::new(writer), null()], lines(), true);
+    let mut relay = Relay::with_streams([null(), Arc::new(writer), null()], lines(), true);
     let ended = attempt(&mut relay, Input::FromStart, "exec yes");
     assert_eq!(ended.exit, Exit::Signal(rustix::process::Signal::PIPE.as_raw()));
     assert_eq!(head.join().unwrap(), *b"y\n");
@@ -271,9 +271,9 @@ fn a_reader_who_leaves_is_what_the_agent_sees() {
 }
 
 #[test]
-fn a_full_disk_ends_the_output_and_is_told() {
+fn a_full_disk_ends_the_output_and_is_reported() {
     let full: Stream = Arc::new(File::options().write(true).open("/dev/full").unwrap());
-    let mut relay = Relay::between([null(), full, null()], lines(), true);
+    let mut relay = Relay::with_streams([null(), full, null()], lines(), true);
     let ended = attempt(&mut relay, Input::FromStart, "exec yes");
     assert_eq!(ended.exit, Exit::Signal(rustix::process::Signal::PIPE.as_raw()));
     assert!(matches!(
@@ -284,9 +284,9 @@ fn a_full_disk_ends_the_output_and_is_told() {
 }
 
 #[test]
-fn errors_pass_at_once_and_their_end_is_kept() {
+fn standard_error_passes_immediately_and_its_end_is_captured() {
     let (mut reader, writer) = io::pipe().unwrap();
-    let mut relay = Relay::between([null(), null(), Arc::new(writer)], Output::Whole, false);
+    let mut relay = Relay::with_streams([null(), null(), Arc::new(writer)], Output::Whole, false);
     let script = "head -c 1000000 /dev/zero >&2; printf 'end\\377' >&2";
     let reading = thread::spawn(move || {
         let mut read = Vec::new();
@@ -301,7 +301,7 @@ fn errors_pass_at_once_and_their_end_is_kept() {
 }
 
 #[test]
-fn children_of_the_agent_that_keep_the_pipes_are_left_behind() {
+fn children_of_the_agent_that_keep_the_pipes_open_are_not_waited_for() {
     for idle_or_busy in ["sleep 20", "while echo x; do sleep 0.01; done"] {
         let (mut relay, reading) = relay(null(), Output::Whole);
         let begun = Instant::now();
@@ -314,12 +314,12 @@ fn children_of_the_agent_that_keep_the_pipes_are_left_behind() {
 }
 
 #[test]
-fn a_reader_slower_than_the_grace_gets_all_that_the_agent_wrote() {
+fn a_reader_slower_than_the_grace_period_gets_all_that_the_agent_wrote() {
     let (mut reader, writer) = io::pipe().unwrap();
-    let mut relay = Relay::between([null(), Arc::new(writer), null()], Output::Whole, true);
-    relay.hold(false);
+    let mut relay = Relay::with_streams([null(), Arc::new(writer), null()], Output::Whole, true);
+    relay.set_hold(false);
     let reading = thread::spawn(move || {
-        // Time itself is the case: the grace is over before anything is read.
+        // A fixed time is needed here: the grace period must be over before anything is read.
         thread::sleep(Duration::from_millis(2500));
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();

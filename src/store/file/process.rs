@@ -1,4 +1,4 @@
-//! Whether the process that holds a lease still lives.
+//! Whether the process that holds a lease is still alive.
 
 use std::ffi::OsString;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use rustix::process::{Pid, test_kill_process};
 use crate::pool::{Lease, LeaseId, State};
 use crate::process::Stat;
 
-/// Whether the very process that took the lease is there: a reused pid has another start time.
+/// Whether the process that took the lease is alive. A reused pid has another start time.
 pub(super) fn is_alive(lease: &Lease) -> bool {
     if lease.pid == process::id() {
         return lease.started == started(lease.pid);
@@ -20,24 +20,24 @@ pub(super) fn is_alive(lease: &Lease) -> bool {
         return false;
     }
     match Stat::of(lease.pid) {
-        // A zombie has ended; only its parent does not know yet.
+        // A zombie has ended; its parent has not waited for it yet.
         Some(stat) => !matches!(stat.state, 'Z' | 'X') && stat.started == lease.started,
-        // Without /proc (macOS) the pid alone must do.
+        // Without /proc (macOS) only the pid is known.
         None => lease.started == 0,
     }
 }
 
-/// So many leases are looked at closely in each change.
+/// With at most this many leases, each change checks the start time of each process.
 const FEW: usize = 16;
-/// Of more of them each is looked at closely so often.
-const OFTEN: SignedDuration = SignedDuration::from_secs(1);
+/// With more leases, the start times are checked this often.
+const CHECK_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 
-/// Drops the leases of dead processes, where each of hundreds of kages does so at every start and end: to ask for
-/// the beginning of a process costs a hundred times what it costs to ask whether there is one. So of many leases
-/// those whose ids were given to other processes go once in a second, and all others at once.
-pub(super) fn reap_often(state: &mut State) {
+/// Drops the leases of dead processes. Hundreds of kages do so at every start and end, and reading the start
+/// time of a process costs a hundred times as much as checking whether a pid exists. So with many leases,
+/// those with a reused pid are dropped once per second, and those without a process immediately.
+pub(super) fn reap_dead(state: &mut State) {
     let now = Timestamp::now();
-    let is_recent = |looked: Timestamp| now.duration_since(looked).abs() < OFTEN;
+    let is_recent = |checked: Timestamp| now.duration_since(checked).abs() < CHECK_INTERVAL;
     let are_many = state.leases.len() > FEW;
     if are_many && state.looked_at.is_some_and(is_recent) {
         state.reap(exists);
@@ -47,42 +47,43 @@ pub(super) fn reap_often(state: &mut State) {
     }
 }
 
-/// Whether there is any process of that id.
+/// Whether any process has the pid of the lease.
 fn exists(lease: &Lease) -> bool {
     let pid = i32::try_from(lease.pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
 }
 
-/// When a process started, in clock ticks since boot; 0 where the system does not tell. Of kage itself it is asked
-/// once.
+/// Returns when a process started, in clock ticks since boot; 0 if the system does not report it. The start
+/// time of kage itself is read once.
 pub fn started(pid: u32) -> u64 {
     static OWN: OnceLock<u64> = OnceLock::new();
-    let ask = || Stat::of(pid).map_or(0, |stat| stat.started);
-    if pid == process::id() { *OWN.get_or_init(ask) } else { ask() }
+    let read = || Stat::of(pid).map_or(0, |stat| stat.started);
+    if pid == process::id() { *OWN.get_or_init(read) } else { read() }
 }
 
-/// In the environment of an agent: the run, and which process is its kage. A hook finds its kage by it also where it
-/// cannot read the state, or has no time to.
+/// The variable in the environment of an agent that names the run and the process of its kage. With it a hook
+/// finds its kage even if it cannot read the state, or has no time to.
 const HOLDER: &str = "KAGE_HOLDER";
 
-/// The mark of a run that this process holds.
+/// Returns the variable that marks this process as the holder of a run.
 pub fn holder_mark(run: &LeaseId) -> (&'static str, OsString) {
     let pid = process::id();
     (HOLDER, format!("{} {pid} {}", run.0, started(pid)).into())
 }
 
-/// The process that holds the run, as the mark in the environment says.
+/// Returns the process that holds the run according to the mark in the environment.
 pub fn marked_holder(run: &LeaseId) -> Option<u32> {
     holder_in(&env::var(HOLDER).ok()?, run)
 }
 
-/// A kage inside of the run may be too old to have a mark of its own, so the mark names its run. Its process may be
-/// gone and the pid another one's: where the system does not say when a process started, there is no telling.
+/// Reads the holder of a run from a mark. The mark names its run, because an older kage inside of the run
+/// sets no mark of its own. The mark also holds the start time, because the process may be gone and its pid
+/// reused. Without start times (0) a reused pid cannot be detected, so there is no holder.
 fn holder_in(mark: &str, run: &LeaseId) -> Option<u32> {
     let words: Vec<_> = mark.split(' ').collect();
-    let [of, pid, since] = words[..] else { return None };
+    let [marked, pid, since] = words[..] else { return None };
     let (pid, since) = (pid.parse().ok()?, since.parse::<u64>().ok()?);
-    (of == run.0 && since > 0 && started(pid) == since).then_some(pid)
+    (marked == run.0 && since > 0 && started(pid) == since).then_some(pid)
 }
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_names_the_process_of_its_own_run_while_that_lives() {
+    fn a_mark_names_the_process_of_its_own_run_while_it_is_alive() {
         let run = LeaseId("run".into());
         let (_, mark) = holder_mark(&run);
         let mark = mark.into_string().unwrap();

@@ -17,7 +17,7 @@ fn lease(pid: u32, started: u64) -> Lease {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn a_written_state_is_read_again() {
     let (_dir, store) = store();
     assert_eq!(store.read().unwrap(), State::default());
     store.update(Durability::Machine, touch).unwrap();
@@ -26,14 +26,14 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
-fn nothing_is_written_where_nothing_changes() {
+fn nothing_is_written_if_nothing_changes() {
     let (_dir, store) = store();
     store.update(Durability::Machine, |_| ()).unwrap();
     assert!(!store.file.exists());
 }
 
 #[test]
-fn updates_of_many_threads_are_all_kept() {
+fn all_updates_of_many_threads_are_kept() {
     let (_dir, store) = store();
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -58,7 +58,7 @@ fn leases_of_dead_and_reused_pids_are_dropped() {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside_by_the_next_update_and_not_before() {
+fn a_damaged_file_is_moved_aside_by_the_next_update_and_not_before() {
     for damage in ["", "{", "null", "{\"version\":1}", "\0\0\0\0", "{\"version\":1,\"state\":{\"leases\":5}}"]
     {
         let (_dir, store) = store();
@@ -68,9 +68,9 @@ fn a_damaged_file_is_set_aside_by_the_next_update_and_not_before() {
         assert_eq!(fs::read_to_string(&store.file).unwrap(), damage, "reading changed it");
         store.update(Durability::Process, touch).unwrap();
         assert_eq!(store.read().unwrap().subscriptions.len(), 1);
-        let beside = fs::read_dir(store.file.parent().unwrap()).unwrap().flatten();
+        let entries = fs::read_dir(store.file.parent().unwrap()).unwrap().flatten();
         let aside: Vec<_> =
-            beside.filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-")).collect();
+            entries.filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-")).collect();
         assert_eq!(aside.len(), 1, "{damage:?}");
         assert_eq!(fs::read_to_string(aside[0].path()).unwrap(), damage);
     }
@@ -83,7 +83,7 @@ fn a_file_of_another_version_is_refused_and_left_alone() {
     let newer = "{\"version\":3,\"state\":{\"subscriptions\":[]}}";
     fs::write(&store.file, newer).unwrap();
     let refused = store.update(Durability::Process, touch).unwrap_err();
-    assert!(refused.to_string().contains("has version 3, this kage knows version 2"), "{refused}");
+    assert!(refused.to_string().contains("has version 3; this kage supports version 2"), "{refused}");
     assert!(store.read().is_err());
     assert_eq!(fs::read_to_string(&store.file).unwrap(), newer);
 }
@@ -97,7 +97,7 @@ fn bytes_of(store: &FileStore) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn changes_are_appended_and_the_state_is_written_whole_when_they_are_many() {
+fn changes_are_appended_and_after_many_the_state_is_written_whole() {
     let (_dir, store) = store();
     let (mut wholes, mut last) = (0, Vec::new());
     for at in 1..=600 {
@@ -112,7 +112,7 @@ fn changes_are_appended_and_the_state_is_written_whole_when_they_are_many() {
 }
 
 #[test]
-fn a_state_from_before_the_log_is_taken_over() {
+fn a_state_from_before_the_log_is_kept() {
     let (_dir, store) = store();
     store.update(Durability::Process, touch).unwrap();
     store.update(Durability::Process, touch).unwrap();
@@ -125,7 +125,7 @@ fn a_state_from_before_the_log_is_taken_over() {
 }
 
 #[test]
-fn a_change_that_was_cut_off_is_as_if_it_had_never_been() {
+fn a_change_that_was_cut_off_is_ignored() {
     let (_dir, store) = store();
     for _ in 0..3 {
         store.update(Durability::Process, touch).unwrap();
@@ -145,7 +145,7 @@ fn a_change_that_was_cut_off_is_as_if_it_had_never_been() {
 }
 
 #[test]
-fn a_damaged_log_costs_what_comes_behind_the_damage() {
+fn a_damaged_log_loses_the_changes_after_the_damage() {
     let (_dir, store) = store();
     for _ in 0..4 {
         store.update(Durability::Process, touch).unwrap();
@@ -159,12 +159,12 @@ fn a_damaged_log_costs_what_comes_behind_the_damage() {
         assert_eq!(credit(&store), 2, "{damage:?}");
         assert!(store.look().is_err());
         store.update(Durability::Process, |_| ()).unwrap();
-        assert_eq!(credit(&store), 2, "what was known is kept");
+        assert_eq!(credit(&store), 2, "the changes before the damage are kept");
         store.update(Durability::Process, touch).unwrap();
         assert_eq!(credit(&store), 3);
-        let beside = fs::read_dir(store.file.parent().unwrap()).unwrap().flatten().map(|entry| entry.path());
+        let paths = fs::read_dir(store.file.parent().unwrap()).unwrap().flatten().map(|entry| entry.path());
         let aside: Vec<_> =
-            beside.filter(|path| path.display().to_string().contains("log.damaged-")).collect();
+            paths.filter(|path| path.display().to_string().contains("log.damaged-")).collect();
         assert_eq!(aside.len(), 1, "{damage:?}");
         for path in aside {
             fs::remove_file(path).unwrap();
@@ -173,7 +173,7 @@ fn a_damaged_log_costs_what_comes_behind_the_damage() {
     }
 }
 
-/// Readers take no lock: what they see is a state that was there, whatever writers do meanwhile.
+/// Readers take no lock. They always see a state that existed, while writers change it.
 #[test]
 fn a_reader_never_sees_half_a_change_or_an_older_state() {
     let (_dir, store) = store();
@@ -197,17 +197,17 @@ fn a_reader_never_sees_half_a_change_or_an_older_state() {
 }
 
 #[test]
-fn of_thousands_of_leases_the_dead_and_the_reused_go_at_once() {
+fn dead_and_reused_pids_among_thousands_of_leases_are_dropped_immediately() {
     let (_dir, store) = store();
     let own = lease(std::process::id(), started(std::process::id()));
     let reused: Vec<_> = (1..=2500).map(|later| lease(own.pid, own.started + later)).collect();
-    // Above the highest id that the system gives.
+    // Above the highest pid of the system.
     let dead = (0..2500).map(|at| lease((1 << 22) + 1 + at, 7));
     let all: Vec<_> = reused.iter().cloned().chain(dead).chain([own.clone()]).collect();
     store.update(Durability::Process, |state| state.leases = all).unwrap();
-    assert_eq!(store.read().unwrap().leases, std::slice::from_ref(&own), "who looks sees none of them");
+    assert_eq!(store.read().unwrap().leases, std::slice::from_ref(&own), "a reader sees none of them");
     assert_eq!(store.update(Durability::Process, |state| state.leases.len()).unwrap(), 1);
-    // A clock that was wrong keeps none of them.
+    // A check time in the future, from a wrong clock, keeps none of them.
     let again = |state: &mut State| {
         state.leases = reused.clone();
         state.looked_at = Some(Timestamp::now() + jiff::SignedDuration::from_hours(9));

@@ -1,4 +1,4 @@
-//! The ledger's tokens are those that the provider handed out, to each subscription its own.
+//! The ledger has the tokens that the provider reported, each under the subscription that used them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,11 @@ use crate::claude::scene::{Scene, answer, files_below};
 use crate::provider::Request;
 use crate::support::{CONFIG, kage, token, wait_until};
 
-/// Input, output, read from the cache, written to it for five minutes and for an hour.
+/// Tokens: input, output, read from the cache, written to it for five minutes and for an hour.
 type Count = [u64; 5];
 
-/// Where the provider tells them.
-const HANDED_OUT: [&str; 5] = [
+/// The fields of a [`Count`] in the provider's answers.
+const REPORTED: [&str; 5] = [
     "/input_tokens",
     "/output_tokens",
     "/cache_read_input_tokens",
@@ -22,7 +22,7 @@ const HANDED_OUT: [&str; 5] = [
     "/cache_creation/ephemeral_1h_input_tokens",
 ];
 
-/// Where the ledger does.
+/// The fields of a [`Count`] in the ledger.
 const BOOKED: [&str; 5] = [
     "/input_tokens",
     "/output_tokens",
@@ -43,16 +43,16 @@ fn sums(counts: impl Iterator<Item = (String, Count)>) -> BTreeMap<String, Count
     sums
 }
 
-/// What the provider counted in all its answers, by the bearers that end like this.
-fn handed_out(scene: &Scene, tails: &[(&str, &str)]) -> BTreeMap<String, Count> {
+/// The usage in all answers of the provider, by subscription and model. `tails` has the end of each token.
+fn reported(scene: &Scene, tails: &[(&str, &str)]) -> BTreeMap<String, Count> {
     sums(scene.provider.messages().into_iter().map(|request| {
         let bearer = request.authorization.unwrap_or_default();
         let (name, _) = tails.iter().find(|(_, tail)| bearer == format!("Bearer {}", token(tail))).unwrap();
-        (format!("{name} {}", request.body["model"].as_str().unwrap()), numbers(&request.usage, HANDED_OUT))
+        (format!("{name} {}", request.body["model"].as_str().unwrap()), numbers(&request.usage, REPORTED))
     }))
 }
 
-/// What the ledger has, by subscription and model.
+/// The usage in the ledger, by subscription and model.
 fn booked(scene: &Scene) -> BTreeMap<String, Count> {
     let ledger = scene.ledger();
     let models = |line: &Value| line["models"].as_object().cloned().unwrap_or_default();
@@ -63,7 +63,7 @@ fn booked(scene: &Scene) -> BTreeMap<String, Count> {
     }))
 }
 
-/// A pool whose `work` is tried first and behaves like this, and whose `spare` like that.
+/// A pool that tries `work` first. The arguments select the provider's behavior towards `work` and `spare`.
 fn pool(scene: &Scene, work: &str, spare: &str) {
     let known = scene.sandbox.read(CONFIG);
     scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
@@ -71,49 +71,50 @@ fn pool(scene: &Scene, work: &str, spare: &str) {
     scene.provider.vary_usage();
 }
 
-fn agrees(scene: &Scene, work: &str, spare: &str) {
+/// Checks that the ledger has what the provider reported.
+fn assert_booked(scene: &Scene, work: &str, spare: &str) {
     let (work, spare) = (format!("work--{work}"), format!("spare--{spare}"));
-    let handed_out = handed_out(scene, &[("work", &work), ("spare", &spare)]);
-    assert_eq!(booked(scene), handed_out, "{:#?}", scene.ledger());
+    let reported = reported(scene, &[("work", &work), ("spare", &spare)]);
+    assert_eq!(booked(scene), reported, "{:#?}", scene.ledger());
 }
 
 const TOOLS: &str = "--dangerously-skip-permissions";
 
 #[test]
-fn each_subscription_has_what_it_was_handed_out_where_one_goes_on_for_the_other() {
-    let test = each_subscription_has_what_it_was_handed_out_where_one_goes_on_for_the_other;
+fn each_subscription_has_its_own_tokens_after_a_switch() {
+    let test = each_subscription_has_its_own_tokens_after_a_switch;
     let Some(scene) = Scene::with_tool("echo ran >> tool-ran", test) else { return };
     pool(&scene, "tool+429five", "tool+ok");
     scene.exec(&["-p", TOOLS, "hi"]).run().success().prints(&answer("ok"));
     assert_eq!(scene.ran_on(), ["work", "spare"]);
     let statuses: Vec<_> = scene.provider.messages().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [200, 429, 200, 200]);
-    agrees(&scene, "tool+429five", "tool+ok");
-    // What the agent says of the session after that holds both.
+    assert_booked(&scene, "tool+429five", "tool+ok");
+    // From here on, the agent's figures for the session include both subscriptions.
     let session = scene.ledger()[0]["session"].as_str().unwrap().to_owned();
     for format in ["json", "stream-json", "text"] {
         let args = ["-p", "--verbose", "--output-format", format, "--resume", &session, "go on"];
         scene.exec(&args).run().success();
-        agrees(&scene, "tool+429five", "tool+ok");
+        assert_booked(&scene, "tool+429five", "tool+ok");
     }
     scene.exec(&["-p", "--fork-session", "--resume", &session, "and on"]).run().success();
-    agrees(&scene, "tool+429five", "tool+ok");
+    assert_booked(&scene, "tool+429five", "tool+ok");
 }
 
 #[test]
-fn a_subagents_tokens_are_its_subscriptions() {
-    let Some(scene) = Scene::of(a_subagents_tokens_are_its_subscriptions) else { return };
+fn tokens_of_a_subagent_belong_to_the_subscription_that_ran_it() {
+    let Some(scene) = Scene::of(tokens_of_a_subagent_belong_to_the_subscription_that_ran_it) else { return };
     pool(&scene, "agent+429five+1", "agent+ok");
     scene.exec(&["-p", TOOLS, "hi"]).run().success().prints(&answer("ok"));
     assert_eq!(scene.ran_on(), ["work", "spare"]);
     let statuses: Vec<_> = scene.provider.messages().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [200, 200, 429, 200, 200, 200], "an answer of a subagent on each");
-    agrees(&scene, "agent+429five+1", "agent+ok");
+    assert_booked(&scene, "agent+429five+1", "agent+ok");
 }
 
 #[test]
-fn runs_at_once_in_one_directory_have_their_own_tokens() {
-    let Some(scene) = Scene::with_tool("true", runs_at_once_in_one_directory_have_their_own_tokens) else {
+fn parallel_runs_in_one_directory_have_their_own_tokens() {
+    let Some(scene) = Scene::with_tool("true", parallel_runs_in_one_directory_have_their_own_tokens) else {
         return;
     };
     scene.add("work", "work--tool+ok").add("spare", "spare--ok");
@@ -123,12 +124,12 @@ fn runs_at_once_in_one_directory_have_their_own_tokens() {
         assert!(run.wait().unwrap().success());
     }
     assert_eq!(scene.ledger().len(), 4);
-    agrees(&scene, "tool+ok", "ok");
+    assert_booked(&scene, "tool+ok", "ok");
 }
 
 #[test]
-fn without_a_record_the_result_tells_what_a_run_used() {
-    let Some(scene) = Scene::with_tool("true", without_a_record_the_result_tells_what_a_run_used) else {
+fn without_a_transcript_the_result_shows_what_a_run_used() {
+    let Some(scene) = Scene::with_tool("true", without_a_transcript_the_result_shows_what_a_run_used) else {
         return;
     };
     pool(&scene, "429five", "tool+ok");
@@ -137,22 +138,22 @@ fn without_a_record_the_result_tells_what_a_run_used() {
         let earlier = scene.ledger().len();
         scene.exec(&[&forgets[..], format].concat()).run().success();
         assert!(scene.ledger()[earlier..].iter().any(|line| line["models"] != json!(null)), "{format:?}");
-        agrees(&scene, "429five", "tool+ok");
+        assert_booked(&scene, "429five", "tool+ok");
     }
     let session = "0a1b2c3d-0000-4000-8000-000000000001";
     scene.exec(&["-p", "--session-id", session, "hi"]).run().success();
-    // What a session used before is not this run's.
+    // What the session used before does not belong to this run.
     scene.exec(&[&forgets[..], &["json", "--resume", session]].concat()).run().success();
-    agrees(&scene, "429five", "tool+ok");
+    assert_booked(&scene, "429five", "tool+ok");
     let turns = [&forgets[..], &["stream-json", "--verbose", "--input-format", "stream-json"]].concat();
     let turn = "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"hi\"}}\n";
     scene.exec(&turns).stdin(&turn.repeat(3)).run().success();
-    agrees(&scene, "429five", "tool+ok");
+    assert_booked(&scene, "429five", "tool+ok");
     scene.exec(&[&forgets[..], &["text"]].concat()).run().success();
-    assert_eq!(scene.ledger().last().unwrap()["models"], json!(null), "a text tells nothing");
+    assert_eq!(scene.ledger().last().unwrap()["models"], json!(null), "text output has no usage");
 }
 
-fn asked(scene: &Scene, name: &str) -> Vec<Request> {
+fn requests_of(scene: &Scene, name: &str) -> Vec<Request> {
     let mut requests = scene.provider.messages();
     let bearer = format!("invented-{name}--");
     requests.retain(|request| request.authorization.as_ref().is_some_and(|is| is.contains(&bearer)));
@@ -160,8 +161,8 @@ fn asked(scene: &Scene, name: &str) -> Vec<Request> {
 }
 
 #[test]
-fn a_session_at_the_terminal_is_split_at_the_switch() {
-    let scene = Scene::of(a_session_at_the_terminal_is_split_at_the_switch).and_then(begun);
+fn tokens_of_a_terminal_session_are_split_at_the_switch() {
+    let scene = Scene::of(tokens_of_a_terminal_session_are_split_at_the_switch).and_then(begun);
     let Some(scene) = scene else { return };
     pool(&scene, "429five+1", "ok");
     let tmux = tmux(&scene);
@@ -169,15 +170,15 @@ fn a_session_at_the_terminal_is_split_at_the_switch() {
     begin(&pane, "");
     hit_the_limit(&pane);
     pane.shows(&format!("❯ {PROMPT}"));
-    wait_until("the other subscription answers", || recorded(&scene) == 2);
+    wait_until("an answer on the other subscription", || recorded(&scene) == 2);
     pane.enter("one more");
-    wait_until("it answers again", || recorded(&scene) == 3);
+    wait_until("its second answer", || recorded(&scene) == 3);
     leave(&pane);
     assert_eq!(scene.ran_on(), ["work", "spare"]);
-    agrees(&scene, "429five+1", "ok");
+    assert_booked(&scene, "429five+1", "ok");
 }
 
-/// How many answers the agent has written down; one that it leaves before is cancelled.
+/// The number of answers in the agent's transcripts. An answer that is not in them yet is canceled on exit.
 fn recorded(scene: &Scene) -> usize {
     let rows = files_below(&scene.sandbox.path("home/.claude/projects"));
     let text: String = rows.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
@@ -185,8 +186,8 @@ fn recorded(scene: &Scene) -> usize {
     text.lines().filter(is_answer).count()
 }
 
-/// A session at the terminal asks twice more at its start, and writes no row about it: whether there is quota
-/// (for one token), and for a title. Print mode does not.
+/// A terminal session sends two more requests at its start and records neither: a quota probe (for one token)
+/// and a request for a title. Print mode sends neither.
 #[test]
 fn only_the_conversation_of_a_session_is_counted() {
     let scene = Scene::of(only_the_conversation_of_a_session_is_counted).and_then(begun);
@@ -194,22 +195,22 @@ fn only_the_conversation_of_a_session_is_counted() {
     pool(&scene, "ok", "ok");
     let tmux = tmux(&scene);
     let pane = tmux.first();
-    let asks_more = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=";
-    pane.enter(&format!("{asks_more} {} exec -- claude", kage().display()));
+    let sends_extra = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=";
+    pane.enter(&format!("{sends_extra} {} exec -- claude", kage().display()));
     pane.shows("auto mode on");
     pane.enter("hello there");
     pane.shows(answer("ok").trim());
-    wait_until("all is asked", || asked(&scene, "work").len() == 3);
+    wait_until("all three requests to arrive", || requests_of(&scene, "work").len() == 3);
     leave(&pane);
-    let requests = asked(&scene, "work");
-    let is_beside = |request: &&Request| request.body["tools"].as_array().is_none_or(Vec::is_empty);
-    let (beside, within): (Vec<_>, Vec<_>) = requests.iter().partition(is_beside);
-    assert_eq!((&beside[0].body["max_tokens"], within.len()), (&json!(1), 1));
-    assert!(beside[1].body["messages"].to_string().contains("title"), "{}", beside[1].body);
+    let requests = requests_of(&scene, "work");
+    let is_extra = |request: &&Request| request.body["tools"].as_array().is_none_or(Vec::is_empty);
+    let (extra, conversation): (Vec<_>, Vec<_>) = requests.iter().partition(is_extra);
+    assert_eq!((&extra[0].body["max_tokens"], conversation.len()), (&json!(1), 1));
+    assert!(extra[1].body["messages"].to_string().contains("title"), "{}", extra[1].body);
     let counted = booked(&scene).into_values().collect::<Vec<_>>();
-    assert_eq!(counted, [numbers(&within[0].usage, HANDED_OUT)]);
+    assert_eq!(counted, [numbers(&conversation[0].usage, REPORTED)]);
     let mut print = scene.exec(&["-p", "hi"]);
     print.command.env_remove("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC");
     print.run().success().prints(&answer("ok"));
-    assert_eq!(asked(&scene, "work").len(), 4);
+    assert_eq!(requests_of(&scene, "work").len(), 4);
 }

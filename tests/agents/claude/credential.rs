@@ -1,19 +1,19 @@
-//! How the credential reaches the agent, and where it does not stay.
+//! How the credential reaches the agent, and where it must not remain.
 
 use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::claude::scene::{ONE_ANSWER, SWITCHED_OFF, Scene, answer, files_below, said_once};
+use crate::claude::scene::{DISABLED, ONE_ANSWER, Scene, answer, assert_one_line, files_below};
 use crate::claude::settings::competing;
 use crate::support::token;
 
-/// A tool call that counts the tokens in the agent's environment and in its arguments.
-const LOOK: &str = "for of in environ cmdline; do \
-                    tr '\\0' '\\n' < /proc/$PPID/$of | grep -c sk-ant-oat01 > seen-in-$of; done; true";
+/// A tool call that counts how often a token is in the agent's environment and in its arguments.
+const COUNT_TOKENS: &str = "for of in environ cmdline; do \
+                            tr '\\0' '\\n' < /proc/$PPID/$of | grep -c sk-ant-oat01 > seen-in-$of; done; true";
 
-/// Adds a subscription of this definition, whose token makes the agent call the tool.
+/// Adds a subscription with this `deliver` setting. Its token makes the provider ask for the tool call.
 fn add_delivered(scene: &Scene, deliver: &str) {
     scene.add("work", "work--tool+ok");
     scene.sandbox.config(&format!(
@@ -23,31 +23,31 @@ fn add_delivered(scene: &Scene, deliver: &str) {
     ));
 }
 
-/// How often the token was in the agent's environment and in its arguments.
-fn look(scene: &Scene) -> [String; 2] {
+/// Runs the agent. Returns how often the token was in its environment and in its arguments.
+fn count_tokens(scene: &Scene) -> [String; 2] {
     let ran = scene.exec(&["-p", "--dangerously-skip-permissions", "hi"]).run();
-    said_once(&ran.success().prints(&answer("ok")), SWITCHED_OFF);
-    scene.bears_only(&token("work--tool+ok"));
+    assert_one_line(&ran.success().prints(&answer("ok")), DISABLED);
+    scene.assert_only_token(&token("work--tool+ok"));
     ["environ", "cmdline"].map(|of| scene.sandbox.read(&format!("work/seen-in-{of}")).trim().to_owned())
 }
 
 #[test]
 fn a_token_through_a_pipe_is_not_in_the_agents_environment() {
     let test = a_token_through_a_pipe_is_not_in_the_agents_environment;
-    let Some(scene) = Scene::with_tool(LOOK, test) else { return };
+    let Some(scene) = Scene::with_tool(COUNT_TOKENS, test) else { return };
     add_delivered(&scene, "fd");
     scene.settings("home/.claude/settings.json", &competing());
-    assert_eq!(look(&scene), ["0", "0"]);
+    assert_eq!(count_tokens(&scene), ["0", "0"]);
 }
 
 #[test]
 fn a_token_in_the_environment_is_in_no_argument_and_no_file() {
     let test = a_token_in_the_environment_is_in_no_argument_and_no_file;
-    let Some(scene) = Scene::with_tool(LOOK, test) else { return };
+    let Some(scene) = Scene::with_tool(COUNT_TOKENS, test) else { return };
     add_delivered(&scene, "env");
     let key = json!({ "env": { "CLAUDE_CODE_OAUTH_TOKEN": "x", "ANTHROPIC_API_KEY": "x" } });
     scene.settings("home/.claude/settings.json", &key);
-    assert_eq!(look(&scene), ["1", "0"]);
+    assert_eq!(count_tokens(&scene), ["1", "0"]);
     let dirs = ["home/.config/kage", "home/.local/state/kage", "home/.local/share/kage"];
     let files = dirs.map(|dir| files_below(&scene.sandbox.path(dir))).concat();
     for kept in ["config.toml", "state.json", "credentials"] {
@@ -60,20 +60,20 @@ fn a_token_in_the_environment_is_in_no_argument_and_no_file() {
 }
 
 #[test]
-fn an_api_key_arrives_as_one() {
-    let Some(scene) = Scene::of(an_api_key_arrives_as_one) else { return };
+fn an_api_key_is_sent_as_an_api_key() {
+    let Some(scene) = Scene::of(an_api_key_is_sent_as_an_api_key) else { return };
     let key = "sk-ant-api03-invented-work--plain";
     let add = ["subscription", "add", "work", "--credential", "file", "--env", &scene.address()];
     scene.sandbox.kage(add).stdin(key).run().success();
     scene.settings("home/.claude/settings.json", &competing());
-    said_once(&scene.exec(&["-p", "hi"]).run().success().prints(&answer("plain")), SWITCHED_OFF);
+    assert_one_line(&scene.exec(&["-p", "hi"]).run().success().prints(&answer("plain")), DISABLED);
     for request in scene.some_requests() {
         assert_eq!(request.api_key.as_deref(), Some(key), "{request:?}");
         assert_eq!(request.authorization, None, "{request:?}");
     }
 }
 
-/// Adds the agent's own login in `home/.claude-work`; these are its credentials.
+/// Adds a subscription on the agent's own login in `home/.claude-work`. Returns the file with the login.
 fn add_login(scene: &Scene) -> PathBuf {
     let login = json!({ "claudeAiOauth": {
         "accessToken": token("home--ok"),
@@ -99,8 +99,8 @@ fn a_login_directory_is_used_as_it_is() {
     let ran = scene.exec(&["-p", "hi"]).env("CLAUDE_CODE_OAUTH_TOKEN", "x").run();
     ran.success()
         .prints(&answer("ok"))
-        .says("kage: not passed on: CLAUDE_CODE_OAUTH_TOKEN (--keep-env NAME keeps one)\n");
-    scene.bears_only(&token("home--ok"));
+        .says("kage: not passed to the agent: CLAUDE_CODE_OAUTH_TOKEN (keep one with --keep-env NAME)\n");
+    scene.assert_only_token(&token("home--ok"));
     assert_eq!(scene.tokens_of("work"), ONE_ANSWER);
     assert_eq!(files(), before);
 }
@@ -110,18 +110,19 @@ fn a_login_wins_over_the_projects_settings() {
     let Some(scene) = Scene::of(a_login_wins_over_the_projects_settings) else { return };
     add_login(&scene);
     scene.settings("work/.claude/settings.json", &competing());
-    said_once(&scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")), SWITCHED_OFF);
-    scene.bears_only(&token("home--ok"));
-    scene.has_no_leftover();
+    assert_one_line(&scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")), DISABLED);
+    scene.assert_only_token(&token("home--ok"));
+    scene.assert_no_leftover();
 }
 
 #[test]
-fn project_settings_against_a_login_are_warned_of_where_a_script_calls_the_agent() {
-    let test = project_settings_against_a_login_are_warned_of_where_a_script_calls_the_agent;
+fn project_settings_that_beat_a_login_cause_a_warning_when_a_script_starts_the_agent() {
+    let test = project_settings_that_beat_a_login_cause_a_warning_when_a_script_starts_the_agent;
     let Some(scene) = Scene::of(test) else { return };
     add_login(&scene);
     let key = json!({ "env": { "ANTHROPIC_API_KEY": "x" } });
     scene.settings("work/.claude/settings.json", &key);
     let ran = scene.kage_exec(&["sh", "-c", "claude -p hi"]).run();
-    said_once(&ran, "warning: `ANTHROPIC_API_KEY` of the project's settings would beat this subscription");
+    let warning = "warning: `ANTHROPIC_API_KEY` in the project's settings would override this subscription";
+    assert_one_line(&ran, warning);
 }

@@ -1,4 +1,4 @@
-//! kage is killed under the real agent: what it used is counted by the next kage.
+//! When kage is killed while the real agent runs, the next kage counts what the agent used.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::claude::live::{begin, scene, tmux};
 use crate::claude::scene::{ONE_ANSWER, Scene};
 use crate::support::wait_until;
 
-/// Kills the kage whose agent runs.
+/// Kills the kage that started the running agent.
 fn kill_kage(scene: &Scene) {
     let running: Value =
         serde_json::from_str(&scene.kage(&["ps", "--json"]).run().success().stdout()).unwrap();
@@ -25,7 +25,7 @@ fn a_session_whose_kage_is_killed_is_counted_once() {
     assert!(scene.ledger().is_empty());
     kill_kage(&scene);
     scene.kage(&["usage", "--json"]).run().success().says("");
-    assert!(scene.ledger().is_empty(), "the agent has outlived its kage, and may go on");
+    assert!(scene.ledger().is_empty(), "the agent has outlived its kage and may continue");
     drop(tmux);
     wait_until("the session to be counted", || {
         scene.kage(&["usage", "--json"]).run().success().says("");

@@ -1,4 +1,4 @@
-//! A session at the terminal, in tmux, as a person has it: what its subscription's limit does to it.
+//! A terminal session in tmux, used as a person would, when its subscription hits a limit.
 
 use std::fs;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::provider::Request;
 use crate::support::{CONFIG, has_all, kage, token, wait_until};
 use crate::tmux::{Pane, Tmux};
 
-/// What kage says while the session fills the screen.
-const ANNOUNCED: &str = "kage: work hit its 5-hour limit (until ";
-const GOING_ON: &str = "s, a prompt keeps you here";
+/// What kage reports on the screen of the session.
+const ANNOUNCED: &str = "kage: work hit its 5-hour limit (resets ";
+const COUNTDOWN_HINT: &str = "s (enter a prompt to stay)";
 pub(crate) const PROMPT: &str = "Continue where you left off.";
-/// As long as the user has to stay where they are.
-const MOMENT: SignedDuration = SignedDuration::from_secs(3);
+/// How long the user can choose to stay before kage switches.
+const COUNTDOWN: SignedDuration = SignedDuration::from_secs(3);
 
 /// `work` answers once and then hits its limit; `spare` and `third` answer.
 fn pool(scene: &Scene, interactive: Option<&str>) {
@@ -28,7 +28,7 @@ fn pool(scene: &Scene, interactive: Option<&str>) {
     scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n{failover}"));
 }
 
-/// The scene of a test, with a home in which the agent has nothing to ask at its start.
+/// The scene of a test, with a home in which the agent asks no questions at its start.
 pub(crate) fn scene(test: impl Fn()) -> Option<Scene> {
     Scene::of(test).and_then(begun)
 }
@@ -47,7 +47,7 @@ pub(crate) fn tmux(scene: &Scene) -> Tmux {
     Tmux::start(scene.kage(&[]), scene.sandbox.path("tmux"))
 }
 
-/// Begins a session in a pane, and asks something that is answered.
+/// Starts a session in a pane and sends a prompt that is answered.
 pub(crate) fn begin(pane: &Pane<'_>, flags: &str) {
     begin_with(&kage(), pane, flags);
 }
@@ -59,7 +59,7 @@ fn begin_with(kage: &Path, pane: &Pane<'_>, flags: &str) {
     pane.shows(answer("ok").trim());
 }
 
-/// Asks what is refused.
+/// Sends a prompt that is refused.
 pub(crate) fn hit_the_limit(pane: &Pane<'_>) {
     pane.enter("and again");
     pane.shows("You've hit your 5-hour limit");
@@ -80,12 +80,12 @@ fn requests_of(scene: &Scene, tail: &str) -> Vec<Request> {
     requests
 }
 
-/// The texts of a request's conversation.
+/// The conversation in a request.
 fn texts(request: &Request) -> String {
     request.body["messages"].to_string()
 }
 
-/// Leaves the session; the status is the agent's.
+/// Leaves the session, and checks that the exit status is the agent's.
 pub(crate) fn leave(pane: &Pane<'_>) {
     pane.enter("/exit");
     assert_eq!(pane.prints("echo status $?").trim(), "status 0");
@@ -96,8 +96,8 @@ fn status_of(scene: &Scene, name: &str) -> Value {
 }
 
 #[test]
-fn a_session_goes_on_where_its_subscription_hits_a_limit() {
-    let scene = Scene::alone(a_session_goes_on_where_its_subscription_hits_a_limit).and_then(begun);
+fn a_session_continues_on_another_subscription_after_a_limit() {
+    let scene = Scene::alone(a_session_continues_on_another_subscription_after_a_limit).and_then(begun);
     let Some(scene) = scene else { return };
     pool(&scene, None);
     let tmux = tmux(&scene);
@@ -108,21 +108,21 @@ fn a_session_goes_on_where_its_subscription_hits_a_limit() {
     let begun = Instant::now();
     hit_the_limit(&pane);
     let screen = pane.shows(ANNOUNCED);
-    assert!(screen.contains("continuing on spare in ") && screen.contains(GOING_ON), "{screen}");
-    // Every other run avoids its subscription from now on.
+    assert!(screen.contains("continuing on spare in ") && screen.contains(COUNTDOWN_HINT), "{screen}");
+    // From now on every other run avoids this subscription.
     assert_eq!(status_of(&scene, "work"), "rate_limited");
     scene.exec(&["-p", "meanwhile"]).run().success().prints(&answer("ok")).says("");
     let screen = pane.shows(&format!("❯ {PROMPT}"));
     let shown = begun.elapsed();
     assert!(screen.contains("hello there") && screen.contains("and again"), "{screen}");
-    let goes_on = || requests_of(&scene, "spare--ok").into_iter().find(|asked| texts(asked).contains(PROMPT));
-    wait_until("the other subscription is asked", || goes_on().is_some());
+    let continuing = || requests_of(&scene, "spare--ok").into_iter().find(|one| texts(one).contains(PROMPT));
+    wait_until("a request on the other subscription", || continuing().is_some());
     println!("from the refusal to the conversation on another subscription: {shown:?}");
-    let asked = goes_on().unwrap();
+    let request = continuing().unwrap();
     for text in ["hello there", answer("ok").trim(), "and again", PROMPT] {
-        assert!(texts(&asked).contains(text), "{text}: {}", asked.body);
+        assert!(texts(&request).contains(text), "{text}: {}", request.body);
     }
-    assert!(asked.body["system"].to_string().contains("marked"), "the user's own flags stay");
+    assert!(request.body["system"].to_string().contains("marked"), "the user's own flags stay");
     assert_eq!(requests_of(&scene, "work--429five+1").last().unwrap().status, 429);
     leave(&pane);
     assert_eq!(pane.prints("stty -g"), modes);
@@ -132,36 +132,36 @@ fn a_session_goes_on_where_its_subscription_hits_a_limit() {
     assert_eq!((&one["session"], &other["subscription"]), (&other["session"], &json!("spare")));
     let meanwhile: Vec<_> = ledger.iter().filter(|row| row["run"] != one["run"]).collect();
     assert_eq!((meanwhile.len(), &meanwhile[0]["subscription"]), (1, &json!("spare")));
-    // kage takes the other place after the user's moment: what the agent needs to end and to begin is its own.
+    // `time` is when kage takes the lease, right after the countdown. The agent's exit and start come later.
     let took = time(other, "time").duration_since(scene.refusals()[0]);
-    assert!(took >= MOMENT && took < SignedDuration::from_secs(5), "{took:?}");
+    assert!(took >= COUNTDOWN && took < SignedDuration::from_secs(5), "{took:?}");
     assert_eq!(
         (scene.tokens_of("work"), scene.tokens_of("spare")),
         (ONE_ANSWER.into(), (2 * ONE_ANSWER).into())
     );
     assert_eq!(scene.sandbox.state()["leases"], Value::Null);
-    scene.has_no_leftover();
+    scene.assert_no_leftover();
 }
 
 #[test]
-fn a_prompt_in_the_users_moment_keeps_the_session() {
-    let Some(scene) = scene(a_prompt_in_the_users_moment_keeps_the_session) else { return };
+fn a_prompt_during_the_countdown_keeps_the_session() {
+    let Some(scene) = scene(a_prompt_during_the_countdown_keeps_the_session) else { return };
     pool(&scene, None);
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
-    pane.shows(GOING_ON);
-    let asked = requests_of(&scene, "work--429five+1").len();
+    pane.shows(COUNTDOWN_HINT);
+    let before = requests_of(&scene, "work--429five+1").len();
     pane.enter("I stay here");
-    // It is refused as well, and from then on the moment begins anew.
-    wait_until("the prompt is sent", || requests_of(&scene, "work--429five+1").len() > asked);
+    // It is refused as well, and the countdown starts again.
+    wait_until("the prompt to be sent", || requests_of(&scene, "work--429five+1").len() > before);
     pane.shows("Usage limit reached again");
     pane.shows(&format!("❯ {PROMPT}"));
-    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    wait_until("a request on the other subscription", || !requests_of(&scene, "spare--ok").is_empty());
     assert!(texts(&requests_of(&scene, "spare--ok")[0]).contains("I stay here"));
     leave(&pane);
     let refusals = scene.refusals();
-    let moment = time(&scene.ledger()[1], "time").duration_since(refusals[1]);
-    assert!(refusals.len() == 2 && moment >= MOMENT, "{moment:?} since the last of {refusals:?}");
+    let waited = time(&scene.ledger()[1], "time").duration_since(refusals[1]);
+    assert!(refusals.len() == 2 && waited >= COUNTDOWN, "{waited:?} since the last of {refusals:?}");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_prompt_while_the_other_credential_is_fetched_keeps_the_session() {
         token("spare--ok")
     );
     let address = scene.address();
-    fs::write(&go_on, "").unwrap(); // it is tried when it is added
+    fs::write(&go_on, "").unwrap(); // `subscription add` runs the command once
     scene.kage(&["subscription", "add", "spare", "--env", &address, "--credential", &fetch]).run().success();
     fs::remove_file(&asked).unwrap();
     fs::remove_file(&go_on).unwrap();
@@ -184,17 +184,17 @@ fn a_prompt_while_the_other_credential_is_fetched_keeps_the_session() {
     scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
-    wait_until("the moment is over", || asked.exists());
+    wait_until("the end of the countdown", || asked.exists());
     let leases = || scene.sandbox.state()["leases"].as_array().cloned().unwrap_or_default();
     pane.enter("I stay here");
     pane.shows("Usage limit reached again");
-    // kage hears nothing just now, and a hook may have had no time to book it.
-    wait_until("the second refusal is recorded", || scene.refusals().len() == 2);
+    // kage is waiting for the credential, and the hook may not have booked the second refusal yet.
+    wait_until("the second refusal to be recorded", || scene.refusals().len() == 2);
     assert_eq!(leases().len(), 2);
     fs::write(go_on, "").unwrap();
-    // It has a moment of its own.
+    // The second refusal starts its own countdown.
     let mut left = Vec::new();
-    wait_until("the place on the other one is given back", || {
+    wait_until("the lease on the other subscription to be released", || {
         left = leases();
         left.len() == 1
     });
@@ -204,12 +204,12 @@ fn a_prompt_while_the_other_credential_is_fetched_keeps_the_session() {
 }
 
 #[test]
-fn leaving_in_the_users_moment_ends_it_and_the_command_is_named() {
-    let Some(scene) = scene(leaving_in_the_users_moment_ends_it_and_the_command_is_named) else { return };
+fn leaving_during_the_countdown_ends_the_run_and_shows_the_command() {
+    let Some(scene) = scene(leaving_during_the_countdown_ends_the_run_and_shows_the_command) else { return };
     pool(&scene, None);
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "--model sonnet");
-    pane.shows(GOING_ON);
+    pane.shows(COUNTDOWN_HINT);
     leave(&pane);
     assert!(requests_of(&scene, "spare--ok").is_empty());
     let session = scene.ledger()[0]["session"].as_str().unwrap().to_owned();
@@ -218,19 +218,19 @@ fn leaving_in_the_users_moment_ends_it_and_the_command_is_named() {
 }
 
 #[test]
-fn the_user_is_asked_after_the_session_and_yes_goes_on() {
-    let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_goes_on) else { return };
+fn the_user_is_asked_after_the_session_and_yes_continues() {
+    let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_continues) else { return };
     pool(&scene, Some("ask"));
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
-    wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    wait_until("the refusal to be booked", || status_of(&scene, "work") == "rate_limited");
     pane.enter("/exit");
     let screen = pane.shows("Continue on spare? [Y/n]");
-    assert!(screen.contains(ANNOUNCED) && !screen.contains(GOING_ON), "{screen}");
+    assert!(screen.contains(ANNOUNCED) && !screen.contains(COUNTDOWN_HINT), "{screen}");
     pane.press("Enter");
     let screen = pane.shows(&format!("❯ {PROMPT}"));
     assert!(screen.contains("and again"), "{screen}");
-    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    wait_until("a request on the other subscription", || !requests_of(&scene, "spare--ok").is_empty());
     leave(&pane);
 }
 
@@ -248,54 +248,54 @@ fn the_user_is_asked_after_the_session_and_no_ends_it() {
 }
 
 #[test]
-fn a_conversation_that_was_left_for_another_is_not_gone_on_with() {
-    let Some(scene) = scene(a_conversation_that_was_left_for_another_is_not_gone_on_with) else { return };
+fn a_conversation_that_the_user_cleared_does_not_continue() {
+    let Some(scene) = scene(a_conversation_that_the_user_cleared_does_not_continue) else { return };
     pool(&scene, Some("ask"));
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
-    wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    wait_until("the refusal to be booked", || status_of(&scene, "work") == "rate_limited");
     let session = || {
         let running = scene.kage(&["ps", "--json"]).run().success().stdout();
         serde_json::from_str::<Value>(&running).unwrap()["leases"][0]["session"].clone()
     };
     let first = session();
     pane.enter("/clear");
-    wait_until("another conversation begins", || session().is_string() && session() != first);
+    wait_until("another conversation", || session().is_string() && session() != first);
     let is_ready = |screen: &str| !screen.contains("hello there") && screen.contains("auto mode on");
-    wait_until("the screen is cleared", || is_ready(&pane.screen()));
+    wait_until("a cleared screen", || is_ready(&pane.screen()));
     leave(&pane);
     assert!(!pane.history().contains("kage: "), "{}", pane.history());
     assert_eq!(scene.ledger()[0]["verdict"], "usage_limit");
 }
 
 #[test]
-fn without_going_on_the_command_is_named() {
-    let Some(scene) = scene(without_going_on_the_command_is_named) else { return };
+fn with_interactive_off_the_command_is_shown() {
+    let Some(scene) = scene(with_interactive_off_the_command_is_shown) else { return };
     pool(&scene, Some("off"));
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
-    wait_until("the refusal is booked", || status_of(&scene, "work") == "rate_limited");
+    wait_until("the refusal to be booked", || status_of(&scene, "work") == "rate_limited");
     let screen = pane.screen();
     assert!(!screen.contains("kage:"), "{screen}");
     leave(&pane);
     let history = pane.history();
-    let (_, named) = history.split_once("to continue on spare: kage ").expect("the command is named");
-    // It does what it says.
+    let (_, named) = history.split_once("to continue on spare: kage ").expect("the command is shown");
+    // The command works.
     let named = named.lines().next().unwrap();
     pane.enter(&format!("{} {named}", kage().display()));
     pane.shows(&format!("❯ {PROMPT}"));
-    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    wait_until("a request on the other subscription", || !requests_of(&scene, "spare--ok").is_empty());
     leave(&pane);
 }
 
 #[test]
-fn with_nothing_to_go_on_with_the_session_is_left_alone() {
-    let Some(scene) = scene(with_nothing_to_go_on_with_the_session_is_left_alone) else { return };
+fn without_another_subscription_the_session_is_left_alone() {
+    let Some(scene) = scene(without_another_subscription_the_session_is_left_alone) else { return };
     scene.add("work", "work--429five+1");
     let tmux = tmux(&scene);
     let pane = at_the_limit(&tmux, "");
     let screen = pane.shows(ANNOUNCED);
-    assert!(screen.contains("no subscription is ready before"), "{screen}");
+    assert!(screen.contains("no subscription is ready until"), "{screen}");
     pane.shows("Continuing automatically at");
     leave(&pane);
     assert_eq!(scene.ledger().len(), 1);
@@ -313,16 +313,16 @@ fn without_hooks_the_user_is_asked_after_the_session() {
     assert_eq!(status_of(&scene, "work"), "rate_limited");
     pane.enter("y");
     pane.shows(&format!("❯ {PROMPT}"));
-    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    wait_until("a request on the other subscription", || !requests_of(&scene, "spare--ok").is_empty());
     leave(&pane);
 }
 
 #[test]
-fn the_model_stays_where_a_session_goes_on_with_an_api_key() {
-    let Some(scene) = scene(the_model_stays_where_a_session_goes_on_with_an_api_key) else { return };
+fn the_model_stays_when_a_session_continues_with_an_api_key() {
+    let Some(scene) = scene(the_model_stays_when_a_session_continues_with_an_api_key) else { return };
     scene.add_first("work", "work--429five+1");
     let key = "sk-ant-api03-invented-key--plain";
-    // The agent asks once whether a key may be used, and knows it by its end.
+    // The agent asks once whether it may use a key, and recognizes the key by its last 20 characters.
     let mut begun: Value = serde_json::from_str(&scene.sandbox.read("home/.claude.json")).unwrap();
     begun["customApiKeyResponses"] = json!({ "approved": [key[key.len() - 20..]], "rejected": [] });
     scene.sandbox.write("home/.claude.json", &begun.to_string());
@@ -337,17 +337,17 @@ fn the_model_stays_where_a_session_goes_on_with_an_api_key() {
         requests.retain(|request| request.api_key.as_deref() == Some(key));
         requests
     };
-    wait_until("the key is used", || with_key().iter().any(|asked| texts(asked).contains(PROMPT)));
+    wait_until("a request with the key", || with_key().iter().any(|one| texts(one).contains(PROMPT)));
     let before = &requests_of(&scene, "work--429five+1")[0].body["model"];
-    let asked = with_key();
-    let asked = asked.iter().find(|asked| texts(asked).contains(PROMPT)).unwrap();
-    assert_eq!(&asked.body["model"], before);
+    let requests = with_key();
+    let request = requests.iter().find(|one| texts(one).contains(PROMPT)).unwrap();
+    assert_eq!(&request.body["model"], before);
     leave(&pane);
 }
 
 #[test]
-fn the_probe_at_the_start_is_no_conversation() {
-    let Some(scene) = scene(the_probe_at_the_start_is_no_conversation) else { return };
+fn a_refused_probe_at_the_start_is_no_limit() {
+    let Some(scene) = scene(a_refused_probe_at_the_start_is_no_limit) else { return };
     scene.add_first("work", "work--429five").add("spare", "spare--ok");
     let tmux = tmux(&scene);
     let pane = tmux.first();
@@ -355,13 +355,13 @@ fn the_probe_at_the_start_is_no_conversation() {
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC= {} exec -s work -- claude",
         kage().display()
     ));
-    wait_until("the probe is refused", || {
+    wait_until("the refused probe", || {
         requests_of(&scene, "work--429five")
             .iter()
-            .any(|asked| asked.body["max_tokens"] == 1 && asked.status == 429)
+            .any(|request| request.body["max_tokens"] == 1 && request.status == 429)
     });
     pane.shows("auto mode on");
-    // Were it booked, the hook would have done so before the session can be left.
+    // A hook that booked the refusal would do so before the session can be left.
     leave(&pane);
     assert!(!pane.history().contains("kage:"), "{}", pane.history());
     assert_eq!(status_of(&scene, "work"), "active");
@@ -369,8 +369,8 @@ fn the_probe_at_the_start_is_no_conversation() {
 }
 
 #[test]
-fn a_kage_that_is_replaced_meanwhile_goes_on_and_on() {
-    let Some(scene) = scene(a_kage_that_is_replaced_meanwhile_goes_on_and_on) else { return };
+fn a_session_continues_twice_after_kages_binary_is_replaced() {
+    let Some(scene) = scene(a_session_continues_twice_after_kages_binary_is_replaced) else { return };
     scene.add_first("work", "work--429five+1").add("spare", "spare--429five+1").add("third", "third--ok");
     let known = scene.sandbox.read(CONFIG);
     scene.sandbox.config(&format!("{known}\n[subscriptions]\nstrategy = \"priority\"\n"));
@@ -383,10 +383,10 @@ fn a_kage_that_is_replaced_meanwhile_goes_on_and_on() {
     fs::rename(newer, own).unwrap();
     hit_the_limit(&pane);
     pane.shows(&format!("❯ {PROMPT}"));
-    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--429five+1").is_empty());
+    wait_until("a request on the other subscription", || !requests_of(&scene, "spare--429five+1").is_empty());
     pane.enter("once more");
     pane.shows("continuing on third in ");
-    wait_until("the third subscription is asked", || !requests_of(&scene, "third--ok").is_empty());
+    wait_until("a request on the third subscription", || !requests_of(&scene, "third--ok").is_empty());
     leave(&pane);
 }
 
@@ -394,12 +394,12 @@ fn a_kage_that_is_replaced_meanwhile_goes_on_and_on() {
 fn the_users_own_settings_hooks_and_status_line_keep_working() {
     let Some(scene) = scene(the_users_own_settings_hooks_and_status_line_keep_working) else { return };
     pool(&scene, None);
-    let told = |file: &str| format!("echo x >> {}", scene.sandbox.path(file).display());
+    let mark = |file: &str| format!("echo x >> {}", scene.sandbox.path(file).display());
     scene.settings(
         "home/.claude/settings.json",
-        &json!({ "hooks": hook("StopFailure", &told("users")), "statusLine": { "type": "command", "command": "echo my status line" } }),
+        &json!({ "hooks": hook("StopFailure", &mark("users")), "statusLine": { "type": "command", "command": "echo my status line" } }),
     );
-    let settings = json!({ "hooks": hook("UserPromptSubmit", &told("given")) });
+    let settings = json!({ "hooks": hook("UserPromptSubmit", &mark("given")) });
     let given = scene.settings("given.json", &settings);
     let tmux = tmux(&scene);
     let pane = tmux.first();
@@ -408,15 +408,15 @@ fn the_users_own_settings_hooks_and_status_line_keep_working() {
     hit_the_limit(&pane);
     pane.shows(&format!("❯ {PROMPT}"));
     pane.shows("my status line");
-    wait_until("the other subscription is asked", || !requests_of(&scene, "spare--ok").is_empty());
+    wait_until("a request on the other subscription", || !requests_of(&scene, "spare--ok").is_empty());
     leave(&pane);
-    // Two prompts of the user's and the one to go on with; one failure.
+    // Two prompts of the user and the continuation prompt; one failure.
     assert_eq!(
         (scene.sandbox.read("given").as_str(), scene.sandbox.read("users").as_str()),
         ("x\nx\nx\n", "x\n")
     );
     assert_eq!(fs::read_to_string(given).unwrap(), settings.to_string());
-    scene.has_no_leftover();
+    scene.assert_no_leftover();
 }
 
 #[test]
@@ -427,12 +427,12 @@ fn tokens_of_every_conversation_of_a_session_are_counted() {
     let pane = tmux.first();
     begin(&pane, "");
     pane.enter("/clear");
-    wait_until("the screen is cleared", || !pane.screen().contains("hello there"));
+    wait_until("a cleared screen", || !pane.screen().contains("hello there"));
     pane.enter("something else");
     pane.shows(answer("ok").trim());
     leave(&pane);
     assert_eq!(scene.tokens_of("work"), 2 * ONE_ANSWER);
-    let asked = requests_of(&scene, "work--ok");
-    assert_ne!(asked[0].session, asked[1].session);
-    assert_eq!(scene.ledger()[0]["session"].as_str(), asked[1].session.as_deref());
+    let requests = requests_of(&scene, "work--ok");
+    assert_ne!(requests[0].session, requests[1].session);
+    assert_eq!(scene.ledger()[0]["session"].as_str(), requests[1].session.as_deref());
 }

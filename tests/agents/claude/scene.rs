@@ -1,4 +1,4 @@
-//! A sandbox with the real agent in it and a provider that the agent takes for its own.
+//! A sandbox with the real Claude Code, and a stand-in provider that it sends its requests to.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -20,7 +20,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The scene of a test, where its process is the one to play it.
+    /// The scene of a test; none if the agent is missing or another process runs the test (see `netns`).
     pub(crate) fn of(test: impl Fn()) -> Option<Self> {
         Self::with_tool("true", test)
     }
@@ -30,7 +30,7 @@ impl Scene {
         Self::inside(command, || netns::is_inside(test))
     }
 
-    /// The scene of a test that measures time.
+    /// The scene of a test that measures time: no other test of the suite runs at the same time.
     pub(crate) fn alone(test: impl Fn()) -> Option<Self> {
         Self::inside("true", || netns::is_inside_alone(test))
     }
@@ -52,7 +52,7 @@ impl Scene {
         self
     }
 
-    /// The same, tried before all others under the strategy `priority`.
+    /// The same, but the strategy `priority` tries it before all others.
     pub(crate) fn add_first(&self, name: &str, tail: &str) -> &Self {
         self.sandbox.add_with(name, tail, &["--priority", "200", "--env", &self.address()]);
         self
@@ -62,17 +62,17 @@ impl Scene {
         format!("ANTHROPIC_BASE_URL={}", self.provider.url())
     }
 
-    /// The agent under kage.
+    /// `kage exec -- claude` with these arguments.
     pub(crate) fn exec(&self, args: &[&str]) -> Call {
         self.kage_exec(&[&["claude"], args].concat())
     }
 
-    /// Any program under kage.
+    /// `kage exec` of any command.
     pub(crate) fn kage_exec(&self, command: &[&str]) -> Call {
         self.kage(&[&["exec", "--"], command].concat())
     }
 
-    /// kage with these arguments, in an environment fit for the agent.
+    /// kage with these arguments, in the environment of [`Self::prepared`].
     pub(crate) fn kage(&self, args: &[&str]) -> Call {
         self.prepared(self.sandbox.kage(args))
     }
@@ -82,8 +82,8 @@ impl Scene {
         self.prepared(self.sandbox.call(&self.sandbox.path("bin/claude"), args))
     }
 
-    /// No request but those for an answer, each once; the agent may run as root here, and its temporary
-    /// directory is not one that another user's agent has made before.
+    /// The agent sends only the requests for an answer, each once. It may run as root, and gets its own
+    /// temporary directory: an agent of another user may have created the default one.
     pub(crate) fn prepared(&self, call: Call) -> Call {
         call.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
             .env("CLAUDE_CODE_MAX_RETRIES", "0")
@@ -91,7 +91,7 @@ impl Scene {
             .env("TMPDIR", self.sandbox.path("tmp"))
     }
 
-    /// Writes a settings file: below `home/.claude` the user's, below `work/.claude` the project's.
+    /// Writes a settings file. Those in `home/.claude` are the user's, those in `work/.claude` the project's.
     pub(crate) fn settings(&self, inside: &str, settings: &Value) -> PathBuf {
         self.sandbox.write(inside, &settings.to_string())
     }
@@ -103,16 +103,16 @@ impl Scene {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// When the provider refused something in a conversation, as the agent has recorded it, in order.
+    /// The times of the provider's refusals in the agent's transcripts, in order.
     pub(crate) fn refusals(&self) -> Vec<Timestamp> {
         let files = files_below(&self.sandbox.path("home/.claude/projects"));
         let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-        // The last row may not be whole yet.
+        // The last row may still be incomplete.
         let rows = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         rows.filter(|row| row["isApiErrorMessage"] == true).map(|row| time(&row, "timestamp")).collect()
     }
 
-    /// Which subscription ran each attempt so far.
+    /// The subscription of each attempt in the ledger.
     pub(crate) fn ran_on(&self) -> Vec<String> {
         self.ledger().iter().map(|attempt| attempt["subscription"].as_str().unwrap().to_owned()).collect()
     }
@@ -121,8 +121,8 @@ impl Scene {
         self.sandbox.status_of(name)["tokens_today"].clone()
     }
 
-    /// Every request so far bore this token and no key; there was one at least.
-    pub(crate) fn bears_only(&self, token: &str) {
+    /// Checks that every request so far carried this token and no key, and that there was at least one.
+    pub(crate) fn assert_only_token(&self, token: &str) {
         let bearer = format!("Bearer {token}");
         for request in self.some_requests() {
             assert_eq!(request.authorization.as_deref(), Some(bearer.as_str()), "{request:?}");
@@ -130,55 +130,56 @@ impl Scene {
         }
     }
 
+    /// All requests so far, of which there must be at least one.
     pub(crate) fn some_requests(&self) -> Vec<Request> {
-        assert!(!self.provider.messages().is_empty(), "the provider was asked nothing");
+        assert!(!self.provider.messages().is_empty(), "the provider received no request");
         self.provider.requests()
     }
 
-    /// No merged settings are left from runs that have ended.
-    pub(crate) fn has_no_leftover(&self) {
+    /// Checks that no merged settings remain of runs that have ended.
+    pub(crate) fn assert_no_leftover(&self) {
         let left = files_below(&self.sandbox.path("home/.local/state/kage/settings"));
         assert_eq!(left, [] as [PathBuf; 0]);
     }
 }
 
-/// The moment that a row tells.
+/// The time in this field of a row.
 pub(crate) fn time(row: &Value, key: &str) -> Timestamp {
     row[key].as_str().unwrap().parse().unwrap()
 }
 
-/// The attempts of the run that began on a subscription.
+/// The attempts of the run whose first attempt was on this subscription.
 pub(crate) fn run_on<'a>(ledger: &'a [Value], name: &str) -> Vec<&'a Value> {
     let first = ledger.iter().find(|row| row["attempt"] == 1 && row["subscription"] == name).unwrap();
     ledger.iter().filter(|row| row["run"] == first["run"]).collect()
 }
 
 /// What the agent prints for an answer of the provider.
-pub(crate) fn answer(behaviour: &str) -> String {
-    format!("Hello from the provider ({behaviour}).\n")
+pub(crate) fn answer(behavior: &str) -> String {
+    format!("Hello from the provider ({behavior}).\n")
 }
 
-/// A command line that writes to a file, for hooks.
+/// The `hooks` setting that runs this command on an event.
 pub(crate) fn hook(event: &str, command: &str) -> Value {
     serde_json::json!({ event: [{ "hooks": [{ "type": "command", "command": command }] }] })
 }
 
-/// All files in a directory and those below.
+/// All files in a directory and in the directories below it.
 pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// `bash tests/run.sh` installs it there.
+/// Where `bash tests/run.sh` installs the agent.
 fn agent() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/claude")
 }
 
-/// How kage says that settings would have won.
-pub(crate) const SWITCHED_OFF: &str = "switched off in the agent's settings for this run: ";
+/// How kage reports settings that it disables because they would beat the credential.
+pub(crate) const DISABLED: &str = "disabled in the agent's settings for this run: ";
 
-/// kage said one line, and this is in it.
-pub(crate) fn said_once(ran: &Ran, part: &str) {
+/// Checks that kage printed exactly one line, and that it contains this.
+pub(crate) fn assert_one_line(ran: &Ran, part: &str) {
     let said = ran.stderr();
     assert!(said.lines().count() == 1 && said.starts_with("kage: ") && said.contains(part), "{said}");
 }

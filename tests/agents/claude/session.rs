@@ -1,4 +1,4 @@
-//! Conversations that are gone on with, and calls that are no conversation.
+//! Resumed conversations, and calls that are no conversation.
 
 use std::fs;
 
@@ -12,14 +12,14 @@ fn json_pair(one: u64, other: u64) -> (Value, Value) {
     (one.into(), other.into())
 }
 
-/// A pool of two equals, which take turns.
+/// A pool of two subscriptions of the same priority, which take turns.
 fn pool_of_two(scene: &Scene) {
     scene.add("first", "first--ok").add("second", "second--ok");
 }
 
 #[test]
-fn a_resumed_session_stays_on_its_subscription_and_counts_what_is_new() {
-    let test = a_resumed_session_stays_on_its_subscription_and_counts_what_is_new;
+fn a_resumed_session_stays_on_its_subscription_and_counts_new_tokens_only() {
+    let test = a_resumed_session_stays_on_its_subscription_and_counts_new_tokens_only;
     let Some(scene) = Scene::of(test) else { return };
     pool_of_two(&scene);
     for _ in 0..2 {
@@ -34,28 +34,28 @@ fn a_resumed_session_stays_on_its_subscription_and_counts_what_is_new() {
     assert_ne!(one, other, "new sessions take turns");
     assert_eq!(ran_on[2..], [one.clone(), one.clone()], "a resumed one stays");
     assert_eq!((scene.tokens_of(&one), scene.tokens_of(&other)), json_pair(3 * ONE_ANSWER, ONE_ANSWER));
-    let asked = scene.provider.messages();
-    assert_eq!((&asked[2].session, &asked[3].session), (&Some(session.clone()), &Some(session)));
+    let requests = scene.provider.messages();
+    assert_eq!((&requests[2].session, &requests[3].session), (&Some(session.clone()), &Some(session)));
 }
 
 #[test]
-fn the_latest_session_of_a_directory_is_found_again() {
-    let Some(scene) = Scene::of(the_latest_session_of_a_directory_is_found_again) else { return };
+fn the_latest_session_of_a_directory_is_found() {
+    let Some(scene) = Scene::of(the_latest_session_of_a_directory_is_found) else { return };
     pool_of_two(&scene);
-    // The first finds nothing to go on with, and the agent begins a session.
+    // The first call finds no session to continue, so the agent starts one.
     for args in [["-p", "--continue", "hi"].as_slice(), &["-p", "--continue", "go on"], &["-pc", "and on"]] {
         scene.exec(args).run().success().prints(&answer("ok")).says("");
     }
     let ran_on = scene.ran_on();
     assert!(ran_on.iter().all(|name| *name == ran_on[0]), "{ran_on:?}");
     assert_eq!(scene.tokens_of(&ran_on[0]), 3 * ONE_ANSWER);
-    let sessions: Vec<_> = scene.provider.messages().into_iter().map(|asked| asked.session).collect();
+    let sessions: Vec<_> = scene.provider.messages().into_iter().map(|request| request.session).collect();
     assert!(sessions.iter().all(|session| *session == sessions[0]), "{sessions:?}");
 }
 
 #[test]
-fn the_latest_session_is_found_whatever_its_directory_is_called() {
-    let test = the_latest_session_is_found_whatever_its_directory_is_called;
+fn the_latest_session_is_found_under_any_directory_name() {
+    let test = the_latest_session_is_found_under_any_directory_name;
     let Some(scene) = Scene::of(test) else { return };
     pool_of_two(&scene);
     for name in ["h\u{e4}\u{df} \u{4ed5}\u{4e8b} \u{1f600}".to_owned(), "long/".repeat(60)] {
@@ -70,18 +70,18 @@ fn the_latest_session_is_found_whatever_its_directory_is_called() {
 }
 
 #[test]
-fn records_are_found_where_an_empty_config_dir_puts_them() {
-    let Some(scene) = Scene::of(records_are_found_where_an_empty_config_dir_puts_them) else { return };
+fn transcripts_are_found_with_an_empty_config_dir_variable() {
+    let Some(scene) = Scene::of(transcripts_are_found_with_an_empty_config_dir_variable) else { return };
     scene.add("work", "work--ok");
     scene.settings("work/settings.json", &competing());
     scene.exec(&["-p", "hi"]).env("CLAUDE_CONFIG_DIR", "").run().success().prints(&answer("ok"));
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
     assert_eq!(scene.tokens_of("work"), ONE_ANSWER);
 }
 
 #[test]
-fn each_answer_of_a_run_with_a_tool_counts_once() {
-    let test = each_answer_of_a_run_with_a_tool_counts_once;
+fn each_answer_of_a_run_with_a_tool_is_counted_once() {
+    let test = each_answer_of_a_run_with_a_tool_is_counted_once;
     let Some(scene) = Scene::with_tool("echo ran >> tool-ran", test) else { return };
     scene.add("work", "work--tool+ok");
     scene.exec(&["-p", "--dangerously-skip-permissions", "hi"]).run().success().prints(&answer("ok"));
@@ -90,8 +90,8 @@ fn each_answer_of_a_run_with_a_tool_counts_once() {
 }
 
 #[test]
-fn a_session_that_hit_a_limit_goes_on_elsewhere_without_its_tool_run_again() {
-    let test = a_session_that_hit_a_limit_goes_on_elsewhere_without_its_tool_run_again;
+fn a_limited_session_continues_elsewhere_without_running_its_tool_again() {
+    let test = a_limited_session_continues_elsewhere_without_running_its_tool_again;
     let Some(scene) = Scene::with_tool("echo ran >> tool-ran", test) else { return };
     scene.add("work", "work--tool+429five");
     scene.exec(&["-p", "--dangerously-skip-permissions", "hi"]).run().status(1);
@@ -105,8 +105,8 @@ fn a_session_that_hit_a_limit_goes_on_elsewhere_without_its_tool_run_again() {
 }
 
 #[test]
-fn what_is_no_conversation_runs_as_it_is() {
-    let Some(scene) = Scene::of(what_is_no_conversation_runs_as_it_is) else { return };
+fn calls_that_are_no_conversation_run_unchanged() {
+    let Some(scene) = Scene::of(calls_that_are_no_conversation_run_unchanged) else { return };
     scene.add("work", "work--ok");
     for args in [["--version"].as_slice(), &["mcp", "list"], &["--help"]] {
         let bare = scene.bare(args).run().success();
@@ -117,8 +117,8 @@ fn what_is_no_conversation_runs_as_it_is() {
 }
 
 #[test]
-fn two_runs_at_once_in_a_directory_have_each_its_own_conversation() {
-    let test = two_runs_at_once_in_a_directory_have_each_its_own_conversation;
+fn two_parallel_runs_in_a_directory_have_separate_conversations() {
+    let test = two_parallel_runs_in_a_directory_have_separate_conversations;
     let Some(scene) = Scene::of(test) else { return };
     pool_of_two(&scene);
     std::thread::scope(|threads| {
@@ -128,12 +128,13 @@ fn two_runs_at_once_in_a_directory_have_each_its_own_conversation() {
     });
     for name in ["first", "second"] {
         let bearer = format!("Bearer {}", token(&format!("{name}--ok")));
-        let asked = scene.provider.messages().into_iter();
-        let asked = asked.filter(|asked| asked.authorization.as_ref() == Some(&bearer));
-        let asked: Vec<_> = asked.map(|asked| asked.session.unwrap()).collect();
+        let requests = scene.provider.messages().into_iter();
+        let requests = requests.filter(|request| request.authorization.as_ref() == Some(&bearer));
+        let sent: Vec<_> = requests.map(|request| request.session.unwrap()).collect();
         let ledger = scene.ledger().into_iter().filter(|attempt| attempt["subscription"] == name);
-        let noted: Vec<_> = ledger.map(|attempt| attempt["session"].as_str().unwrap().to_owned()).collect();
-        assert_eq!((noted.len(), noted), (1, asked), "{name}");
+        let recorded: Vec<_> =
+            ledger.map(|attempt| attempt["session"].as_str().unwrap().to_owned()).collect();
+        assert_eq!((recorded.len(), recorded), (1, sent), "{name}");
         assert_eq!(scene.tokens_of(name), ONE_ANSWER);
     }
 }

@@ -1,18 +1,18 @@
-//! What the user's environment and settings hold against the chosen subscription does not win.
+//! Variables and settings that compete with the chosen subscription do not win.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::claude::scene::{ONE_ANSWER, SWITCHED_OFF, Scene, answer, hook, said_once};
+use crate::claude::scene::{DISABLED, ONE_ANSWER, Scene, answer, assert_one_line, hook};
 use crate::support::{Call, token};
 
 const KEY: &str = "sk-ant-api03-invented-other";
 const TOKEN: &str = "sk-ant-oat01-invented-other";
-/// Nothing listens there.
+/// An address where nothing listens.
 const ELSEWHERE: &str = "http://127.0.0.1:9";
 
-/// A settings file with everything in it that beats a process's environment.
+/// Settings with every key that beats the environment of a process.
 pub(crate) fn competing() -> Value {
     json!({
         "env": {
@@ -34,7 +34,7 @@ fn competing_environment(call: Call) -> Call {
         .env("ANTHROPIC_CUSTOM_HEADERS", format!("x-api-key: {KEY}"))
 }
 
-/// The user's settings and both of the project's compete.
+/// Writes competing settings to the user's file and to both files of the project.
 fn compete_everywhere(scene: &Scene) {
     for inside in ["home/.claude/settings.json", "work/.claude/settings.json"] {
         scene.settings(inside, &competing());
@@ -43,13 +43,13 @@ fn compete_everywhere(scene: &Scene) {
 }
 
 #[test]
-fn the_request_bears_the_chosen_token_and_no_other() {
-    let Some(scene) = Scene::of(the_request_bears_the_chosen_token_and_no_other) else { return };
+fn the_request_carries_only_the_chosen_token() {
+    let Some(scene) = Scene::of(the_request_carries_only_the_chosen_token) else { return };
     scene.add("work", "work--ok");
     compete_everywhere(&scene);
     let ran = competing_environment(scene.exec(&["-p", "hi"])).run().success().prints(&answer("ok"));
-    said_once(&ran, "not passed on: ");
-    scene.bears_only(&token("work--ok"));
+    assert_one_line(&ran, "not passed to the agent: ");
+    scene.assert_only_token(&token("work--ok"));
     assert_eq!(scene.tokens_of("work"), ONE_ANSWER);
     let ledger = scene.ledger();
     let models = ledger[0]["models"].as_object().unwrap();
@@ -60,7 +60,7 @@ fn the_request_bears_the_chosen_token_and_no_other() {
         (&json!(2000), &json!(1000), &json!(0)),
         "{count}"
     );
-    scene.has_no_leftover();
+    scene.assert_no_leftover();
 }
 
 #[test]
@@ -77,19 +77,19 @@ fn without_kage_the_settings_would_win() {
 }
 
 #[test]
-fn a_kept_variable_is_the_users() {
-    let Some(scene) = Scene::of(a_kept_variable_is_the_users) else { return };
+fn a_variable_named_by_keep_env_is_kept() {
+    let Some(scene) = Scene::of(a_variable_named_by_keep_env_is_kept) else { return };
     scene.add("work", "work--ok");
     let settings = json!({ "env": { "ANTHROPIC_CUSTOM_HEADERS": "x-trace: mine" } });
     scene.settings("home/.claude/settings.json", &settings);
     let args = ["exec", "--keep-env", "ANTHROPIC_CUSTOM_HEADERS", "--", "claude", "-p", "hi"];
     scene.kage(&args).run().success().prints(&answer("ok"));
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
     let traced = ("x-trace".to_owned(), "mine".to_owned());
     assert!(scene.provider.messages()[0].headers.contains(&traced));
 }
 
-/// The user's own `--settings`, with a hook that leaves a trace.
+/// Adds a hook that leaves a trace, as in the user's own `--settings`.
 fn with_a_hook(mut settings: Value) -> Value {
     settings["hooks"] = hook("Stop", "echo stopped > hook-ran");
     settings
@@ -109,11 +109,11 @@ fn settings_of_the_command_line_still_work() {
         [&inline, &competing_inline, "own.json", file.to_str().unwrap(), competing_file.to_str().unwrap()]
     {
         let ran = scene.exec(&["-p", "--settings", settings, "hi"]).run();
-        said_once(&ran.success().prints(&answer("ok")), SWITCHED_OFF);
+        assert_one_line(&ran.success().prints(&answer("ok")), DISABLED);
         fs::remove_file(&trace).unwrap_or_else(|why| panic!("the hook of {settings} did not run: {why}"));
-        scene.has_no_leftover();
+        scene.assert_no_leftover();
     }
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
 }
 
 #[test]
@@ -124,15 +124,15 @@ fn settings_with_a_byte_order_mark_do_not_win_either() {
     scene.sandbox.write("home/.claude/settings.json", &marked(competing()));
     scene.sandbox.write("work/own.json", &marked(with_a_hook(competing())));
     for args in [["-p", "hi"].as_slice(), &["-p", "--settings", "own.json", "hi"]] {
-        said_once(&scene.exec(args).run().success().prints(&answer("ok")), SWITCHED_OFF);
+        assert_one_line(&scene.exec(args).run().success().prints(&answer("ok")), DISABLED);
     }
     assert_eq!(scene.sandbox.read("work/hook-ran"), "stopped\n");
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
 }
 
 #[test]
-fn a_mistake_in_settings_is_the_agents_to_report() {
-    let Some(scene) = Scene::of(a_mistake_in_settings_is_the_agents_to_report) else { return };
+fn the_agent_reports_a_mistake_in_settings_itself() {
+    let Some(scene) = Scene::of(the_agent_reports_a_mistake_in_settings_itself) else { return };
     scene.add("work", "work--ok");
     compete_everywhere(&scene);
     let args = ["-p", "--settings", "missing.json", "hi"];
@@ -150,15 +150,15 @@ fn a_script_that_calls_the_agent_gets_the_token_too() {
     settings.as_object_mut().unwrap().remove("apiKeyHelper");
     scene.settings("home/.claude/settings.json", &settings);
     scene.kage_exec(&["review"]).run().success().prints(&answer("ok")).says("");
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
 }
 
 #[test]
-fn a_key_helper_against_a_script_is_warned_of() {
-    let Some(scene) = Scene::of(a_key_helper_against_a_script_is_warned_of) else { return };
+fn a_key_helper_causes_a_warning_when_a_script_starts_the_agent() {
+    let Some(scene) = Scene::of(a_key_helper_causes_a_warning_when_a_script_starts_the_agent) else { return };
     scene.add("work", "work--ok");
     let helper = json!({ "apiKeyHelper": format!("echo {KEY}") });
     scene.settings("home/.claude/settings.json", &helper);
     let ran = scene.kage_exec(&["sh", "-c", "claude -p hi"]).run();
-    said_once(&ran, "warning: `apiKeyHelper` in ");
+    assert_one_line(&ran, "warning: `apiKeyHelper` in ");
 }

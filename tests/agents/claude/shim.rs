@@ -1,4 +1,4 @@
-//! The real agent behind a shim.
+//! The real agent, started through its shim.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::claude::scene::{ONE_ANSWER, Scene, answer};
 use crate::support::{Call, token};
 
-/// The shim, with the real agent behind it on PATH.
+/// A call of the shim. The real agent comes after it in `PATH`.
 fn shim(scene: &Scene, args: &[&str]) -> Call {
     let shim = installed(scene);
     let path = format!("{}:{}:/usr/bin:/bin", shim.parent().unwrap().display(), bin(scene).display());
@@ -34,15 +34,15 @@ fn the_real_agent_answers_through_its_shim() {
     let Some(scene) = Scene::of(the_real_agent_answers_through_its_shim) else { return };
     scene.add("work", "work--ok");
     shim(&scene, &["-p", "hi"]).run().success().prints(&answer("ok")).says("");
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
     assert_eq!(scene.tokens_of("work"), ONE_ANSWER);
-    for upkeep in [["--version"].as_slice(), &["mcp", "list"]] {
-        let bare = scene.bare(upkeep).run().success();
-        shim(&scene, upkeep).run().success().prints(&bare.stdout()).says(&bare.stderr());
+    for maintenance in [["--version"].as_slice(), &["mcp", "list"]] {
+        let bare = scene.bare(maintenance).run().success();
+        shim(&scene, maintenance).run().success().prints(&bare.stdout()).says(&bare.stderr());
     }
 }
 
-/// For a loaded machine; nothing waits for it that succeeds.
+/// Long enough for a loaded machine. A test that passes does not wait this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn lines_of(stdout: ChildStdout) -> Receiver<String> {
@@ -51,11 +51,11 @@ fn lines_of(stdout: ChildStdout) -> Receiver<String> {
     lines
 }
 
-/// What the extension of VS Code starts: the wrapper, the path of the agent that it brings, and a conversation
-/// in JSON lines both ways.
+/// The VS Code extension starts the wrapper with the path of its bundled agent, and exchanges JSON lines with
+/// it in both directions.
 #[test]
-fn an_editor_talks_with_its_own_agent_through_the_shim() {
-    let Some(scene) = Scene::of(an_editor_talks_with_its_own_agent_through_the_shim) else { return };
+fn an_editor_uses_its_bundled_agent_through_the_shim() {
+    let Some(scene) = Scene::of(an_editor_uses_its_bundled_agent_through_the_shim) else { return };
     scene.add("work", "work--ok");
     let own = scene.sandbox.write("extension/resources/native-binary/claude", "");
     std::fs::remove_file(&own).unwrap();
@@ -65,12 +65,12 @@ fn an_editor_talks_with_its_own_agent_through_the_shim() {
     let args = [&[own.to_str().unwrap()][..], &lines].concat();
     let mut command = shim(&scene, &args).env("CLAUDE_CODE_ENTRYPOINT", "claude-vscode").command;
     let mut agent = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut asks = agent.stdin.take().unwrap();
+    let mut input = agent.stdin.take().unwrap();
     let lines = lines_of(agent.stdout.take().unwrap());
-    // The second question is asked when the first is answered: nothing is held back on the way.
+    // The second question is sent after the first answer, so kage must not hold back any output.
     for text in ["hi", "and now?"] {
         let message = json!({ "role": "user", "content": text });
-        writeln!(asks, "{}", json!({ "type": "user", "message": message })).unwrap();
+        writeln!(input, "{}", json!({ "type": "user", "message": message })).unwrap();
         let result = loop {
             let line = lines.recv_timeout(PATIENCE).expect("the agent answers");
             let row: Value = serde_json::from_str(&line).unwrap();
@@ -80,25 +80,25 @@ fn an_editor_talks_with_its_own_agent_through_the_shim() {
         };
         assert_eq!(result["result"], answer("ok").trim_end(), "{result}");
     }
-    drop(asks);
+    drop(input);
     assert!(agent.wait().unwrap().success());
-    scene.bears_only(&token("work--ok"));
+    scene.assert_only_token(&token("work--ok"));
     assert_eq!((scene.ran_on(), scene.tokens_of("work")), (vec!["work".into()], json!(2 * ONE_ANSWER)));
     let version = shim(&scene, &[own.to_str().unwrap(), "--version"]).run().success().stdout();
     assert!(version.contains("Claude Code"), "{version}");
 }
 
-/// The real agent keeps its credential from what its tools start. So what they call as `claude` is on the agent's
-/// own login, of which there is none here; `kage exec` is how they get one from the pool.
+/// The real agent hides its credential from the programs that its tools start. A `claude` started there uses
+/// the agent's own login, which does not exist here. With `kage exec` it gets a credential from the pool.
 #[test]
-fn what_an_agent_calls_from_its_own_shell_is_not_wrapped_again() {
-    let test = what_an_agent_calls_from_its_own_shell_is_not_wrapped_again;
+fn an_agent_started_from_the_agents_shell_is_not_wrapped_again() {
+    let test = an_agent_started_from_the_agents_shell_is_not_wrapped_again;
     let pooled = format!("{} exec -- claude -p nested >pooled", crate::support::kage().display());
     let command = format!("type -t claude >kind; claude -p nested >nested 2>&1; {pooled}");
     let Some(scene) = Scene::with_tool(&command, test) else { return };
     scene.add("work", "work--tool+ok").add("spare", "spare--ok");
     scene.sandbox.kage(["sub", "set", "work", "--priority", "200"]).run().success();
-    // The agent's shell knows the functions of the user's: it keeps a snapshot of them.
+    // The agent's shell has the functions of the user's shell, because the agent takes a snapshot of them.
     scene.kage(&["init", "bash", "--install", "--yes"]).run().success();
     let line = ". ~/.bashrc; claude -p --dangerously-skip-permissions hi";
     let bash = scene.sandbox.call("bash".as_ref(), ["-c", line]).env("SHELL", "/bin/bash");
@@ -106,6 +106,6 @@ fn what_an_agent_calls_from_its_own_shell_is_not_wrapped_again() {
     assert_eq!(scene.sandbox.read("work/kind"), "function\n");
     assert_eq!(scene.sandbox.read("work/nested"), "Not logged in · Please run /login\n");
     assert_eq!(scene.sandbox.read("work/pooled"), answer("ok"));
-    // The nested run has ended first.
+    // The nested run ends first.
     assert_eq!(scene.ran_on(), ["spare", "work"]);
 }

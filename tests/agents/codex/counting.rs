@@ -1,13 +1,13 @@
-//! The ledger's tokens are those that the provider handed out, to each subscription its own.
+//! The ledger has the tokens that the provider reported, each under the subscription that used them.
 
 use std::collections::BTreeMap;
 
 use crate::codex::scene::Scene;
 use crate::counts::{self, Count, number, sums};
 
-/// What the provider counted in all its answers. The input it tells of includes what came from the cache.
-fn handed_out(scene: &Scene) -> BTreeMap<String, Count> {
-    sums(scene.provider.asked().into_iter().map(|request| {
+/// The usage in all answers of the provider, by subscription. Its input tokens include those from the cache.
+fn reported(scene: &Scene) -> BTreeMap<String, Count> {
+    sums(scene.provider.turns().into_iter().map(|request| {
         let name =
             request.bearer.strip_prefix("sk-invented-").unwrap().split("--").next().unwrap().to_owned();
         let number = |path| number(&request.usage, path);
@@ -18,8 +18,8 @@ fn handed_out(scene: &Scene) -> BTreeMap<String, Count> {
 }
 
 #[test]
-fn each_subscription_has_what_it_was_handed_out_after_any_number_of_turns() {
-    let test = each_subscription_has_what_it_was_handed_out_after_any_number_of_turns;
+fn each_subscription_has_its_own_tokens_after_any_number_of_turns() {
+    let test = each_subscription_has_its_own_tokens_after_any_number_of_turns;
     let Some(scene) = Scene::of(test) else { return };
     scene.provider.vary_usage();
     scene.add("work", "tool+limit").add("spare", "tool+ok");
@@ -27,20 +27,20 @@ fn each_subscription_has_what_it_was_handed_out_after_any_number_of_turns() {
     scene.exec(&["hi"]).run().success();
     assert_eq!(scene.ran_on(), ["work", "spare"]);
     assert_eq!(counts::booked(&scene.sandbox).len(), 2, "{:?}", counts::booked(&scene.sandbox));
-    assert_eq!(counts::booked(&scene.sandbox), handed_out(&scene));
-    // The record's totals go on from turn to turn.
+    assert_eq!(counts::booked(&scene.sandbox), reported(&scene));
+    // The totals in the transcript grow from turn to turn.
     let session = scene.sandbox.ledger()[0]["session"].as_str().unwrap().to_owned();
     for turn in [["resume", &session, "go on"], ["resume", "--last", "and on"]] {
         scene.exec(&turn).run().success();
-        assert_eq!(counts::booked(&scene.sandbox), handed_out(&scene), "{turn:?}");
+        assert_eq!(counts::booked(&scene.sandbox), reported(&scene), "{turn:?}");
     }
     scene.exec(&["--json", "resume", &session, "once more"]).run().success();
-    assert_eq!(counts::booked(&scene.sandbox), handed_out(&scene));
+    assert_eq!(counts::booked(&scene.sandbox), reported(&scene));
 }
 
 #[test]
-fn runs_at_once_in_one_directory_have_their_own_tokens() {
-    let Some(scene) = Scene::of(runs_at_once_in_one_directory_have_their_own_tokens) else { return };
+fn parallel_runs_in_one_directory_have_their_own_tokens() {
+    let Some(scene) = Scene::of(parallel_runs_in_one_directory_have_their_own_tokens) else { return };
     scene.provider.vary_usage();
     scene.add("work", "ok").add("spare", "tool+ok");
     let runs = [0; 4].map(|_| scene.exec(&["hi"]).command.spawn().unwrap());
@@ -48,5 +48,5 @@ fn runs_at_once_in_one_directory_have_their_own_tokens() {
         assert!(run.wait().unwrap().success());
     }
     assert_eq!(scene.ran_on().len(), 4);
-    assert_eq!(counts::booked(&scene.sandbox), handed_out(&scene));
+    assert_eq!(counts::booked(&scene.sandbox), reported(&scene));
 }

@@ -1,21 +1,22 @@
-//! The chosen credential is the only one that counts, and nobody's login is harmed.
+//! Only the chosen credential is used, and the user's own login does not change.
 
 use crate::codex::scene::{ANSWER, Scene, key};
 
 #[test]
-fn a_key_of_the_environment_does_not_reach_the_provider() {
-    let Some(scene) = Scene::of(a_key_of_the_environment_does_not_reach_the_provider) else { return };
+fn a_key_in_the_environment_does_not_reach_the_provider() {
+    let Some(scene) = Scene::of(a_key_in_the_environment_does_not_reach_the_provider) else { return };
     scene.add("work", "ok");
     let call = scene.exec(&["hi"]).env("CODEX_API_KEY", "sk-stray").env("OPENAI_ORGANIZATION", "org-stray");
-    call.run().success().prints(ANSWER).mentions("not passed on: CODEX_API_KEY, OPENAI_ORGANIZATION");
+    let ran = call.run().success().prints(ANSWER);
+    ran.mentions("not passed to the agent: CODEX_API_KEY, OPENAI_ORGANIZATION");
     assert_eq!(scene.keys(), [key("work", "ok")]);
-    let headers = &scene.provider.asked()[0].headers;
+    let headers = &scene.provider.turns()[0].headers;
     assert!(headers.iter().all(|(_, value)| value != "org-stray"), "{headers:?}");
 }
 
 #[test]
-fn a_provider_of_the_users_settings_does_not_beat_the_key() {
-    let Some(scene) = Scene::of(a_provider_of_the_users_settings_does_not_beat_the_key) else { return };
+fn a_provider_in_the_users_settings_does_not_beat_the_key() {
+    let Some(scene) = Scene::of(a_provider_in_the_users_settings_does_not_beat_the_key) else { return };
     let url = scene.provider.url();
     let other = format!(
         "model_provider = \"other\"\n[model_providers.other]\nname = \"other\"\nbase_url = \"{url}\"\n\
@@ -28,8 +29,8 @@ fn a_provider_of_the_users_settings_does_not_beat_the_key() {
 }
 
 #[test]
-fn a_key_does_not_cost_the_user_a_login() {
-    let Some(scene) = Scene::of(a_key_does_not_cost_the_user_a_login) else { return };
+fn a_run_with_a_key_does_not_change_the_users_login() {
+    let Some(scene) = Scene::of(a_run_with_a_key_does_not_change_the_users_login) else { return };
     scene.settings("home/.codex", "forced_login_method = \"chatgpt\"");
     let login = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-invented-own--ok"}"#;
     scene.sandbox.write("home/.codex/auth.json", login);

@@ -1,13 +1,13 @@
-//! A refused attempt goes on with another subscription, and the caller sees one clean result.
+//! After a refused attempt another subscription continues, and the caller sees one clean result.
 
 use serde_json::{Value, json};
 
 use crate::codex::scene::{ANSWER, ONE_ANSWER, Scene, key};
 
-/// A pool whose first choice is refused and whose second answers.
-fn pool(test: impl Fn(), behaviour: &str) -> Option<Scene> {
+/// A pool that tries `work` first. The provider treats `work` like this, and answers `spare`.
+fn pool(test: impl Fn(), behavior: &str) -> Option<Scene> {
     let scene = Scene::of(test)?;
-    scene.add("work", behaviour).add("spare", "ok");
+    scene.add("work", behavior).add("spare", "ok");
     scene.sandbox.kage(["subscription", "set", "spare", "--priority", "1"]).run().success();
     Some(scene)
 }
@@ -27,13 +27,13 @@ fn a_limited_run_is_answered_by_the_next_subscription() {
     scene.exec(&["hi"]).run().success().prints(ANSWER);
     assert_eq!(scene.ran_on(), ["work", "spare"]);
     assert_eq!(scene.keys(), [key("work", "limit"), key("spare", "ok")]);
-    // Nothing was done yet: the command ran again as it was typed.
-    assert!(scene.provider.asked()[1].conversation().contains("\"hi\""));
+    // No work was done yet, so kage ran the original command again.
+    assert!(scene.provider.turns()[1].conversation().contains("\"hi\""));
 }
 
 #[test]
-fn lines_of_json_show_one_run_without_the_failure() {
-    let test = lines_of_json_show_one_run_without_the_failure;
+fn json_lines_show_one_run_without_the_failure() {
+    let test = json_lines_show_one_run_without_the_failure;
     let Some(scene) = pool(test, "limit") else { return };
     let ran = scene.exec(&["--json", "hi"]).run().success();
     let events = events(&ran.stdout());
@@ -42,25 +42,25 @@ fn lines_of_json_show_one_run_without_the_failure() {
 }
 
 #[test]
-fn after_a_tool_has_run_the_conversation_goes_on_and_the_tool_does_not_run_again() {
-    let test = after_a_tool_has_run_the_conversation_goes_on_and_the_tool_does_not_run_again;
+fn after_a_tool_call_the_conversation_continues_and_the_tool_does_not_run_again() {
+    let test = after_a_tool_call_the_conversation_continues_and_the_tool_does_not_run_again;
     let Some(scene) = pool(test, "tool+limit") else { return };
     scene.exec(&["the prompt of the user"]).run().success().prints(ANSWER);
     assert_eq!(scene.tool_runs(), 1);
     assert_eq!(scene.ran_on(), ["work", "spare"]);
-    let asked = scene.provider.asked();
-    let last = asked.last().unwrap();
+    let requests = scene.provider.turns();
+    let last = requests.last().unwrap();
     assert_eq!(last.bearer, key("spare", "ok"));
     let conversation = last.conversation();
     assert_eq!(conversation.matches("the prompt of the user").count(), 1, "{conversation}");
     assert!(conversation.contains("function_call_output"), "{conversation}");
-    let first = asked[0].headers.iter().find(|(name, _)| name == "session-id");
+    let first = requests[0].headers.iter().find(|(name, _)| name == "session-id");
     assert_eq!(last.headers.iter().find(|(name, _)| name == "session-id"), first);
 }
 
 #[test]
-fn lines_of_json_go_on_after_a_tool_with_one_opening() {
-    let test = lines_of_json_go_on_after_a_tool_with_one_opening;
+fn json_lines_that_continue_after_a_tool_call_start_only_once() {
+    let test = json_lines_that_continue_after_a_tool_call_start_only_once;
     let Some(scene) = pool(test, "tool+limit") else { return };
     let ran = scene.exec(&["--json", "hi"]).run().success();
     let events = events(&ran.stdout());
@@ -72,8 +72,8 @@ fn lines_of_json_go_on_after_a_tool_with_one_opening() {
 }
 
 #[test]
-fn when_all_are_limited_the_last_failure_is_shown_as_it_is() {
-    let test = when_all_are_limited_the_last_failure_is_shown_as_it_is;
+fn when_all_are_limited_the_last_failure_is_shown_unchanged() {
+    let test = when_all_are_limited_the_last_failure_is_shown_unchanged;
     let Some(scene) = Scene::of(test) else { return };
     scene.add("one", "limit").add("two", "limit");
     let ran = scene.exec(&["--json", "hi"]).run().status(1);
@@ -85,8 +85,8 @@ fn when_all_are_limited_the_last_failure_is_shown_as_it_is() {
 }
 
 #[test]
-fn two_runs_at_once_in_a_directory_have_each_its_own_tokens() {
-    let Some(scene) = Scene::of(two_runs_at_once_in_a_directory_have_each_its_own_tokens) else { return };
+fn two_parallel_runs_in_a_directory_have_their_own_tokens() {
+    let Some(scene) = Scene::of(two_parallel_runs_in_a_directory_have_their_own_tokens) else { return };
     scene.add("once", "ok").add("twice", "tool+ok");
     std::thread::scope(|threads| {
         for _ in 0..2 {

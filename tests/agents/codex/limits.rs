@@ -1,13 +1,13 @@
-//! What the provider's refusals do to a subscription.
+//! How the provider's refusals change the status of a subscription.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::codex::scene::{ANSWER, ONE_ANSWER, Scene};
 
-/// The subscription after a refused run of a pool of one.
-fn refused(scene: &Scene, behaviour: &str) -> Value {
-    scene.add("work", behaviour);
+/// Runs the agent on a pool of one, and is refused. Returns the subscription's status afterwards.
+fn refused(scene: &Scene, behavior: &str) -> Value {
+    scene.add("work", behavior);
     scene.exec(&["hi"]).run().status(1).prints("");
     scene.sandbox.status_of("work")
 }
@@ -17,18 +17,18 @@ fn until(epoch: i64) -> Value {
 }
 
 #[test]
-fn a_five_hour_limit_lasts_until_the_second_of_its_reset() {
-    let Some(scene) = Scene::of(a_five_hour_limit_lasts_until_the_second_of_its_reset) else { return };
+fn a_five_hour_limit_lasts_exactly_until_its_reset() {
+    let Some(scene) = Scene::of(a_five_hour_limit_lasts_exactly_until_its_reset) else { return };
     let status = refused(&scene, "limit");
     assert_eq!(status["status"], "rate_limited");
     assert_eq!(status["until"], until(scene.provider.five_hour_reset()));
     assert_eq!(status["tokens_today"], 0);
-    assert_eq!(scene.provider.asked().len(), 1);
+    assert_eq!(scene.provider.turns().len(), 1);
 }
 
 #[test]
-fn a_weekly_limit_exhausts() {
-    let Some(scene) = Scene::of(a_weekly_limit_exhausts) else { return };
+fn a_weekly_limit_exhausts_a_subscription() {
+    let Some(scene) = Scene::of(a_weekly_limit_exhausts_a_subscription) else { return };
     let status = refused(&scene, "limit7");
     assert_eq!(status["status"], "exhausted");
     assert_eq!(status["until"], until(scene.provider.seven_day_reset()));
@@ -36,20 +36,20 @@ fn a_weekly_limit_exhausts() {
 }
 
 #[test]
-fn an_account_without_credit_is_unhealthy() {
-    let Some(scene) = Scene::of(an_account_without_credit_is_unhealthy) else { return };
+fn a_subscription_without_credit_is_unhealthy() {
+    let Some(scene) = Scene::of(a_subscription_without_credit_is_unhealthy) else { return };
     assert_eq!(refused(&scene, "quota")["status"], "unhealthy");
 }
 
 #[test]
-fn a_key_that_is_refused_is_unhealthy() {
-    let Some(scene) = Scene::of(a_key_that_is_refused_is_unhealthy) else { return };
+fn a_subscription_with_a_rejected_key_is_unhealthy() {
+    let Some(scene) = Scene::of(a_subscription_with_a_rejected_key_is_unhealthy) else { return };
     assert_eq!(refused(&scene, "401")["status"], "unhealthy");
 }
 
 #[test]
-fn too_many_requests_are_a_matter_of_seconds() {
-    let Some(scene) = Scene::of(too_many_requests_are_a_matter_of_seconds) else { return };
+fn too_many_requests_rest_a_subscription_for_seconds() {
+    let Some(scene) = Scene::of(too_many_requests_rest_a_subscription_for_seconds) else { return };
     let status = refused(&scene, "429");
     assert_eq!(status["status"], "rate_limited");
     let until: Timestamp = status["until"].as_str().unwrap().parse().unwrap();
@@ -57,14 +57,14 @@ fn too_many_requests_are_a_matter_of_seconds() {
 }
 
 #[test]
-fn a_provider_out_of_capacity_is_not_the_accounts_fault() {
-    let Some(scene) = Scene::of(a_provider_out_of_capacity_is_not_the_accounts_fault) else { return };
+fn a_subscription_stays_active_if_the_provider_is_at_capacity() {
+    let Some(scene) = Scene::of(a_subscription_stays_active_if_the_provider_is_at_capacity) else { return };
     assert_eq!(refused(&scene, "503")["status"], "active");
 }
 
 #[test]
-fn an_answer_is_booked_with_its_tokens_and_the_state_of_the_windows() {
-    let test = an_answer_is_booked_with_its_tokens_and_the_state_of_the_windows;
+fn an_answer_is_booked_with_its_tokens() {
+    let test = an_answer_is_booked_with_its_tokens;
     let Some(scene) = Scene::of(test) else { return };
     scene.add("work", "ok");
     scene.exec(&["hi"]).run().success().prints(ANSWER);
@@ -79,8 +79,8 @@ fn an_answer_is_booked_with_its_tokens_and_the_state_of_the_windows() {
 }
 
 #[test]
-fn a_resumed_session_counts_only_what_it_used_anew() {
-    let Some(scene) = Scene::of(a_resumed_session_counts_only_what_it_used_anew) else { return };
+fn a_resumed_session_counts_only_new_tokens() {
+    let Some(scene) = Scene::of(a_resumed_session_counts_only_new_tokens) else { return };
     scene.add("work", "ok");
     scene.exec(&["hi"]).run().success();
     scene.exec(&["resume", "--last", "more"]).run().success().prints(ANSWER);

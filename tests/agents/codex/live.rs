@@ -1,4 +1,4 @@
-//! A session at the terminal, in tmux, as a person has it: it is judged when it has ended.
+//! A terminal session in tmux, used as a person would. kage determines its verdict after it has ended.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use crate::support::{CONFIG, has_all, kage, wait_until};
 use crate::tmux::{Pane, Tmux};
 
 const PROMPT: &str = "Continue where you left off.";
-/// What the agent shows when it reads.
+/// What the agent shows when it is ready for input.
 const READY: &str = "? for shortcuts";
 
 /// Two login directories with the same conversations: `work` answers once and then hits its limit.
@@ -28,22 +28,22 @@ fn scene(test: impl Fn(), interactive: Option<&str>) -> Option<Scene> {
     Some(scene)
 }
 
-/// Types into the session. An Enter that comes at once would be one of a pasted text.
-fn says(pane: &Pane<'_>, text: &str) {
+/// Sends a prompt. The agent treats an Enter that follows the text immediately as part of a paste.
+fn send(pane: &Pane<'_>, text: &str) {
     pane.types(text);
     pane.shows(&format!("› {text}"));
     pane.press("Enter");
 }
 
-/// A session that ends after its subscription has hit its limit.
+/// Runs a session until its subscription hits its limit, and leaves it.
 fn hit_the_limit(pane: &Pane<'_>) {
     pane.enter(&format!("{} exec -- codex", kage().display()));
     pane.shows(READY);
-    says(pane, "hello there");
+    send(pane, "hello there");
     pane.shows(ANSWER.trim());
-    says(pane, "and again");
+    send(pane, "and again");
     pane.shows("usage limit");
-    says(pane, "/quit");
+    send(pane, "/quit");
 }
 
 fn session(scene: &Scene) -> Tmux {
@@ -51,23 +51,23 @@ fn session(scene: &Scene) -> Tmux {
 }
 
 #[test]
-fn the_user_is_asked_after_the_session_and_yes_goes_on() {
-    let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_goes_on, None) else { return };
+fn the_user_is_asked_after_the_session_and_yes_continues() {
+    let Some(scene) = scene(the_user_is_asked_after_the_session_and_yes_continues, None) else { return };
     let tmux = session(&scene);
     let pane = tmux.first();
     hit_the_limit(&pane);
     let screen = pane.shows("Continue on spare? [Y/n]");
-    assert!(screen.contains("kage: work hit its 5-hour limit (until "), "{screen}");
+    assert!(screen.contains("kage: work hit its 5-hour limit (resets "), "{screen}");
     assert_eq!(scene.sandbox.status_of("work")["status"], "rate_limited");
     pane.press("Enter");
     pane.shows(PROMPT);
-    wait_until("the other subscription is asked", || scene.keys().contains(&key("spare", "ok")));
-    let asked = scene.provider.asked();
-    let conversation = asked.last().unwrap().conversation();
+    wait_until("a request on the other subscription", || scene.keys().contains(&key("spare", "ok")));
+    let requests = scene.provider.turns();
+    let conversation = requests.last().unwrap().conversation();
     for text in ["hello there", ANSWER.trim(), "and again", PROMPT] {
         assert!(conversation.contains(text), "{text}: {conversation}");
     }
-    says(&pane, "/quit");
+    send(&pane, "/quit");
     pane.is_at_the_prompt();
     assert_eq!(scene.ran_on(), ["work", "spare"]);
 }
@@ -85,8 +85,8 @@ fn the_user_is_asked_after_the_session_and_no_ends_it() {
 }
 
 #[test]
-fn without_going_on_the_command_is_named() {
-    let Some(scene) = scene(without_going_on_the_command_is_named, Some("off")) else { return };
+fn with_interactive_off_the_command_is_shown() {
+    let Some(scene) = scene(with_interactive_off_the_command_is_shown, Some("off")) else { return };
     let tmux = session(&scene);
     let pane = tmux.first();
     hit_the_limit(&pane);
@@ -97,8 +97,8 @@ fn without_going_on_the_command_is_named() {
 }
 
 #[test]
-fn a_login_without_the_conversation_is_named_as_what_it_is() {
-    let test = a_login_without_the_conversation_is_named_as_what_it_is;
+fn a_login_without_the_conversation_is_reported() {
+    let test = a_login_without_the_conversation_is_reported;
     let Some(scene) = scene(test, None) else { return };
     fs::remove_file(scene.sandbox.path("home/work/sessions")).unwrap();
     let tmux = session(&scene);
@@ -107,37 +107,38 @@ fn a_login_without_the_conversation_is_named_as_what_it_is() {
     pane.shows("; spare does not have the conversation in its login directory");
 }
 
-/// Starts a session. Under load the agent says that it is ready long before its session has begun.
-fn begins(scene: &Scene, pane: &Pane<'_>, login: &str, namespace: &str) {
-    // It leaves a mark here for each that has.
-    let marks = scene.sandbox.path(&format!("home/{login}/tui-thread-reference-capabilities"));
-    let begun = || fs::read_dir(&marks).map_or(0, Iterator::count);
+/// Starts a session. Under load the agent shows that it is ready long before the session begins.
+fn start_session(scene: &Scene, pane: &Pane<'_>, login: &str, namespace: &str) {
+    // The agent adds an entry here for each session that has begun.
+    let entries = scene.sandbox.path(&format!("home/{login}/tui-thread-reference-capabilities"));
+    let begun = || fs::read_dir(&entries).map_or(0, Iterator::count);
     let before = begun();
     pane.enter(&format!("{} exec -s {login} -n {namespace} -- codex", kage().display()));
     pane.shows(READY);
-    wait_until("the session has begun", || begun() > before);
+    wait_until("the session to begin", || begun() > before);
 }
 
-/// Two sessions in one directory on one login, whose tokens tell them apart: one asks once, the other twice.
-/// The server of the agent's that holds the records of both lives on.
+/// Two sessions in one directory on one login. Their numbers of tokens distinguish them: one sends one
+/// prompt, the other two. The agent's server, which holds the transcripts of both, keeps running.
 fn two_sessions(scene: &Scene, ends_first: usize) {
     scene.login("both", "ok");
     let tmux = session(scene);
     let panes = [tmux.first(), tmux.another()];
     for (pane, namespace) in panes.iter().zip(["once", "twice"]) {
-        begins(scene, pane, "both", namespace);
+        start_session(scene, pane, "both", namespace);
     }
     for text in ["hello there", "and again"] {
-        // The later session asks first, so that neither the order of the files nor that of the words helps.
-        says(&panes[1], text);
-        wait_until("it is answered", || {
+        // The later session sends a prompt first: neither the order of files nor of prompts identifies a
+        // session.
+        send(&panes[1], text);
+        wait_until("the answer", || {
             panes[1].screen().matches(ANSWER.trim()).count() == 1 + usize::from(text != "hello there")
         });
     }
-    says(&panes[0], "hello there");
+    send(&panes[0], "hello there");
     panes[0].shows(ANSWER.trim());
     for pane in [&panes[ends_first], &panes[1 - ends_first]] {
-        says(pane, "/quit");
+        send(pane, "/quit");
         pane.is_at_the_prompt();
     }
     assert_eq!(scene.tokens_of("once"), [ONE_ANSWER]);
@@ -145,30 +146,30 @@ fn two_sessions(scene: &Scene, ends_first: usize) {
 }
 
 #[test]
-fn of_two_sessions_in_a_directory_the_earlier_that_ends_first_has_its_own_tokens() {
-    let test = of_two_sessions_in_a_directory_the_earlier_that_ends_first_has_its_own_tokens;
+fn two_sessions_in_a_directory_have_their_own_tokens_if_the_earlier_ends_first() {
+    let test = two_sessions_in_a_directory_have_their_own_tokens_if_the_earlier_ends_first;
     let Some(scene) = scene(test, None) else { return };
     two_sessions(&scene, 0);
 }
 
 #[test]
-fn of_two_sessions_in_a_directory_the_later_that_ends_first_has_its_own_tokens() {
-    let test = of_two_sessions_in_a_directory_the_later_that_ends_first_has_its_own_tokens;
+fn two_sessions_in_a_directory_have_their_own_tokens_if_the_later_ends_first() {
+    let test = two_sessions_in_a_directory_have_their_own_tokens_if_the_later_ends_first;
     let Some(scene) = scene(test, None) else { return };
     two_sessions(&scene, 1);
 }
 
-/// Of two sessions in one directory, each on a login, the first is asked nothing, and ends first.
-fn never_asked(scene: &Scene, logins: [&str; 2]) {
+/// Two sessions in one directory, on these logins. The first gets no prompt, and ends first.
+fn first_without_a_prompt(scene: &Scene, logins: [&str; 2]) {
     let tmux = session(scene);
     let panes = [tmux.first(), tmux.another()];
     for ((pane, namespace), login) in panes.iter().zip(["never", "once"]).zip(logins) {
-        begins(scene, pane, login, namespace);
+        start_session(scene, pane, login, namespace);
     }
-    says(&panes[1], "hello there");
+    send(&panes[1], "hello there");
     panes[1].shows(ANSWER.trim());
     for pane in &panes {
-        says(pane, "/quit");
+        send(pane, "/quit");
         pane.is_at_the_prompt();
     }
     assert_eq!(scene.tokens_of("never"), [0]);
@@ -176,16 +177,16 @@ fn never_asked(scene: &Scene, logins: [&str; 2]) {
 }
 
 #[test]
-fn a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it() {
-    let test = a_session_that_was_never_asked_has_no_tokens_of_the_one_beside_it;
+fn a_session_without_a_prompt_has_no_tokens_of_a_parallel_session() {
+    let test = a_session_without_a_prompt_has_no_tokens_of_a_parallel_session;
     let Some(scene) = scene(test, None) else { return };
     scene.login("both", "ok");
-    never_asked(&scene, ["both", "both"]);
+    first_without_a_prompt(&scene, ["both", "both"]);
 }
 
 #[test]
 fn a_login_that_shares_its_conversations_has_no_tokens_of_the_other() {
     let test = a_login_that_shares_its_conversations_has_no_tokens_of_the_other;
     let Some(scene) = scene(test, None) else { return };
-    never_asked(&scene, ["work", "spare"]);
+    first_without_a_prompt(&scene, ["work", "spare"]);
 }

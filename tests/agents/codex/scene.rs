@@ -1,4 +1,4 @@
-//! A sandbox with the real agent in it and a provider that the agent takes for its own.
+//! A sandbox with the real Codex, and a stand-in provider that it sends its requests to.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,10 +22,11 @@ pub(crate) struct Scene {
 }
 
 impl Drop for Scene {
-    /// A session of the agent's leaves a server and an updater behind, from copies of itself in its home.
+    /// Ends the server and the updater that a session leaves running. They are copies of the agent in its
+    /// home.
     fn drop(&mut self) {
         let home = self.sandbox.path("home");
-        wait_until("what the agent left behind has ended", || {
+        wait_until("the end of what the agent left running", || {
             let left = running_below(&home);
             for &pid in &left {
                 let _ = kill_process(pid, Signal::TERM);
@@ -35,7 +36,7 @@ impl Drop for Scene {
     }
 }
 
-/// The processes whose program lies in a directory.
+/// The processes whose program is below a directory.
 fn running_below(dir: &Path) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let below = processes.filter(|process| {
@@ -45,7 +46,7 @@ fn running_below(dir: &Path) -> Vec<Pid> {
 }
 
 impl Scene {
-    /// The scene of a test, where its process is the one to play it.
+    /// The scene of a test; none if the agent is missing or another process runs the test (see `netns`).
     pub(crate) fn of(test: impl Fn()) -> Option<Self> {
         let agent = agent();
         if !has_all(&[agent.to_str()?, "node"]) || !netns::is_inside(test) {
@@ -59,29 +60,29 @@ impl Scene {
         Some(scene)
     }
 
-    /// Settings that lead to this provider, and nowhere else. Without analytics a run ends at once.
+    /// Writes settings that name only this provider. Without analytics a run ends immediately.
     pub(crate) fn settings(&self, dir: &str, more: &str) {
         let url = self.provider.url();
         let text = format!("openai_base_url = \"{url}\"\n{more}\n[analytics]\nenabled = false\n");
         self.sandbox.write(&format!("{dir}/config.toml"), &text);
     }
 
-    /// Adds a subscription with a key that ends in its name and the behaviour it meets.
-    pub(crate) fn add(&self, name: &str, behaviour: &str) -> &Self {
+    /// Adds a subscription whose key has its name and selects the provider's behavior.
+    pub(crate) fn add(&self, name: &str, behavior: &str) -> &Self {
         let add = ["subscription", "add", name, "--agent", "codex", "--credential", "file"];
-        self.sandbox.kage(add).stdin(&key(name, behaviour)).run().success();
+        self.sandbox.kage(add).stdin(&key(name, behavior)).run().success();
         self
     }
 
-    /// Adds a subscription with a login directory of its own, in which the agent has nothing to ask.
-    pub(crate) fn login(&self, name: &str, behaviour: &str) -> &Self {
+    /// Adds a subscription with its own login directory, in which the agent asks no questions.
+    pub(crate) fn login(&self, name: &str, behavior: &str) -> &Self {
         let dir = format!("home/{name}");
         let trusted = self.sandbox.path("work").display().to_string();
         let asks_nothing = format!(
             "[projects.\"{trusted}\"]\ntrust_level = \"trusted\"\n[notice]\nhide_rate_limit_model_nudge = true"
         );
         self.settings(&dir, &asks_nothing);
-        let login = json!({ "auth_mode": "apikey", "OPENAI_API_KEY": key(name, behaviour) });
+        let login = json!({ "auth_mode": "apikey", "OPENAI_API_KEY": key(name, behavior) });
         self.sandbox.write(&format!("{dir}/auth.json"), &login.to_string());
         let login = format!("home:{}", self.sandbox.path(&dir).display());
         let add = ["subscription", "add", name, "--agent", "codex", "--credential", &login];
@@ -95,7 +96,7 @@ impl Scene {
         self.sandbox.kage([&command, args].concat())
     }
 
-    /// Which subscription ran each attempt so far.
+    /// The subscription of each attempt in the ledger.
     pub(crate) fn ran_on(&self) -> Vec<String> {
         let name = |attempt: &serde_json::Value| attempt["subscription"].as_str().unwrap().to_owned();
         self.sandbox.ledger().iter().map(name).collect()
@@ -114,7 +115,7 @@ impl Scene {
 
     /// The keys of all requests so far.
     pub(crate) fn keys(&self) -> Vec<String> {
-        self.provider.asked().into_iter().map(|request| request.bearer).collect()
+        self.provider.turns().into_iter().map(|request| request.bearer).collect()
     }
 
     /// How often the tool ran.
@@ -124,11 +125,11 @@ impl Scene {
 }
 
 /// An invented key.
-pub(crate) fn key(name: &str, behaviour: &str) -> String {
-    format!("sk-invented-{name}--{behaviour}")
+pub(crate) fn key(name: &str, behavior: &str) -> String {
+    format!("sk-invented-{name}--{behavior}")
 }
 
-/// `bash tests/run.sh` installs it there.
+/// Where `bash tests/run.sh` installs the agent.
 fn agent() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/codex")
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/perl
 # A stand-in for Claude Code that appends to its transcripts what a plan says. $PLAN is the plan's path: attempt
-# N of a run follows $PLAN.N, and notes in $PLAN.ran by whom and where. Lines of a plan, by their first letter:
-#   > FILE    the rows that follow go there (below $RECORDS; @U@ is the session)
-#   = ROW     a row (@NOW@ is the time of writing, @SOON@ an hour later in seconds)
-#   ~ TEXT    the beginning of a row, without an end
-#   # N       a row of N bytes that tells nothing
-#   < FILE    every row of another session's file, as a fork copies them: a copy names the session it is of
-#   @ NAME N  waits until N runs have come here
-#   ! N       ends with this status
+# N of a run follows $PLAN.N, and appends its run, number, subscription and session to $PLAN.ran. The lines of a
+# plan, by their first letter:
+#   > FILE    writes the following rows to this file (below $RECORDS; @U@ is the session)
+#   = ROW     writes a row (@NOW@ is the time of writing, @SOON@ an hour later in epoch seconds)
+#   ~ TEXT    writes the beginning of a row, without an end
+#   # N       writes a row of about N bytes without usage
+#   < FILE    copies every row of another session's file, as a fork does: each copy names its original session
+#   @ NAME N  waits until N runs have reached this barrier
+#   ! N       sets the exit status
 use strict;
 use warnings;
 use Time::HiRes qw(sleep stat time);
@@ -18,14 +19,14 @@ for my $at (0 .. $#ARGV) {
     $resumed = $ARGV[$at + 1] if $ARGV[$at] eq '--resume';
 }
 my ($plan, $records) = @ENV{qw(PLAN RECORDS)};
-# `--continue` goes on with what was written last.
+# `--continue` resumes the session that was written last.
 my ($latest) = sort { (stat $b)[9] <=> (stat $a)[9] } glob "$records/*-*-*-*-*.jsonl";
 $session //= $resumed // ($latest =~ m{([^/]+)\.jsonl$})[0];
 
 my $attempt = 1;
 $attempt++ while -e "$plan.$attempt.done";
 rename "$plan.$attempt", "$plan.$attempt.done" or die "no plan for attempt $attempt of $plan";
-note("$plan.ran", join(' ', $ENV{KAGE_RUN}, $attempt, $ENV{KAGE_SUBSCRIPTION}, $session) . "\n");
+append("$plan.ran", join(' ', $ENV{KAGE_RUN}, $attempt, $ENV{KAGE_SUBSCRIPTION}, $session) . "\n");
 
 my ($file, $status) = (undef, 0);
 open my $steps, '<', "$plan.$attempt.done" or die $!;
@@ -35,11 +36,11 @@ while (my $step = <$steps>) {
     $text =~ s/\@NOW\@/now()/ge;
     $text =~ s/\@SOON\@/int(time) + 3600/ge;
     if ($kind eq '>') { $file = "$records/$text"; make_parents($file) }
-    elsif ($kind eq '=') { note($file, "$text\n") }
-    elsif ($kind eq '~') { note($file, $text) }
-    elsif ($kind eq '#') { note($file, '{"type":"user","timestamp":"' . now() . '","x":"' . 'x' x $text . "\"}\n") }
-    elsif ($kind eq '<') { note($file, rows_of("$records/$text")) }
-    elsif ($kind eq '@') { meet(split ' ', $text) }
+    elsif ($kind eq '=') { append($file, "$text\n") }
+    elsif ($kind eq '~') { append($file, $text) }
+    elsif ($kind eq '#') { append($file, '{"type":"user","timestamp":"' . now() . '","x":"' . 'x' x $text . "\"}\n") }
+    elsif ($kind eq '<') { append($file, rows_of("$records/$text")) }
+    elsif ($kind eq '@') { wait_at_barrier(split ' ', $text) }
     elsif ($kind eq '!') { $status = $text }
 }
 print "done\n";
@@ -52,7 +53,7 @@ sub now {
         ($now - int $now) * 1000;
 }
 
-sub note {
+sub append {
     my ($path, $text) = @_;
     open my $out, '>>', $path or die "$path: $!";
     print $out $text;
@@ -74,9 +75,9 @@ sub make_parents {
     for (my $at = 1; ($at = index $path, '/', $at) > 0; $at++) { mkdir substr $path, 0, $at }
 }
 
-sub meet {
+sub wait_at_barrier {
     my ($name, $count) = @_;
-    note("$plan.$name.here", '');
+    append("$plan.$name.here", '');
     my $dir = $plan =~ s{[^/]+$}{}r;
     for (1 .. 6000) {
         my @here = glob "$dir*.$name.here";

@@ -1,5 +1,5 @@
-// Counts the tokens in all transcripts below a directory, by model: an answer once per message id and request id,
-// by the row that tells most. It knows nothing of kage.
+// Counts the tokens in all transcripts below a directory, by model. Each answer (message id and request id)
+// counts once, with the usage of the row that has the most output. This script knows nothing about kage.
 const fs = require('fs');
 const path = require('path');
 

@@ -1,4 +1,4 @@
-//! Tokens by model, and who else counts them.
+//! Tokens by model, and the independent counts of them.
 
 use std::collections::BTreeMap;
 use std::ops::Sub;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::counting::tree::Tree;
 use crate::support::has_all;
 
-/// Input, output, read from the cache, written to it for five minutes and for an hour.
+/// Tokens: input, output, read from the cache, written to it for five minutes and for an hour.
 pub(crate) type Count = [u64; 5];
 
-/// Where kage and the independent count name them.
+/// The fields of a [`Count`] in the ledger.
 const KEYS: [&str; 5] =
     ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"];
 
@@ -29,7 +29,7 @@ impl Counts {
         more.0.iter().for_each(|(model, &count)| self.add(model, count));
     }
 
-    /// Of a line of the ledger.
+    /// The tokens in a line of the ledger.
     pub(crate) fn of_line(line: &Value) -> Self {
         let mut counts = Self::default();
         for (model, count) in line["models"].as_object().into_iter().flatten() {
@@ -38,7 +38,7 @@ impl Counts {
         counts
     }
 
-    /// With what was written to the cache in one number, as the peer tells it.
+    /// The same with all cache writes in one number, as ccusage reports them.
     pub(crate) fn merged(&self) -> Self {
         let merged = |&[input, output, read, short, long]: &Count| [input, output, read, short + long, 0];
         Self(self.0.iter().map(|(model, count)| (model.clone(), merged(count))).collect())
@@ -48,7 +48,7 @@ impl Counts {
 impl Sub for Counts {
     type Output = Self;
 
-    /// What came after another count.
+    /// What was added since the count `before`.
     fn sub(mut self, before: Self) -> Self {
         for (model, count) in before.0 {
             let sum = self.0.get_mut(&model).unwrap();
@@ -59,26 +59,26 @@ impl Sub for Counts {
     }
 }
 
-/// What a script counts that shares no code with kage.
-pub(crate) fn by_another(tree: &Tree) -> Counts {
+/// The count of a script that shares no code with kage.
+pub(crate) fn by_script(tree: &Tree) -> Counts {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agents/counting/count.js");
     let records = tree.sandbox.path("home/.claude/projects");
     let ran = tree.sandbox.call("node".as_ref(), [script, records]).run().success();
     serde_json::from_str(&ran.stdout()).map(Counts).unwrap()
 }
 
-/// What ccusage counts.
-pub(crate) fn by_the_peer(tree: &Tree) -> Counts {
+/// The count of ccusage.
+pub(crate) fn by_ccusage(tree: &Tree) -> Counts {
     let args = ["claude", "daily", "--json", "--offline", "--breakdown"];
     let ran = tree
         .sandbox
-        .call(&peer(), args)
+        .call(&ccusage(), args)
         .env("CLAUDE_CONFIG_DIR", tree.sandbox.path("home/.claude"))
         .run()
         .success();
-    let told: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let report: Value = serde_json::from_str(&ran.stdout()).unwrap();
     let mut counts = Counts::default();
-    let days = told["daily"].as_array().unwrap();
+    let days = report["daily"].as_array().unwrap();
     for model in days.iter().flat_map(|day| day["modelBreakdowns"].as_array().unwrap()) {
         let number = |key: &str| model[key].as_u64().unwrap();
         let written = number("cacheCreationTokens");
@@ -88,11 +88,11 @@ pub(crate) fn by_the_peer(tree: &Tree) -> Counts {
     counts
 }
 
-pub(crate) fn has_the_peer() -> bool {
-    has_all(&[peer().to_str().unwrap()])
+pub(crate) fn has_ccusage() -> bool {
+    has_all(&[ccusage().to_str().unwrap()])
 }
 
-/// `bash tests/run.sh` installs it there.
-fn peer() -> PathBuf {
+/// Where `bash tests/run.sh` installs ccusage.
+fn ccusage() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/ccusage")
 }

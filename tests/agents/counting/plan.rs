@@ -1,4 +1,4 @@
-//! What a stand-in agent is to write, and how many tokens of that are this attempt's.
+//! What a stand-in agent writes in an attempt, and how many of the tokens belong to that attempt.
 
 use serde_json::{Value, json};
 
@@ -10,24 +10,25 @@ const MODELS: [&str; 2] = ["claude-sonnet-5-5", "claude-haiku-4-5-20251001"];
 /// The file of the session.
 pub(crate) const MAIN: &str = "@U@.jsonl";
 
-/// Places of subagents' files.
+/// Paths of subagents' files.
 const SUBAGENTS: [&str; 3] = ["subagents/agent-a", "subagents/agent-b", "subagents/group/one/agent-c"];
 
-/// Which rows may come.
+/// Which rows a plan may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shapes {
-    /// Those that all read alike.
+    /// Rows that ccusage reads as kage does.
     Plain,
-    /// Beside them those that ccusage 20.0.24 reads otherwise:
-    /// - `"requestId": null`, or no number for a kind of tokens: it leaves out the whole row;
-    /// - no message id: it counts every copy of the row, while the request's id tells that they are one answer;
-    /// - blanks behind the colons: it looks for `"usage":{` and leaves out the row;
-    /// - two rows of an answer, the one with less output having the longer prompt: it takes the larger sum, while
-    ///   the row that tells most of the output is the later one;
-    /// - no request id: it counts an answer in every session that has its rows, as after a fork, and once more
-    ///   where the main file tells of it as progress;
-    /// - a subagent's row with the message id of another row and a request id of its own: it takes the message
-    ///   id alone for the answer's.
+    /// Also rows that ccusage 20.0.24 reads differently:
+    /// - `"requestId": null`, or no number for a kind of tokens: it skips the whole row;
+    /// - no message id: it counts every copy of the row, although the request id shows that they are one
+    ///   answer;
+    /// - blanks after the colons: it searches for `"usage":{` and skips the row;
+    /// - two rows of an answer, of which the one with less output has more input: it uses the row with the
+    ///   larger sum, although the row with more output is the later one;
+    /// - no request id: it counts an answer in every session that has its rows, as after a fork, and once
+    ///   more if the main file reports it as progress;
+    /// - a subagent's row with the message id of another row but its own request id: it identifies an answer
+    ///   by the message id alone.
     All,
 }
 
@@ -41,7 +42,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// A row that says so, where so much of the output has come.
+    /// A row of this answer, written when it had this much output.
     fn row(&self, output: u64, is_sidechain: bool) -> Value {
         let [input, _, read, short, long] = self.count;
         let mut row = json!({
@@ -67,8 +68,8 @@ impl Answer {
     }
 }
 
-/// A row that stood there before kage did.
-pub(crate) fn of_long_ago() -> Value {
+/// A row from before kage was installed.
+pub(crate) fn old_row() -> Value {
     let (message, request) = ("msg_of_long_ago".to_owned(), Some("req_of_long_ago".to_owned()));
     let mut row = Answer { message, request, model: MODELS[0], count: [1, 2, 3, 4, 5] }.whole(false);
     row["timestamp"] = json!("2026-01-02T03:04:05.678Z");
@@ -79,7 +80,7 @@ pub(crate) fn of_long_ago() -> Value {
 pub(crate) struct Plan<'a> {
     random: &'a mut Random,
     shapes: Shapes,
-    /// Unlike that of any other attempt of the tree.
+    /// Unique among the attempts of the tree.
     serial: u64,
     answers: u64,
     file: String,
@@ -105,10 +106,10 @@ impl<'a> Plan<'a> {
         rows.into_iter().for_each(|row| self.step('=', &row.to_string()));
     }
 
-    /// What the user, or kage, asks. Any attempt begins with it: so what an earlier one left cut off costs
-    /// no answer.
+    /// The prompt of the user or of kage. Every attempt starts with it: if an earlier attempt ended in the
+    /// middle of a row, the prompt completes that row, and no answer is lost.
     pub(crate) fn prompt(&mut self) {
-        // Words that a careless reader takes for an answer.
+        // Text that a careless parser mistakes for an answer.
         let text =
             r#"{"type":"assistant","message":{"id":"m","model":"claude-x","usage":{"input_tokens":99}}}"#;
         let message = json!({ "role": "user", "content": text });
@@ -131,8 +132,8 @@ impl<'a> Plan<'a> {
         answer
     }
 
-    /// An answer of the main conversation: a row for each block, and some while it still came.
-    pub(crate) fn answered(&mut self) {
+    /// An answer of the main conversation: a row for each block, and some rows written while it streamed.
+    pub(crate) fn main_answer(&mut self) {
         let answer = self.answer();
         let mut rows = vec![answer.whole(false); 1 + usize::try_from(self.random.below(3)).unwrap()];
         if self.random.one_in(3) {
@@ -144,26 +145,26 @@ impl<'a> Plan<'a> {
         self.rows(MAIN, rows);
     }
 
-    /// A subagent at work. Now and then the main file tells of it, or holds one of its rows.
-    pub(crate) fn delegated(&mut self) {
-        let place = SUBAGENTS[usize::try_from(self.random.below(3)).unwrap()];
+    /// Answers of a subagent. Sometimes the main file has one of its rows, or reports it as progress.
+    pub(crate) fn subagent_answers(&mut self) {
+        let path = SUBAGENTS[usize::try_from(self.random.below(3)).unwrap()];
         for _ in 0..=self.random.below(3) {
             let answer = self.answer();
             let row = answer.whole(true);
-            self.rows(&format!("@U@/{place}.jsonl"), [answer.row(1, true), row.clone(), row.clone()]);
+            self.rows(&format!("@U@/{path}.jsonl"), [answer.row(1, true), row.clone(), row.clone()]);
             if self.random.one_in(3) {
                 self.rows(MAIN, [row.clone()]);
             }
             if self.random.one_in(3) {
-                let told = json!({ "type": "agent_progress", "message": row });
-                self.rows(MAIN, [json!({ "type": "progress", "timestamp": "@NOW@", "data": told })]);
+                let progress = json!({ "type": "agent_progress", "message": row });
+                self.rows(MAIN, [json!({ "type": "progress", "timestamp": "@NOW@", "data": progress })]);
             }
         }
     }
 
-    /// What costs nothing.
+    /// Rows that have no usage.
     pub(crate) fn noise(&mut self) {
-        let mut synthetic = self.answer_of_nobody();
+        let mut synthetic = self.uncounted_answer();
         synthetic["message"]["model"] = json!("<synthetic>");
         self.rows(
             MAIN,
@@ -177,7 +178,7 @@ impl<'a> Plan<'a> {
         self.step('#', "30000");
     }
 
-    /// Rows that the peer reads otherwise.
+    /// Rows that ccusage reads differently.
     pub(crate) fn odd(&mut self) {
         if self.shapes == Shapes::Plain {
             return;
@@ -216,12 +217,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A row of long ago, which a session that is gone on with writes again.
+    /// An old row, which a resumed session writes again.
     pub(crate) fn history(&mut self) {
-        self.rows(MAIN, [of_long_ago()]);
+        self.rows(MAIN, [old_row()]);
     }
 
-    fn answer_of_nobody(&mut self) -> Value {
+    fn uncounted_answer(&mut self) -> Value {
         let counts = self.counts.clone();
         let row = self.answer().whole(false);
         self.counts = counts;
@@ -248,7 +249,7 @@ impl<'a> Plan<'a> {
 
     /// The agent ends in the middle of a row.
     pub(crate) fn cut(&mut self) {
-        let row = self.answer_of_nobody().to_string();
+        let row = self.uncounted_answer().to_string();
         self.rows(MAIN, []);
         self.step('~', &row[..row.len() / 2]);
     }
@@ -256,9 +257,9 @@ impl<'a> Plan<'a> {
     /// A turn of a conversation.
     pub(crate) fn turn(&mut self) {
         for _ in 0..=self.random.below(3) {
-            self.answered();
+            self.main_answer();
             match self.random.below(6) {
-                0 | 1 => self.delegated(),
+                0 | 1 => self.subagent_answers(),
                 2 => self.noise(),
                 3 => self.odd(),
                 4 => self.history(),

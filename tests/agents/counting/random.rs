@@ -1,4 +1,4 @@
-//! Numbers that a seed decides: the same seed grows the same tree.
+//! Random numbers from a seed: the same seed generates the same tree.
 
 pub(crate) struct Random(u64);
 
@@ -16,7 +16,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    /// True once in so many times.
+    /// True once in `times` calls, on average.
     pub(crate) fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! A directory of projects that grows by runs under kage.
+//! A directory of transcripts that grows with runs under kage.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use crate::counting::counts::Counts;
-use crate::counting::plan::{MAIN, Plan, Shapes, of_long_ago};
+use crate::counting::plan::{MAIN, Plan, Shapes, old_row};
 use crate::counting::random::Random;
 use crate::support::{Sandbox, token};
 
 const SUBSCRIPTIONS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-/// A session that stood there before kage did.
+/// A session from before kage was installed.
 const OLD: &str = "0a1b2c3d-0000-4000-8000-00000000001d";
 
 pub(crate) struct Tree {
@@ -22,20 +22,20 @@ pub(crate) struct Tree {
     shapes: Shapes,
     serial: u64,
     sessions: Vec<String>,
-    /// By run and number of the attempt: whose tokens, and which.
+    /// The subscription and the tokens of each attempt, by run and number of the attempt.
     written: BTreeMap<(String, u64), (String, Counts)>,
 }
 
-/// How a run comes by its session.
+/// How a run gets its session.
 #[derive(Debug, Clone)]
 enum Begin {
-    Anew,
+    New,
     Resume(String),
     Continue,
     Fork(String),
 }
 
-/// A run that is under way.
+/// A run in progress.
 struct Run {
     child: Child,
     plan: PathBuf,
@@ -43,7 +43,7 @@ struct Run {
 }
 
 impl Tree {
-    pub(crate) fn plant(seed: u64, shapes: Shapes) -> Self {
+    pub(crate) fn new(seed: u64, shapes: Shapes) -> Self {
         let sandbox = Sandbox::new();
         let credential = |name: &str| format!("credential = {{ command = \"echo {}\" }}\n", token(name));
         let pool = SUBSCRIPTIONS.map(|name| format!("[subscriptions.pool.{name}]\n{}", credential(name)));
@@ -53,7 +53,7 @@ impl Tree {
         let (random, sessions) = (Random::new(seed), vec![OLD.to_owned()]);
         let tree = Self { sandbox, seed, random, shapes, serial: 0, sessions, written: BTreeMap::new() };
         fs::create_dir_all(tree.records()).unwrap();
-        fs::write(tree.file_of(OLD), format!("{}\n", of_long_ago())).unwrap();
+        fs::write(tree.file_of(OLD), format!("{}\n", old_row())).unwrap();
         tree
     }
 
@@ -75,19 +75,19 @@ impl Tree {
         fs::metadata(self.file_of(session)).unwrap().len()
     }
 
-    /// Runs of every kind, one after the other and at once.
-    pub(crate) fn grow(&mut self) {
-        self.run_alone(&Begin::Anew);
+    /// Does runs of every kind, first one after another, then in parallel.
+    pub(crate) fn run_every_kind(&mut self) {
+        self.run_alone(&Begin::New);
         for _ in 0..3 {
             let begin = match self.random.below(5) {
-                0 => Begin::Anew,
+                0 => Begin::New,
                 1 => Begin::Continue,
                 2 => Begin::Fork(self.some_session()),
                 _ => Begin::Resume(self.some_session()),
             };
             self.run_alone(&begin);
         }
-        self.run_at_once();
+        self.run_in_parallel();
     }
 
     fn some_session(&mut self) -> String {
@@ -100,12 +100,12 @@ impl Tree {
         self.finish(run);
     }
 
-    /// Runs in one directory that write by turns. Two go on with a session and fork it meanwhile.
-    fn run_at_once(&mut self) {
+    /// Three parallel runs in one directory. One resumes a session while another forks it.
+    fn run_in_parallel(&mut self) {
         let session = self.some_session();
-        let meeting = format!("meeting-{}", self.serial);
-        let begins = [Begin::Anew, Begin::Resume(session.clone()), Begin::Fork(session)];
-        let runs: Vec<_> = begins.iter().map(|begin| self.start(begin, Some(&meeting))).collect();
+        let barrier = format!("barrier-{}", self.serial);
+        let begins = [Begin::New, Begin::Resume(session.clone()), Begin::Fork(session)];
+        let runs: Vec<_> = begins.iter().map(|begin| self.start(begin, Some(&barrier))).collect();
         for run in runs {
             self.finish(run);
         }
@@ -115,7 +115,7 @@ impl Tree {
         self.run_alone(&Begin::Resume(session.to_owned()));
     }
 
-    /// One session of so many bytes, in the middle of which it goes on on another subscription.
+    /// A session of about `length` bytes that switches to another subscription halfway.
     pub(crate) fn run_long(&mut self, length: usize) -> String {
         let mut plans = Vec::new();
         for half in 0..2 {
@@ -132,7 +132,7 @@ impl Tree {
             }
             plans.push((plan.text, plan.counts));
         }
-        let run = self.launch(&Begin::Anew, plans);
+        let run = self.launch(&Begin::New, plans);
         self.finish(run);
         self.sessions.last().unwrap().clone()
     }
@@ -142,24 +142,24 @@ impl Tree {
         Plan::new(&mut self.random, self.shapes, self.serial)
     }
 
-    fn start(&mut self, begin: &Begin, mut meeting: Option<&str>) -> Run {
+    fn start(&mut self, begin: &Begin, mut barrier: Option<&str>) -> Run {
         let (refused, worked) = (self.random.one_in(3), !self.random.one_in(3));
         let mut plans = Vec::new();
         if refused {
-            let mut plan = self.opening(begin, &mut meeting);
+            let mut plan = self.opening(begin, &mut barrier);
             if worked {
                 plan.turn();
             }
-            meet(&mut plan, &mut meeting);
+            wait_at_barrier(&mut plan, &mut barrier);
             plan.limited();
             plans.push((plan.text, plan.counts));
         }
         let is_cut = self.random.one_in(4);
-        // Without work the command runs again as it was typed, and forks again.
+        // If no work was done, kage runs the original command again, which forks again.
         let again = if refused && worked { &Begin::Continue } else { begin };
-        let mut plan = self.opening(again, &mut meeting);
+        let mut plan = self.opening(again, &mut barrier);
         plan.turn();
-        meet(&mut plan, &mut meeting);
+        wait_at_barrier(&mut plan, &mut barrier);
         plan.turn();
         if is_cut {
             plan.cut();
@@ -168,11 +168,11 @@ impl Tree {
         self.launch(begin, plans)
     }
 
-    /// A fork in company copies what the others have just written.
-    fn opening(&mut self, begin: &Begin, meeting: &mut Option<&str>) -> Plan<'_> {
+    /// The start of an attempt. A fork among parallel runs copies what the others have just written.
+    fn opening(&mut self, begin: &Begin, barrier: &mut Option<&str>) -> Plan<'_> {
         let mut plan = self.plan();
         if let Begin::Fork(session) = begin {
-            meet(&mut plan, meeting);
+            wait_at_barrier(&mut plan, barrier);
             plan.step('>', MAIN);
             plan.step('<', &format!("{session}.jsonl"));
         }
@@ -186,7 +186,7 @@ impl Tree {
             fs::write(format!("{}.{}", plan.display(), at + 1), text).unwrap();
         }
         let typed: Vec<&str> = match begin {
-            Begin::Anew => vec![],
+            Begin::New => vec![],
             Begin::Resume(session) => vec!["--resume", session],
             Begin::Continue => vec!["--continue"],
             Begin::Fork(session) => vec!["--fork-session", "--resume", session],
@@ -222,8 +222,8 @@ impl Tree {
         }
     }
 
-    /// Each line of the ledger has what the stand-in wrote in that attempt, on that subscription.
-    pub(crate) fn agrees_on_every_attempt(&self) {
+    /// Checks that each line of the ledger has what the stand-in wrote in that attempt, on that subscription.
+    pub(crate) fn assert_every_attempt(&self) {
         let booked = self.sandbox.ledger().into_iter().map(|line| {
             let attempt = (line["run"].as_str().unwrap().to_owned(), line["attempt"].as_u64().unwrap());
             (attempt, (line["subscription"].as_str().unwrap().to_owned(), Counts::of_line(&line)))
@@ -231,7 +231,7 @@ impl Tree {
         assert_eq!(booked.collect::<BTreeMap<_, _>>(), self.written, "{}", self.name());
     }
 
-    /// How often a run went on on another subscription.
+    /// How often a run switched to another subscription.
     pub(crate) fn switches(&self) -> usize {
         self.written.keys().filter(|(_, attempt)| *attempt > 1).count()
     }
@@ -245,9 +245,9 @@ impl Tree {
     }
 }
 
-/// Waits, once, until all runs are there.
-fn meet(plan: &mut Plan<'_>, meeting: &mut Option<&str>) {
-    if let Some(meeting) = meeting.take() {
-        plan.step('@', &format!("{meeting} 3"));
+/// Waits until all three runs have reached the barrier. A run waits only once.
+fn wait_at_barrier(plan: &mut Plan<'_>, barrier: &mut Option<&str>) {
+    if let Some(barrier) = barrier.take() {
+        plan.step('@', &format!("{barrier} 3"));
     }
 }

@@ -1,4 +1,4 @@
-//! Runs of Claude Code that were refused, in every form in which they leave a trace.
+//! Refused runs of Claude Code, in every form in which a refusal is printed or recorded.
 
 #![allow(unreachable_pub)]
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 /// When the rows were written.
 const WRITTEN: &str = "2026-11-22T10:10:00Z";
 
-/// A run that was refused: what the agent says, and what stands beside it in its records.
+/// A refused run: what the agent prints, and the other values in its records.
 pub struct Refused {
     pub text: &'static str,
     class: &'static str,
     status: u16,
-    /// Of a limit: the window, its scope, and its end in seconds.
+    /// For a limit: the window, its scope, and its reset in epoch seconds.
     pub window: Option<(&'static str, &'static str, i64)>,
-    /// kage's word for it, and its closer one.
+    /// The `verdict` and the `class` that kage prints.
     pub verdict: (&'static str, &'static str),
     /// kage's exit status.
     pub exit: i32,
@@ -56,7 +56,7 @@ pub const ALL: &[Refused] = &[
     },
 ];
 
-/// A limit of the plan.
+/// The refusal by the five-hour limit.
 pub fn five_hour() -> &'static Refused {
     &ALL[0]
 }
@@ -128,7 +128,7 @@ impl Refused {
             "last_assistant_message": self.text })
     }
 
-    /// Every form in which it is saved, with the rule by which it is known.
+    /// Every form in which the refusal is saved, with the rule that detects it.
     pub fn forms(&self) -> Vec<(String, &'static str)> {
         let lines = |events: &[Value]| events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         vec![

@@ -1,10 +1,10 @@
-//! The chosen key, and nothing else, says who asks.
+//! A request carries the chosen key and no other credential.
 
 use crate::gemini::scene::{ONE_ANSWER, Scene, answer, key, said};
 
 #[test]
-fn a_run_asks_with_the_subscriptions_key_alone() {
-    let Some(scene) = Scene::of(a_run_asks_with_the_subscriptions_key_alone) else { return };
+fn a_run_sends_only_the_subscriptions_key() {
+    let Some(scene) = Scene::of(a_run_sends_only_the_subscriptions_key) else { return };
     scene.add("work", "work--ok");
     scene.sandbox.write(
         "work/.env",
@@ -19,23 +19,23 @@ fn a_run_asks_with_the_subscriptions_key_alone() {
         .run();
     let ran = ran.success().prints(&answer("ok"));
     assert_eq!(scene.keys(), [key("work--ok")]);
-    assert_eq!(scene.service.asked()[0].authorization, None);
-    let told = "not passed on: GEMINI_API_KEY, GEMINI_API_KEY_AUTH_MECHANISM, GOOGLE_API_KEY, \
-                GOOGLE_GENAI_USE_VERTEXAI (--keep-env NAME keeps one); switched off in the agent's settings \
+    assert_eq!(scene.service.turns()[0].authorization, None);
+    let expected = "not passed to the agent: GEMINI_API_KEY, GEMINI_API_KEY_AUTH_MECHANISM, GOOGLE_API_KEY, \
+                GOOGLE_GENAI_USE_VERTEXAI (keep one with --keep-env NAME); disabled in the agent's settings \
                 for this run: `GEMINI_CLI_CUSTOM_HEADERS`";
-    let mut told: Vec<_> = told.split([' ', ',']).collect();
-    let mut heard = said(&ran);
-    assert_eq!(heard.len(), 1, "{heard:?}");
-    let heard = heard.remove(0);
-    let mut heard: Vec<_> = heard.split([' ', ',']).collect();
-    told.sort_unstable();
-    heard.sort_unstable();
-    assert_eq!(heard, told);
+    let mut expected: Vec<_> = expected.split([' ', ',']).collect();
+    let mut printed = said(&ran);
+    assert_eq!(printed.len(), 1, "{printed:?}");
+    let printed = printed.remove(0);
+    let mut printed: Vec<_> = printed.split([' ', ',']).collect();
+    expected.sort_unstable();
+    printed.sort_unstable();
+    assert_eq!(printed, expected);
 }
 
 #[test]
-fn each_form_counts_the_tokens_of_its_answer() {
-    let Some(scene) = Scene::of(each_form_counts_the_tokens_of_its_answer) else { return };
+fn tokens_are_counted_in_each_output_format() {
+    let Some(scene) = Scene::of(tokens_are_counted_in_each_output_format) else { return };
     scene.add("work", "work--ok");
     for (runs, format) in (1..).zip(["text", "json", "stream-json"]) {
         let ran = scene.exec(&["-o", format, "-p", "hi"]).run().success();
@@ -47,8 +47,8 @@ fn each_form_counts_the_tokens_of_its_answer() {
 }
 
 #[test]
-fn another_login_in_the_settings_is_said() {
-    let Some(scene) = Scene::of(another_login_in_the_settings_is_said) else { return };
+fn another_login_in_the_settings_causes_a_warning() {
+    let Some(scene) = Scene::of(another_login_in_the_settings_causes_a_warning) else { return };
     scene.add("work", "work--ok");
     let settings = r#"{"security":{"auth":{"selectedType":"oauth-personal"}}}"#;
     scene.sandbox.write("home/.gemini/settings.json", settings);

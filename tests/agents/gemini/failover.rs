@@ -1,13 +1,13 @@
-//! Another subscription goes on where one is out of quota, and the caller sees one clean result.
+//! When a subscription is out of quota, another one continues, and the caller sees one clean result.
 
 use serde_json::Value;
 
 use crate::gemini::scene::{ONE_ANSWER, Scene, answer, key};
 use crate::support::Ran;
 
-/// A pool whose first choice is the one that will be refused.
-fn pool(scene: &Scene, behaviour: &str) {
-    scene.add("spent", &format!("spent--{behaviour}")).add("spare", "spare--ok");
+/// A pool that tries `spent` first. The service treats `spent` like this, and answers `spare`.
+fn pool(scene: &Scene, behavior: &str) {
+    scene.add("spent", &format!("spent--{behavior}")).add("spare", "spare--ok");
     scene.sandbox.kage(["subscription", "set", "spent", "--priority", "200"]).run().success();
 }
 
@@ -16,8 +16,8 @@ fn lines(ran: &Ran) -> Vec<Value> {
 }
 
 #[test]
-fn text_comes_from_the_one_that_answered() {
-    let Some(scene) = Scene::of(text_comes_from_the_one_that_answered) else { return };
+fn text_comes_from_the_subscription_that_answered() {
+    let Some(scene) = Scene::of(text_comes_from_the_subscription_that_answered) else { return };
     pool(&scene, "day");
     scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok"));
     assert_eq!(scene.ran_on(), ["spent", "spare"]);
@@ -27,8 +27,8 @@ fn text_comes_from_the_one_that_answered() {
 }
 
 #[test]
-fn the_object_comes_from_the_one_that_answered() {
-    let Some(scene) = Scene::of(the_object_comes_from_the_one_that_answered) else { return };
+fn the_json_object_comes_from_the_subscription_that_answered() {
+    let Some(scene) = Scene::of(the_json_object_comes_from_the_subscription_that_answered) else { return };
     pool(&scene, "day");
     let ran = scene.exec(&["-o", "json", "-p", "hi"]).run().success();
     let object: Value = serde_json::from_str(&ran.stdout()).unwrap();
@@ -37,8 +37,8 @@ fn the_object_comes_from_the_one_that_answered() {
 }
 
 #[test]
-fn the_stream_opens_once_and_ends_well() {
-    let Some(scene) = Scene::of(the_stream_opens_once_and_ends_well) else { return };
+fn the_stream_starts_once_and_ends_with_success() {
+    let Some(scene) = Scene::of(the_stream_starts_once_and_ends_with_success) else { return };
     pool(&scene, "day");
     let ran = scene.exec(&["-o", "stream-json", "-p", "hi"]).run().success();
     let lines = lines(&ran);
@@ -50,15 +50,15 @@ fn the_stream_opens_once_and_ends_well() {
 }
 
 #[test]
-fn work_that_was_done_is_gone_on_with_and_not_done_again() {
-    let test = work_that_was_done_is_gone_on_with_and_not_done_again;
+fn work_that_was_done_continues_and_is_not_repeated() {
+    let test = work_that_was_done_continues_and_is_not_repeated;
     let Some(scene) = Scene::with_tool("echo once >> ran", test) else { return };
     pool(&scene, "tool+day");
     scene.exec(&["--yolo", "-p", "run it"]).run().success().prints(&answer("ok"));
     assert_eq!(scene.sandbox.read("work/ran"), "once\n");
     assert_eq!(scene.ran_on(), ["spent", "spare"]);
-    let asked = scene.service.asked();
-    let conversation = asked.last().unwrap().conversation();
+    let requests = scene.service.turns();
+    let conversation = requests.last().unwrap().conversation();
     for part in ["run it", "I will run it.", "functionCall", "functionResponse"] {
         assert!(conversation.contains(part), "`{part}` is not in {conversation}");
     }

@@ -1,4 +1,4 @@
-//! What the service's refusals do to a subscription.
+//! How the service's refusals change the status of a subscription.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::gemini::scene::{MODEL, Scene, said};
 use crate::support::Ran;
 
-/// One refused run of a pool of one in a form: what the agent did, and the subscription afterwards.
-fn refused(scene: &Scene, behaviour: &str, format: &str) -> (Ran, Value) {
-    let name = format!("{behaviour}-{format}");
-    scene.add(&name, &format!("{name}--{behaviour}"));
+/// One refused run on one subscription in this output format. Returns the run and the status afterwards.
+fn refused(scene: &Scene, behavior: &str, format: &str) -> (Ran, Value) {
+    let name = format!("{behavior}-{format}");
+    scene.add(&name, &format!("{name}--{behavior}"));
     let run = [&["exec", "-s", &name, "--", "gemini"], &MODEL[..], &["-o", format, "-p", "hi"]].concat();
     let ran = scene.kage(&run).run();
     let status = scene.sandbox.status_of(&name);
@@ -25,8 +25,8 @@ fn midnight_pacific() -> Timestamp {
 }
 
 #[test]
-fn a_spent_day_exhausts_until_midnight_pacific_in_each_form() {
-    let test = a_spent_day_exhausts_until_midnight_pacific_in_each_form;
+fn a_spent_daily_quota_exhausts_until_midnight_pacific_in_each_format() {
+    let test = a_spent_daily_quota_exhausts_until_midnight_pacific_in_each_format;
     let Some(scene) = Scene::of(test) else { return };
     for format in FORMATS {
         let before = midnight_pacific();
@@ -42,8 +42,8 @@ fn a_spent_day_exhausts_until_midnight_pacific_in_each_form() {
 }
 
 #[test]
-fn each_refusal_is_told_apart() {
-    let Some(scene) = Scene::of(each_refusal_is_told_apart) else { return };
+fn refusals_are_distinguished() {
+    let Some(scene) = Scene::of(refusals_are_distinguished) else { return };
     let table = [
         ("hour", "rate_limited"),
         ("minute", "rate_limited"),
@@ -53,17 +53,17 @@ fn each_refusal_is_told_apart() {
         ("suspended", "unhealthy"),
         ("503", "active"),
     ];
-    for ((behaviour, expected), format) in table.into_iter().zip(FORMATS.into_iter().cycle()) {
-        let (ran, status) = refused(&scene, behaviour, format);
-        assert_eq!(status["status"], expected, "{behaviour}, {format}: {}", ran.stderr());
+    for ((behavior, expected), format) in table.into_iter().zip(FORMATS.into_iter().cycle()) {
+        let (ran, status) = refused(&scene, behavior, format);
+        assert_eq!(status["status"], expected, "{behavior}, {format}: {}", ran.stderr());
     }
 }
 
 #[test]
-fn a_limit_in_the_words_of_the_model_is_none() {
+fn a_limit_in_the_text_of_the_model_is_no_limit() {
     let Some(scene) = Scene::with_tool(
         "echo You have exhausted your daily quota on this model.",
-        a_limit_in_the_words_of_the_model_is_none,
+        a_limit_in_the_text_of_the_model_is_no_limit,
     ) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A sandbox with the real agent in it and a service that the agent asks.
+//! A sandbox with the real Gemini CLI, and a stand-in service that it sends its requests to.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use crate::support::{Call, Ran, Sandbox, has_all};
 /// What the service counts for one answer: 100 tokens in, of which 60 are cached, and 25 out.
 pub(crate) const ONE_ANSWER: u64 = 65;
 
-/// With a model named, no request is made to choose one.
+/// If a model is named, the agent sends no request to choose one.
 pub(crate) const MODEL: [&str; 2] = ["-m", "gemini-3.8-flash"];
 
 pub(crate) struct Scene {
@@ -22,7 +22,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The scene of a test, where its process is the one to play it.
+    /// The scene of a test; none if the agent is missing or another process runs the test (see `netns`).
     pub(crate) fn of(test: impl Fn()) -> Option<Self> {
         Self::with_tool("true", test)
     }
@@ -39,9 +39,10 @@ impl Scene {
         if let Some(node) = node() {
             symlink(node, sandbox.path("bin/node")).unwrap();
         }
-        // One try: the agent would repeat some refused requests for five minutes. And no cleaning up: a conversation
-        // that is gone on with in a later minute than it began gets a second, empty file, by which the agent takes
-        // it for damaged and removes both when it starts another one. Source: google-gemini/gemini-cli#27368.
+        // One attempt, because the agent would repeat some refused requests for five minutes. No cleanup: a
+        // conversation that is resumed in a later minute gets a second, empty file. The agent then considers
+        // the conversation damaged, and removes both files when it starts another one. Source:
+        // google-gemini/gemini-cli#27368.
         let general = json!({ "maxAttempts": 1, "sessionRetention": { "enabled": false } });
         let settings =
             json!({ "security": { "auth": { "selectedType": "gemini-api-key" } }, "general": general });
@@ -62,25 +63,25 @@ impl Scene {
         format!("GOOGLE_GEMINI_BASE_URL={}", self.service.url())
     }
 
-    /// The agent under kage, asked for one answer by a known model.
+    /// The agent under kage, with the model given.
     pub(crate) fn exec(&self, args: &[&str]) -> Call {
         self.kage_exec(&[&["gemini"], &MODEL[..], args].concat())
     }
 
-    /// Any program under kage.
+    /// `kage exec` of any command.
     pub(crate) fn kage_exec(&self, command: &[&str]) -> Call {
         self.kage(&[&["exec", "--"], command].concat())
     }
 
-    /// kage with these arguments, in an environment fit for the agent: a directory that it trusts, no
-    /// warnings about its terminal, and its reports in the sandbox.
+    /// kage with these arguments, in an environment in which the agent trusts the directory, does not warn
+    /// about the terminal, and writes its error reports into the sandbox.
     pub(crate) fn kage(&self, args: &[&str]) -> Call {
         let call = self.sandbox.kage(args).env("GEMINI_CLI_TRUST_WORKSPACE", "true");
         let call = call.env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
         call.env("TMPDIR", self.sandbox.path("tmp"))
     }
 
-    /// Which subscription ran each attempt so far.
+    /// The subscription of each attempt in the ledger.
     pub(crate) fn ran_on(&self) -> Vec<String> {
         let names = self.sandbox.ledger();
         names.iter().map(|attempt| attempt["subscription"].as_str().unwrap().to_owned()).collect()
@@ -92,26 +93,26 @@ impl Scene {
 
     /// The keys of the turns so far, in order.
     pub(crate) fn keys(&self) -> Vec<String> {
-        self.service.asked().into_iter().map(|asked| asked.key).collect()
+        self.service.turns().into_iter().map(|request| request.key).collect()
     }
 }
 
-/// An invented key whose end says how the service behaves.
+/// An invented key. Its end selects the service's behavior.
 pub(crate) fn key(tail: &str) -> String {
     format!("AIzaInvented-{tail}")
 }
 
 /// What the agent prints for an answer of the service.
-pub(crate) fn answer(behaviour: &str) -> String {
-    format!("Hello from the service ({behaviour}).\n")
+pub(crate) fn answer(behavior: &str) -> String {
+    format!("Hello from the service ({behavior}).\n")
 }
 
-/// What kage said: the agent has much to say on standard error, also when all is well.
+/// kage's lines on standard error. The agent writes many lines there itself, even on success.
 pub(crate) fn said(ran: &Ran) -> Vec<String> {
     ran.stderr().lines().filter_map(|line| line.strip_prefix("kage: ").map(str::to_owned)).collect()
 }
 
-/// `bash tests/run.sh` installs it there.
+/// Where `bash tests/run.sh` installs the agent.
 fn agent() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/gemini")
 }

@@ -1,4 +1,4 @@
-//! Sessions, and how they end.
+//! Sessions: resumed, ended by a signal, and in parallel.
 
 use std::process::Stdio;
 
@@ -12,16 +12,16 @@ fn a_resumed_session_stays_on_its_subscription() {
     for _ in 0..2 {
         scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok"));
     }
-    let begun = &scene.sandbox.ledger()[0];
-    let session = begun["session"].as_str().unwrap().to_owned();
+    let first = &scene.sandbox.ledger()[0];
+    let session = first["session"].as_str().unwrap().to_owned();
     scene.exec(&["-p", "go on", "--resume", &session]).run().success().prints(&answer("ok"));
     scene.exec(&["-p", "and on", "-r", "latest"]).run().success();
     let ran_on = scene.ran_on();
     assert_ne!(ran_on[0], ran_on[1], "new sessions take turns");
     assert_eq!(ran_on[0], ran_on[2], "a resumed one stays");
-    let asked = &scene.service.asked()[2];
+    let request = &scene.service.turns()[2];
     for part in ["hi", "the service (ok)", "go on"] {
-        assert!(asked.conversation().contains(part), "`{part}` is not in {}", asked.conversation());
+        assert!(request.conversation().contains(part), "`{part}` is not in {}", request.conversation());
     }
 }
 
@@ -32,7 +32,7 @@ fn a_signal_to_kage_ends_the_agent() {
     let mut command = scene.exec(&["-p", "hi"]).command;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut kage = command.spawn().unwrap();
-    wait_until("the request", || !scene.service.asked().is_empty());
+    wait_until("the request", || !scene.service.turns().is_empty());
     let pid = kage.id().to_string();
     let killed = scene.sandbox.call("/bin/kill".as_ref(), ["-TERM", &pid]).run();
     killed.success();
@@ -44,9 +44,8 @@ fn a_signal_to_kage_ends_the_agent() {
 }
 
 #[test]
-fn two_runs_at_once_in_a_directory_have_each_its_own_tokens() {
-    let Some(scene) = Scene::with_tool("true", two_runs_at_once_in_a_directory_have_each_its_own_tokens)
-    else {
+fn two_parallel_runs_in_a_directory_have_their_own_tokens() {
+    let Some(scene) = Scene::with_tool("true", two_parallel_runs_in_a_directory_have_their_own_tokens) else {
         return;
     };
     scene.add("once", "once--ok").add("twice", "twice--tool+ok");
@@ -57,9 +56,9 @@ fn two_runs_at_once_in_a_directory_have_each_its_own_tokens() {
     });
     let ledger = scene.sandbox.ledger();
     assert_ne!(ledger[0]["session"], ledger[1]["session"]);
-    let runs = |tail: &str| scene.keys().iter().filter(|asked| **asked == key(tail)).count() as u64;
+    let runs = |tail: &str| scene.keys().iter().filter(|one| **one == key(tail)).count() as u64;
     let tokens = |name| scene.sandbox.status_of(name)["tokens_today"].as_u64().unwrap();
-    // Each answer counts the same.
+    // Each answer uses the same number of tokens.
     assert_eq!(tokens("once") * runs("twice--tool+ok"), tokens("twice") * runs("once--ok"));
     assert!(tokens("twice") > tokens("once"));
 }

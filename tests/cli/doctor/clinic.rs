@@ -1,4 +1,5 @@
-//! A home in which all is well, until a test plants a fault; and the mend, typed as the doctor says it.
+//! A home without problems, in which a test creates one and then runs the fix exactly as the doctor prints
+//! it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{CONFIG, Call, Sandbox, has_all, kage};
 
-/// An agent that tells its version, learns a newer one, logs in, and is refused all else.
+/// An agent that prints its version, updates itself, logs in, and fails at everything else.
 const CLAUDE: &str = r#"#!/bin/sh
 version=2.1.330
 case "$1" in
@@ -18,49 +19,50 @@ update) sed -i 's/^version=.*/version=2.1.331/' "$0" ;;
 *) echo 'Not logged in · Please run /login'; exit 1 ;;
 esac
 "#;
-/// An editor that does one thing to the line it is sent to: what `EDIT` says, or away with it.
+/// An editor that runs the sed command in `EDIT` on the line at which it is opened, or else deletes that
+/// line.
 const EDITOR: &str = "#!/bin/sh\nsed -i \"${1#+}${EDIT:-d}\" \"$2\"\n";
 const BASHRC: &str = "# mine\neval \"$(kage init bash)\"\n";
 
-pub(crate) struct Clinic {
+pub(crate) struct Fixture {
     pub(crate) sandbox: Sandbox,
     variables: Vec<(String, String)>,
-    as_nobody: bool,
+    is_unprivileged: bool,
     doctor: Option<String>,
 }
 
-impl Clinic {
-    /// A pool of one subscription, its secret in the file; the agent, the editor and kage on PATH.
+impl Fixture {
+    /// A pool of one subscription with its secret in the file; the agent, the editor and kage in `PATH`.
     pub(crate) fn healthy() -> Self {
         let sandbox = Sandbox::new();
         sandbox.add("work", &[]);
-        let clinic = Self { sandbox, variables: Vec::new(), as_nobody: false, doctor: None };
-        clinic.install_claude();
-        clinic.sandbox.program("editor", EDITOR);
-        std::os::unix::fs::symlink(kage(), clinic.sandbox.path("bin/kage")).unwrap();
-        clinic.sandbox.write("home/.bashrc", BASHRC);
-        clinic.sandbox.write("home/.profile", "[ -f ~/.bashrc ] && . ~/.bashrc\n");
-        clinic.with("EDITOR", "editor").with("SHELL", "/bin/bash")
+        let fixture = Self { sandbox, variables: Vec::new(), is_unprivileged: false, doctor: None };
+        fixture.install_claude();
+        fixture.sandbox.program("editor", EDITOR);
+        std::os::unix::fs::symlink(kage(), fixture.sandbox.path("bin/kage")).unwrap();
+        fixture.sandbox.write("home/.bashrc", BASHRC);
+        fixture.sandbox.write("home/.profile", "[ -f ~/.bashrc ] && . ~/.bashrc\n");
+        fixture.with("EDITOR", "editor").with("SHELL", "/bin/bash")
     }
 
-    /// For a user of this shell, in which the mends are typed then.
+    /// Makes this the user's shell. The fixes run in it.
     pub(crate) fn in_shell(self, shell: &str) -> Self {
         fs::remove_file(self.sandbox.path("home/.bashrc")).unwrap();
         match shell {
             "fish" => self.sandbox.write("home/.config/fish/config.fish", "kage init fish | source\n"),
             "zsh" => self.sandbox.write("home/.zshrc", "eval \"$(kage init zsh)\"\n"),
-            other => panic!("{other} is no shell of the clinic"),
+            other => panic!("the fixture has no start-up file for {other}"),
         };
         self.with("SHELL", format!("/usr/bin/{shell}"))
     }
 
-    /// The kage that is asked, whatever comes first on PATH.
-    pub(crate) fn asking(mut self, kage: &Path) -> Self {
+    /// Runs this kage as the doctor instead of the first one in `PATH`.
+    pub(crate) fn with_doctor(mut self, kage: &Path) -> Self {
         self.doctor = Some(kage.display().to_string());
         self
     }
 
-    /// The program of the user's shell: `bash`, where kage has no functions for it.
+    /// The program of the user's shell, or `bash` if that shell is not supported or not installed.
     fn shell(&self) -> &str {
         let shell = self.variables.iter().rev().find(|(name, _)| name == "SHELL");
         let name = shell.and_then(|(_, path)| path.rsplit('/').next());
@@ -76,35 +78,35 @@ impl Clinic {
         self
     }
 
-    /// As somebody whom permissions bind, also where the tests are run by root.
-    pub(crate) fn of_somebody(mut self) -> Self {
-        if rustix::process::getuid().is_root() && !self.as_nobody {
+    /// Runs the doctor as a user who is bound by permissions, even if root runs the tests.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        if rustix::process::getuid().is_root() && !self.is_unprivileged {
             fs::remove_file(self.sandbox.path("bin/kage")).unwrap();
             fs::copy(kage(), self.sandbox.path("bin/kage")).unwrap();
-            self.as_nobody = true;
-            self.chown_to_somebody();
+            self.is_unprivileged = true;
+            self.chown_to_user();
         }
         self
     }
 
-    /// The same, with a place that root has made, as `sudo kage` does; `None` where the tests are not root's.
-    pub(crate) fn of_somebody_but(self, inside: &str) -> Option<Self> {
+    /// The same, but root owns this path, as after `sudo kage`. `None` if the tests do not run as root.
+    pub(crate) fn unprivileged_except(self, inside: &str) -> Option<Self> {
         let is_root = rustix::process::getuid().is_root();
         is_root.then(|| {
-            let clinic = self.of_somebody();
-            clinic.chown(inside, "0:0");
-            clinic
+            let fixture = self.unprivileged();
+            fixture.chown(inside, "0:0");
+            fixture
         })
     }
 
-    /// Gives all of it to the somebody.
-    pub(crate) fn chown_to_somebody(&self) {
-        if self.as_nobody {
+    /// Gives the whole sandbox to the unprivileged user.
+    pub(crate) fn chown_to_user(&self) {
+        if self.is_unprivileged {
             self.chown("", "65534:65534");
         }
     }
 
-    /// What `sudo chown` does.
+    /// Changes the owner of a path and of everything below it, as `sudo chown -R` does.
     pub(crate) fn chown(&self, inside: &str, owner: &str) {
         let path = self.sandbox.path(inside);
         self.sandbox
@@ -113,7 +115,7 @@ impl Clinic {
             .success();
     }
 
-    /// The same of one directory, without what is in it.
+    /// The same for a directory without its contents.
     pub(crate) fn chown_one(&self, inside: &str, owner: &str) {
         let path = self.sandbox.path(inside);
         self.sandbox.call("chown".as_ref(), [owner.as_ref(), path.as_os_str()]).run().success();
@@ -132,7 +134,7 @@ impl Clinic {
     }
 
     fn sh(&self, script: &str) -> Call {
-        let call = if self.as_nobody {
+        let call = if self.is_unprivileged {
             let words = ["--reuid=65534", "--regid=65534", "--clear-groups", self.shell(), "-c", script];
             self.sandbox.call("setpriv".as_ref(), words)
         } else {
@@ -141,12 +143,12 @@ impl Clinic {
         self.variables.iter().fold(call, |call, (name, value)| call.env(name, value))
     }
 
-    /// What `kage doctor` says, which must agree with its exit status.
-    pub(crate) fn examine(&self) -> Findings {
+    /// Returns the findings of `kage doctor`. Checks that they agree with its exit status.
+    pub(crate) fn findings(&self) -> Findings {
         self.after("", "", "d")
     }
 
-    /// The same after a command, in the same shell.
+    /// The same after a command in the same shell.
     fn after(&self, command: &str, stdin: &str, edit: &str) -> Findings {
         let command = if command.is_empty() { ":" } else { command };
         let kage = self.doctor.as_deref().unwrap_or("kage");
@@ -172,20 +174,20 @@ impl Clinic {
         findings
     }
 
-    /// The one fault there is.
-    pub(crate) fn finds(&self, severity: &str, code: &str) -> Fault<'_> {
-        let found = self.examine();
-        let faults = found.faults();
-        let [fault] = faults[..] else { panic!("expected `{code}` alone: {faults:#?}") };
-        assert_eq!((&fault["severity"], &fault["code"]), (&severity.into(), &code.into()), "{fault:#}");
-        let text = |key: &str| fault[key].as_str().unwrap_or_default().to_owned();
+    /// Checks that there is exactly one problem, with this severity and code.
+    pub(crate) fn finds(&self, severity: &str, code: &str) -> Problem<'_> {
+        let found = self.findings();
+        let problems = found.problems();
+        let [problem] = problems[..] else { panic!("expected `{code}` alone: {problems:#?}") };
+        assert_eq!((&problem["severity"], &problem["code"]), (&severity.into(), &code.into()), "{problem:#}");
+        let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
         let (message, fix) = (text("message"), text("fix"));
-        assert!(!fix.is_empty() && !message.contains('\n') && !fix.contains('\n'), "{fault:#}");
-        Fault { clinic: self, message, fix }
+        assert!(!fix.is_empty() && !message.contains('\n') && !fix.contains('\n'), "{problem:#}");
+        Problem { fixture: self, message, fix }
     }
 
-    pub(crate) fn is_well(&self) {
-        self.examine().are_well("of itself");
+    pub(crate) fn assert_no_problems(&self) {
+        self.findings().assert_no_problems("in the fixture");
     }
 }
 
@@ -193,13 +195,13 @@ impl Clinic {
 pub(crate) struct Findings(pub(crate) Vec<Value>);
 
 impl Findings {
-    pub(crate) fn faults(&self) -> Vec<&Value> {
+    pub(crate) fn problems(&self) -> Vec<&Value> {
         self.0.iter().filter(|one| one["severity"] != "ok").collect()
     }
 
-    pub(crate) fn are_well(&self, why: &str) {
-        let faults = self.faults();
-        assert!(faults.is_empty(), "not mended by {why}: {faults:#?}");
+    pub(crate) fn assert_no_problems(&self, context: &str) {
+        let problems = self.problems();
+        assert!(problems.is_empty(), "problems {context}: {problems:#?}");
         assert!(self.0.iter().all(|one| one["fix"].is_null()), "{:#?}", self.0);
     }
 
@@ -212,49 +214,49 @@ impl Findings {
     }
 }
 
-/// A fault with its mend.
-pub(crate) struct Fault<'a> {
-    clinic: &'a Clinic,
+/// A problem with its fix.
+pub(crate) struct Problem<'a> {
+    fixture: &'a Fixture,
     pub(crate) message: String,
     pub(crate) fix: String,
 }
 
-impl Fault<'_> {
-    /// The message has this in it.
-    pub(crate) fn saying(self, part: &str) -> Self {
+impl Problem<'_> {
+    /// Checks that the message contains this.
+    pub(crate) fn mentions(self, part: &str) -> Self {
         assert!(self.message.contains(part), "no `{part}` in: {}", self.message);
         self
     }
 
-    /// The mend is this, as it is typed.
-    pub(crate) fn fixed_by(self, fix: &str) -> Self {
+    /// Checks that the fix is exactly this command.
+    pub(crate) fn has_fix(self, fix: &str) -> Self {
         assert_eq!(self.fix, fix);
         self
     }
 
-    /// Types the mend; all is well then.
-    pub(crate) fn mended(self) {
-        self.typed("", "d");
+    /// Runs the fix, and checks that no problem remains.
+    pub(crate) fn apply_fix(self) {
+        self.run_fix("", "d");
     }
 
-    /// The same for one that asks for a secret.
-    pub(crate) fn mended_with(self, secret: &str) {
-        self.typed(secret, "d");
+    /// The same for a fix that asks for a secret.
+    pub(crate) fn apply_fix_with(self, secret: &str) {
+        self.run_fix(secret, "d");
     }
 
-    /// The same for one that opens an editor, in which the line is changed so.
-    pub(crate) fn mended_by_editing(self, sed: &str) {
+    /// The same for a fix that opens an editor. This sed command changes the line.
+    pub(crate) fn apply_fix_by_editing(self, sed: &str) {
         assert!(self.fix.starts_with("editor +"), "{}", self.fix);
-        self.typed("", sed);
+        self.run_fix("", sed);
     }
 
-    /// For a mend that would use the network, or change the machine.
-    pub(crate) fn mended_by_hand(self, hand: impl FnOnce(&Clinic)) {
-        hand(self.clinic);
-        self.clinic.examine().are_well("hand");
+    /// For a fix that would use the network or change the machine: `apply` does the same in the sandbox.
+    pub(crate) fn fix_manually(self, apply: impl FnOnce(&Fixture)) {
+        apply(self.fixture);
+        self.fixture.findings().assert_no_problems("after the manual fix");
     }
 
-    fn typed(self, stdin: &str, edit: &str) {
-        self.clinic.after(&self.fix, stdin, edit).are_well(&self.fix);
+    fn run_fix(self, stdin: &str, edit: &str) {
+        self.fixture.after(&self.fix, stdin, edit).assert_no_problems(&format!("after `{}`", self.fix));
     }
 }

@@ -1,185 +1,185 @@
-//! Faults of the config.
+//! Problems with the config.
 
 use std::fs;
 
-use super::clinic::Clinic;
+use super::clinic::Fixture;
 use crate::support::{CONFIG, has_all, token};
 
 #[test]
 fn a_config_that_cannot_be_parsed_is_opened_at_its_line() {
-    let clinic = Clinic::healthy();
-    clinic.config("[failover");
-    let line = clinic.sandbox.read(CONFIG).lines().position(|line| line == "[failover").unwrap() + 1;
-    let file = clinic.sandbox.path(CONFIG);
+    let fixture = Fixture::healthy();
+    fixture.config("[failover");
+    let line = fixture.sandbox.read(CONFIG).lines().position(|line| line == "[failover").unwrap() + 1;
+    let file = fixture.sandbox.path(CONFIG);
     let fix = format!("editor +{line} {}", file.display());
-    clinic.finds("error", "config-invalid").fixed_by(&fix).mended_by_editing("d");
+    fixture.finds("error", "config-invalid").has_fix(&fix).apply_fix_by_editing("d");
 }
 
 #[test]
-fn mends_are_typed_in_fish_as_in_other_shells() {
+fn fixes_work_in_fish_as_in_other_shells() {
     if !has_all(&["fish"]) {
         return;
     }
-    let clinic = Clinic::healthy().in_shell("fish");
-    clinic.is_well();
-    clinic.config("[failover]\nretrys = 1");
-    clinic.finds("error", "config-unknown-key").mended_by_editing("s/retrys/attempts/");
-    let clinic = clinic.with("KAGE_PRIORITY", "urgent");
-    clinic.finds("error", "variable-odd").fixed_by("set -e KAGE_PRIORITY").mended();
-    let clinic = clinic.with("KAGE_PRIORITY", "").with("KAGE_RUN", "0123456789abcdef");
-    clinic.finds("warning", "run-unknown").mended();
-    let clinic = clinic.with("KAGE_RUN", "").with("KAGE_CONFIG", "/nowhere/it's.toml");
-    clinic.finds("warning", "config-missing").fixed_by("set -e KAGE_CONFIG").mended();
+    let fixture = Fixture::healthy().in_shell("fish");
+    fixture.assert_no_problems();
+    fixture.config("[failover]\nretrys = 1");
+    fixture.finds("error", "config-unknown-key").apply_fix_by_editing("s/retrys/attempts/");
+    let fixture = fixture.with("KAGE_PRIORITY", "urgent");
+    fixture.finds("error", "variable-odd").has_fix("set -e KAGE_PRIORITY").apply_fix();
+    let fixture = fixture.with("KAGE_PRIORITY", "").with("KAGE_RUN", "0123456789abcdef");
+    fixture.finds("warning", "run-unknown").apply_fix();
+    let fixture = fixture.with("KAGE_RUN", "").with("KAGE_CONFIG", "/nowhere/it's.toml");
+    fixture.finds("warning", "config-missing").has_fix("set -e KAGE_CONFIG").apply_fix();
 }
 
 #[test]
-fn the_editor_of_the_mends_is_the_users_own() {
-    let clinic = Clinic::healthy();
-    clinic.config("[failover");
-    let file = clinic.sandbox.path(CONFIG);
-    let line = clinic.sandbox.read(CONFIG).lines().position(|line| line == "[failover").unwrap() + 1;
+fn fixes_open_the_users_own_editor() {
+    let fixture = Fixture::healthy();
+    fixture.config("[failover");
+    let file = fixture.sandbox.path(CONFIG);
+    let line = fixture.sandbox.read(CONFIG).lines().position(|line| line == "[failover").unwrap() + 1;
     let opened = |editor: &str| format!("{editor} +{line} {}", file.display());
-    let clinic = clinic.with("EDITOR", "");
-    clinic.finds("error", "config-invalid").fixed_by(&opened("vi"));
-    let clinic = clinic.with("EDITOR", "nano").with("VISUAL", "editor");
-    clinic.finds("error", "config-invalid").fixed_by(&opened("editor")).mended_by_editing("d");
+    let fixture = fixture.with("EDITOR", "");
+    fixture.finds("error", "config-invalid").has_fix(&opened("vi"));
+    let fixture = fixture.with("EDITOR", "nano").with("VISUAL", "editor");
+    fixture.finds("error", "config-invalid").has_fix(&opened("editor")).apply_fix_by_editing("d");
 }
 
 #[test]
 fn an_unknown_key_is_opened_at_its_line() {
-    let clinic = Clinic::healthy();
-    clinic.config("[failover]\nretrys = 1");
-    clinic
+    let fixture = Fixture::healthy();
+    fixture.config("[failover]\nretrys = 1");
+    fixture
         .finds("error", "config-unknown-key")
-        .saying("unknown key `retrys`")
-        .mended_by_editing("s/retrys/attempts/");
+        .mentions("unknown key `retrys`")
+        .apply_fix_by_editing("s/retrys/attempts/");
 }
 
 #[test]
-fn a_route_to_a_subscription_that_is_not_there_is_opened_at_its_line() {
-    let clinic = Clinic::healthy();
-    clinic.config("[subscriptions.routing]\nbackend = [\"wrok\"]");
-    clinic
+fn a_route_to_an_unknown_subscription_is_opened_at_its_line() {
+    let fixture = Fixture::healthy();
+    fixture.config("[subscriptions.routing]\nbackend = [\"wrok\"]");
+    fixture
         .finds("error", "config-invalid")
-        .saying("no subscription `wrok`")
-        .mended_by_editing("s/wrok/work/");
+        .mentions("no subscription named `wrok`")
+        .apply_fix_by_editing("s/wrok/work/");
 }
 
 #[test]
-fn a_directory_in_the_place_of_the_config_is_moved_away() {
-    let clinic = Clinic::healthy();
-    let text = clinic.sandbox.read(CONFIG);
-    fs::remove_file(clinic.sandbox.path(CONFIG)).unwrap();
-    fs::create_dir(clinic.sandbox.path(CONFIG)).unwrap();
-    let fault = clinic.finds("error", "config-is-directory");
-    let fix = fault.fix.clone();
-    fault.mended_by_hand(|clinic| {
-        // What was in the config is not brought back by moving the directory.
-        clinic.sandbox.call("bash".as_ref(), ["-c", &fix]).run().success();
-        clinic.sandbox.config(&text);
+fn a_directory_at_the_path_of_the_config_is_moved_away() {
+    let fixture = Fixture::healthy();
+    let text = fixture.sandbox.read(CONFIG);
+    fs::remove_file(fixture.sandbox.path(CONFIG)).unwrap();
+    fs::create_dir(fixture.sandbox.path(CONFIG)).unwrap();
+    let problem = fixture.finds("error", "config-is-directory");
+    let fix = problem.fix.clone();
+    problem.fix_manually(|fixture| {
+        // Moving the directory away does not restore the config.
+        fixture.sandbox.call("bash".as_ref(), ["-c", &fix]).run().success();
+        fixture.sandbox.config(&text);
     });
 }
 
 #[test]
-fn a_config_that_is_a_link_to_nothing_is_named_and_no_secret_is_forgotten() {
-    let clinic = Clinic::healthy();
-    let (file, dotfile) = (clinic.sandbox.path(CONFIG), clinic.sandbox.path("home/dotfiles/kage.toml"));
+fn a_dangling_link_to_a_config_is_moved_away_and_no_secret_is_forgotten() {
+    let fixture = Fixture::healthy();
+    let (file, dotfile) = (fixture.sandbox.path(CONFIG), fixture.sandbox.path("home/dotfiles/kage.toml"));
     fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink(&dotfile, &file).unwrap();
-    let fault = clinic.finds("error", "config-dangling").saying("a link to ~/dotfiles/kage.toml");
-    let fix = fault.fix.clone();
-    clinic.sandbox.call("bash".as_ref(), ["-c", &fix]).run().success();
-    clinic.finds("warning", "no-subscriptions");
-    assert_eq!(fs::read_link(clinic.sandbox.path(&format!("{CONFIG}.old"))).unwrap(), dotfile);
+    let problem = fixture.finds("error", "config-dangling").mentions("a link to ~/dotfiles/kage.toml");
+    let fix = problem.fix.clone();
+    fixture.sandbox.call("bash".as_ref(), ["-c", &fix]).run().success();
+    fixture.finds("warning", "no-subscriptions");
+    assert_eq!(fs::read_link(fixture.sandbox.path(&format!("{CONFIG}.old"))).unwrap(), dotfile);
 }
 
 #[test]
-fn a_variable_that_names_no_config_or_a_directory_is_unset() {
-    let clinic = Clinic::healthy().with("KAGE_CONFIG", "/nowhere/config.toml");
-    clinic
+fn a_variable_that_names_a_missing_config_or_a_directory_is_unset() {
+    let fixture = Fixture::healthy().with("KAGE_CONFIG", "/nowhere/config.toml");
+    fixture
         .finds("warning", "config-missing")
-        .saying("/nowhere/config.toml")
-        .fixed_by("unset KAGE_CONFIG")
-        .mended();
-    let clinic = Clinic::healthy().with("KAGE_CONFIG", "/tmp");
-    clinic.finds("error", "config-is-directory").fixed_by("unset KAGE_CONFIG").mended();
+        .mentions("/nowhere/config.toml")
+        .has_fix("unset KAGE_CONFIG")
+        .apply_fix();
+    let fixture = Fixture::healthy().with("KAGE_CONFIG", "/tmp");
+    fixture.finds("error", "config-is-directory").has_fix("unset KAGE_CONFIG").apply_fix();
 }
 
 #[test]
-fn a_config_that_everybody_can_write_runs_their_commands() {
-    let clinic = Clinic::healthy();
-    clinic.mode(CONFIG, 0o666);
-    clinic.finds("error", "config-writable").mended();
+fn a_config_that_everybody_can_write_is_closed_to_them() {
+    let fixture = Fixture::healthy();
+    fixture.mode(CONFIG, 0o666);
+    fixture.finds("error", "config-writable").apply_fix();
 }
 
 #[test]
-fn a_config_with_a_secret_in_it_is_for_its_owner_alone() {
-    let clinic = Clinic::healthy();
-    clinic.mode(CONFIG, 0o644).is_well();
-    clinic.sandbox.kage(["subscription", "set", "work", "--env", "GATEWAY_TOKEN=x"]).run().success();
-    clinic.finds("warning", "config-readable").mended();
+fn a_config_that_contains_a_secret_is_made_private() {
+    let fixture = Fixture::healthy();
+    fixture.mode(CONFIG, 0o644).assert_no_problems();
+    fixture.sandbox.kage(["subscription", "set", "work", "--env", "GATEWAY_TOKEN=x"]).run().success();
+    fixture.finds("warning", "config-readable").apply_fix();
 }
 
 #[test]
 fn a_config_that_cannot_be_read_is_made_readable() {
-    let clinic = Clinic::healthy().of_somebody();
-    clinic.mode(CONFIG, 0o000);
-    clinic.finds("error", "config-unreadable").mended();
+    let fixture = Fixture::healthy().unprivileged();
+    fixture.mode(CONFIG, 0o000);
+    fixture.finds("error", "config-unreadable").apply_fix();
 }
 
 #[test]
-fn a_config_that_cannot_be_changed_or_reached_has_its_directory_opened() {
-    let clinic = Clinic::healthy().of_somebody();
-    let dir = clinic.sandbox.path("home/.config/kage");
-    clinic.mode("home/.config/kage", 0o500);
+fn a_config_that_cannot_be_changed_or_read_gets_access_to_its_directory() {
+    let fixture = Fixture::healthy().unprivileged();
+    let dir = fixture.sandbox.path("home/.config/kage");
+    fixture.mode("home/.config/kage", 0o500);
     let fix = format!("chmod u+rwx {}", dir.display());
-    clinic.finds("warning", "config-not-writable").fixed_by(&fix).mended();
-    clinic.mode("home/.config/kage", 0o000);
-    clinic.finds("error", "config-unreadable").fixed_by(&fix).mended();
+    fixture.finds("warning", "config-not-writable").has_fix(&fix).apply_fix();
+    fixture.mode("home/.config/kage", 0o000);
+    fixture.finds("error", "config-unreadable").has_fix(&fix).apply_fix();
 }
 
 #[test]
-fn a_config_that_is_kept_elsewhere_may_be_read_only() {
-    let clinic = Clinic::healthy();
-    clinic.sandbox.write("store/config.toml", "");
-    let Some(clinic) = clinic.of_somebody_but("store") else { return };
-    let text = clinic.sandbox.read(CONFIG);
-    let named = clinic.sandbox.write("store/config.toml", &text);
-    let clinic = clinic.with("KAGE_CONFIG", named);
-    clinic.chown_to_somebody();
-    clinic.is_well();
-    clinic.mode("store", 0o500);
-    clinic.finds("warning", "config-not-writable").mended();
-    clinic.mode("store", 0o755);
-    let Some(clinic) = clinic.of_somebody_but("store") else { return };
-    clinic.mode("store/config.toml", 0o644);
-    assert!(clinic.examine().message("config-read-only").contains("store cannot be written"));
-    clinic.is_well();
+fn a_config_at_another_location_may_be_read_only() {
+    let fixture = Fixture::healthy();
+    fixture.sandbox.write("store/config.toml", "");
+    let Some(fixture) = fixture.unprivileged_except("store") else { return };
+    let text = fixture.sandbox.read(CONFIG);
+    let named = fixture.sandbox.write("store/config.toml", &text);
+    let fixture = fixture.with("KAGE_CONFIG", named);
+    fixture.chown_to_user();
+    fixture.assert_no_problems();
+    fixture.mode("store", 0o500);
+    fixture.finds("warning", "config-not-writable").apply_fix();
+    fixture.mode("store", 0o755);
+    let Some(fixture) = fixture.unprivileged_except("store") else { return };
+    fixture.mode("store/config.toml", 0o644);
+    assert!(fixture.findings().message("config-read-only").contains("store cannot be written"));
+    fixture.assert_no_problems();
 }
 
 #[test]
 fn an_empty_route_is_removed() {
-    let clinic = Clinic::healthy();
-    clinic.config("[subscriptions.routing]\nbackend = [\"tag:nobody\"]");
+    let fixture = Fixture::healthy();
+    fixture.config("[subscriptions.routing]\nbackend = [\"tag:nobody\"]");
     let fix = "kage subscription route --remove backend";
-    clinic.finds("warning", "route-empty").fixed_by(fix).mended();
+    fixture.finds("warning", "route-empty").has_fix(fix).apply_fix();
 }
 
 #[test]
-fn a_namespace_of_a_directory_that_is_gone_is_opened_at_its_line() {
-    let clinic = Clinic::healthy();
-    clinic.config("[namespaces.backend]\nrepos = [\"~/gone\"]");
-    clinic.finds("warning", "repo-missing").saying("~/gone").mended_by_editing("s/gone//");
+fn a_namespace_of_a_missing_directory_is_opened_at_its_line() {
+    let fixture = Fixture::healthy();
+    fixture.config("[namespaces.backend]\nrepos = [\"~/gone\"]");
+    fixture.finds("warning", "repo-missing").mentions("~/gone").apply_fix_by_editing("s/gone//");
 }
 
 #[test]
 fn an_empty_pool_gets_a_subscription() {
-    let clinic = Clinic::healthy();
-    clinic.sandbox.kage(["subscription", "remove", "work", "--force"]).run().success();
-    let fault = clinic.finds("warning", "no-subscriptions").fixed_by("kage subscription add work");
-    fault.mended_by_hand(|clinic| {
-        // The keychain, where `add` puts it, is another suite's; the file does as well.
-        clinic
+    let fixture = Fixture::healthy();
+    fixture.sandbox.kage(["subscription", "remove", "work", "--force"]).run().success();
+    let problem = fixture.finds("warning", "no-subscriptions").has_fix("kage subscription add work");
+    problem.fix_manually(|fixture| {
+        // `add` would use the keychain, which another suite tests. The file is enough here.
+        fixture
             .sandbox
             .kage(["subscription", "add", "work", "--credential", "file"])
             .stdin(&token("x"))
@@ -189,18 +189,18 @@ fn an_empty_pool_gets_a_subscription() {
 }
 
 #[test]
-fn a_pool_in_which_all_are_disabled_gets_one_enabled() {
-    let clinic = Clinic::healthy();
-    clinic.sandbox.kage(["subscription", "disable", "work"]).run().success();
-    clinic.finds("warning", "none-enabled").fixed_by("kage subscription enable work").mended();
+fn in_a_pool_of_disabled_subscriptions_one_is_enabled() {
+    let fixture = Fixture::healthy();
+    fixture.sandbox.kage(["subscription", "disable", "work"]).run().success();
+    fixture.finds("warning", "none-enabled").has_fix("kage subscription enable work").apply_fix();
 }
 
 #[test]
-fn an_event_command_whose_program_is_gone_is_opened_at_its_line() {
-    let clinic = Clinic::healthy();
-    clinic.config("[events]\ncommand = \"tell-nobody --quietly\"");
-    clinic
+fn an_event_command_with_a_missing_program_is_opened_at_its_line() {
+    let fixture = Fixture::healthy();
+    fixture.config("[events]\ncommand = \"tell-nobody --quietly\"");
+    fixture
         .finds("warning", "event-command-missing")
-        .saying("`tell-nobody`")
-        .mended_by_editing("s/tell-nobody/cat/");
+        .mentions("`tell-nobody`")
+        .apply_fix_by_editing("s/tell-nobody/cat/");
 }

@@ -1,4 +1,4 @@
-//! The page in a real browser: it asks nothing of anybody, fits a phone, and every name stays text.
+//! The page in a real browser: it loads nothing, fits a phone, and shows every name as text.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +14,8 @@ const BROWSER: &str = "chromium";
 const DARK: &str = "--blink-settings=preferredColorScheme=0";
 const LIGHT: &str = "--blink-settings=preferredColorScheme=1";
 
-/// Shows the page in a frame of some width, for a window is never as narrow as a phone, and tells what a
-/// script sees there.
+/// Shows the page in a frame of a given width, because a window cannot be as narrow as a phone. A script
+/// writes what it sees there into the element `seen`.
 const FRAME: &str = r#"<!DOCTYPE html><iframe style="border:0" width="WIDTH" height="900" src="usage.html"></iframe>
 <pre id="seen"></pre><script>onload = () => {
   const frame = document.querySelector("iframe"), page = frame.contentDocument;
@@ -44,7 +44,7 @@ fn page() -> Sandbox {
     sandbox
 }
 
-/// What the browser makes of a file; what it did on the network is in `net.json`.
+/// Loads a file. Returns the DOM and the browser's log. The network requests are in `net.json`.
 fn dom(sandbox: &Sandbox, file: &str, flags: &[&str]) -> (String, String) {
     let profile = sandbox.path("profile");
     let _ = fs::remove_dir_all(&profile);
@@ -56,13 +56,13 @@ fn dom(sandbox: &Sandbox, file: &str, flags: &[&str]) -> (String, String) {
     browser.arg(own("user-data-dir", &profile)).arg(own("log-net-log", &sandbox.path("net.json")));
     browser.args(flags).arg(format!("file://{}", sandbox.path("work").join(file).display()));
     let ran = browser.output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(ran.status.success(), "{said}");
-    (String::from_utf8_lossy(&ran.stdout).into_owned(), said)
+    let log = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success(), "{log}");
+    (String::from_utf8_lossy(&ran.stdout).into_owned(), log)
 }
 
-/// The addresses that a page asked for. What the browser asks by itself has no origin.
-fn asked_by_the_page(sandbox: &Sandbox) -> Vec<String> {
+/// The addresses that the page requested. The browser's own requests have no origin.
+fn requests_of_the_page(sandbox: &Sandbox) -> Vec<String> {
     let log: Value = serde_json::from_str(&sandbox.read("net.json")).unwrap();
     let requests = log["events"].as_array().unwrap().iter().map(|event| &event["params"]);
     let by_page = requests.filter(|one| one["initiator"].as_str().is_some_and(|by| by != "not an origin"));
@@ -74,38 +74,38 @@ fn can_browse() -> bool {
 }
 
 #[test]
-fn the_page_asks_for_nothing_and_has_no_fault() {
-    if !can_browse() || !netns::is_inside(the_page_asks_for_nothing_and_has_no_fault) {
+fn the_page_requests_nothing_and_has_no_errors() {
+    if !can_browse() || !netns::is_inside(the_page_requests_nothing_and_has_no_errors) {
         return;
     }
     let sandbox = page();
-    let (dom, said) = dom(&sandbox, "usage.html", &[]);
+    let (dom, log) = dom(&sandbox, "usage.html", &[]);
     assert!(dom.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !dom.contains("<script"), "{dom}");
     assert!(dom.contains("&lt;img src=http://elsewhere.test/x&gt;") && !dom.contains("<img"), "{dom}");
-    let faults: Vec<_> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
-    assert!(faults.is_empty(), "{faults:?}");
-    assert_eq!(asked_by_the_page(&sandbox), Vec::<String>::new());
+    let messages: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(messages.is_empty(), "{messages:?}");
+    assert_eq!(requests_of_the_page(&sandbox), Vec::<String>::new());
 
-    // The same eyes see a page that does ask.
+    // The same checks find the request and the message of another page.
     sandbox.write("work/asks.html", "<img src=http://elsewhere.test/x><script>console.log(1)</script>");
-    let (_, said) = self::dom(&sandbox, "asks.html", &[]);
-    assert_eq!(asked_by_the_page(&sandbox), ["http://elsewhere.test/x"]);
-    assert!(said.contains("CONSOLE"), "{said}");
+    let (_, log) = self::dom(&sandbox, "asks.html", &[]);
+    assert_eq!(requests_of_the_page(&sandbox), ["http://elsewhere.test/x"]);
+    assert!(log.contains("CONSOLE"), "{log}");
 }
 
 #[test]
-fn the_page_fits_a_phone_and_a_desk_in_light_and_dark() {
-    if !can_browse() || !netns::is_inside(the_page_fits_a_phone_and_a_desk_in_light_and_dark) {
+fn the_page_fits_a_phone_and_a_desktop_in_light_and_dark() {
+    if !can_browse() || !netns::is_inside(the_page_fits_a_phone_and_a_desktop_in_light_and_dark) {
         return;
     }
     let sandbox = page();
     for width in [360, 1280] {
         sandbox.write("work/frame.html", &FRAME.replace("WIDTH", &width.to_string()));
         let grounds = [LIGHT, DARK].map(|scheme| {
-            let (dom, said) = dom(&sandbox, "frame.html", &["--allow-file-access-from-files", scheme]);
+            let (dom, log) = dom(&sandbox, "frame.html", &["--allow-file-access-from-files", scheme]);
             let seen = dom.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next());
             let seen = seen.unwrap_or_default().replace("&lt;", "<").replace("&gt;", ">");
-            let seen: Value = serde_json::from_str(&seen).unwrap_or_else(|_| panic!("{dom}\n{said}"));
+            let seen: Value = serde_json::from_str(&seen).unwrap_or_else(|_| panic!("{dom}\n{log}"));
             assert!(seen["width"].as_u64().unwrap() <= width, "{seen} is wider than {width}");
             assert_eq!((&seen["cut"], &seen["scripts"]), (&0.into(), &0.into()), "{seen}");
             assert_eq!(seen["alert"], true, "{seen}");

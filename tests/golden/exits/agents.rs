@@ -53,7 +53,7 @@ fn signals_to_kage(table: &mut Table<'_>) {
     table.signal("run-as: TERM to kage", "run-as claude -- -p 'exec waits'", Signal::TERM);
 }
 
-/// A reader that is gone, a full disk, closed streams.
+/// A closed pipe, a full disk, and closed streams.
 fn streams(table: &mut Table<'_>) {
     for (form, line) in [
         ("program", "exec -- sh -c 'while echo y; do :; done'"),

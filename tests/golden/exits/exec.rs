@@ -1,4 +1,5 @@
-//! Why `exec` starts nothing: wrong usage, no subscription ready, a credential or a program that cannot be used.
+//! Why `exec` starts nothing: wrong usage, no subscription ready, a credential or a program that cannot be
+//! used.
 
 use super::{Row, Table, pool_of_one};
 use crate::support::{CONFIG, Sandbox, token};
@@ -38,7 +39,7 @@ fn usage() -> Vec<Row> {
     table.rows
 }
 
-/// A limit and a budget that are reached.
+/// A state in which a limit and a budget are reached.
 fn state() -> String {
     let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
     let limit = serde_json::json!({
@@ -52,7 +53,7 @@ fn state() -> String {
     serde_json::json!({ "version": 1, "state": state }).to_string()
 }
 
-/// Which subscription is ready.
+/// No subscription is ready, or not the wanted one.
 fn pool() -> Vec<Row> {
     let sandbox = Sandbox::new();
     let mut table = Table::of(&sandbox);
@@ -120,7 +121,7 @@ fn credentials() -> Vec<Row> {
     table.rows
 }
 
-/// The config, the state and the ledger.
+/// Problems with the config, the state and the ledger.
 fn files() -> Vec<Row> {
     let sandbox = pool_of_one();
     let mut table = Table::of(&sandbox);

@@ -10,7 +10,7 @@ pub(super) fn rows() -> Vec<Row> {
     parts.into_iter().flat_map(|part| part()).collect()
 }
 
-/// A pool of one subscription, with the stand-in agent.
+/// A pool of one subscription with the stand-in agent.
 fn pool() -> Sandbox {
     let sandbox = Sandbox::new();
     let secret = "{ command = \"echo sk-ant-oat01-invented\" }";
@@ -150,7 +150,7 @@ fn doctor() -> Vec<Row> {
     table.rows
 }
 
-/// What agents and shells call.
+/// Verbs that agents and shells call.
 fn callbacks() -> Vec<Row> {
     let sandbox = pool();
     let mut table = Table::of(&sandbox);
@@ -173,7 +173,7 @@ fn callbacks() -> Vec<Row> {
     table.rows
 }
 
-/// Every verb that reads the config or the state.
+/// Every verb that reads the config or the state, when the file is not usable.
 fn broken_files() -> Vec<Row> {
     let sandbox = pool();
     let mut table = Table::of(&sandbox);

@@ -1,18 +1,18 @@
-//! What `exec` ends with after a refusal: `a` behaves as given, `b` answers.
+//! How `exec` ends after a refusal: the agent behaves as given on `a`, and answers on `b`.
 
 use rustix::process::Signal;
 
 use super::{Row, Table};
 use crate::support::{CONFIG, Sandbox};
 
-fn member(name: &str, behaviour: &str, priority: u8) -> String {
-    let token = format!("sk-ant-oat01-invented-{name}--{behaviour}");
+fn member(name: &str, behavior: &str, priority: u8) -> String {
+    let token = format!("sk-ant-oat01-invented-{name}--{behavior}");
     format!("{name} = {{ credential = {{ command = \"echo {token}\" }}, priority = {priority} }}\n")
 }
 
-fn pool(behaviour: &str) -> Sandbox {
+fn pool(behavior: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    let members = member("a", behaviour, 200) + &member("b", "ok", 100);
+    let members = member("a", behavior, 200) + &member("b", "ok", 100);
     let strategy = "[subscriptions]\nstrategy = \"priority\"\n[subscriptions.pool]";
     sandbox.config(&format!("[failover]\nthrottle_wait = \"1ms\"\n{strategy}\n{members}"));
     sandbox.program("claude", include_str!("../../support/agent.sh"));
@@ -21,7 +21,7 @@ fn pool(behaviour: &str) -> Sandbox {
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    for (situation, behaviour, line) in [
+    for (situation, behavior, line) in [
         ("refused: the next subscription answers", "five", "exec -- claude -p hi"),
         ("refused: the next subscription continues", "work+organisation", "exec -- claude -p hi"),
         ("refused: --retries 0", "five", "exec --retries 0 -- claude -p hi"),
@@ -32,7 +32,7 @@ pub(super) fn rows() -> Vec<Row> {
         ("overloaded twice", "overloaded", "exec -- claude -p hi"),
         ("the agent refuses its arguments", "startup", "exec -- claude -p hi"),
     ] {
-        let sandbox = pool(behaviour);
+        let sandbox = pool(behavior);
         let mut table = Table::of(&sandbox);
         table.kage(situation, line);
         rows.extend(table.rows);
@@ -55,7 +55,7 @@ fn retries() -> Vec<Row> {
     table.rows
 }
 
-/// Signals that end a run which waits.
+/// Signals that end a waiting run.
 fn signals() -> Vec<Row> {
     let sandbox = pool("throttled");
     sandbox.config(&sandbox.read(CONFIG).replace("1ms", "1h"));

@@ -1,4 +1,4 @@
-//! kage under an agent's name: called by a shim or by a link, and what can be wrong with those.
+//! kage under an agent's name: started by a shim or through a link, also when these are broken.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use crate::support::{Sandbox, copy_kage, kage};
 const SHIMS: &str = "home/.local/share/kage/shims";
 
 impl Table<'_> {
-    /// Runs `claude` with these words, found on a PATH of this directory and the sandbox's programs.
+    /// Runs `claude` with these words. `PATH` has this directory and then the sandbox's programs.
     fn claude(&mut self, situation: &str, dir: &str, words: &str) {
         self.claude_with(None, situation, dir, words);
     }
@@ -67,7 +67,8 @@ pub(super) fn rows() -> Vec<Row> {
 fn broken(table: &mut Table<'_>) {
     let sandbox = table.sandbox;
     let shim = sandbox.path(SHIMS).join("claude");
-    // Another process writes it: no child of this one then keeps it open, which would make it impossible to run.
+    // Another process writes it. Otherwise a child of this process could keep it open, so it could not be
+    // executed.
     let write = |text: &str| {
         let call = sandbox.call(Path::new("/bin/sh"), ["-c", "cat >\"$0\"", shim.to_str().unwrap()]);
         call.stdin(text).run().success();

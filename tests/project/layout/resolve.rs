@@ -1,5 +1,5 @@
-//! Which file defines what another one names. What a module hands on (`pub use`) is followed to its definition, so
-//! that a child may use what its parent hands on from another child.
+//! Finds the file that defines a name. A re-export (`pub use`) is followed to its definition, so that a child
+//! may use what its parent re-exports from another child.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ impl Crate {
         Self(files.map(|source| (source.module.clone(), source)).collect())
     }
 
-    /// Groups of files that import each other, each in the order of their names.
+    /// Groups of files that import each other, sorted by name.
     pub(super) fn cycles(&self) -> Vec<Vec<String>> {
         let reaches: BTreeMap<_, _> = self.0.keys().map(|module| (module, self.reachable(module))).collect();
         let mut groups = BTreeSet::new();
@@ -51,7 +51,7 @@ impl Crate {
         named.filter_map(|path| self.definition(&path)).filter(|module| *module != source.module).collect()
     }
 
-    /// A path from the root of the crate; `None` where it is of another crate.
+    /// The path from the root of the crate; `None` if it belongs to another crate.
     fn absolute(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let mut from = module.to_vec();
@@ -72,7 +72,7 @@ impl Crate {
         }
     }
 
-    /// The file in which the first item on a path is defined. A module alone is nothing that a file needs.
+    /// The file that defines the first item on a path; `None` if the path is only a module.
     fn definition(&self, path: &[String]) -> Option<Module> {
         let at = (0..path.len()).rev().find(|&at| self.0.contains_key(&path[..at]))?;
         let (module, name) = (&path[..at], &path[at]);
@@ -83,12 +83,12 @@ impl Crate {
         if source.items.contains(name) {
             return Some(module.to_vec());
         }
-        let handed_on = source.uses.iter().find(|one| one.name == *name)?;
-        self.definition(&self.absolute(module, &handed_on.path)?)
+        let reexport = source.uses.iter().find(|one| one.name == *name)?;
+        self.definition(&self.absolute(module, &reexport.path)?)
     }
 }
 
-/// A path whose first word is imported, as it is in full.
+/// The path in full, if its first word is imported.
 fn through_uses(source: &Source, path: &[String]) -> Vec<String> {
     let is_first = |one: &&Use| one.name == path[0];
     match source.uses.iter().find(is_first) {

@@ -1,4 +1,4 @@
-//! A file of the source, as far as its structure goes. Code of tests is left out.
+//! The structure of a source file, without its tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{Attribute, GenericArgument, Item, PathArguments, UseTree};
 
-/// A `use`: the path, the name under which it is known here, and whether it hands the name on.
+/// A `use`: the path, the name that it defines here, and whether it re-exports the name.
 pub(super) struct Use {
     pub path: Vec<String>,
     pub name: String,
@@ -15,12 +15,12 @@ pub(super) struct Use {
 }
 
 pub(super) struct Source {
-    /// Below `src`.
+    /// Relative to `src`.
     pub path: PathBuf,
     /// `["pool", "select"]`; empty for the root of the library.
     pub module: Vec<String>,
     pub lines: usize,
-    /// The names of what is defined here.
+    /// The names of the items that the file defines.
     pub items: Vec<String>,
     pub uses: Vec<Use>,
     /// Paths of two segments and more outside of `use`.
@@ -28,12 +28,12 @@ pub(super) struct Source {
     pub macros: Vec<String>,
     /// The text without comments.
     pub code: String,
-    /// The modules below it that are only there for tests.
-    of_tests: Vec<Vec<String>>,
+    /// Its modules that are only for tests.
+    test_modules: Vec<Vec<String>>,
     file: syn::File,
 }
 
-/// The files below a directory, without those that are only there for tests.
+/// The files below a directory, without those that are only for tests.
 pub(super) fn below(src: &Path) -> Vec<Source> {
     let inside = |path: &PathBuf| {
         let text = fs::read_to_string(path).unwrap();
@@ -41,8 +41,8 @@ pub(super) fn below(src: &Path) -> Vec<Source> {
     };
     let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
     let mut sources: Vec<_> = files(src).iter().filter(|path| is_rust(path)).map(inside).collect();
-    let of_tests: Vec<_> = sources.iter().flat_map(|source| source.of_tests.clone()).collect();
-    sources.retain(|source| !of_tests.iter().any(|module| source.module.starts_with(module)));
+    let test_modules: Vec<_> = sources.iter().flat_map(|source| source.test_modules.clone()).collect();
+    sources.retain(|source| !test_modules.iter().any(|module| source.module.starts_with(module)));
     sources
 }
 
@@ -54,8 +54,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 impl Source {
     pub(super) fn parse(path: &Path, text: &str) -> Self {
         let mut file = syn::parse_file(text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        let (of_tests, items) =
-            file.items.into_iter().partition(|item| attributes(item).iter().any(is_of_tests));
+        let (test_modules, items) =
+            file.items.into_iter().partition(|item| attributes(item).iter().any(is_cfg_test));
         file.items = items;
         let stem = path.with_extension("");
         let module: Vec<_> = stem.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -70,7 +70,7 @@ impl Source {
             paths: Vec::new(),
             macros: Vec::new(),
             code: code.join("\n"),
-            of_tests: modules(&module, &of_tests),
+            test_modules: modules(&module, &test_modules),
             file: syn::File { shebang: None, attrs: Vec::new(), items: Vec::new() },
         };
         source.visit_file(&file);
@@ -89,7 +89,7 @@ impl Source {
             .collect()
     }
 
-    /// The names of types that stand for a result.
+    /// The names of types that are aliases of a result.
     pub(super) fn result_aliases(&self) -> Vec<String> {
         let alias = |item: &Item| match item {
             Item::Type(alias) if is_result(&alias.ty, &[]) => Some(alias.ident.to_string()),
@@ -98,7 +98,7 @@ impl Source {
         self.file.items.iter().filter_map(alias).collect()
     }
 
-    /// The places of results within results.
+    /// The locations of results within results.
     pub(super) fn nested_results(&self, aliases: &[String]) -> Vec<String> {
         let mut found = Nested { aliases, depth: 0, lines: Vec::new() };
         found.visit_file(&self.file);
@@ -131,7 +131,7 @@ impl Source {
                 let path = with(&rename.ident.to_string());
                 self.uses.push(Use { path, name: rename.rename.to_string(), is_public });
             }
-            // Only tests import all that there is.
+            // Only tests use glob imports.
             UseTree::Glob(_) => {}
         }
     }
@@ -169,15 +169,15 @@ impl<'ast> Visit<'ast> for Nested<'_> {
             self.lines.push(path.span().start().line);
         }
         self.depth += usize::from(is_result);
-        // The error of a result may be anything; only what it holds is looked into.
+        // The error of a result may be anything. Only the value is checked.
         for segment in &path.path.segments {
             if let PathArguments::AngleBracketed(arguments) = &segment.arguments {
                 let most = if is_result { 1 } else { usize::MAX };
                 let types = arguments.args.iter().take(most).filter_map(|argument| match argument {
-                    GenericArgument::Type(held) => Some(held),
+                    GenericArgument::Type(inner) => Some(inner),
                     _ => None,
                 });
-                types.for_each(|held| self.visit_type(held));
+                types.for_each(|inner| self.visit_type(inner));
             }
         }
         self.depth -= usize::from(is_result);
@@ -211,7 +211,7 @@ impl<'ast> Visit<'ast> for Functions {
     }
 }
 
-fn is_of_tests(attribute: &Attribute) -> bool {
+fn is_cfg_test(attribute: &Attribute) -> bool {
     let is_test = |list: &syn::MetaList| list.tokens.to_string() == "test";
     attribute.path().is_ident("cfg") && attribute.meta.require_list().is_ok_and(is_test)
 }
@@ -230,7 +230,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The modules below one that are among these items.
+/// The modules among these items, with the path of the module above them.
 fn modules(above: &[String], items: &[Item]) -> Vec<Vec<String>> {
     let below = |item: &Item| match item {
         Item::Mod(module) => Some(above.iter().cloned().chain([module.ident.to_string()]).collect()),

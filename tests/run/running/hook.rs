@@ -1,4 +1,4 @@
-//! `kage hook`, below a running agent: what it notes, and that it never fails nor holds up.
+//! `kage hook` below a running agent: what it records, and that it never fails or delays the agent.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use serde_json::{Value, json};
 
 use crate::running::Running;
 
-/// As long as the agent may have to wait.
+/// The longest time that the agent may have to wait.
 const AT_MOST: Duration = Duration::from_millis(200);
 
 impl Running {
-    /// Tells the hook something, as the agent's process `pid`.
-    fn tell_as(&self, pid: u32, told: &Value) {
-        self.sandbox.write("work/told", &told.to_string());
-        let called = self.call(&format!("CLAUDE_PID={pid} \"$KAGE\" hook <told"));
+    /// Calls the hook with this input, as the agent's process `pid`.
+    fn hook_as(&self, pid: u32, input: &Value) {
+        self.sandbox.write("work/input", &input.to_string());
+        let called = self.call(&format!("CLAUDE_PID={pid} \"$KAGE\" hook <input"));
         assert_eq!((called.out.as_str(), called.err.as_str(), called.status.as_str()), ("", "", "0"));
     }
 
-    pub(crate) fn tell(&self, told: &Value) {
-        self.tell_as(std::process::id(), told);
+    pub(crate) fn hook(&self, input: &Value) {
+        self.hook_as(std::process::id(), input);
     }
 
-    pub(crate) fn tell_event(&self, event: &str, session: &str) {
-        self.tell(&json!({ "hook_event_name": event, "session_id": session }));
+    pub(crate) fn hook_event(&self, event: &str, session: &str) {
+        self.hook(&json!({ "hook_event_name": event, "session_id": session }));
     }
 
-    /// A turn has ended with the error that the record tells.
-    fn tell_failure(&self, session: &str) {
+    /// A turn ended with the error in the transcript.
+    fn hook_failure(&self, session: &str) {
         let record = self.sandbox.path("work/record.jsonl");
-        self.tell(
+        self.hook(
             &json!({ "hook_event_name": "StopFailure", "session_id": session, "transcript_path": record }),
         );
     }
@@ -43,8 +43,8 @@ impl Running {
         visits.iter().map(|visit| visit["session"].clone()).collect()
     }
 
-    /// How long a script takes, at the best of some tries: the machine may be busy with other tests.
-    fn takes(&self, script: &str) -> Duration {
+    /// The shortest time of three runs of a script, because the machine may be busy with other tests.
+    fn time_of(&self, script: &str) -> Duration {
         let timed = format!("date +%s%N; {script}; status=$?; date +%s%N; exit $status");
         let once = |_| {
             let called = self.call(&timed);
@@ -77,17 +77,17 @@ fn write_record(running: &Running, rows: &[Value]) {
 }
 
 #[test]
-fn what_is_told_is_noted_on_the_lease() {
+fn sessions_are_recorded_on_the_lease() {
     let running = Running::start();
-    running.tell_event("SessionStart", "one");
-    running.tell_event("SessionEnd", "one");
-    running.tell_event("SessionStart", "two");
+    running.hook_event("SessionStart", "one");
+    running.hook_event("SessionEnd", "one");
+    running.hook_event("SessionStart", "two");
     assert_eq!(running.sessions(), ["one", "two"]);
     let visits = running.lease()["visits"].clone();
     assert!(visits[0]["until"].is_string() && visits[1]["until"].is_null(), "{visits}");
-    // A session that the agent started beside itself is not the one.
+    // A session that another process reports is not the agent's.
     let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-    running.tell_as(other.id(), &json!({ "hook_event_name": "SessionStart", "session_id": "three" }));
+    running.hook_as(other.id(), &json!({ "hook_event_name": "SessionStart", "session_id": "three" }));
     other.kill().unwrap();
     other.wait().unwrap();
     assert_eq!(running.sessions(), ["one", "two"]);
@@ -95,28 +95,28 @@ fn what_is_told_is_noted_on_the_lease() {
 }
 
 #[test]
-fn a_limit_is_booked_while_the_agent_runs_and_once() {
+fn a_limit_is_booked_once_while_the_agent_runs() {
     let running = Running::start();
-    running.tell_event("SessionStart", "one");
+    running.hook_event("SessionStart", "one");
     write_record(&running, &[limit()]);
-    running.tell_failure("one");
+    running.hook_failure("one");
     assert_eq!(running.sandbox.status_of("work")["status"], "rate_limited");
     assert_eq!(running.lease()["refused"]["verdict"], "usage_limit");
-    running.tell_failure("one");
+    running.hook_failure("one");
     let changes = |sandbox: &crate::support::Sandbox| {
         sandbox.state()["subscriptions"]["work"]["changes"].as_array().unwrap().len()
     };
     assert_eq!(changes(&running.sandbox), 1);
-    running.tell_event("UserPromptSubmit", "one");
+    running.hook_event("UserPromptSubmit", "one");
     assert_eq!(running.lease()["refused"], Value::Null);
     assert_eq!(running.sandbox.status_of("work")["status"], "rate_limited");
     running.end();
 }
 
 #[test]
-fn only_a_fresh_error_of_the_main_conversation_counts() {
+fn only_a_recent_error_of_the_main_conversation_counts() {
     let running = Running::start();
-    running.tell_event("SessionStart", "one");
+    running.hook_event("SessionStart", "one");
     let with = |change: fn(&mut Value)| {
         let mut row = limit();
         change(&mut row);
@@ -132,23 +132,23 @@ fn only_a_fresh_error_of_the_main_conversation_counts() {
     ];
     for rows in cases {
         write_record(&running, &rows);
-        running.tell_failure("one");
+        running.hook_failure("one");
         assert_eq!(running.sandbox.status_of("work")["status"], "active", "{rows:?}");
     }
     write_record(&running, &[limit()]);
-    // A helper's conversation, and a subagent's turn.
-    running.tell_failure("another");
+    // Another conversation, and a subagent's turn.
+    running.hook_failure("another");
     let record = running.sandbox.path("work/record.jsonl");
     let subagent = json!({ "hook_event_name": "StopFailure", "session_id": "one", "transcript_path": record, "agent_id": "x" });
-    running.tell(&subagent);
+    running.hook(&subagent);
     assert_eq!(running.sandbox.status_of("work")["status"], "active");
     running.end();
 }
 
 #[test]
-fn it_never_holds_up_the_agent_nor_fails() {
+fn it_never_delays_the_agent_or_fails() {
     let running = Running::start();
-    running.tell_event("SessionStart", "one");
+    running.hook_event("SessionStart", "one");
     let long = json!({ "hook_event_name": "UserPromptSubmit", "session_id": "one", "prompt": "x".repeat(5_000_000) });
     running.sandbox.write("work/long", &long.to_string());
     let another = json!({ "hook_event_name": "SessionStart", "session_id": "locked" });
@@ -163,7 +163,7 @@ fn it_never_holds_up_the_agent_nor_fails() {
         "\"$KAGE\" hook </dev/null".to_owned(),
         "echo '{\"hook' | \"$KAGE\" hook".to_owned(),
         "head -c 100000 /dev/urandom | \"$KAGE\" hook".to_owned(),
-        // The row of the error never comes.
+        // The row with the error never comes.
         "\"$KAGE\" hook <failure".to_owned(),
         "KAGE_RUN=nobody \"$KAGE\" hook <another".to_owned(),
         "KAGE_CONFIG=/dev/full \"$KAGE\" hook <another".to_owned(),
@@ -172,10 +172,10 @@ fn it_never_holds_up_the_agent_nor_fails() {
         "\"$KAGE\" hook <fifo".to_owned(),
         format!("flock {} \"$KAGE\" hook <another", lock.display()),
     ];
-    // An input that stays open and says nothing.
+    // An input that stays open and sends nothing.
     running.call("mkfifo fifo; sleep 60 >fifo & echo $! >sleeper");
     for script in cases {
-        let took = running.takes(&script);
+        let took = running.time_of(&script);
         assert!(took < AT_MOST, "{took:?}: {script}");
     }
     running.call("kill $(cat sleeper)");
@@ -186,11 +186,11 @@ fn it_never_holds_up_the_agent_nor_fails() {
 }
 
 #[test]
-fn without_kage_around_it_does_nothing() {
+fn outside_a_run_of_kage_it_does_nothing() {
     let running = Running::start();
     let before = running.sandbox.state();
-    running.sandbox.write("work/told", r#"{"hook_event_name":"SessionStart","session_id":"one"}"#);
-    let called = running.call("env -u KAGE_RUN \"$KAGE\" hook <told");
+    running.sandbox.write("work/input", r#"{"hook_event_name":"SessionStart","session_id":"one"}"#);
+    let called = running.call("env -u KAGE_RUN \"$KAGE\" hook <input");
     assert_eq!((called.status.as_str(), called.err.as_str()), ("0", ""));
     assert_eq!(running.sandbox.state(), before);
     running.end();

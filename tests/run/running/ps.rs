@@ -33,7 +33,7 @@ fn a_running_agent_is_listed_until_it_ends() {
 }
 
 #[test]
-fn where_nothing_runs_it_says_so() {
+fn with_no_running_agent_ps_says_so() {
     let nothing = "No agent is running. Start one: kage exec -- claude\n";
     Sandbox::new().kage(["ps"]).run().success().says("").prints(nothing);
 }

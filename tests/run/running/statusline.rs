@@ -12,7 +12,7 @@ use crate::support::{CONFIG, Sandbox};
 
 const STATE: &str = "home/.local/state/kage/state.json";
 
-/// What Claude Code hands to its status line.
+/// Claude Code's input for a status line.
 fn input(session: &str, five_hour: u32, seven_day: u32) -> String {
     let at = |minutes: i64| Timestamp::now().as_second() + minutes * 60;
     json!({
@@ -28,8 +28,8 @@ fn input(session: &str, five_hour: u32, seven_day: u32) -> String {
 }
 
 impl Running {
-    /// An agent that is in a conversation, as its hooks have told.
-    fn conversing(session: &str) -> Self {
+    /// An agent whose hooks have reported a session.
+    fn in_session(session: &str) -> Self {
         let running = Self::start();
         running.edit(|state| {
             state["leases"][0]["visits"] = json!([{ "session": session, "since": Timestamp::now() }]);
@@ -43,42 +43,43 @@ impl Running {
         self.sandbox.write(STATE, &json!({ "version": 1, "state": state }).to_string());
     }
 
-    fn draw(&self, input: &str, behind: &str) -> crate::running::Called {
+    fn draw(&self, input: &str, args: &str) -> crate::running::Called {
         self.sandbox.write("work/input", input);
-        self.call(&format!("exec \"$KAGE\" statusline {behind} <input"))
+        self.call(&format!("exec \"$KAGE\" statusline {args} <input"))
     }
 
-    /// What is known of a window, 0.0-1.0.
-    fn known(&self, window: &str) -> Option<f64> {
+    /// The stored utilization of a window, 0.0-1.0.
+    fn utilization(&self, window: &str) -> Option<f64> {
         self.sandbox.state()["subscriptions"]["work"]["utilization"][window]["value"].as_f64()
     }
 
-    /// Other files, or longer ones, each time it is written.
+    /// Inode and length of the state's files, which change with each write.
     fn state_file(&self) -> (u64, u64) {
-        let known = |inside| fs::metadata(self.sandbox.path(inside)).expect("there is a state");
-        (known(STATE).ino(), known("home/.local/state/kage/state.log").len())
+        let metadata = |inside| fs::metadata(self.sandbox.path(inside)).expect("there is a state");
+        (metadata(STATE).ino(), metadata("home/.local/state/kage/state.log").len())
     }
 }
 
 #[test]
-fn the_line_tells_how_full_the_windows_are_and_keeps_it() {
-    let running = Running::conversing("a");
+fn the_line_shows_and_records_the_utilization_of_the_windows() {
+    let running = Running::in_session("a");
     let drawn = running.draw(&input("a", 42, 17), "");
     assert_eq!(drawn.out, "work · 5h 42% (1h 12m) · 7d 17% (3d)\n");
     assert_eq!((drawn.err.as_str(), drawn.status.as_str()), ("", "0"));
-    assert_eq!((running.known("five_hour"), running.known("seven_day")), (Some(0.42), Some(0.17)));
+    let stored = ["five_hour", "seven_day"].map(|window| running.utilization(window));
+    assert_eq!(stored, [Some(0.42), Some(0.17)]);
 
     let written = running.state_file();
     running.draw(&input("a", 42, 17), "");
-    running.draw(&input("a", 40, 17), ""); // told late
-    assert_eq!(running.state_file(), written, "what is known is not written again");
+    running.draw(&input("a", 40, 17), ""); // an older reading
+    assert_eq!(running.state_file(), written, "a known utilization is not written again");
 
     let before_the_first_answer = running.draw("{\"session_id\":\"a\"}", "");
-    assert_eq!(before_the_first_answer.out, "work · 5h 42% (1h 12m) · 7d 17% (3d)\n", "known from before");
+    assert_eq!(before_the_first_answer.out, "work · 5h 42% (1h 12m) · 7d 17% (3d)\n", "from the state");
 
     let near = "work · \u{1b}[33m5h 95% (1h 12m)\u{1b}[0m · 7d 17% (3d)\n";
     assert_eq!(running.draw(&input("a", 95, 17), "").out, near);
-    assert_eq!(running.known("five_hour"), Some(0.95));
+    assert_eq!(running.utilization("five_hour"), Some(0.95));
     running.sandbox.write("work/input", &input("a", 95, 17));
     let plain = running.call("NO_COLOR=1 \"$KAGE\" statusline <input");
     assert_eq!(plain.out, "work · 5h 95% (1h 12m) · 7d 17% (3d)\n");
@@ -86,26 +87,27 @@ fn the_line_tells_how_full_the_windows_are_and_keeps_it() {
 }
 
 #[test]
-fn nothing_is_kept_that_may_be_of_another_login() {
-    let running = Running::conversing("a");
+fn nothing_is_recorded_that_may_belong_to_another_login() {
+    let running = Running::in_session("a");
     running.draw(&input("b", 42, 17), "");
-    assert_eq!(running.known("five_hour"), None, "another conversation");
+    assert_eq!(running.utilization("five_hour"), None, "another conversation");
 
-    // A pane of a tmux server that was started below kage has its marks, and is not below it.
+    // A pane of a tmux server that was started below kage has kage's variables but is not below it.
     let run = running.sandbox.state()["leases"][0]["id"].as_str().unwrap().to_owned();
     let outside = || running.sandbox.kage(["statusline"]).env("KAGE_RUN", &run);
     outside().env("KAGE_SUBSCRIPTION", "work").stdin(&input("a", 42, 17)).run().success().prints("").says("");
-    assert_eq!(running.known("five_hour"), None, "another tree of processes");
+    assert_eq!(running.utilization("five_hour"), None, "another process tree");
 
     running.sandbox.write("work/input", &input("a", 42, 17));
     let moved_on = running.call("KAGE_SUBSCRIPTION=former \"$KAGE\" statusline <input");
-    assert_eq!((moved_on.out.as_str(), running.known("five_hour")), ("work\n", None), "another subscription");
+    assert_eq!(moved_on.out, "work\n");
+    assert_eq!(running.utilization("five_hour"), None, "another subscription");
     running.end();
 }
 
 #[test]
-fn whatever_it_is_given_it_says_what_it_knows() {
-    let running = Running::conversing("a");
+fn with_any_input_it_shows_the_known_values() {
+    let running = Running::in_session("a");
     let huge = format!("{{\"session_id\":\"a\",\"x\":\"{}\"}}", "x".repeat(2 << 20));
     for given in ["", "nonsense", "[]", "\u{0}", huge.as_str()] {
         let drawn = running.draw(given, "");
@@ -123,7 +125,7 @@ fn whatever_it_is_given_it_says_what_it_knows() {
     let drawn = running.draw(&input("a", 42, 17), "");
     assert_eq!(drawn.out, "work · 5h 42% (1h 12m) · 7d 17% (3d)\n");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(running.known("five_hour"), None);
+    assert_eq!(running.utilization("five_hour"), None);
     drop(lock);
 
     running.sandbox.config("broken = [");
@@ -134,13 +136,13 @@ fn whatever_it_is_given_it_says_what_it_knows() {
 }
 
 #[test]
-fn a_status_line_of_the_users_own_goes_on_behind_it() {
-    let running = Running::conversing("a");
+fn the_users_own_status_line_is_shown_after_it() {
+    let running = Running::in_session("a");
     let given = input("a", 42, 17);
     let drawn = running.draw(&given, "-- sh -c 'cat; exit 3'");
     assert_eq!(drawn.out, format!("work · 5h 42% (1h 12m) · 7d 17% (3d) │ {given}"));
     assert_eq!(drawn.status, "3");
-    assert_eq!(running.known("five_hour"), Some(0.42));
+    assert_eq!(running.utilization("five_hour"), Some(0.42));
 
     let long = format!("{{\"session_id\":\"a\",\"x\":\"{}\"}}", "x".repeat(200_000));
     let counted = running.draw(&long, "-- wc -c").out;
@@ -160,7 +162,7 @@ fn a_status_line_of_the_users_own_goes_on_behind_it() {
 }
 
 #[test]
-fn without_kage_around_the_agent_it_adds_nothing() {
+fn outside_a_run_of_kage_it_adds_nothing() {
     let sandbox = Sandbox::new();
     sandbox.kage(["statusline"]).stdin("{}").run().success().prints("").says("");
     let wrapped = sandbox.kage(["statusline", "--", "sh", "-c", "cat; exit 3"]);

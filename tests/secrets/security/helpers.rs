@@ -1,4 +1,4 @@
-//! Programs that kage starts for itself get no secret that they do not need.
+//! Programs that kage starts for its own purposes get no secret that they do not need.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
@@ -8,12 +8,12 @@ use std::{fs, thread};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::security::somebody::Somebody;
+use crate::security::somebody::UnprivilegedUser;
 use crate::support::{CONFIG, Call, Sandbox, has_all, token, wait_until};
 use crate::tmux::Tmux;
 
-/// What a user may have around them: kage's secret, the credentials of agents, and one of their own.
-const AROUND: [(&str, &str); 9] = [
+/// Variables in a user's environment: kage's secret, credentials of agents, and the user's own session.
+const ENVIRONMENT: [(&str, &str); 9] = [
     ("KAGE_PASSPHRASE", "invented-passphrase"),
     ("ANTHROPIC_API_KEY", "sk-ant-api03-invented"),
     ("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-invented"),
@@ -25,7 +25,7 @@ const AROUND: [(&str, &str); 9] = [
     ("VAULT_SESSION", "invented-session"),
 ];
 
-/// The variables of these agents are in the config alone. Not each of their names looks like that of a secret.
+/// The variables of these agents are only in the config. Not all of their names look like names of secrets.
 const OWN_AGENTS: &str = r#"
 [agents.router]
 credential_env = "ROUTER_KEY"
@@ -41,20 +41,21 @@ credential_env = "PATHFINDER"
 /// Which of these variables are in an environment that `env` printed.
 fn known(environment: &str) -> Vec<&str> {
     let is_set = |name: &str| environment.lines().any(|line| line.starts_with(&format!("{name}=")));
-    AROUND.into_iter().map(|(name, _)| name).filter(|name| is_set(name)).collect()
+    ENVIRONMENT.into_iter().map(|(name, _)| name).filter(|name| is_set(name)).collect()
 }
 
-fn around(call: Call) -> Call {
-    AROUND.into_iter().fold(call, |call, (name, value)| call.env(name, value))
+/// Adds these variables to a call.
+fn with_env(call: Call) -> Call {
+    ENVIRONMENT.into_iter().fold(call, |call, (name, value)| call.env(name, value))
 }
 
-/// Writes its environment where nobody reads half of it.
-fn tells(name: &str) -> String {
+/// A shell command that writes its environment to a file atomically.
+fn save_environment(name: &str) -> String {
     format!("env >\"$HOME/{name}.$$\"; mv \"$HOME/{name}.$$\" \"$HOME/{name}\"")
 }
 
-/// What a helper has told of its environment.
-fn told(sandbox: &Sandbox, name: &str) -> String {
+/// The environment that a helper has saved.
+fn saved(sandbox: &Sandbox, name: &str) -> String {
     let file = format!("home/{name}");
     wait_until(name, || sandbox.path(&file).exists());
     sandbox.read(&file)
@@ -67,10 +68,10 @@ fn configure(sandbox: &Sandbox, more: &str) {
 #[test]
 fn a_credential_command_has_the_users_environment_without_kages_passphrase() {
     let sandbox = Sandbox::new();
-    let command = format!("command:{}; echo {}", tells("credential"), token("printed"));
-    let add = around(sandbox.kage(["subscription", "add", "work", "--credential", &command]));
+    let command = format!("command:{}; echo {}", save_environment("credential"), token("printed"));
+    let add = with_env(sandbox.kage(["subscription", "add", "work", "--credential", &command]));
     add.run().success();
-    let environment = told(&sandbox, "credential");
+    let environment = saved(&sandbox, "credential");
     assert!(environment.contains("VAULT_SESSION=invented-session"), "{environment}");
     assert!(!environment.contains("KAGE_PASSPHRASE"), "{environment}");
 }
@@ -80,17 +81,17 @@ fn an_event_command_gets_no_credential() {
     let sandbox = Sandbox::new();
     sandbox.add_with("work", "work--429five", &[]);
     sandbox.stand_in_claude();
-    configure(&sandbox, &format!("[events]\ncommand = '{}'\n", tells("event")));
-    let ran = around(sandbox.kage(["exec", "--retries", "0", "--", "claude", "-p", "hi"])).run();
+    configure(&sandbox, &format!("[events]\ncommand = '{}'\n", save_environment("event")));
+    let ran = with_env(sandbox.kage(["exec", "--retries", "0", "--", "claude", "-p", "hi"])).run();
     ran.status(1);
-    assert_eq!(known(&told(&sandbox, "event")), ["VAULT_SESSION"]);
+    assert_eq!(known(&saved(&sandbox, "event")), ["VAULT_SESSION"]);
 }
 
 #[test]
 fn an_event_command_of_a_running_agent_does_not_get_the_agents_credential() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    configure(&sandbox, &format!("[events]\ncommand = '{}'\n", tells("event")));
+    configure(&sandbox, &format!("[events]\ncommand = '{}'\n", save_environment("event")));
     let resets = (Timestamp::now() + SignedDuration::from_hours(1)).as_second();
     let row = json!({
         "type": "assistant", "isSidechain": false, "timestamp": Timestamp::now(), "isApiErrorMessage": true,
@@ -100,13 +101,13 @@ fn an_event_command_of_a_running_agent_does_not_get_the_agents_credential() {
     });
     let record = sandbox.write("work/record.jsonl", &format!("{row}\n"));
     let event = json!({ "hook_event_name": "StopFailure", "session_id": "s", "transcript_path": record });
-    sandbox.write("work/told", &event.to_string());
-    let hook = format!("env >\"$HOME/agent\"; '{}' hook <told", crate::support::kage().display());
+    sandbox.write("work/input", &event.to_string());
+    let hook = format!("env >\"$HOME/agent\"; '{}' hook <input", crate::support::kage().display());
     sandbox.kage(["exec", "--", "sh", "-c", &hook]).run().success();
     assert_eq!(known(&sandbox.read("home/agent")), ["CLAUDE_CODE_OAUTH_TOKEN"]);
-    let event = told(&sandbox, "event");
+    let event = saved(&sandbox, "event");
     assert_eq!(known(&event), [""; 0]);
-    assert!(event.contains("KAGE_SUBSCRIPTION=work"), "the hook has told it: {event}");
+    assert!(event.contains("KAGE_SUBSCRIPTION=work"), "the hook ran the event command: {event}");
 }
 
 #[test]
@@ -118,24 +119,24 @@ fn tmux_gets_no_credential() {
     sandbox.add("work", &[]);
     configure(&sandbox, "");
     sandbox.program("claude", "#!/bin/sh\necho running; read -r _\n");
-    let server = Tmux::start(around(sandbox.kage([""; 0])), sandbox.path("tmux"));
+    let server = Tmux::start(with_env(sandbox.kage([""; 0])), sandbox.path("tmux"));
     let real = std::env::split_paths("/usr/local/bin:/usr/bin:/bin").map(|dir| dir.join("tmux"));
     let real = real.into_iter().find(|path| path.exists()).unwrap();
-    let wrapper = format!("#!/bin/sh\n{}\nexec '{}' \"$@\"\n", tells("tmux"), real.display());
+    let wrapper = format!("#!/bin/sh\n{}\nexec '{}' \"$@\"\n", save_environment("tmux"), real.display());
     sandbox.program("tmux", &wrapper);
     let pane = server.first();
     pane.enter(&format!("'{}' exec -- claude", crate::support::kage().display()));
     pane.shows("running");
-    wait_until("the pane is marked", || pane.option("@kage_subscription") == "work");
-    assert_eq!(known(&told(&sandbox, "tmux")), ["VAULT_SESSION"]);
+    wait_until("the pane's options are set", || pane.option("@kage_subscription") == "work");
+    assert_eq!(known(&saved(&sandbox, "tmux")), ["VAULT_SESSION"]);
     pane.press("Enter");
-    wait_until("the marks are gone", || pane.option("@kage_subscription").is_empty());
+    wait_until("the pane's options are removed", || pane.option("@kage_subscription").is_empty());
     pane.is_at_the_prompt();
     fs::remove_file(sandbox.path("bin/tmux")).unwrap();
 }
 
-/// A sandbox in which the doctor, `init` and `setup` ask many programs, each of which keeps its environment.
-fn with_programs_to_ask() -> Sandbox {
+/// A sandbox in which `doctor`, `init` and `setup` run many programs, each of which saves its environment.
+fn with_programs_to_run() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let pool = ["router", "helper", "codex", "gemini"].map(|agent| {
@@ -144,7 +145,7 @@ fn with_programs_to_ask() -> Sandbox {
         )
     });
     configure(&sandbox, &format!("{}\n[events]\ncommand = \"beep\"\n", pool.concat()));
-    for (name, says) in [
+    for (name, output) in [
         ("claude", "2.1.330"),
         ("codex", "codex-cli 0.169.0"),
         ("gemini", "0.61.0"),
@@ -157,8 +158,8 @@ fn with_programs_to_ask() -> Sandbox {
         ("fish", "no"),
         ("kage", "kage 0.0.1"),
     ] {
-        let keeps = format!("env >\"$HOME/asked.{name}.$$\"");
-        sandbox.program(name, &format!("#!/bin/sh\n{keeps}\necho '{says}'\n"));
+        let save = format!("env >\"$HOME/ran.{name}.$$\"");
+        sandbox.program(name, &format!("#!/bin/sh\n{save}\necho '{output}'\n"));
     }
     sandbox.write("home/.zshenv", "ZDOTDIR=/nowhere\n");
     sandbox.write("home/.config/direnv/lib/kage.sh", "use_kage() { :; }\n");
@@ -166,12 +167,12 @@ fn with_programs_to_ask() -> Sandbox {
     sandbox
 }
 
-/// Which programs were asked since the last time, and which of the variables any of them was given.
-fn asked(sandbox: &Sandbox) -> (BTreeSet<String>, BTreeSet<String>) {
+/// The programs that ran since the last call, and the variables that any of them had.
+fn ran(sandbox: &Sandbox) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut programs, mut given) = (BTreeSet::new(), BTreeSet::new());
     for file in fs::read_dir(sandbox.path("home")).unwrap().flatten().map(|entry| entry.path()) {
         let name = file.file_name().unwrap().to_str().unwrap();
-        if let Some(program) = name.strip_prefix("asked.").and_then(|rest| rest.split('.').next()) {
+        if let Some(program) = name.strip_prefix("ran.").and_then(|rest| rest.split('.').next()) {
             programs.insert(program.to_owned());
             given.extend(known(&fs::read_to_string(&file).unwrap()).into_iter().map(str::to_owned));
             fs::remove_file(&file).unwrap();
@@ -185,111 +186,111 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 }
 
 fn doctor(sandbox: &Sandbox) {
-    let call = around(sandbox.kage(["doctor"])).env("SHELL", "/bin/zsh").env("DIRENV_DIR", "-/nowhere");
+    let call = with_env(sandbox.kage(["doctor"])).env("SHELL", "/bin/zsh").env("DIRENV_DIR", "-/nowhere");
     assert!(call.run().output.status.code().is_some_and(|code| code <= 2));
 }
 
 const VISIBLE: [&str; 1] = ["VAULT_SESSION"];
 
 #[test]
-fn programs_that_the_doctor_asks_get_no_credential() {
-    let sandbox = with_programs_to_ask();
+fn programs_that_doctor_runs_get_no_credential() {
+    let sandbox = with_programs_to_run();
     doctor(&sandbox);
-    let (programs, given) = asked(&sandbox);
+    let (programs, given) = ran(&sandbox);
     let all = ["claude", "codex", "direnv", "gemini", "helper", "kage", "router", "tmux", "zsh"];
     assert_eq!((programs, given), (set(all), set(VISIBLE)));
 }
 
 #[test]
-fn programs_that_are_asked_under_a_refused_config_get_no_credential() {
-    let sandbox = with_programs_to_ask();
+fn programs_that_run_with_an_invalid_config_get_no_credential() {
+    let sandbox = with_programs_to_run();
     let good = sandbox.read(CONFIG);
     for bad in ["[agents.router]\n", "[events", "[failover]\nno = 1\n", "[agents.other]\n"] {
         sandbox.config(&format!("{good}{bad}"));
         doctor(&sandbox);
-        assert_eq!(asked(&sandbox), (set(["direnv", "kage", "tmux", "zsh"]), set(VISIBLE)), "{bad}");
+        assert_eq!(ran(&sandbox), (set(["direnv", "kage", "tmux", "zsh"]), set(VISIBLE)), "{bad}");
     }
-    let place = sandbox.path(CONFIG);
-    fs::write(&place, [good.as_bytes(), b"# caf\xe9\n"].concat()).unwrap();
+    let config = sandbox.path(CONFIG);
+    fs::write(&config, [good.as_bytes(), b"# caf\xe9\n"].concat()).unwrap();
     doctor(&sandbox);
-    assert_eq!(asked(&sandbox).1, set(VISIBLE));
-    // Of one that cannot be opened nothing is known but how the names of secrets look.
-    fs::remove_file(&place).unwrap();
-    fs::create_dir(&place).unwrap();
+    assert_eq!(ran(&sandbox).1, set(VISIBLE));
+    // If the config cannot be read, kage only knows what names of secrets look like.
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
     doctor(&sandbox);
-    assert_eq!(asked(&sandbox).1, set(["HELPER_LOGIN", "PATHFINDER", "ROUTER_ORG", "VAULT_SESSION"]));
+    assert_eq!(ran(&sandbox).1, set(["HELPER_LOGIN", "PATHFINDER", "ROUTER_ORG", "VAULT_SESSION"]));
 }
 
 #[test]
-fn zsh_gets_no_credential_where_its_directory_is_asked_for() {
-    let sandbox = with_programs_to_ask();
+fn zsh_gets_no_credential_when_kage_asks_for_its_directory() {
+    let sandbox = with_programs_to_run();
     let good = sandbox.read(CONFIG);
     sandbox.write("nowhere/.zshrc", "");
     let dir = sandbox.path("nowhere");
-    let keeps = format!("#!/bin/sh\nenv >\"$HOME/asked.zsh.$$\"\necho '{}'\n", dir.display());
-    sandbox.program("zsh", &keeps);
+    let zsh = format!("#!/bin/sh\nenv >\"$HOME/ran.zsh.$$\"\necho '{}'\n", dir.display());
+    sandbox.program("zsh", &zsh);
     let setup = ["setup", "--yes", "--no-test", "--name", "work", "--shell", "zsh"];
     let install = ["init", "zsh", "--install", "--yes"];
     let uninstall = ["init", "zsh", "--uninstall", "--yes"];
     for words in [&setup[..], &install, &uninstall] {
-        around(sandbox.kage(words)).run().success();
-        assert_eq!(asked(&sandbox), (set(["zsh"]), set(VISIBLE)), "{words:?}");
+        with_env(sandbox.kage(words)).run().success();
+        assert_eq!(ran(&sandbox), (set(["zsh"]), set(VISIBLE)), "{words:?}");
     }
     sandbox.config(&format!("{good}[events"));
     for words in [&install[..], &uninstall] {
-        around(sandbox.kage(words)).run().success();
-        assert_eq!(asked(&sandbox), (set(["zsh"]), set(VISIBLE)), "{words:?} with a refused config");
+        with_env(sandbox.kage(words)).run().success();
+        assert_eq!(ran(&sandbox), (set(["zsh"]), set(VISIBLE)), "{words:?} with a refused config");
     }
     sandbox.config(&good);
     for words in [&["init", "zsh"][..], &["shim", "install"], &["shim", "list"], &["shim", "remove"]] {
-        around(sandbox.kage(words)).run().success();
-        assert_eq!(asked(&sandbox).0, set([]), "{words:?}");
+        with_env(sandbox.kage(words)).run().success();
+        assert_eq!(ran(&sandbox).0, set([]), "{words:?}");
     }
 }
 
 #[test]
-fn a_command_behind_the_status_line_does_not_get_kages_passphrase() {
+fn a_command_after_the_status_line_does_not_get_kages_passphrase() {
     let sandbox = Sandbox::new();
-    let script = tells("line");
-    let call = around(sandbox.kage(["statusline", "--", "sh", "-c", &script]));
+    let script = save_environment("line");
+    let call = with_env(sandbox.kage(["statusline", "--", "sh", "-c", &script]));
     call.run().success();
-    assert!(!told(&sandbox, "line").contains("KAGE_PASSPHRASE"));
+    assert!(!saved(&sandbox, "line").contains("KAGE_PASSPHRASE"));
 }
 
-/// The process that kage starts to ask the keychain, while it waits for an answer.
-fn asking() -> Option<u32> {
+/// The process that kage starts to read the keychain, while it waits for an answer.
+fn keychain_reader() -> Option<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let mut pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
     pids.find(|pid| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let wanted = b"\0fetch-from-keychain\0asked-by-this-test\0";
+        let wanted = b"\0fetch-from-keychain\0read-by-this-test\0";
         words.windows(wanted.len()).any(|part| part == wanted)
     })
 }
 
 #[test]
-fn the_process_that_asks_the_keychain_is_closed_and_has_no_passphrase() {
+fn the_process_that_reads_the_keychain_is_protected_and_has_no_passphrase() {
     let sandbox = Sandbox::new();
-    sandbox.config("[subscriptions.pool.asked-by-this-test]\n");
+    sandbox.config("[subscriptions.pool.read-by-this-test]\n");
     let bus = UnixListener::bind(sandbox.path("bus")).unwrap();
-    let Some(somebody) = Somebody::new(sandbox) else { return };
-    let address = format!("unix:path={}", somebody.sandbox.path("bus").display());
-    let call = around(somebody.kage(["exec", "--", "true"])).env("DBUS_SESSION_BUS_ADDRESS", address);
+    let Some(user) = UnprivilegedUser::new(sandbox) else { return };
+    let address = format!("unix:path={}", user.sandbox.path("bus").display());
+    let call = with_env(user.kage(["exec", "--", "true"])).env("DBUS_SESSION_BUS_ADDRESS", address);
     let mut command = call.command;
     let mut kage: Child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // kage itself asks first, and is told nothing.
+    // kage itself connects first and gets no answer.
     drop(bus.accept().unwrap());
-    // Nothing is said to the process either, so that it waits until the bus goes away.
+    // The process gets no answer either, so it waits until the bus is closed.
     let connection = bus.accept().unwrap();
-    let pid = asking().unwrap();
-    let look = somebody.call("cat", [format!("/proc/{pid}/environ")]).run();
-    assert!(!look.output.status.success(), "another process of the user's reads its environment");
+    let pid = keychain_reader().unwrap();
+    let look = user.call("cat", [format!("/proc/{pid}/environ")]).run();
+    assert!(!look.output.status.success(), "another process of the user can read its environment");
     if let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) {
         let environment = String::from_utf8(environment).unwrap().replace('\0', "\n");
         assert!(!known(&environment).contains(&"KAGE_PASSPHRASE"), "{environment}");
         assert!(known(&environment).contains(&"VAULT_SESSION"), "{environment}");
     }
-    // It may try again.
+    // It may connect again.
     let more = thread::spawn(move || while bus.accept().is_ok() {});
     drop(connection);
     assert_eq!(kage.wait().unwrap().code(), Some(125));

@@ -1,10 +1,10 @@
-//! SECURITY.md: each line of the threat model names its tests, and they are there.
+//! SECURITY.md: each line of the threat model names its tests, and the tests exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The lines of the model, each with what it goes on with.
+/// The lines of the model, each with its continuation lines.
 fn lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for line in page.lines() {
@@ -26,7 +26,7 @@ fn tests(line: &str) -> Vec<(String, String)> {
     tests.collect()
 }
 
-/// The file, and what lies below it: `tests/security.rs` and `tests/security/*.rs`.
+/// The file and its modules: `tests/security.rs` and `tests/security/*.rs`.
 fn sources(file: &str) -> Vec<PathBuf> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let below = fs::read_dir(file.with_extension("")).into_iter().flatten().flatten();
@@ -34,7 +34,7 @@ fn sources(file: &str) -> Vec<PathBuf> {
     below.chain([file]).collect()
 }
 
-/// The names of the tests in a file and below it.
+/// The names of the tests in a file and its modules.
 fn known(file: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for source in sources(file) {
@@ -63,11 +63,11 @@ fn each_line_of_the_threat_model_has_its_test() {
 }
 
 #[test]
-fn each_test_of_this_suite_stands_for_a_line() {
+fn each_test_of_this_suite_is_named_by_a_line() {
     let page = page();
     let own = "each_line_of_the_threat_model_has_its_test";
     for name in known("tests/secrets/security.rs") {
-        let is_of_the_page = name == own || name == "each_test_of_this_suite_stands_for_a_line";
-        assert!(is_of_the_page || page.contains(&name), "SECURITY.md does not name {name}");
+        let is_about_the_page = name == own || name == "each_test_of_this_suite_is_named_by_a_line";
+        assert!(is_about_the_page || page.contains(&name), "SECURITY.md does not name {name}");
     }
 }

@@ -1,4 +1,4 @@
-//! A hostile repository: what stands in it decides the namespace and the level of a run, and nothing else.
+//! A hostile repository: it decides only the namespace and the level of a run.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use crate::support::{Sandbox, has_all, kage, pool};
 const PROJECT: &str = "work/.kage/config.toml";
 
 #[test]
-fn a_repository_sets_nothing_but_namespace_and_level() {
+fn a_repository_can_only_set_namespace_and_level() {
     let sandbox = pool();
     for key in [
         "[events]\ncommand = \"touch pwned\"",
@@ -28,7 +28,7 @@ fn a_repository_sets_nothing_but_namespace_and_level() {
         sandbox.kage(["prompt"]).run().success().prints("").says("");
     }
     assert!(!sandbox.path("work/pwned").exists() && !sandbox.path("work/started").exists());
-    // Who says both does not look at it.
+    // A run with both flags or both variables does not read the file.
     let ran = sandbox.kage(["exec", "-n", "mine", "-p", "high", "--", "true"]).run();
     ran.success().says("");
     let ran = sandbox.kage(["exec", "--", "true"]).env("KAGE_NAMESPACE", "mine").env("KAGE_PRIORITY", "high");
@@ -47,35 +47,35 @@ fn a_repository_cannot_leave_the_set_of_a_namespace_or_a_level() {
     route(["--priority", "high"], "personal");
     let subscription = ["exec", "--", "sh", "-c", "printf %s \"$KAGE_SUBSCRIPTION\""];
     sandbox.write(PROJECT, "namespace = \"other\"\npriority = \"high\"\n");
-    let asked = |namespace: &str| sandbox.kage(subscription).env("KAGE_NAMESPACE", namespace);
-    asked("backend").env("KAGE_PRIORITY", "normal").run().success().prints("work-premium");
-    // Its level narrows the set of the user's namespace; it does not widen it.
-    asked("backend").run().status(75).prints("");
-    // Where the user says nothing it chooses among the user's own namespaces: SECURITY.md says so.
+    let run = |namespace: &str| sandbox.kage(subscription).env("KAGE_NAMESPACE", namespace);
+    run("backend").env("KAGE_PRIORITY", "normal").run().success().prints("work-premium");
+    // The repository's level narrows the set of the user's namespace and never widens it.
+    run("backend").run().status(75).prints("");
+    // Without the user's choice the repository chooses among the user's own namespaces, as SECURITY.md says.
     sandbox.kage(subscription).run().success().prints("personal");
 }
 
 #[test]
-fn a_file_that_never_ends_in_its_place_holds_nobody_up() {
+fn an_endless_project_config_does_not_block_a_run() {
     let sandbox = pool();
-    let place = sandbox.write(PROJECT, "");
+    let file = sandbox.write(PROJECT, "");
     let run = |status: i32| sandbox.kage(["exec", "--", "true"]).run().status(status);
-    fs::File::create(&place).unwrap().set_len(1 << 40).unwrap();
+    fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
     run(2).is_one_line_and_a_hint();
-    fs::remove_file(&place).unwrap();
-    symlink("/dev/zero", &place).unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink("/dev/zero", &file).unwrap();
     run(0).says("");
-    fs::remove_file(&place).unwrap();
-    sandbox.call("mkfifo".as_ref(), [&place]).run().success();
+    fs::remove_file(&file).unwrap();
+    sandbox.call("mkfifo".as_ref(), [&file]).run().success();
     run(0).says("");
     sandbox.kage(["prompt"]).run().success().prints("");
 }
 
-/// What a prompt or a shell would take for more than a name.
+/// Names that a prompt or a shell would expand.
 const NAMES: [&str; 5] = ["$(touch pwned)", "`touch pwned`", "%{x%}", "a\\u001b]0;x\\u0007", "#(x)"];
 
 #[test]
-fn a_namespace_that_a_prompt_would_expand_is_none() {
+fn a_namespace_that_a_prompt_would_expand_is_not_shown() {
     if !has_all(&["zsh"]) {
         return;
     }
@@ -92,12 +92,12 @@ fn a_namespace_that_a_prompt_would_expand_is_none() {
 }
 
 #[test]
-fn a_run_starts_the_agent_alone_and_opens_no_socket() {
+fn a_run_starts_only_the_agent_and_opens_no_socket() {
     if !cfg!(target_os = "linux") || !has_all(&["strace"]) {
         return;
     }
     let sandbox = pool();
-    // What other tools would run or read here.
+    // Files that other tools would run or read here.
     sandbox.write("work/.envrc", "touch pwned\n");
     sandbox.write("work/.git/config", "[core]\n\tfsmonitor = touch pwned\n\tpager = touch pwned\n");
     sandbox.write("work/.git/HEAD", "ref: refs/heads/$(touch pwned)\n");
@@ -116,14 +116,14 @@ fn a_run_starts_the_agent_alone_and_opens_no_socket() {
 }
 
 #[test]
-fn what_an_agent_tells_as_its_own_refusal_costs_only_its_subscription() {
+fn a_forged_refusal_affects_no_other_subscription() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]).add("other", &[]);
-    // A tool of the agent's calls the hook for a run that is not its own, with words that are no event, and at length.
+    // A tool of the agent calls the hook for other runs, with invalid events and with very long input.
     let forged = r#"
         for run in "" other 0123456789abcdef "$KAGE_RUN"; do
-            for told in '' '{' '{"hook_event_name":"StopFailure","session_id":"../../x","transcript_path":"/etc/passwd"}'; do
-                printf %s "$told" | KAGE_RUN=$run KAGE_SUBSCRIPTION=other "$KAGE" hook
+            for input in '' '{' '{"hook_event_name":"StopFailure","session_id":"../../x","transcript_path":"/etc/passwd"}'; do
+                printf %s "$input" | KAGE_RUN=$run KAGE_SUBSCRIPTION=other "$KAGE" hook
             done
         done
         head -c 3000000 /dev/zero | "$KAGE" hook

@@ -1,4 +1,4 @@
-//! A user whom permissions bind, also where the tests are run by root.
+//! An unprivileged user, even if root runs the tests.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -7,26 +7,27 @@ use crate::support::{Call, Sandbox, copy_kage, has_all, kage};
 
 const NOBODY: &str = "65534";
 
-/// A sandbox of such a user's, with kage on PATH; `None` where root cannot become one.
-pub(crate) struct Somebody {
+/// A sandbox that belongs to an unprivileged user, with kage on PATH.
+pub(crate) struct UnprivilegedUser {
     pub(crate) sandbox: Sandbox,
     is_root: bool,
 }
 
-impl Somebody {
+impl UnprivilegedUser {
+    /// `None` if root runs the tests and `setpriv` is not installed.
     pub(crate) fn new(sandbox: Sandbox) -> Option<Self> {
         let is_root = rustix::process::geteuid().is_root();
         if is_root && !has_all(&["setpriv"]) {
             return None;
         }
         copy_kage(&sandbox.path("bin/kage"));
-        let somebody = Self { sandbox, is_root };
-        somebody.owns_all();
-        Some(somebody)
+        let user = Self { sandbox, is_root };
+        user.take_ownership();
+        Some(user)
     }
 
-    /// What the tests have written is theirs too.
-    pub(crate) fn owns_all(&self) {
+    /// Gives the user all files of the sandbox.
+    pub(crate) fn take_ownership(&self) {
         if self.is_root {
             let owner = format!("{NOBODY}:{NOBODY}");
             let words = ["-R".into(), owner.into(), self.sandbox.path("").into_os_string()];
@@ -49,7 +50,7 @@ impl Somebody {
         self.call(self.own_kage().to_str().unwrap(), args)
     }
 
-    /// Where the tests are built others may have no way in.
+    /// An unprivileged user may have no access to the build directory, so there is a copy in the sandbox.
     fn own_kage(&self) -> PathBuf {
         if self.is_root { self.sandbox.path("bin/kage") } else { kage() }
     }

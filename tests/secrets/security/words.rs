@@ -1,4 +1,4 @@
-//! Hostile words, in all places where kage takes words from outside and shows them.
+//! Hostile text everywhere kage reads text from outside and shows it.
 
 use std::fs;
 
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use crate::support::{CONFIG, Call, Sandbox, has_all, kage, wait_until};
 use crate::tmux::Tmux;
 
-/// A title, a cleared screen, C1, a text turned round, a blank that is none, backspaces, a line of its own; formats of
-/// tmux, what a shell or its prompt expands, HTML, a formula.
+/// A title, a cleared screen, C1 controls, reversed text, a zero-width space, backspaces, a new line; formats
+/// of tmux, expansions of a shell and its prompt, HTML, a formula.
 const ODD: &str = "=odd\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}2J\u{9d}0;owned\u{9c}\u{202e}gpj\u{2066}\u{200b}\u{8}\u{8}\r\n\
                    #(touch pwned)#{pid}$(touch pwned)`touch pwned`%n<script>'\";x";
 
-/// What a person at a terminal gets: both streams, with the escapes of colours.
+/// The output at a terminal: both streams, with color escapes.
 fn at_a_terminal(call: Call) -> String {
     let mut session = spawn_command(call.env("TERM", "xterm-256color").command, Some(20_000)).unwrap();
-    // Each of its letters is a byte.
+    // Each character of this text is one byte of the output.
     let bytes = session.exp_eof().unwrap().chars().map(|byte| u8::try_from(byte).unwrap()).collect();
     String::from_utf8(bytes).unwrap()
 }
 
-/// Text without what may steer a terminal; colours are kage's own.
-fn without_colours(text: &str) -> String {
+/// Text without color escapes, which are kage's own.
+fn without_colors(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -33,9 +33,9 @@ fn without_colours(text: &str) -> String {
     clean
 }
 
-/// Fails where a letter is left that does more than to be seen.
-fn is_clean(what: &str, text: &str) {
-    let clean = without_colours(text);
+/// Fails if the text contains characters that control a terminal or change how text is displayed.
+fn check_clean(what: &str, text: &str) {
+    let clean = without_colors(text);
     let odd = |letter: &char| {
         letter.is_control()
             || matches!(letter, '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -49,22 +49,22 @@ fn is_clean(what: &str, text: &str) {
     assert_eq!(found, None, "{what}: {clean:?}");
 }
 
-/// The same of an answer, at a terminal and in a pipe.
-fn answers_cleanly(sandbox: &Sandbox, words: &[&str]) -> String {
+/// Checks the output of a command, at a terminal and in a pipe. Returns the output in the pipe.
+fn check_clean_output(sandbox: &Sandbox, words: &[&str]) -> String {
     let what = words.join(" ");
     let ran = sandbox.kage(words).run();
-    is_clean(&what, &ran.stderr());
-    is_clean(&what, &ran.stdout());
+    check_clean(&what, &ran.stderr());
+    check_clean(&what, &ran.stdout());
     let shown = at_a_terminal(sandbox.kage(words));
-    is_clean(&what, &shown);
-    // A terminal of 80 columns may cut a long name before its end.
+    check_clean(&what, &shown);
+    // A terminal of 80 columns may truncate a long name.
     let answers = [shown, ran.stdout()];
-    assert!(answers.iter().any(|answer| answer.contains("odd")), "{what} shows nothing of it: {answers:?}");
+    assert!(answers.iter().any(|answer| answer.contains("odd")), "{what} does not show it: {answers:?}");
     ran.stdout()
 }
 
-/// A claude that writes a row of its transcript, prints something, and fails.
-const SPEAKING: &str = r#"#!/bin/sh
+/// A claude that writes a row to its transcript, prints a text, and fails.
+const HOSTILE_AGENT: &str = r#"#!/bin/sh
 while [ $# -gt 0 ]; do
   case $1 in --session-id) session=$2 ;; esac
   shift
@@ -81,11 +81,11 @@ cat "$HOME/said"
 exit 1
 "#;
 
-/// A sandbox whose agent speaks so.
-fn speaking(row: &Value, said: &str) -> Sandbox {
+/// A sandbox with an agent that writes this row and prints this text.
+fn with_hostile_agent(row: &Value, said: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    sandbox.program("claude", SPEAKING);
+    sandbox.program("claude", HOSTILE_AGENT);
     sandbox.write("home/row", &format!("{row}\n"));
     sandbox.write("home/said", said);
     sandbox
@@ -102,27 +102,27 @@ fn refusal() -> Value {
 }
 
 #[test]
-fn a_refusal_in_hostile_words_is_shown_as_words() {
-    let sandbox = speaking(&refusal(), ODD);
+fn a_refusal_with_hostile_text_is_shown_without_control_characters() {
+    let sandbox = with_hostile_agent(&refusal(), ODD);
     sandbox.config(&format!("{}\n[events]\ncommand = \"cat >>$HOME/event\"\n", sandbox.read(CONFIG)));
     let ran = sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(1);
-    assert_eq!(ran.stdout(), ODD, "what the agent prints is the agent's");
-    is_clean("exec", &ran.stderr());
+    assert_eq!(ran.stdout(), ODD, "the agent's output is not changed");
+    check_clean("exec", &ran.stderr());
     assert!(ran.stderr().contains("work hit its =odd"), "{}", ran.stderr());
-    answers_cleanly(&sandbox, &["subscription", "show", "work"]);
-    let json = answers_cleanly(&sandbox, &["subscription", "show", "work", "--json"]);
+    check_clean_output(&sandbox, &["subscription", "show", "work"]);
+    let json = check_clean_output(&sandbox, &["subscription", "show", "work", "--json"]);
     assert!(serde_json::from_str::<Value>(&json).unwrap().to_string().contains("owned"));
     for words in [&["status"][..], &["status", "--json"], &["why"], &["subscription", "list"], &["doctor"]] {
         let ran = sandbox.kage(words).run();
-        is_clean(&words.join(" "), &(ran.stdout() + &ran.stderr()));
-        is_clean(&words.join(" "), &at_a_terminal(sandbox.kage(words)));
+        check_clean(&words.join(" "), &(ran.stdout() + &ran.stderr()));
+        check_clean(&words.join(" "), &at_a_terminal(sandbox.kage(words)));
     }
-    wait_until("the event is told", || sandbox.read("home/event").contains("\"rate_limited\""));
-    is_clean("an event", &sandbox.read("home/event"));
+    wait_until("the event is sent", || sandbox.read("home/event").contains("\"rate_limited\""));
+    check_clean("an event", &sandbox.read("home/event"));
 }
 
 #[test]
-fn a_window_with_a_hostile_name_is_a_name_in_the_status_line() {
+fn a_hostile_window_name_is_harmless_in_the_status_line() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let soon = Timestamp::now() + SignedDuration::from_hours(1);
@@ -132,24 +132,24 @@ fn a_window_with_a_hostile_name_is_a_name_in_the_status_line() {
     sandbox.write("home/.local/state/kage/state.json", &file);
     let line = format!("'{}' statusline", kage().display());
     let shown = sandbox.kage(["exec", "--", "sh", "-c", &line]).run().success().stdout();
-    is_clean("statusline", &shown);
+    check_clean("statusline", &shown);
     assert!(shown.starts_with("work · =odd") && shown.lines().count() == 1, "{shown}");
-    answers_cleanly(&sandbox, &["status"]);
-    answers_cleanly(&sandbox, &["usage", "--html", "-"]);
-    answers_cleanly(&sandbox, &["metrics"]);
+    check_clean_output(&sandbox, &["status"]);
+    check_clean_output(&sandbox, &["usage", "--html", "-"]);
+    check_clean_output(&sandbox, &["metrics"]);
 }
 
 #[test]
-fn a_saved_output_in_hostile_words_is_judged_in_words() {
+fn a_saved_output_with_hostile_text_is_shown_without_control_characters() {
     let sandbox = Sandbox::new();
     sandbox.write("work/saved", &format!("{}\n", refusal()).replace("NOW", &Timestamp::now().to_string()));
-    answers_cleanly(&sandbox, &["detect", "saved"]);
-    answers_cleanly(&sandbox, &["detect", "saved", "--json"]);
-    answers_cleanly(&sandbox, &["detect", &format!("no{ODD}").replace('/', "")]);
+    check_clean_output(&sandbox, &["detect", "saved"]);
+    check_clean_output(&sandbox, &["detect", "saved", "--json"]);
+    check_clean_output(&sandbox, &["detect", &format!("no{ODD}").replace('/', "")]);
 }
 
 #[test]
-fn a_model_with_a_hostile_name_is_a_name_in_every_report() {
+fn a_hostile_model_name_is_harmless_in_every_report() {
     let message = json!({
         "id": "msg_1", "model": ODD, "content": [{ "type": "text", "text": "hi" }],
         "usage": { "input_tokens": 5, "output_tokens": 7 },
@@ -158,27 +158,27 @@ fn a_model_with_a_hostile_name_is_a_name_in_every_report() {
         "type": "assistant", "isSidechain": false, "timestamp": "NOW", "requestId": "req_1",
         "message": message,
     });
-    let sandbox = speaking(&row, "hi\n");
+    let sandbox = with_hostile_agent(&row, "hi\n");
     sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().status(1);
-    answers_cleanly(&sandbox, &["usage", "--by", "model"]);
-    answers_cleanly(&sandbox, &["usage", "--by", "model", "-m", ODD]);
-    let json = answers_cleanly(&sandbox, &["usage", "--by", "model", "--json"]);
+    check_clean_output(&sandbox, &["usage", "--by", "model"]);
+    check_clean_output(&sandbox, &["usage", "--by", "model", "-m", ODD]);
+    let json = check_clean_output(&sandbox, &["usage", "--by", "model", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["rows"][0]["model"], ODD);
-    let page = answers_cleanly(&sandbox, &["usage", "--html", "-"]);
+    let page = check_clean_output(&sandbox, &["usage", "--html", "-"]);
     assert!(!page.contains("<script"), "{page}");
-    let metrics = answers_cleanly(&sandbox, &["metrics"]);
+    let metrics = check_clean_output(&sandbox, &["metrics"]);
     let labels: Vec<_> = metrics.lines().filter(|line| line.contains("odd")).collect();
     assert!(!labels.is_empty() && labels.iter().all(|line| line.starts_with("kage_")), "{metrics}");
-    let sheet = answers_cleanly(&sandbox, &["usage", "--by", "model", "--csv"]);
+    let sheet = check_clean_output(&sandbox, &["usage", "--by", "model", "--csv"]);
     assert!(sheet.contains("\"'=odd"), "a formula: {sheet}");
 }
 
 #[test]
-fn a_session_in_hostile_words_steers_neither_the_terminal_nor_tmux() {
+fn a_session_with_hostile_text_controls_neither_the_terminal_nor_tmux() {
     if !has_all(&["tmux"]) {
         return;
     }
-    let sandbox = speaking(&refusal(), "");
+    let sandbox = with_hostile_agent(&refusal(), "");
     sandbox.add("spare", &[]);
     sandbox.config(&format!("{}\n[subscriptions]\nstrategy = \"priority\"\n", sandbox.read(CONFIG)));
     sandbox.kage(["subscription", "disable", "spare"]).run().success();
@@ -192,7 +192,7 @@ fn a_session_in_hostile_words_steers_neither_the_terminal_nor_tmux() {
     pane.shows("work hit its =odd");
     assert_eq!(server.run(&["display-message", "-p", "#{pane_title}"]).trim(), host(&server));
     for option in ["@kage_subscription", "@kage_namespace", "@kage_status"] {
-        is_clean(option, &pane.option(option));
+        check_clean(option, &pane.option(option));
     }
     pane.press("Enter");
     pane.is_at_the_prompt();
@@ -203,13 +203,13 @@ fn a_session_in_hostile_words_steers_neither_the_terminal_nor_tmux() {
     assert!(!sandbox.path("work/pwned").exists(), "something was run");
 }
 
-/// What a pane is called that nothing has given a title.
+/// The default title of a pane.
 fn host(server: &Tmux) -> String {
     server.run(&["display-message", "-p", "#{host}"]).trim().to_owned()
 }
 
 #[test]
-fn hostile_names_in_messages_and_hints_are_words() {
+fn hostile_names_are_harmless_in_messages_and_hints() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let name = ODD.replace('/', "");
@@ -236,10 +236,10 @@ fn hostile_names_in_messages_and_hints_are_words() {
     ];
     for (at, call) in calls.iter().enumerate() {
         let ran = call().run();
-        is_clean(&format!("call {at}"), &ran.stderr());
-        is_clean(&format!("call {at}"), &ran.stdout());
-        is_clean(&format!("call {at}"), &at_a_terminal(call()));
-        // A hint that names a file is a command with one word for it.
+        check_clean(&format!("call {at}"), &ran.stderr());
+        check_clean(&format!("call {at}"), &ran.stdout());
+        check_clean(&format!("call {at}"), &at_a_terminal(call()));
+        // In a hint the file is one quoted word of a command.
         let hint = ran.stderr().lines().find_map(|line| Some(line.strip_prefix("hint: ")?.to_owned()));
         if let Some(hint) = hint.filter(|hint| hint.contains("touch pwned")) {
             assert!(
@@ -248,7 +248,7 @@ fn hostile_names_in_messages_and_hints_are_words() {
             );
             let words = hint.replace("kage ", ": ");
             let _ = sandbox.call("sh".as_ref(), ["-c", &words]).run();
-            assert!(!sandbox.path("work/pwned").exists(), "a hint runs something: {hint}");
+            assert!(!sandbox.path("work/pwned").exists(), "the hint runs a command: {hint}");
         }
     }
     sandbox.config(&format!(
@@ -256,21 +256,21 @@ fn hostile_names_in_messages_and_hints_are_words() {
         sandbox.read(CONFIG),
         json!(ODD).to_string().replace('\u{9b}', "\\u009b")
     ));
-    answers_cleanly(&sandbox, &["subscription", "list"]);
-    answers_cleanly(&sandbox, &["subscription", "show", "work2"]);
+    check_clean_output(&sandbox, &["subscription", "list"]);
+    check_clean_output(&sandbox, &["subscription", "show", "work2"]);
 }
 
 #[test]
-fn a_run_in_a_hostile_directory_is_listed_in_words() {
+fn a_hostile_directory_name_is_harmless_in_lists() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    let place = format!("work/{}", ODD.replace('/', ""));
-    sandbox.write(&format!("{place}/file"), "");
+    let dir = format!("work/{}", ODD.replace('/', ""));
+    sandbox.write(&format!("{dir}/file"), "");
     let list = format!("'{0}' ps; '{0}' ps --json; '{0}' status", kage().display());
-    let ran = sandbox.kage(["exec", "--", "sh", "-c", &list]).cwd(sandbox.path(&place));
+    let ran = sandbox.kage(["exec", "--", "sh", "-c", &list]).cwd(sandbox.path(&dir));
     let shown = at_a_terminal(ran);
-    is_clean("ps", &shown);
+    check_clean("ps", &shown);
     assert!(shown.contains("odd") && shown.contains("\\u001b"), "{shown}");
-    answers_cleanly(&sandbox, &["usage", "--by", "project"]);
-    answers_cleanly(&sandbox, &["usage", "--by", "project", "--csv"]);
+    check_clean_output(&sandbox, &["usage", "--by", "project"]);
+    check_clean_output(&sandbox, &["usage", "--by", "project", "--csv"]);
 }

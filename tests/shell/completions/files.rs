@@ -1,4 +1,4 @@
-//! What is checked in under completions/ is what kage generates, and it is well made.
+//! The files in completions/ are those that kage generates, and linters accept them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ fn checked_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("completions")
 }
 
-/// Every file below a directory, by its path in there.
+/// Every file below a directory, by its relative path.
 fn files(dir: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -24,7 +24,7 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// `UPDATE=1 cargo test --test completions` writes them anew.
+/// `UPDATE=1 cargo test --test shell completions` writes them again.
 #[test]
 fn the_checked_in_scripts_and_pages_are_those_that_kage_generates() {
     let sandbox = Sandbox::new();
@@ -40,16 +40,16 @@ fn the_checked_in_scripts_and_pages_are_those_that_kage_generates() {
     }
     let there = files(&checked_in());
     let names = |files: &BTreeMap<PathBuf, String>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&there), names(&made), "UPDATE=1 cargo test --test completions");
+    assert_eq!(names(&there), names(&made), "UPDATE=1 cargo test --test shell completions");
     for (inside, text) in &made {
         let name = inside.display();
-        assert_eq!(&there[inside], text, "{name} has drifted; UPDATE=1 cargo test --test completions");
-        assert!(!text.contains("@KAGE@"), "{name} has its token still");
+        assert_eq!(&there[inside], text, "{name} is outdated; UPDATE=1 cargo test --test shell completions");
+        assert!(!text.contains("@KAGE@"), "{name} still has its token");
     }
 }
 
 #[test]
-fn the_scripts_please_the_linters_of_their_shells() {
+fn the_scripts_pass_the_linters_of_their_shells() {
     let sandbox = Sandbox::new();
     for (line, file) in [
         ("shellcheck -s bash", "kage.bash"),
@@ -100,27 +100,27 @@ fn every_man_page_renders_without_a_warning_and_keeps_its_examples() {
 }
 
 #[test]
-fn the_page_of_a_verb_has_the_exit_status_that_its_help_tells() {
+fn the_page_of_a_command_has_the_same_exit_status_as_its_help() {
     let sandbox = Sandbox::new();
-    let mut told = 0;
+    let mut checked = 0;
     for (name, page) in files(&checked_in().join("man")) {
         let verb = name.file_stem().unwrap().to_str().unwrap();
         let help = sandbox.kage(verb.split('-').skip(1).chain(["--help"])).run().success().stdout();
         let (_, section) = page.split_once(".SH \"EXIT STATUS\"\n").unwrap();
         let (section, _) = section.split_once("\n.SH ").unwrap();
         let Some((_, status)) = help.split_once("Exit status: ") else {
-            assert!(!help.contains("xit status:"), "{verb} tells its exit status in other words");
+            assert!(!help.contains("xit status:"), "{verb} names the exit status in another form");
             continue;
         };
-        // Neither bold letters nor escapes, and the first letter is a capital there. Lines end elsewhere.
+        // Ignores bold text, escapes, the case of the first letter, and line breaks.
         let plain = |text: &str| {
             let text = text.replace("\\fB", "").replace("\\fR", "").replace("\\(aq", "'").replace('`', "");
             text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
         };
         let expected = plain(status.split("\n\n").next().unwrap());
         assert_eq!(plain(section), expected, "in the page of {verb}");
-        assert!(!page.contains("Exit status: "), "the page of {verb} tells it twice");
-        told += 1;
+        assert!(!page.contains("Exit status: "), "the page of {verb} has it twice");
+        checked += 1;
     }
-    assert!(told >= 8, "{told} verbs tell their exit status");
+    assert!(checked >= 8, "the help of only {checked} commands has the exit status");
 }

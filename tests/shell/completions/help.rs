@@ -1,4 +1,4 @@
-//! The help of each verb, in a terminal of any width.
+//! The help of each command, in a terminal of any width.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,11 @@ use rexpect::session::spawn_command;
 
 use crate::support::{Call, Sandbox, kage};
 
-/// A wider terminal shows no longer lines.
+/// The longest line, even in a wider terminal.
 const WIDEST: usize = 100;
 const WIDTHS: [usize; 6] = [40, 60, 79, 80, 100, 200];
 
-/// The words of each verb, by the man pages that are checked in.
+/// The words of each command, from the checked-in man pages.
 fn verbs() -> Vec<Vec<String>> {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions/man");
     let names = fs::read_dir(pages).unwrap().flatten().map(|page| page.file_name());
@@ -25,7 +25,7 @@ fn verbs() -> Vec<Vec<String>> {
     verbs
 }
 
-/// Everything that the definitions of the verbs say.
+/// The source of all command definitions.
 fn sources() -> String {
     let cli = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     let files = fs::read_dir(&cli).unwrap().flatten().map(|file| file.path());
@@ -37,7 +37,7 @@ fn help(sandbox: &Sandbox, verb: &[String], flag: &str) -> Call {
     sandbox.kage(verb.iter().map(String::as_str).chain([flag]))
 }
 
-/// Whether a line is one that the source has as it is, such as an example.
+/// Whether the source contains this line literally, such as an example.
 fn is_kept(line: &str, sources: &str) -> bool {
     line.starts_with("  ") && sources.contains(&format!("/// {line}\n"))
 }
@@ -47,7 +47,7 @@ fn columns(line: &str) -> usize {
 }
 
 #[test]
-fn a_help_fits_its_terminal_and_breaks_no_word() {
+fn help_fits_the_terminal_and_breaks_no_word() {
     let (sandbox, sources) = (Sandbox::new(), sources());
     for verb in verbs() {
         for flag in ["--help", "-h"] {
@@ -72,7 +72,7 @@ fn a_help_fits_its_terminal_and_breaks_no_word() {
 }
 
 #[test]
-fn a_help_uses_the_columns_that_there_are() {
+fn help_uses_all_columns() {
     let (sandbox, sources) = (Sandbox::new(), sources());
     let mut seen = 0;
     for verb in verbs() {
@@ -90,7 +90,7 @@ fn a_help_uses_the_columns_that_there_are() {
                     seen += 1;
                 }
             }
-            // What can be typed can be copied, however narrow the terminal is.
+            // Examples are never wrapped, so they can be copied from any terminal.
             let (_, examples) = text.split_once("\nExamples:\n").unwrap();
             let examples: Vec<_> = examples.lines().take_while(|line| !line.is_empty()).collect();
             assert!(!examples.is_empty());
@@ -102,7 +102,7 @@ fn a_help_uses_the_columns_that_there_are() {
     assert!(seen > 500, "{seen}");
 }
 
-/// What a terminal shows of a shell command.
+/// The output of a shell command at a terminal.
 fn on_terminal(sandbox: &Sandbox, columns: usize, line: &str, variable: Option<&str>) -> String {
     let script = format!(
         "stty -onlcr cols {columns} rows 24; {}",
@@ -113,12 +113,12 @@ fn on_terminal(sandbox: &Sandbox, columns: usize, line: &str, variable: Option<&
         call = call.env("COLUMNS", columns);
     }
     let shown = spawn_command(call.command, Some(20_000)).unwrap().exp_eof().unwrap();
-    // Each of its letters is a byte.
+    // Each character of this text is one byte of the output.
     String::from_utf8(shown.chars().map(|byte| u8::try_from(byte).unwrap()).collect()).unwrap()
 }
 
 #[test]
-fn the_width_of_a_help_is_that_of_the_terminal() {
+fn the_width_of_help_is_that_of_the_terminal() {
     let sandbox = Sandbox::new();
     let at = |columns: &str| {
         let call = sandbox.kage(["exec", "--help"]).env("COLUMNS", columns);
@@ -135,10 +135,10 @@ fn the_width_of_a_help_is_that_of_the_terminal() {
         (60, None, help, "60"),
         (60, Some("40"), help, "60"),
         (200, None, help, "100"),
-        // One that does not tell its size, such as a serial line.
+        // A terminal that does not report its size, such as a serial line.
         (0, None, help, "80"),
         (0, Some("60"), help, "80"),
-        // A pager is at the same terminal.
+        // A pager uses the same terminal.
         (60, None, "kage exec --help | cat", "60"),
         (0, None, "kage exec --help | cat", "80"),
         (60, None, "kage exec --help </dev/null 2>/dev/null | cat", "100"),

@@ -1,4 +1,4 @@
-//! Typing a line and pressing Tab, in each shell, as a person does.
+//! Typing a line and pressing Tab in each shell, as a user does.
 
 use std::os::unix::fs::symlink;
 
@@ -23,7 +23,7 @@ fn terminal(sandbox: &Sandbox) -> Tmux {
     Tmux::start(sandbox.call("tmux".as_ref(), [""; 0]), sandbox.path("tmux"))
 }
 
-/// Types a line, presses Tab, and waits until the line has become that.
+/// Types a line, presses Tab, and waits until the line is `expected`.
 fn completes(pane: &Pane<'_>, shell: &str, typed: &str, expected: &str) {
     pane.types(typed);
     pane.press("Tab");
@@ -31,21 +31,21 @@ fn completes(pane: &Pane<'_>, shell: &str, typed: &str, expected: &str) {
     wait_until(&format!("{shell} completes `{typed}` to `{expected}`"), || {
         pane.screen().lines().any(|shown| shown.trim_end() == line)
     });
-    // What elvish puts into quotes is offered in a list, and taken by Enter.
+    // elvish offers quoted words in a list; Enter accepts.
     if shell == "elvish" && expected.ends_with('\'') {
         pane.press("Enter");
     }
     pane.press("C-u");
 }
 
-/// Sets a shell up with a line that clears the screen at its end: keys that come earlier may get lost.
+/// Sets up a shell with a line that finally clears the screen: keys typed before that may get lost.
 fn set_up(pane: &Pane<'_>, line: &str) {
     pane.is_at_the_prompt();
     pane.enter(line);
     wait_until("the shell is set up", || pane.screen().trim() == "ready>");
 }
 
-/// What holds in every shell.
+/// Completions that work in every shell.
 fn completes_all(pane: &Pane<'_>, sandbox: &Sandbox, shell: &str) {
     for (typed, expected) in [
         ("kage wh", "kage why"),
@@ -67,7 +67,7 @@ fn completes_all(pane: &Pane<'_>, sandbox: &Sandbox, shell: &str) {
         ("kage sub route -s personal,tag:ba", "kage sub route -s ", "personal,tag:backend"),
         ("kage exec --subscription=wor", "kage exec ", "--subscription=work-premium"),
     ] {
-        // elvish puts quotes around a comma and an equals sign.
+        // elvish quotes words with a comma or an equals sign.
         let quote = if shell == "elvish" { "'" } else { "" };
         completes(pane, shell, typed, &format!("{before}{quote}{after}{quote}"));
     }
@@ -76,9 +76,9 @@ fn completes_all(pane: &Pane<'_>, sandbox: &Sandbox, shell: &str) {
     completes(pane, shell, "kage exec -s lat", "kage exec -s later");
 }
 
-/// Words that are quoted or escaped, and paths that begin with the home.
-fn completes_as_typed(pane: &Pane<'_>, shell: &str) {
-    // zsh takes away the quotes that it does not need.
+/// Quoted and escaped words, and paths below the home.
+fn completes_quoted(pane: &Pane<'_>, shell: &str) {
+    // zsh removes quotes that are not needed.
     let quote = if shell == "zsh" { "" } else { "\"" };
     let named = format!("kage exec --subscription={quote}work-premium{quote}");
     completes(pane, shell, "kage exec --subscription=\"wor", &named);
@@ -109,9 +109,9 @@ fn bash_completes_live_names_in_strict_mode() {
     let pane = tmux.first();
     set_up(&pane, &format!("set -eu; source '{SCRIPTS}/kage.bash'; source '{SCRIPTS}/kage.bash'; clear"));
     completes_all(&pane, &sandbox, "bash");
-    completes_as_typed(&pane, "bash");
+    completes_quoted(&pane, "bash");
     completes(&pane, "bash", "kage usage --html=two", "kage usage --html=two\\ words.html");
-    // Two names: listed at the second Tab.
+    // Several names: listed at the second Tab.
     pane.types("kage exec -s ");
     pane.press("Tab");
     pane.press("Tab");
@@ -133,7 +133,7 @@ fn zsh_completes_live_names_with_their_descriptions() {
         &format!("setopt nounset; fpath=('{SCRIPTS}' $fpath); autoload -U compinit; compinit -D -u; clear"),
     );
     completes_all(&pane, &sandbox, "zsh");
-    completes_as_typed(&pane, "zsh");
+    completes_quoted(&pane, "zsh");
     completes(&pane, "zsh", "kage usage --html=two", "kage usage --html=two\\ words.html");
     pane.types("kage exec -s ");
     pane.press("Tab");
@@ -141,7 +141,7 @@ fn zsh_completes_live_names_with_their_descriptions() {
 }
 
 #[test]
-fn zsh_takes_the_script_by_eval_and_does_nothing_without_compinit() {
+fn zsh_accepts_the_script_by_eval_and_ignores_it_without_compinit() {
     let sandbox = sandbox();
     if !has_all(&["tmux", "zsh"]) {
         return;
@@ -166,12 +166,12 @@ fn fish_completes_live_names_with_their_descriptions() {
     }
     let tmux = terminal(&sandbox);
     let pane = tmux.first();
-    // A suggestion in grey would look like a completion. What completes behind `not` is in fish's own scripts.
+    // A suggestion in gray would look like a completion. fish's own scripts complete after words like `not`.
     let setup = "set -g fish_complete_path \\$__fish_data_dir/completions; \
         set -g fish_autosuggestion_enabled 0; function fish_prompt; echo -n 'ready> '; end";
     set_up(&pane, &format!("exec fish --no-config -i -C \"{setup}; source '{SCRIPTS}/kage.fish'; clear\""));
     completes_all(&pane, &sandbox, "fish");
-    completes_as_typed(&pane, "fish");
+    completes_quoted(&pane, "fish");
     completes(&pane, "fish", "kage usage --html=two", "kage usage --html=two\\ words.html");
     for before in ["not", "if", "and", "time", "command", "NAME=value", "echo on;"] {
         for (typed, expected) in [

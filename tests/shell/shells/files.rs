@@ -1,4 +1,4 @@
-//! The line in a start-up file: added once, taken away again, and nothing else changed.
+//! The line in a startup file: it is added once and removed again, and nothing else is changed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,29 +13,27 @@ fn install(sandbox: &Sandbox, shell: &Shell) -> String {
 }
 
 #[test]
-fn it_is_added_once_works_and_goes_without_a_trace() {
+fn the_line_is_added_once_works_and_is_removed_completely() {
     for shell in Shell::all() {
         let sandbox = home();
-        sandbox.write(shell.start_up_file, OWN);
+        sandbox.write(shell.startup_file, OWN);
         let said = install(&sandbox, shell);
         assert!(
             said.contains("added one line to") && said.contains(&format!("exec {}", shell.name)),
             "{said}"
         );
-        let text = sandbox.read(shell.start_up_file);
+        let text = sandbox.read(shell.startup_file);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.starts_with(OWN), "{text}");
-        assert_eq!(sandbox.read(&format!("{}.before-kage", shell.start_up_file)), OWN);
-        assert!(install(&sandbox, shell).contains("has the line already"));
-        assert_eq!(sandbox.read(shell.start_up_file), text);
+        assert_eq!(sandbox.read(&format!("{}.before-kage", shell.startup_file)), OWN);
+        assert!(install(&sandbox, shell).contains("already has this line"));
+        assert_eq!(sandbox.read(shell.startup_file), text);
         let printed = sandbox.kage(["init", shell.name, "--print-rc"]).run().success().stdout();
         assert_eq!(text, format!("{OWN}{printed}"));
 
-        // The file as the shell reads it at its start, in the same words that were added.
-        let run = format!(
-            "source {}; claude it",
-            shell.quoted(sandbox.path(shell.start_up_file).to_str().unwrap())
-        );
+        // The shell sources the file as at its start.
+        let run =
+            format!("source {}; claude it", shell.quoted(sandbox.path(shell.startup_file).to_str().unwrap()));
         sandbox
             .call(shell.name.as_ref(), ["-c", &run])
             .run()
@@ -46,18 +44,18 @@ fn it_is_added_once_works_and_goes_without_a_trace() {
             .kage(["init", shell.name, "--uninstall", "--yes"])
             .run()
             .success()
-            .mentions("took one line out");
-        assert_eq!(sandbox.read(shell.start_up_file), OWN);
+            .mentions("removed one line from");
+        assert_eq!(sandbox.read(shell.startup_file), OWN);
         sandbox
             .kage(["init", shell.name, "--uninstall", "--yes"])
             .run()
             .success()
-            .mentions("has no such line");
+            .mentions("does not have this line");
     }
 }
 
 #[test]
-fn without_a_name_the_shell_is_that_of_the_user() {
+fn without_a_name_init_uses_the_users_shell() {
     for shell in Shell::all() {
         let sandbox = home();
         let path = format!("/usr/bin/{}", shell.name);
@@ -67,31 +65,31 @@ fn without_a_name_the_shell_is_that_of_the_user() {
             sandbox.kage(["init", shell.name, "--print-rc"]).run().stdout()
         );
         init("--install");
-        assert_eq!(sandbox.read(shell.start_up_file).lines().count(), 1);
+        assert_eq!(sandbox.read(shell.startup_file).lines().count(), 1);
         init("--uninstall");
-        assert_eq!(sandbox.read(shell.start_up_file), "");
+        assert_eq!(sandbox.read(shell.startup_file), "");
     }
     let unknown = home().kage(["init"]).env("SHELL", "/bin/dash").run().status(2);
     unknown.mentions("hint: kage init bash").is_one_line_and_a_hint();
 }
 
 #[test]
-fn a_file_that_is_not_there_is_made() {
+fn a_missing_file_is_created() {
     for shell in Shell::all() {
         let sandbox = home();
         install(&sandbox, shell);
-        assert_eq!(sandbox.read(shell.start_up_file).lines().count(), 1);
-        assert!(!sandbox.path(&format!("{}.before-kage", shell.start_up_file)).exists());
+        assert_eq!(sandbox.read(shell.startup_file).lines().count(), 1);
+        assert!(!sandbox.path(&format!("{}.before-kage", shell.startup_file)).exists());
     }
 }
 
 #[test]
-fn a_link_stays_one_and_the_mode_stays() {
+fn a_link_stays_a_link_and_the_mode_is_kept() {
     for shell in Shell::all() {
         let sandbox = home();
         let file = sandbox.write("dotfiles/file", OWN);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        let link = sandbox.path(shell.start_up_file);
+        let link = sandbox.path(shell.startup_file);
         fs::create_dir_all(link.parent().unwrap()).unwrap();
         symlink(&file, &link).unwrap();
         install(&sandbox, shell);
@@ -102,36 +100,36 @@ fn a_link_stays_one_and_the_mode_stays() {
 }
 
 #[test]
-fn the_users_own_line_is_enough_and_is_not_taken_away() {
+fn the_users_own_line_is_enough_and_is_not_removed() {
     for shell in Shell::all() {
         let sandbox = home();
         let text = format!("{OWN}{}", shell.line());
-        sandbox.write(shell.start_up_file, &text);
-        assert!(install(&sandbox, shell).contains(":3 does that already"));
+        sandbox.write(shell.startup_file, &text);
+        assert!(install(&sandbox, shell).contains(":3 already does this"));
         let refused = sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().status(1);
         refused.mentions("+3 ").is_one_line_and_a_hint();
-        assert_eq!(sandbox.read(shell.start_up_file), text);
+        assert_eq!(sandbox.read(shell.startup_file), text);
     }
 }
 
 #[test]
-fn the_line_that_kage_added_goes_also_beside_one_of_the_users() {
+fn the_line_that_kage_added_is_removed_next_to_the_users_own() {
     for shell in Shell::all() {
         let sandbox = home();
         install(&sandbox, shell);
-        let text = sandbox.read(shell.start_up_file);
-        sandbox.write(shell.start_up_file, &format!("{}{text}", shell.line()));
+        let text = sandbox.read(shell.startup_file);
+        sandbox.write(shell.startup_file, &format!("{}{text}", shell.line()));
         let left = sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().status(1);
-        left.mentions("took one line out").mentions(":1 was not written by kage, and stays");
-        assert_eq!(sandbox.read(shell.start_up_file), shell.line());
+        left.mentions("removed one line from").mentions(":1 was not written by kage and is left unchanged");
+        assert_eq!(sandbox.read(shell.startup_file), shell.line());
     }
 }
 
 #[test]
-fn any_bytes_stay_what_they_are() {
+fn all_other_bytes_are_kept() {
     for shell in Shell::all() {
         let sandbox = home();
-        let file = sandbox.write(shell.start_up_file, "");
+        let file = sandbox.write(shell.startup_file, "");
         let own = b"# caf\xe9\r\n\x00\n";
         fs::write(&file, own).unwrap();
         install(&sandbox, shell);
@@ -142,33 +140,33 @@ fn any_bytes_stay_what_they_are() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_left_alone() {
+fn a_dangling_link_is_left_unchanged() {
     for shell in Shell::all() {
         let sandbox = home();
-        let link = sandbox.path(shell.start_up_file);
+        let link = sandbox.path(shell.startup_file);
         fs::create_dir_all(link.parent().unwrap()).unwrap();
         symlink("not/there/yet", &link).unwrap();
         let refused = sandbox.kage(["init", shell.name, "--install", "--yes"]).run().status(1);
-        refused.mentions("is a link to not/there/yet, which is not there").is_one_line_and_a_hint();
+        refused.mentions("is a link to not/there/yet, which does not exist").is_one_line_and_a_hint();
         assert!(link.is_symlink() && !link.exists());
     }
 }
 
 #[test]
-fn the_copy_is_of_the_file_without_kage() {
+fn the_backup_is_the_file_without_kage() {
     for shell in Shell::all() {
         let sandbox = home();
-        sandbox.write(shell.start_up_file, OWN);
+        sandbox.write(shell.startup_file, OWN);
         install(&sandbox, shell);
         fs::remove_file(sandbox.path("bin/kage")).unwrap();
         install(&sandbox, shell);
         sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().success();
-        assert_eq!(sandbox.read(&format!("{}.before-kage", shell.start_up_file)), OWN);
+        assert_eq!(sandbox.read(&format!("{}.before-kage", shell.startup_file)), OWN);
     }
 }
 
 #[test]
-fn a_kage_of_another_name_adds_one_line_too() {
+fn a_kage_with_another_name_adds_one_line_too() {
     for shell in Shell::all() {
         let sandbox = home();
         fs::remove_file(sandbox.path("bin/kage")).unwrap();
@@ -176,15 +174,15 @@ fn a_kage_of_another_name_adds_one_line_too() {
         copy_kage(&other);
         for _ in 0..2 {
             sandbox.call(&other, ["init", shell.name, "--install", "--yes"]).run().success();
-            assert_eq!(sandbox.read(shell.start_up_file).lines().count(), 1);
+            assert_eq!(sandbox.read(shell.startup_file).lines().count(), 1);
         }
         sandbox.call(&other, ["init", shell.name, "--uninstall", "--yes"]).run().success();
-        assert_eq!(sandbox.read(shell.start_up_file), "");
+        assert_eq!(sandbox.read(shell.startup_file), "");
     }
 }
 
 #[test]
-fn zsh_is_asked_where_it_looks() {
+fn zsh_is_asked_for_its_directory() {
     if !has_all(&["zsh"]) {
         return;
     }
@@ -198,8 +196,8 @@ fn zsh_is_asked_where_it_looks() {
 }
 
 #[test]
-fn a_login_shell_of_bash_is_thought_of() {
-    const NOTE: &str = "login shells, as in tmux, need this line in";
+fn bash_login_shells_get_a_note() {
+    const NOTE: &str = "login shells, such as those of tmux, need this line in";
     let sandbox = home();
     let said = |file: &str, text: &str| {
         sandbox.write(file, text);
@@ -216,26 +214,26 @@ fn a_login_shell_of_bash_is_thought_of() {
 }
 
 #[test]
-fn it_follows_kage_to_another_place() {
+fn the_line_is_updated_when_kage_moves() {
     for shell in Shell::all() {
         let sandbox = home();
         install(&sandbox, shell);
-        let before = sandbox.read(shell.start_up_file);
+        let before = sandbox.read(shell.startup_file);
         fs::remove_file(sandbox.path("bin/kage")).unwrap();
         install(&sandbox, shell);
-        let after = sandbox.read(shell.start_up_file);
+        let after = sandbox.read(shell.startup_file);
         assert_eq!(after.lines().count(), 1);
         assert_ne!(before, after);
     }
 }
 
 #[test]
-fn where_kage_has_gone_the_shell_starts_in_peace() {
+fn the_shell_starts_silently_if_kage_was_removed() {
     for shell in Shell::all() {
         let sandbox = home();
         install(&sandbox, shell);
         fs::remove_file(sandbox.path("bin/kage")).unwrap();
-        let file = sandbox.path(shell.start_up_file);
+        let file = sandbox.path(shell.startup_file);
         let mut run = format!("source {}", shell.quoted(file.to_str().unwrap()));
         if shell.name != "fish" {
             run = format!("set -eu; {run}");
@@ -245,7 +243,7 @@ fn where_kage_has_gone_the_shell_starts_in_peace() {
 }
 
 #[test]
-fn it_is_not_added_unasked() {
+fn init_asks_before_it_adds_the_line() {
     let sandbox = home();
     let refused = sandbox.kage(["init", "bash", "--install"]).run().status(2);
     refused.is_one_line_and_a_hint();
@@ -274,9 +272,9 @@ fn it_is_not_added_unasked() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_said_with_what_to_do() {
+fn a_file_that_cannot_be_written_is_reported() {
     let sandbox = home();
-    // A directory in its place: root writes into anything else.
+    // A directory with the name of the file, because root can write any file.
     fs::create_dir_all(sandbox.path("home/.bashrc")).unwrap();
     let refused = sandbox.kage(["init", "bash", "--install", "--yes"]).run().status(1);
     refused.mentions(".bashrc");

@@ -1,12 +1,12 @@
-//! The functions: what they run, and what comes through them.
+//! The shell functions: what they run, and that arguments, status and signals pass through them.
 
 use std::fs;
 
-use super::{Shell, approves, home, oddly_placed, pane, tmux};
+use super::{Shell, check_with, home, kage_at_odd_path, pane, tmux};
 use crate::support::{Sandbox, has_all, wait_until};
 use crate::tmux::Pane;
 
-/// What the plain agent was called with, which is read once: its subscription, and the arguments.
+/// The last call of the plain agent: its subscription and arguments. Deletes the file.
 fn called(sandbox: &Sandbox) -> Vec<String> {
     let file = sandbox.path("work/called");
     wait_until("the agent was called", || file.exists());
@@ -15,14 +15,14 @@ fn called(sandbox: &Sandbox) -> Vec<String> {
     text.strip_suffix('\0').unwrap().split('\0').map(str::to_owned).collect()
 }
 
-/// Whether the agent runs, and has the terminal. Source: proc(5), the fields `state`, `pgrp` and `tpgid`.
+/// Whether the agent runs in the foreground. Source: proc(5), the fields `state`, `pgrp` and `tpgid`.
 fn is_in_the_foreground(sandbox: &Sandbox) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", sandbox.read("work/pid").trim())).unwrap();
     let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     fields[0] != "T" && fields[2] == fields[5]
 }
 
-/// What a typed line prints, without the prompt around it.
+/// Types a line and waits until it has printed `until`.
 fn prints(pane: &Pane<'_>, line: &str, until: &str) {
     pane.is_at_the_prompt();
     pane.enter(line);
@@ -30,36 +30,36 @@ fn prints(pane: &Pane<'_>, line: &str, until: &str) {
     pane.is_at_the_prompt();
 }
 
-/// Tries something in a pane of each shell that has loaded the functions.
-fn in_each(tries: impl Fn(&Shell, &Sandbox, &Pane<'_>)) {
+/// Runs a test in a pane of each shell, with the functions loaded.
+fn in_each(test: impl Fn(&Shell, &Sandbox, &Pane<'_>)) {
     if !has_all(&["tmux"]) {
         return;
     }
     for shell in Shell::all() {
         let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line());
+        shell.set_up(&sandbox, &shell.line());
         let tmux = tmux(&sandbox);
-        tries(shell, &sandbox, &pane(&tmux, shell));
+        test(shell, &sandbox, &pane(&tmux, shell));
     }
 }
 
 #[test]
-fn they_load_silently_twice_with_strict_options_from_the_start_up_file() {
+fn they_load_twice_without_output_under_strict_options() {
     if !has_all(&["tmux"]) {
         return;
     }
     for shell in Shell::all() {
         let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line().repeat(2));
+        shell.set_up(&sandbox, &shell.line().repeat(2));
         let tmux = tmux(&sandbox);
         let pane = pane(&tmux, shell);
-        assert_eq!(pane.history().trim(), "ready>", "{} said something", shell.name);
+        assert_eq!(pane.history().trim(), "ready>", "{} printed something", shell.name);
         prints(&pane, "claude hello", "claude on work-premium: hello");
     }
 }
 
 #[test]
-fn the_agent_itself_and_what_needs_no_subscription_are_not_wrapped() {
+fn commands_that_need_no_subscription_are_not_wrapped() {
     in_each(|shell, sandbox, pane| {
         prints(pane, "command claude a", "claude on its own login: a");
         for word in ["--version", "--help", "update", "doctor", "mcp", "setup-token", "install", "plugin"] {
@@ -72,7 +72,7 @@ fn the_agent_itself_and_what_needs_no_subscription_are_not_wrapped() {
 }
 
 #[test]
-fn arguments_come_through_unharmed() {
+fn arguments_are_passed_on_unchanged() {
     const ODD: [&str; 17] = [
         "",
         "a b",
@@ -108,7 +108,7 @@ fn arguments_come_through_unharmed() {
 }
 
 #[test]
-fn the_exit_status_is_the_agents() {
+fn the_exit_status_is_that_of_the_agent() {
     in_each(|shell, _, pane| {
         for status in [0, 7, 143] {
             let line = format!("plain status {status}; echo it was {}", shell.status);
@@ -120,27 +120,27 @@ fn the_exit_status_is_the_agents() {
 #[test]
 fn a_typed_interrupt_ends_the_agent_and_the_loop_around_it() {
     in_each(|shell, sandbox, pane| {
-        // In fish 3 a loop goes on after a ^C inside of any function.
+        // In fish 3 a loop continues after a ^C inside any function.
         let line = if shell.name == "fish" { "plain sleep" } else { "for i in 1 2 3; do plain sleep; done" };
         pane.enter(line);
         called(sandbox);
         pane.press("C-c");
         prints(pane, &format!("echo left with {}", shell.status), "\nleft with 130\n");
-        assert_eq!(sandbox.read("work/starts"), "started\n", "{} went on", shell.name);
+        assert_eq!(sandbox.read("work/starts"), "started\n", "{} started another run", shell.name);
         let running = sandbox.kage(["ps", "--json"]).run().success().stdout();
         assert!(running.contains("\"leases\": []"), "{}: {running}", shell.name);
     });
 }
 
 #[test]
-fn a_stopped_agent_goes_on_in_the_foreground_as_any_program_does() {
+fn a_stopped_agent_continues_in_the_foreground_like_any_program() {
     if !has_all(&["tmux"]) {
         return;
     }
     for shell in Shell::all() {
         let sandbox = home();
         sandbox.program("bare", "#!/bin/sh\nexec plain \"$@\"\n");
-        shell.sets_up(&sandbox, &shell.line());
+        shell.set_up(&sandbox, &shell.line());
         let tmux = tmux(&sandbox);
         let status = |program: &str| {
             let pane = pane(&tmux, shell);
@@ -151,7 +151,7 @@ fn a_stopped_agent_goes_on_in_the_foreground_as_any_program_does() {
             pane.is_at_the_prompt();
             prints(&pane, "echo between", "\nbetween\n");
             pane.enter("fg");
-            wait_until("it runs again, in the foreground", || is_in_the_foreground(&sandbox));
+            wait_until("the agent runs in the foreground again", || is_in_the_foreground(&sandbox));
             pane.press("C-c");
             prints(&pane, &format!("echo left with {} .", shell.status), " .\n");
             let screen = pane.shows("\nleft with ");
@@ -171,12 +171,12 @@ fn the_names_of_the_pool_are_completed() {
     }
     for shell in Shell::all() {
         let sandbox = home();
-        shell.sets_up(&sandbox, &shell.line());
-        let mut text = sandbox.read(shell.start_up_file);
+        shell.set_up(&sandbox, &shell.line());
+        let mut text = sandbox.read(shell.startup_file);
         if shell.name == "zsh" {
             text = format!("autoload -Uz compinit\ncompinit -u -D\n{text}");
         }
-        sandbox.write(shell.start_up_file, &text);
+        sandbox.write(shell.startup_file, &text);
         let tmux = tmux(&sandbox);
         let pane = pane(&tmux, shell);
         pane.is_at_the_prompt();
@@ -219,35 +219,36 @@ fn loading_them_starts_no_process() {
 }
 
 #[test]
-fn the_text_is_clean_also_for_an_odd_path() {
+fn the_script_passes_linters_even_with_an_odd_path() {
     if !has_all(&["shellcheck", "shfmt", "fish_indent"]) {
         return;
     }
     for shell in Shell::all() {
         let sandbox = home();
-        for kage in [sandbox.path("bin/kage"), oddly_placed(&sandbox)] {
+        for kage in [sandbox.path("bin/kage"), kage_at_odd_path(&sandbox)] {
             let rendered = sandbox.call(&kage, ["init", shell.name]).run().success().stdout();
             let file = sandbox.write(&format!("kage.{}", shell.name), &rendered);
             if shell.name == "fish" {
-                approves("fish_indent", &["--check"], &file);
+                check_with("fish_indent", &["--check"], &file);
                 continue;
             }
-            approves(shell.name, &["-n"], &file);
-            // Both linters know bash, whose language the functions for zsh are as well; the completion is not.
+            check_with(shell.name, &["-n"], &file);
+            // Both linters know bash. The functions for zsh are valid bash, its completion is not.
             let (functions, _) = rendered.split_once("#compdef").unwrap_or((&rendered, ""));
             let file = sandbox.write("functions.bash", &format!("{}\n", functions.trim_end()));
-            // SC2016: the odd path has a `$` that is to stay one.
-            approves("shellcheck", &["-s", "bash", "-e", "SC2016"], &file);
-            approves("shfmt", &["-d", "-i", "2", "-ci", "-ln", "bash"], &file);
+            // SC2016: the odd path has a literal `$`.
+            check_with("shellcheck", &["-s", "bash", "-e", "SC2016"], &file);
+            check_with("shfmt", &["-d", "-i", "2", "-ci", "-ln", "bash"], &file);
         }
     }
 }
 
 #[test]
-fn a_kage_at_an_odd_path_is_called() {
+fn a_kage_at_an_odd_path_can_be_called() {
     for shell in Shell::all() {
         let sandbox = home();
-        let rendered = sandbox.call(&oddly_placed(&sandbox), ["init", shell.name]).run().success().stdout();
+        let kage = kage_at_odd_path(&sandbox);
+        let rendered = sandbox.call(&kage, ["init", shell.name]).run().success().stdout();
         let file = sandbox.write("functions", &rendered);
         let line = format!("source {}; plain 'a b'", shell.quoted(file.to_str().unwrap()));
         sandbox.call(shell.name.as_ref(), ["-c", &line]).run().success();
@@ -256,7 +257,7 @@ fn a_kage_at_an_odd_path_is_called() {
 }
 
 #[test]
-fn agents_are_those_with_a_subscription_or_those_that_are_named() {
+fn functions_are_made_for_agents_with_a_subscription_or_named_ones() {
     for shell in Shell::all() {
         let sandbox = home();
         let functions = |flags: &[&str]| {
@@ -273,7 +274,7 @@ fn agents_are_those_with_a_subscription_or_those_that_are_named() {
             .status(2)
             .prints("")
             .is_one_line_and_a_hint();
-        // A mistake in the config is told where something is run; no agent slips past the pool meanwhile.
+        // With an invalid config all agents are wrapped, and the error is reported when one runs.
         sandbox.config("strategy = 1\n");
         assert_eq!(functions(&[]), ["claude", "codex", "gemini"]);
         let file = sandbox.write("functions", &shell.rendered(&sandbox, &[]));
@@ -284,7 +285,7 @@ fn agents_are_those_with_a_subscription_or_those_that_are_named() {
 }
 
 #[test]
-fn they_are_a_shells_own_where_it_is_no_terminal() {
+fn they_also_work_without_a_terminal() {
     for shell in Shell::all() {
         let sandbox = home();
         let file = sandbox.write("functions", &shell.rendered(&sandbox, &[]));

@@ -1,5 +1,5 @@
 #!/bin/sh
-# An agent that keeps what it was called with, each argument ended by a NUL.
+# An agent that writes its subscription and arguments to a file, each ended by a NUL.
 {
   printf '%s\0' "${KAGE_SUBSCRIPTION:-none}"
   for argument; do printf '%s\0' "$argument"; done

@@ -1,4 +1,4 @@
-//! kage never runs kage without end, whatever is on PATH.
+//! kage never runs itself endlessly, for any contents of PATH.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::shims::scene::{ANSWER, SHIMS, claude, path, set_up, shim, shimmed};
 use crate::support::{Sandbox, kage};
 
-/// A second directory with a shim in it, as another home or an older set-up leaves it.
+/// A second directory with a shim, as left by another home or an older setup.
 fn other_shims(sandbox: &Sandbox) -> PathBuf {
     let data = sandbox.path("other");
     sandbox.kage(["shim", "install", "claude"]).env("XDG_DATA_HOME", &data).run().success();
@@ -22,7 +22,7 @@ fn dir(sandbox: &Sandbox, name: &str) -> PathBuf {
 }
 
 #[test]
-fn the_real_agent_is_found_behind_every_shim() {
+fn the_real_agent_is_found_after_every_shim() {
     let sandbox = shimmed();
     let (shims, bin) = (sandbox.path(SHIMS), sandbox.path("bin"));
     let other = other_shims(&sandbox);
@@ -50,7 +50,7 @@ fn the_real_agent_is_found_behind_every_shim() {
         let ran = claude(&sandbox, ["-p", "hi"]).env("PATH", path(dirs)).run();
         ran.success().prints(ANSWER).says("");
         assert_eq!(sandbox.ledger().len(), at + 1, "one run is one attempt: {dirs:?}");
-        // No other shim is started on the way, although that would come to an end as well.
+        // kage finds the real agent directly and starts no other shim, which would also end.
         let planned =
             sandbox.kage(["exec", "--dry-run", "--", "claude"]).env("PATH", path(dirs)).run().success();
         assert!(planned.stdout().contains("/bin/claude"), "{dirs:?}: {}", planned.stdout());
@@ -72,7 +72,7 @@ fn an_empty_entry_of_path_is_the_current_directory() {
 }
 
 #[test]
-fn a_shim_given_as_the_real_path_is_looked_behind() {
+fn a_shim_given_as_the_real_path_is_skipped() {
     let sandbox = shimmed();
     let shim = shim(&sandbox);
     let other = other_shims(&sandbox).join("claude");
@@ -85,12 +85,12 @@ fn a_shim_given_as_the_real_path_is_looked_behind() {
 }
 
 #[test]
-fn with_nothing_behind_the_shim_it_says_so() {
+fn without_a_real_agent_on_path_the_shim_reports_it() {
     let sandbox = shimmed();
     fs::remove_file(sandbox.path("bin/claude")).unwrap();
     for args in [["-p", "hi"], ["--version", ""], [shim(&sandbox).to_str().unwrap(), "-p"]] {
         let ran = claude(&sandbox, args).run().status(127).prints("").is_one_line_and_a_hint();
-        ran.mentions("`claude` is kage itself; there is no other on PATH");
+        ran.mentions("`claude` is kage itself; no other `claude` is on PATH");
     }
 }
 
@@ -103,7 +103,7 @@ if [ "$1" != inner ]; then claude inner; exit; fi
 echo "inner on $KAGE_SUBSCRIPTION"
 "#;
     sandbox.program("claude", real);
-    // An older installation further back stays where it is.
+    // An older installation later on PATH is not used.
     let older = sandbox.write("older/claude", "#!/bin/sh\necho older\n");
     fs::set_permissions(&older, fs::Permissions::from_mode(0o755)).unwrap();
     let path = path(&[&sandbox.path(SHIMS), &sandbox.path("bin"), &sandbox.path("older")]);
@@ -114,7 +114,7 @@ echo "inner on $KAGE_SUBSCRIPTION"
 }
 
 #[test]
-fn a_script_under_the_agents_name_that_calls_the_shim_ends_after_a_few_levels() {
+fn a_script_with_the_agents_name_that_calls_the_shim_ends_after_a_few_levels() {
     let sandbox = shimmed();
     let again = format!("exec '{}' \"$@\"", shim(&sandbox).display());
     for before in ["", "unset KAGE_RUN\n"] {
@@ -124,10 +124,10 @@ fn a_script_under_the_agents_name_that_calls_the_shim_ends_after_a_few_levels() 
             ran.mentions("kage runs itself, 8 levels deep");
         }
     }
-    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "a lease stayed");
+    assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "a lease was left");
 }
 
-/// A wrapper as other tools bring it: it looks for the next program of its name that is not its own.
+/// A wrapper as other tools install it: it runs the next program with its name in another directory.
 const WRAPPER: &str = r#"#!/bin/sh
 own=$(dirname "$0")
 echo wrapped >>"$HOME/wrapped"
@@ -139,7 +139,7 @@ exit 9
 "#;
 
 #[test]
-fn the_wrapper_of_another_tool_stands_before_or_behind_the_shim() {
+fn the_wrapper_of_another_tool_works_before_and_after_the_shim() {
     let sandbox = shimmed();
     sandbox.program("claude", "#!/bin/sh\necho \"real on ${KAGE_SUBSCRIPTION-none}\"\n");
     let wrapper = sandbox.write("other/claude", WRAPPER);
@@ -149,10 +149,10 @@ fn the_wrapper_of_another_tool_stands_before_or_behind_the_shim() {
         let path = path(&dirs.map(PathBuf::as_path));
         for (args, said) in [(["-p", "hi"], "real on work\n"), (["--version", ""], "real on none\n")] {
             claude(&sandbox, args).env("PATH", &path).run().success().prints(said).says("");
-            assert_eq!(sandbox.read("home/wrapped"), "wrapped\n", "each of the two comes once: {path}");
+            assert_eq!(sandbox.read("home/wrapped"), "wrapped\n", "the wrapper runs once: {path}");
             fs::remove_file(sandbox.path("home/wrapped")).unwrap();
         }
-        // An agent that calls itself, through both.
+        // An agent that calls `claude` through both.
         sandbox.program("nested", "#!/bin/sh\nexec claude -p again\n");
         let args = ["exec", "--", "nested"];
         sandbox.kage(args).env("PATH", &path).run().success().prints("real on work\n").says("");
@@ -161,22 +161,22 @@ fn the_wrapper_of_another_tool_stands_before_or_behind_the_shim() {
 }
 
 #[test]
-fn a_script_that_also_clears_the_environment_ends_all_the_same() {
+fn a_script_that_also_clears_the_environment_still_ends() {
     let sandbox = shimmed();
     let again = format!(r#"exec env -i HOME="$HOME" PATH="$PATH" '{}' "$@""#, shim(&sandbox).display());
     sandbox.program("claude", &format!("#!/bin/sh\necho once >>\"$HOME/times\"\n{again}\n"));
     let ran = claude(&sandbox, ["-p", "hi"]).run().status(125).prints("");
     ran.mentions("kage runs itself, 8 levels deep");
     assert_eq!(sandbox.read("home/times").lines().count(), 8);
-    // No kage stays behind where the agent only looks after itself: it is all one process, which ends as well.
+    // A call without a subscription replaces kage, so all of it is one process, which ends too.
     let ran = claude(&sandbox, ["--version"]).run().status(125).prints("");
     ran.mentions("kage runs itself, 8 levels deep");
 }
 
 #[test]
-fn what_is_only_near_a_shim_is_an_agent() {
+fn a_script_that_only_looks_like_a_shim_is_an_agent() {
     let sandbox = shimmed();
-    // Small, of the user, with kage's name in it.
+    // A small script of the user that mentions kage.
     sandbox.program("claude", "#!/bin/sh\n# my kage shim\necho own\n");
     for args in [["-p", "hi"], ["--version", ""]] {
         claude(&sandbox, args).run().success().prints("own\n").says("");

@@ -1,4 +1,4 @@
-//! The shims' directory: first on PATH, and out of the agents' way.
+//! The directory of the shims: it is first on PATH, and agents do not write to it.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,14 @@ use crate::shims::scene::{ANSWER, SHIMS, claude, path, set_up, shim, shimmed};
 use crate::support::has_all;
 
 #[test]
-fn which_names_the_shim_first_and_the_real_agent_behind_it() {
+fn which_names_the_shim_first_and_then_the_real_agent() {
     let sandbox = shimmed();
     let (shim, real) = (shim(&sandbox), sandbox.path("bin/claude"));
     let which = |path: String| {
         sandbox.call(Path::new("/usr/bin/which"), ["-a", "claude"]).env("PATH", path).run().success().stdout()
     };
     assert_eq!(which(set_up(&sandbox)), format!("{}\n{}\n", shim.display(), real.display()));
-    // The order is the user's: behind the real one it does nothing, and `kage shim list` says so.
+    // The user decides the order: after the real agent the shim has no effect, which `kage shim list` shows.
     let wrong = path(&[&sandbox.path("bin"), &sandbox.path(SHIMS)]);
     assert_eq!(which(wrong.clone()), format!("{}\n{}\n", real.display(), shim.display()));
     let listed = sandbox.kage(["shim", "list", "--json"]).env("PATH", wrong).run().success().stdout();
@@ -23,10 +23,11 @@ fn which_names_the_shim_first_and_the_real_agent_behind_it() {
 }
 
 #[test]
-fn an_agent_that_updates_itself_leaves_the_shim() {
+fn an_agent_that_updates_itself_does_not_overwrite_the_shim() {
     let sandbox = shimmed();
     let written = fs::read(shim(&sandbox)).unwrap();
-    // As the native installer and npm do: the new version in the place that the running one was started from.
+    // As the native installer and npm do: the new version replaces the file that the running one was started
+    // from.
     let update = "#!/bin/sh\n[ \"$1\" = update ] || exit 3\n\
         printf '#!/bin/sh\\necho 2.0.0\\n' >\"$0.new\" && chmod +x \"$0.new\" && mv \"$0.new\" \"$0\"\n";
     let real = sandbox.program("claude", update);
@@ -39,7 +40,7 @@ fn an_agent_that_updates_itself_leaves_the_shim() {
 }
 
 #[test]
-fn an_agent_whose_update_is_a_link_to_a_new_version_is_followed() {
+fn an_agent_that_updates_by_a_link_is_followed() {
     let sandbox = shimmed();
     let stand_in = sandbox.read("bin/claude");
     let link = sandbox.path("bin/claude");
@@ -52,7 +53,7 @@ fn an_agent_whose_update_is_a_link_to_a_new_version_is_followed() {
 }
 
 #[test]
-fn the_line_for_the_start_up_file_puts_the_shim_first_in_each_shell() {
+fn the_line_for_the_startup_file_puts_the_shim_first_in_each_shell() {
     let sandbox = shimmed();
     for shell in ["sh", "bash", "zsh", "fish"] {
         if !has_all(&[shell]) {
@@ -60,7 +61,7 @@ fn the_line_for_the_start_up_file_puts_the_shim_first_in_each_shell() {
         }
         let user = format!("/usr/bin/{shell}");
         let ran = sandbox.kage(["shim", "install", "claude"]).env("SHELL", user).run().success();
-        let line = ran.mentions("is not first on PATH").stdout();
+        let line = ran.mentions("are not first on PATH").stdout();
         assert_eq!(line.lines().count(), 1, "{line}");
         let shims = "$HOME/.local/share/kage/shims";
         let expected = match shell {
@@ -68,7 +69,7 @@ fn the_line_for_the_start_up_file_puts_the_shim_first_in_each_shell() {
             _ => format!("export PATH=\"{shims}:$PATH\"\n"),
         };
         assert_eq!(line, expected);
-        // Wherever it was before.
+        // Even if the directory was already on PATH.
         let call = sandbox.call(Path::new(shell), ["-c", &format!("{line}command -v claude")]);
         let before = path(&[&sandbox.path("bin"), &sandbox.path(SHIMS)]);
         let ran = call.env("PATH", before).run().success();
@@ -79,7 +80,7 @@ fn the_line_for_the_start_up_file_puts_the_shim_first_in_each_shell() {
 }
 
 #[test]
-fn a_directory_elsewhere_is_named_in_full() {
+fn a_directory_outside_the_home_has_its_full_path() {
     let sandbox = shimmed();
     let data = sandbox.path("data o'brien");
     for (shell, quoted) in [("bash", r"o'\''brien"), ("fish", r"o\'brien")] {

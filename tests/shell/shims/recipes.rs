@@ -1,4 +1,4 @@
-//! The recipes of the README, as they stand there.
+//! The recipes of the README, taken literally.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::shims::scene::{ANSWER, install, set_up, shim, shimmed};
 use crate::support::{Call, Sandbox, has_all, missing_is_failure, wait_until};
 
-/// A snippet of the section about shims, by its language and a part of it. The sandbox's home stands in the
-/// place of the reader's.
+/// A snippet of the README's section about shims, found by its language and a part of it, with the sandbox's
+/// home instead of the reader's.
 fn snippet(sandbox: &Sandbox, language: &str, part: &str) -> String {
     let readme = include_str!("../../../README.md");
     let section = readme.split("\n## ").find(|section| section.starts_with("Shims: ")).unwrap();
@@ -24,7 +24,7 @@ fn snippet(sandbox: &Sandbox, language: &str, part: &str) -> String {
     block.replace("/home/you", sandbox.path("home").to_str().unwrap())
 }
 
-/// The agent is where its installer puts it.
+/// A sandbox with the agent where its installer puts it.
 fn at_home() -> Sandbox {
     let sandbox = shimmed();
     let local = sandbox.path("home/.local/bin");
@@ -34,13 +34,13 @@ fn at_home() -> Sandbox {
     sandbox
 }
 
-/// What a service gives to what it starts: these variables and no others, and nothing to read.
-fn bare(mut call: Call, variables: &[(&str, &str)]) -> Call {
+/// A call with only these variables, as a service starts its programs.
+fn as_service(mut call: Call, variables: &[(&str, &str)]) -> Call {
     call.command.env_clear().envs(variables.iter().copied());
     call
 }
 
-/// The one attempt that was booked.
+/// The only attempt in the ledger.
 fn booked(sandbox: &Sandbox) -> Value {
     let ledger = sandbox.ledger();
     assert_eq!(ledger.len(), 1, "{ledger:#?}");
@@ -48,7 +48,7 @@ fn booked(sandbox: &Sandbox) -> Value {
 }
 
 #[test]
-fn an_editor_calls_the_shim_with_the_real_path() {
+fn an_editor_calls_the_shim_with_the_path_of_the_real_agent() {
     let sandbox = shimmed();
     let real = sandbox.write("home/.vscode/extensions/agent/claude", &sandbox.read("bin/claude"));
     fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).unwrap();
@@ -57,33 +57,33 @@ fn an_editor_calls_the_shim_with_the_real_path() {
         serde_json::from_str(&format!("{{{}}}", snippet(&sandbox, "json", "claudeProcessWrapper"))).unwrap();
     let wrapper = settings["claudeCode.claudeProcessWrapper"].as_str().unwrap();
     assert_eq!(Path::new(wrapper), shim(&sandbox));
-    // An editor that was started by the desktop has not read the shell's start-up file.
+    // An editor that the desktop started does not have the variables of the shell's startup file.
     let home = sandbox.path("home");
     let variables = [("HOME", home.to_str().unwrap()), ("PATH", "/usr/bin:/bin")];
     let call = sandbox.call(Path::new(wrapper), [real.to_str().unwrap(), "-p", "hi"]);
-    bare(call, &variables).run().success().prints(ANSWER).says("");
+    as_service(call, &variables).run().success().prints(ANSWER).says("");
     assert_eq!(booked(&sandbox)["subscription"], "work");
 }
 
 #[test]
-fn a_line_of_a_crontab_runs_as_cron_runs_it() {
+fn a_crontab_line_works_in_crons_environment() {
     let sandbox = at_home();
     let crontab = snippet(&sandbox, "crontab", "claude");
     let home = sandbox.path("home");
     let home = home.to_str().unwrap();
-    // Source: crontab(5): these are set, HOME and LOGNAME from the list of users.
+    // Source: crontab(5): cron sets these, HOME and LOGNAME from the password file.
     let mut variables = vec![("HOME", home), ("LOGNAME", "you"), ("SHELL", "/bin/sh")];
     let (job, settings) =
         crontab.lines().collect::<Vec<_>>().split_last().map(|(a, b)| (*a, b.to_vec())).unwrap();
     variables.extend(settings.iter().map(|line| line.split_once('=').unwrap()));
     let command = job.splitn(6, ' ').last().unwrap();
     let call = sandbox.call(Path::new("/bin/sh"), ["-c", command]).cwd(home);
-    bare(call, &variables).run().success().prints("").says("");
+    as_service(call, &variables).run().success().prints("").says("");
     assert_eq!(sandbox.read("home/changes.txt"), ANSWER);
     assert_eq!(booked(&sandbox)["namespace"], "nightly");
 }
 
-/// cron has its crontabs and its lock in fixed places; in a mount namespace of its own they are nobody else's.
+/// cron's crontabs and lock have fixed paths, so it runs in its own mount namespace.
 const CRON: &str = r#"set -e
 mount -t tmpfs none /run
 mount -t tmpfs none /etc/cron.d
@@ -94,7 +94,7 @@ install -m 600 "$1" /var/spool/cron/crontabs/"$(id -un)"
 exec /usr/sbin/cron -f
 "#;
 
-/// Ends with the test.
+/// A process that ends with the test.
 struct Daemon(Child);
 
 impl Drop for Daemon {
@@ -105,7 +105,7 @@ impl Drop for Daemon {
 }
 
 #[test]
-fn a_crontab_runs_under_cron_itself() {
+fn a_crontab_works_under_the_real_cron() {
     if !has_all(&["/usr/sbin/cron", "unshare"]) {
         return;
     }
@@ -114,7 +114,7 @@ fn a_crontab_runs_under_cron_itself() {
         return missing_is_failure("cron needs root and a mount namespace");
     }
     let sandbox = at_home();
-    // At once instead of in the morning, and in this home.
+    // Immediately instead of in the morning, and in this home.
     let crontab = snippet(&sandbox, "crontab", "claude").replace("30 6 * * 1-5", "@reboot");
     assert!(crontab.contains("@reboot"), "{crontab}");
     let home = sandbox.path("home");
@@ -127,7 +127,7 @@ fn a_crontab_runs_under_cron_itself() {
 }
 
 #[test]
-fn xargs_shares_its_work_among_the_subscriptions() {
+fn xargs_spreads_its_runs_over_the_subscriptions() {
     const FILES: usize = 24;
     let sandbox = Sandbox::new();
     for name in ["one", "two", "three", "four"] {
@@ -148,14 +148,14 @@ fn xargs_shares_its_work_among_the_subscriptions() {
         assert_eq!(attempt["verdict"], "succeeded", "{attempt}");
         *shares.entry(attempt["subscription"].as_str().unwrap().to_owned()).or_default() += 1;
     }
-    assert_eq!(shares.values().sum::<usize>(), FILES, "no run was tried twice");
-    // Whichever runs fewest gets the next, so that none does all the work and none idles.
+    assert_eq!(shares.values().sum::<usize>(), FILES, "no run needed a second attempt");
+    // The least busy subscription gets the next run, so that all are used.
     assert!(shares.len() == 4 && shares.values().all(|&share| (3..=9).contains(&share)), "{shares:?}");
-    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease stayed");
+    assert_eq!(sandbox.state()["leases"], Value::Null, "a lease was left");
 }
 
 #[test]
-fn a_makefile_runs_its_targets_at_once() {
+fn a_makefile_runs_its_targets_in_parallel() {
     if !has_all(&["make"]) {
         return;
     }
@@ -171,8 +171,8 @@ fn a_makefile_runs_its_targets_at_once() {
     }
     assert!(sandbox.ledger().iter().all(|attempt| attempt["namespace"] == "docs"));
     make().run().success();
-    assert_eq!(sandbox.ledger().len(), 5, "what is there is not made again");
-    // One that fails leaves no half-made target behind.
+    assert_eq!(sandbox.ledger().len(), 5, "existing targets are not made again");
+    // A failed run leaves no incomplete target.
     fs::remove_file(sandbox.path("work/a.summary")).unwrap();
     sandbox.kage(["subscription", "disable", "work"]).run().success();
     make().run().status(2);
@@ -180,7 +180,7 @@ fn a_makefile_runs_its_targets_at_once() {
 }
 
 #[test]
-fn a_git_hook_writes_the_message_of_a_commit() {
+fn a_git_hook_writes_the_commit_message() {
     if !has_all(&["git"]) {
         return;
     }
@@ -200,7 +200,7 @@ fn a_git_hook_writes_the_message_of_a_commit() {
     git(&["commit", "-q"]).success().prints("").says("");
     git(&["log", "-1", "--format=%B"]).success().prints(&format!("{ANSWER}\n"));
     assert_eq!(booked(&sandbox)["namespace"], "commits");
-    // A message of one's own is left alone.
+    // The user's own message is kept.
     git(&["commit", "-q", "--allow-empty", "-m", "mine"]).success();
     git(&["log", "-1", "--format=%s"]).success().prints("mine\n");
     assert_eq!(sandbox.ledger().len(), 1);
@@ -212,7 +212,7 @@ fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_unit_of_systemd_is_valid_and_its_command_runs() {
+fn a_systemd_unit_is_valid_and_its_command_runs() {
     let sandbox = at_home();
     let unit = snippet(&sandbox, "ini", "ExecStart");
     let home = sandbox.path("home");
@@ -221,7 +221,7 @@ fn a_unit_of_systemd_is_valid_and_its_command_runs() {
         let file = sandbox.write("home/.config/systemd/user/review.service", &unit);
         let call = || {
             let args = ["verify", "--user", "--man=no", file.to_str().unwrap()];
-            // Where it looks for sockets; nothing is there.
+            // A runtime directory without sockets.
             sandbox.call(Path::new("systemd-analyze"), args).env("XDG_RUNTIME_DIR", sandbox.path("work"))
         };
         call().run().success().prints("").says("");
@@ -229,7 +229,7 @@ fn a_unit_of_systemd_is_valid_and_its_command_runs() {
         call().run().status(1).mentions("is not executable");
         fs::rename(sandbox.path("shim"), shim(&sandbox)).unwrap();
     }
-    // systemd itself needs to be the first process; what it does for such a service is little.
+    // systemd must be process 1, so the test does what systemd does for this service.
     let unit = unit.replace("%h", home);
     let output = values(&unit, "StandardOutput")[0].strip_prefix("append:").unwrap();
     let environment = values(&unit, "Environment").join(" ");
@@ -238,16 +238,16 @@ fn a_unit_of_systemd_is_valid_and_its_command_runs() {
     let start = format!("exec {} >>'{output}'", values(&unit, "ExecStart")[0]);
     let call = sandbox.call(Path::new("/bin/sh"), ["-c", &start]);
     let call = call.cwd(values(&unit, "WorkingDirectory")[0]);
-    bare(call, &variables).run().success().prints("").says("");
+    as_service(call, &variables).run().success().prints("").says("");
     assert_eq!(sandbox.read("home/review.txt"), ANSWER);
     let attempt = booked(&sandbox);
     assert_eq!((&attempt["namespace"], &attempt["level"]), (&"nightly".into(), &"batch".into()));
 }
 
 #[test]
-fn a_shim_needs_no_standard_input_at_all() {
+fn a_shim_works_with_closed_standard_input() {
     let sandbox = shimmed();
-    // As some daemons leave it to what they start.
+    // Some daemons start programs this way.
     let call = sandbox.call(Path::new("/bin/sh"), ["-c", "exec claude -p hi <&-"]);
     call.env("PATH", set_up(&sandbox)).run().success().prints(ANSWER).says("");
 }

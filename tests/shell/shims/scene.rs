@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Call, Sandbox};
 
-/// Where the shims are.
+/// The directory of the shims.
 pub(crate) const SHIMS: &str = "home/.local/share/kage/shims";
 
-/// What the stand-in agent answers.
+/// The answer of the stand-in agent.
 pub(crate) const ANSWER: &str = "The test compares a local time with UTC; freeze the clock and it passes.\n";
 
-/// An agent that says where it runs and with what; its process id is the last word.
-const TELLING: &str = r#"#!/bin/sh
+/// An agent that prints its path, arguments, subscription, token and process id.
+const PRINTING: &str = r#"#!/bin/sh
 printf '%s %s on %s, %s' "$0" "$*" "${KAGE_SUBSCRIPTION:-no subscription}" "${CLAUDE_CODE_OAUTH_TOKEN:-no token}"
 echo " $$"
 "#;
@@ -26,10 +26,10 @@ pub(crate) fn shimmed() -> Sandbox {
     sandbox
 }
 
-/// The same with an agent that tells of itself.
-pub(crate) fn telling() -> Sandbox {
+/// The same with an agent that prints its environment.
+pub(crate) fn printing() -> Sandbox {
     let sandbox = shimmed();
-    sandbox.program("claude", TELLING);
+    sandbox.program("claude", PRINTING);
     sandbox
 }
 
@@ -37,18 +37,18 @@ pub(crate) fn install(sandbox: &Sandbox) {
     sandbox.kage(["shim", "install", "claude"]).run().success();
 }
 
-/// A PATH of these directories and the system's.
+/// A PATH of these directories and those of the system.
 pub(crate) fn path(dirs: &[&Path]) -> String {
     let dirs = dirs.iter().map(|dir| dir.to_str().unwrap());
     dirs.chain(["/usr/local/bin", "/usr/bin", "/bin"]).collect::<Vec<_>>().join(":")
 }
 
-/// The PATH of somebody who has set the shims up.
+/// The PATH of a user who has set up the shims.
 pub(crate) fn set_up(sandbox: &Sandbox) -> String {
     path(&[&sandbox.path(SHIMS), &sandbox.path("bin")])
 }
 
-/// The shim itself.
+/// The path of the shim.
 pub(crate) fn shim(sandbox: &Sandbox) -> PathBuf {
     sandbox.path(SHIMS).join("claude")
 }

@@ -33,7 +33,7 @@ fn each_agent_with_a_subscription_gets_a_shim() {
     let ran = sandbox.kage(["shim", "install"]).env("PATH", set_up(&sandbox)).run().success();
     let (dir, kage) = (sandbox.path(SHIMS), kage());
     let said = ["claude", "codex"]
-        .map(|name| format!("kage: {} calls {}\n", dir.join(name).display(), kage.display()));
+        .map(|name| format!("kage: wrote {}, which calls {}\n", dir.join(name).display(), kage.display()));
     ran.prints("").says(&said.concat());
     assert_eq!(names(&sandbox), ["claude", "codex"]);
     assert_eq!((mode(&dir), mode(&dir.join("claude"))), (0o700, 0o755));
@@ -51,7 +51,7 @@ fn without_a_subscription_an_agent_must_be_named() {
 }
 
 #[test]
-fn what_is_written_passes_shellcheck_and_shfmt() {
+fn the_shim_passes_shellcheck_and_shfmt() {
     if !has_all(&["shellcheck", "shfmt"]) {
         return;
     }
@@ -67,7 +67,7 @@ fn what_is_written_passes_shellcheck_and_shfmt() {
 }
 
 #[test]
-fn a_shim_is_written_anew_and_a_link_to_kage_becomes_one() {
+fn a_shim_is_rewritten_and_a_link_to_kage_becomes_a_shim() {
     let sandbox = shimmed();
     let shim = shim(&sandbox);
     let text = fs::read_to_string(&shim).unwrap();
@@ -81,23 +81,23 @@ fn a_shim_is_written_anew_and_a_link_to_kage_becomes_one() {
 }
 
 #[test]
-fn a_file_that_is_no_shim_is_left_alone() {
+fn a_file_that_is_not_a_shim_is_left_unchanged() {
     let sandbox = shimmed();
     let shim = shim(&sandbox);
     let foreign = "#!/bin/sh\necho an agent that has updated itself into this place\n";
     fs::write(&shim, foreign).unwrap();
     for verb in ["install", "remove"] {
         let ran = sandbox.kage(["shim", verb, "claude"]).run().status(1).is_one_line_and_a_hint();
-        ran.mentions("is no shim, and stays as it is");
+        ran.mentions("is not a shim and is left unchanged");
     }
-    // None of several is written where one cannot be.
+    // If one of several shims cannot be written, none is.
     let ran = sandbox.kage(["shim", "install", "codex", "claude"]).run().status(1);
     ran.mentions("hint: to replace it: kage shim install --force claude");
     assert_eq!(
         (names(&sandbox), fs::read_to_string(&shim).unwrap()),
         (vec!["claude".into()], foreign.into())
     );
-    sandbox.kage(["shim", "remove"]).run().success().mentions("there is no shim in ");
+    sandbox.kage(["shim", "remove"]).run().success().mentions("no shims in ");
     assert!(shim.exists());
     let dangling = sandbox.path(SHIMS).join("codex");
     symlink("/no/such/file", &dangling).unwrap();
@@ -110,23 +110,23 @@ fn a_file_that_is_no_shim_is_left_alone() {
 }
 
 #[test]
-fn shims_are_taken_away_one_by_one_or_all_at_once() {
+fn shims_are_removed_one_by_one_or_all_together() {
     let sandbox = shimmed();
     let shim = shim(&sandbox);
     sandbox.kage(["shim", "install", "codex", "gemini"]).run().success();
     let said = format!("kage: removed {}\n", shim.display());
     sandbox.kage(["shim", "remove", "claude"]).run().success().prints("").says(&said);
-    let said = format!("kage: there is no {}\n", shim.display());
+    let said = format!("kage: {} does not exist\n", shim.display());
     sandbox.kage(["shim", "remove", "claude"]).run().success().says(&said);
     assert_eq!(names(&sandbox), ["codex", "gemini"]);
     sandbox.kage(["shim", "remove"]).run().success();
-    assert!(!sandbox.path(SHIMS).exists(), "nothing of it stays");
-    sandbox.kage(["shim", "remove"]).run().success().mentions("there is no shim in ");
+    assert!(!sandbox.path(SHIMS).exists(), "the directory is removed too");
+    sandbox.kage(["shim", "remove"]).run().success().mentions("no shims in ");
     sandbox.kage(["shim", "remove", "../../x"]).run().status(2).is_one_line_and_a_hint();
 }
 
 #[test]
-fn the_list_tells_what_each_calls_and_what_is_behind_it() {
+fn the_list_shows_each_shims_kage_and_real_program() {
     let sandbox = shimmed();
     let listed = |path: &str| -> Value {
         let ran = sandbox.kage(["shim", "list", "--json"]).env("PATH", path).run().success().says("");
@@ -160,21 +160,22 @@ fn the_list_tells_what_each_calls_and_what_is_behind_it() {
         .kage(["shim", "list"])
         .run()
         .success()
-        .prints("There is no shim. Make one: kage shim install claude\n");
+        .prints("There are no shims. Create one: kage shim install claude\n");
     assert_eq!(listed("/bin")["shims"], serde_json::json!([]));
 }
 
-/// What `kage shim list` shows at a terminal of so many columns; 0 is one that does not tell its width.
+/// The output of `kage shim list` at a terminal of this width; 0 is a terminal that does not report its
+/// width.
 fn listed_at(sandbox: &Sandbox, columns: usize) -> String {
     let script = format!("stty -onlcr cols {columns} rows 24; exec '{}' shim list", kage().display());
     let call = sandbox.call("sh".as_ref(), ["-c", &script]).env("TERM", "xterm").env("PATH", set_up(sandbox));
     let shown = spawn_command(call.command, Some(20_000)).unwrap().exp_eof().unwrap();
-    // Each of its letters is a byte.
+    // Each character of this text is one byte of the output.
     String::from_utf8(shown.chars().map(|byte| u8::try_from(byte).unwrap()).collect()).unwrap()
 }
 
 #[test]
-fn the_list_fits_the_terminal_and_the_end_of_a_path_stays() {
+fn the_list_fits_the_terminal_and_keeps_the_end_of_a_path() {
     let sandbox = shimmed();
     let long = "/opt/ソフトウェア/a-directory-with-a-rather-long-name/👩‍👩‍👧/releases/current/bin/kage";
     let text = fs::read_to_string(shim(&sandbox)).unwrap();

@@ -1,5 +1,5 @@
-//! What the stand-in of the Messages API answers: a table of refusals, one of rate limit headers, and
-//! messages, whole or streamed.
+//! The answers of the stand-in for the Messages API: a table of refusals, a table of rate limit headers, and
+//! messages, complete or streamed.
 
 use std::fmt::Display;
 use std::mem;
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::Request;
 
-/// What is the same for every request.
+/// The parts of an answer that are the same for every request.
 pub(super) struct Service {
     pub five_hour_reset: i64,
     pub seven_day_reset: i64,
     /// The shell command of a tool call.
     tool_command: String,
-    /// Whether each answer counts other tokens.
+    /// Whether each answer has different numbers of tokens.
     pub varies: AtomicBool,
 }
 
@@ -32,12 +32,12 @@ impl Service {
     }
 
     pub(super) fn answer(&self, request: &Request) -> Answer {
-        // One count for all providers, as usage is counted once per message id.
+        // One counter for all providers, because usage is counted once per message id.
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let number = SERIAL.fetch_add(1, Ordering::Relaxed);
         let serial = format!("fake{number:08x}");
-        let behaviour = request.behaviour.as_str();
-        let known = |row: &'static str| row.strip_prefix(behaviour)?.strip_prefix(' ');
+        let behavior = request.behavior.as_str();
+        let known = |row: &'static str| row.strip_prefix(behavior)?.strip_prefix(' ');
         let mut answer = match REFUSALS.lines().find_map(known) {
             _ if request.method == "HEAD" => Answer::json(200, ""),
             _ if request.path.starts_with("/v1/messages/count_tokens") => {
@@ -45,19 +45,19 @@ impl Service {
             }
             _ if !request.is_message() => Answer::error("404 not_found_error Not found"),
             Some(refusal) => Answer::error(refusal),
-            None if behaviour == "hang" => Answer::json(0, ""),
-            None if quota(behaviour).is_some() => self.message(request, &serial, self.usage(number)),
-            None => Answer::error("400 invalid_request_error unknown behaviour"),
+            None if behavior == "hang" => Answer::json(0, ""),
+            None if quota(behavior).is_some() => self.message(request, &serial, self.usage(number)),
+            None => Answer::error("400 invalid_request_error unknown behavior"),
         };
         answer.put("request-id", format!("req_{serial}"));
-        self.limit(&mut answer, behaviour);
+        self.limit(&mut answer, behavior);
         answer
     }
 
-    /// Adds the rate limit headers, without those for API keys that no agent reads.
-    fn limit(&self, answer: &mut Answer, behaviour: &str) {
+    /// Adds the rate limit headers, except those for API keys, which no agent reads.
+    fn limit(&self, answer: &mut Answer, behavior: &str) {
         let (five_hour, seven_day) = (self.five_hour_reset, self.seven_day_reset);
-        for (name, value) in quota(behaviour).into_iter().flatten() {
+        for (name, value) in quota(behavior).into_iter().flatten() {
             let name = name.replace('*', "anthropic-ratelimit-unified-");
             match value {
                 "-" => {}
@@ -70,7 +70,7 @@ impl Service {
         }
     }
 
-    /// What the answer of this number counts.
+    /// The usage of the answer with this serial number.
     fn usage(&self, number: u64) -> Value {
         if !self.varies.load(Ordering::SeqCst) {
             return json!({
@@ -87,16 +87,16 @@ impl Service {
     }
 
     fn message(&self, request: &Request, serial: &str, usage: Value) -> Answer {
-        let text = format!("Hello from the provider ({}).", request.behaviour);
+        let text = format!("Hello from the provider ({}).", request.behavior);
         let mut content = vec![json!({"type": "text", "text": text})];
         let mut stop = "end_turn";
-        if request.behaviour == "tool" {
+        if request.behavior == "tool" {
             stop = "tool_use";
             let input = json!({"command": self.tool_command, "description": "Run a test command"});
             let id = format!("toolu_{serial}");
             content.push(json!({"type": "tool_use", "id": id, "name": "Bash", "input": input}));
         }
-        if request.behaviour == "agent" {
+        if request.behavior == "agent" {
             stop = "tool_use";
             let input = json!({"description": "Look around", "prompt": "Say hello.",
                 "subagent_type": "general-purpose", "run_in_background": false});
@@ -109,7 +109,7 @@ impl Service {
             "stop_reason": stop, "stop_sequence": null, "usage": usage,
         });
         let answer = if request.body["stream"] == true {
-            Answer::stream(message, content, &request.behaviour)
+            Answer::stream(message, content, &request.behavior)
         } else {
             message["content"] = content.into();
             Answer::json(200, message)
@@ -118,19 +118,19 @@ impl Service {
     }
 }
 
-/// What a wish comes to after `earlier` message requests with the same credential.
-pub(super) fn behaviour(wish: &str, earlier: usize) -> &str {
+/// The behavior that `wish` selects after `earlier` message requests with the same credential.
+pub(super) fn behavior(wish: &str, earlier: usize) -> &str {
     let first = ["tool+", "agent+"].into_iter().find_map(|kind| wish.strip_prefix(kind));
     match (first, wish.rsplit_once('+')) {
         (Some(_), _) if earlier == 0 => wish.split('+').next().unwrap_or_default(),
-        (Some(later), _) => behaviour(later, earlier - 1),
+        (Some(later), _) => behavior(later, earlier - 1),
         (_, Some((_, count))) if count.parse().is_ok_and(|count: usize| earlier < count) => "ok",
         (_, Some((later, _))) => later,
         _ => wish,
     }
 }
 
-/// Behaviour, HTTP status, error type, message.
+/// Behavior, HTTP status, error type, message.
 const REFUSALS: &str = "\
 429five    429 rate_limit_error This request would exceed your account's rate limit. Please try again later.
 429seven   429 rate_limit_error This request would exceed your account's rate limit. Please try again later.
@@ -148,22 +148,22 @@ const REFUSALS: &str = "\
 403noauth  403 permission_error OAuth authentication is currently not allowed for this organization.
 credit     400 invalid_request_error Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.";
 
-/// The names and values that `QUOTAS` has for a behaviour.
-fn quota(behaviour: &str) -> Option<impl Iterator<Item = (&'static str, &'static str)>> {
-    let behaviour = match behaviour {
+/// The header names and values in `QUOTAS` for a behavior.
+fn quota(behavior: &str) -> Option<impl Iterator<Item = (&'static str, &'static str)>> {
+    let behavior = match behavior {
         "tool" | "agent" | "midoverload" | "midlimit" | "midcut" => "ok",
-        _ => behaviour,
+        _ => behavior,
     };
     let mut rows = QUOTAS.lines().map(str::split_whitespace);
     let names = rows.next()?.skip(1);
-    let row = rows.find_map(|mut row| (row.next() == Some(behaviour)).then_some(row));
+    let row = rows.find_map(|mut row| (row.next() == Some(behavior)).then_some(row));
     Some(names.zip(row?))
 }
 
-/// Rate limit headers, `*` being `anthropic-ratelimit-unified-`; the values `-`, `5h`, `7d` and
-/// `to-5h`, `to-7d` are no header, the end of a window and the seconds until then.
+/// Rate limit headers; `*` is `anthropic-ratelimit-unified-`. The value `-` means no header, `5h` and `7d`
+/// the end of a window, `to-5h` and `to-7d` the seconds until then.
 const QUOTAS: &str = "\
-behaviour *status         *representative-claim *5h-status      *5h-utilization *5h-surpassed-threshold *7d-status      *7d-utilization *7d-surpassed-threshold *overage-status *overage-disabled-reason *reset *5h-reset *7d-reset *overage-reset retry-after
+behavior *status         *representative-claim *5h-status      *5h-utilization *5h-surpassed-threshold *7d-status      *7d-utilization *7d-surpassed-threshold *overage-status *overage-disabled-reason *reset *5h-reset *7d-reset *overage-reset retry-after
 ok        allowed         five_hour             allowed         0.42            -                       allowed         0.17            -                       rejected        org_level_disabled       5h     5h        7d        -              -
 warn      allowed_warning five_hour             allowed_warning 0.92            0.9                     allowed         0.17            -                       rejected        org_level_disabled       5h     5h        7d        -              -
 warn7     allowed_warning seven_day             allowed         0.42            -                       allowed_warning 0.81            0.75                    rejected        org_level_disabled       7d     5h        7d        -              -
@@ -177,11 +177,11 @@ plain     -               -                     -               -               
 429long   -               -                     -               -               -                       -               -               -                       -               -                        -      -         -         -              3600";
 
 pub(super) struct Answer {
-    /// 0 is no answer at all.
+    /// 0 means no answer.
     pub status: u16,
     headers: String,
     text: String,
-    /// What a message counts.
+    /// The usage of a message.
     pub usage: Value,
 }
 
@@ -191,7 +191,7 @@ impl Answer {
         Self { status, headers, text: body.to_string(), usage: Value::Null }
     }
 
-    /// Takes HTTP status, error type and message in one line.
+    /// Parses HTTP status, error type and message from one line.
     fn error(refusal: &str) -> Self {
         let mut words = refusal.trim_start().splitn(3, ' ');
         let status = words.next().and_then(|status| status.parse().ok());
@@ -200,8 +200,8 @@ impl Answer {
         Answer::json(status.expect("a refusal starts with its status"), body)
     }
 
-    /// Streams a message; a `mid*` behaviour breaks off before its text has ended.
-    fn stream(mut message: Value, content: Vec<Value>, behaviour: &str) -> Self {
+    /// Streams a message; a `mid*` behavior breaks off before the end of the text.
+    fn stream(mut message: Value, content: Vec<Value>, behavior: &str) -> Self {
         let end = json!({"stop_reason": message["stop_reason"].take()});
         let usage = json!({"output_tokens": message["usage"]["output_tokens"].take()});
         message["usage"]["output_tokens"] = json!(1);
@@ -222,12 +222,12 @@ impl Answer {
         }
         events.push(json!({"type": "message_delta", "delta": end, "usage": usage}));
         events.push(json!({"type": "message_stop"}));
-        let error = match behaviour {
+        let error = match behavior {
             "midoverload" => json!({"type": "overloaded_error", "message": "Overloaded"}),
             "midlimit" => json!({"type": "rate_limit_error", "message": "Rate limited"}),
             _ => Value::Null,
         };
-        if behaviour.starts_with("mid") {
+        if behavior.starts_with("mid") {
             events.truncate(3);
         }
         if !error.is_null() {

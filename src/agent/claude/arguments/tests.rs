@@ -10,12 +10,12 @@ fn parse(line: &str) -> Invocation {
 fn session(line: &str) -> Session {
     match parse(line) {
         Invocation::Conversation(conversation) => conversation.session,
-        Invocation::Other => panic!("`{line}` was not taken for a conversation"),
+        Invocation::Other => panic!("`{line}` was not read as a conversation"),
     }
 }
 
 #[test]
-fn subcommands_and_questions_about_the_agent_are_no_conversation() {
+fn subcommands_help_and_version_are_not_conversations() {
     for line in [
         "mcp list",
         "update",
@@ -59,7 +59,7 @@ fn words_that_only_look_like_subcommands_are_prompts_or_values() {
 }
 
 #[test]
-fn the_session_is_known_where_the_command_line_says_it() {
+fn the_session_is_read_from_the_command_line() {
     assert_eq!(session("-p hi"), Session::Unset);
     assert_eq!(session("--session-id ID -p hi"), Session::Given(ID.into()));
     assert_eq!(session("--session-id=ID"), Session::Given(ID.into()));
@@ -77,7 +77,7 @@ fn the_session_is_known_where_the_command_line_says_it() {
 }
 
 #[test]
-fn the_last_settings_are_found_with_their_place() {
+fn the_last_settings_are_found_with_their_range() {
     let Invocation::Conversation(found) = parse("--settings a.json -p --settings={} --model opus x") else {
         panic!("no conversation");
     };
@@ -112,10 +112,10 @@ fn another_attempt_keeps_the_options_and_drops_prompt_and_session() {
         let words = |line: &str| -> Vec<OsString> {
             line.split_whitespace().map(|word| word.replace("ID", ID).into()).collect()
         };
-        let resumed = resuming(&words(line), "S", "go on");
+        let resumed = resume_args(&words(line), "S", "go on");
         let expected = [vec!["--resume".into(), "S".into(), "go on".into()], words(kept)].concat();
         assert_eq!(resumed, expected, "{line}");
         let Invocation::Conversation(again) = read(&resumed) else { panic!("{line}") };
-        assert_eq!(again.session, Session::Unknown, "S is no id: {line}");
+        assert_eq!(again.session, Session::Unknown, "S is not an id: {line}");
     }
 }

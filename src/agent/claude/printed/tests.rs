@@ -70,7 +70,7 @@ fn window(error: &ProviderError) -> (String, String, Option<i64>) {
 }
 
 #[test]
-fn a_limit_is_read_from_the_stream_with_its_window_and_end() {
+fn a_limit_is_read_from_the_stream_with_its_window_and_reset_time() {
     for (name, resets_at, text, scope) in [
         ("five_hour", SOON, FIVE, "all"),
         ("seven_day", IN_DAYS, "You've hit your weekly limit · resets Nov 25, 10am (UTC)", "all"),
@@ -81,7 +81,7 @@ fn a_limit_is_read_from_the_stream_with_its_window_and_end() {
         assert_eq!((whole.kind, whole.text.as_str()), (Kind::UsageLimit, text));
         let expected = (name.to_owned(), scope.to_owned(), Some(resets_at));
         assert_eq!(window(&whole), expected);
-        // The same from any part of it: the file may have been cut, or hold the result alone.
+        // Any part says the same: the file may be truncated, or contain only the result.
         for part in [&events[1..2], &events[2..3], &events[3..], &events[..2], &events[2..]] {
             assert_eq!(window(&error(part).unwrap()), expected, "{part:?}");
         }
@@ -90,7 +90,7 @@ fn a_limit_is_read_from_the_stream_with_its_window_and_end() {
 }
 
 #[test]
-fn work_before_a_limit_is_seen() {
+fn work_before_a_limit_is_recorded() {
     let events = [init(), answer(), limits(rejected("five_hour", SOON)), limited(FIVE), limited_result(FIVE)];
     let evidence = evidence(&events).unwrap();
     assert_eq!((evidence.work, evidence.errors.len()), (Work::Done, 1));
@@ -98,7 +98,7 @@ fn work_before_a_limit_is_seen() {
 }
 
 #[test]
-fn what_was_answered_is_no_limit() {
+fn a_request_that_was_answered_hit_no_limit() {
     let overage = with(rejected("five_hour", SOON), "isUsingOverage", json!(true));
     let warning = with(rejected("five_hour", SOON), "status", json!("allowed_warning"));
     let allowed = with(rejected("five_hour", SOON), "status", json!("allowed"));
@@ -130,7 +130,7 @@ fn a_refusal_without_a_window_is_throttling() {
     for part in [&events[..], &events[1..2], &events[2..3], &events[3..]] {
         assert_eq!(error(part).map(|error| error.kind), Some(Kind::Throttled), "{part:?}");
     }
-    // A token that is no subscription's gets the headers of one, and neither window nor code.
+    // A token without a subscription gets the headers of one, but neither a window nor a code.
     let text = "API Error: Request rejected (429) · This request would exceed your account's rate limit.";
     for part in [[refused("rate_limit", 429, text)], [result(Some(429), text)]] {
         assert_eq!(error(&part).map(|error| error.kind), Some(Kind::Throttled));
@@ -145,7 +145,7 @@ fn an_agent_that_sleeps_until_the_reset_is_limited() {
 }
 
 #[test]
-fn every_other_error_is_of_its_kind_in_each_form() {
+fn every_other_error_has_the_same_kind_in_each_form() {
     for (class, status, text, kind) in [
         ("server_error", 529, "API Error: 529 Overloaded. This is a server-side issue", Kind::Overloaded),
         ("server_error", 529, "API Error: Repeated 529 Overloaded errors.", Kind::Overloaded),
@@ -159,7 +159,7 @@ fn every_other_error_is_of_its_kind_in_each_form() {
             "oauth_org_not_allowed",
             403,
             "Your organization has disabled Claude subscription access",
-            Kind::Organisation,
+            Kind::Organization,
         ),
         ("billing_error", 400, "Credit balance is too low", Kind::Billing),
         ("invalid_request", 400, "API Error: 400 messages: too long", Kind::None),
@@ -167,18 +167,18 @@ fn every_other_error_is_of_its_kind_in_each_form() {
         ("something new", 429, "API Error: in new words", Kind::Throttled),
         ("something new", 401, "API Error: in new words", Kind::Auth),
     ] {
-        let told = error(&[init(), refused(class, status, text), result(Some(status), text)]).unwrap();
-        assert_eq!(told.kind, kind, "{text}");
-        assert_eq!(error(&[result(Some(status), text)]).unwrap().kind, kind, "the result alone: {text}");
+        let full = error(&[init(), refused(class, status, text), result(Some(status), text)]).unwrap();
+        assert_eq!(full.kind, kind, "{text}");
+        assert_eq!(error(&[result(Some(status), text)]).unwrap().kind, kind, "only the result: {text}");
     }
     let unreachable = "API Error: Connection refused — a firewall may be blocking it (ECONNREFUSED)";
-    let told = with(result(Some(0), unreachable), "api_error_status", Value::Null);
-    assert_eq!(error(std::slice::from_ref(&told)).unwrap().kind, Kind::Network);
-    assert_eq!(error(&[with(told, "result", json!("in new words"))]).unwrap().kind, Kind::None);
+    let event = with(result(Some(0), unreachable), "api_error_status", Value::Null);
+    assert_eq!(error(std::slice::from_ref(&event)).unwrap().kind, Kind::Network);
+    assert_eq!(error(&[with(event, "result", json!("in new words"))]).unwrap().kind, Kind::None);
 }
 
 #[test]
-fn an_older_result_has_only_its_text() {
+fn a_result_of_an_older_version_is_read_by_its_text() {
     let mut old = result(Some(429), "Claude AI usage limit reached|1795352400");
     old.as_object_mut()
         .unwrap()
@@ -188,34 +188,34 @@ fn an_older_result_has_only_its_text() {
 }
 
 #[test]
-fn the_words_of_an_answer_are_none_of_the_provider() {
+fn the_text_of_an_answer_is_not_a_refusal() {
     let turns = with(result(Some(429), FIVE), "subtype", json!("error_max_turns"));
     let stopped = with(result(Some(429), FIVE), "terminal_reason", json!("max_turns"));
     for event in [result(None, FIVE), turns, stopped] {
         assert_eq!(error(&[init(), answer(), event]), None);
     }
-    // What ended it otherwise does not end a limit that was met.
+    // Another reason for the end does not cancel an earlier limit.
     let turns = with(result(Some(429), "x"), "subtype", json!("error_during_execution"));
     let events = [init(), limits(rejected("five_hour", SOON)), limited(FIVE), turns];
     assert_eq!(error(&events).unwrap().kind, Kind::UsageLimit);
 }
 
 #[test]
-fn a_subagents_error_is_not_the_conversations() {
+fn a_subagents_error_does_not_belong_to_the_conversation() {
     let inner = with(refused("authentication_failed", 401, "x"), "parent_tool_use_id", json!("toolu_1"));
     assert_eq!(error(&[init(), inner]), None);
 }
 
 #[test]
-fn a_time_without_a_date_is_of_when_the_event_happened() {
+fn a_time_without_a_date_is_relative_to_the_event() {
     let at =
         |time: &str| with(limited("You've hit your session limit · resets 2am"), "timestamp", json!(time));
-    let told = error(&[at("2026-10-01T20:00:00Z")]).unwrap();
-    assert_eq!(told.resets_at.map(|at| at.to_string()).as_deref(), Some("2026-10-02T00:00:00Z"));
+    let error = error(&[at("2026-10-01T20:00:00Z")]).unwrap();
+    assert_eq!(error.resets_at.map(|at| at.to_string()).as_deref(), Some("2026-10-02T00:00:00Z"));
 }
 
 #[test]
-fn fields_of_another_type_hide_nothing() {
+fn a_field_of_an_unexpected_type_does_not_hide_an_error() {
     for (key, odd) in [
         ("timestamp", json!(1_795_352_400)),
         ("api_error_status", json!("429")),
@@ -244,7 +244,7 @@ fn fields_of_another_type_hide_nothing() {
 }
 
 #[test]
-fn the_lines_of_other_agents_are_not_known() {
+fn lines_of_other_agents_are_not_events() {
     for line in [
         json!({ "type": "result", "status": "error", "error": { "code": 429 } }),
         json!({ "type": "error", "message": "You've hit your usage limit." }),
@@ -257,7 +257,7 @@ fn the_lines_of_other_agents_are_not_known() {
 }
 
 #[test]
-fn every_line_is_told_apart_for_whoever_relays_the_stream() {
+fn every_line_of_the_stream_is_classified() {
     for (event, expected) in [
         (init(), Line::Opening),
         (json!({ "type": "system", "subtype": "api_retry" }), Line::Neutral),
@@ -276,14 +276,14 @@ fn every_line_is_told_apart_for_whoever_relays_the_stream() {
 }
 
 #[test]
-fn the_fullness_of_the_windows_is_read() {
+fn the_utilization_of_the_windows_is_read() {
     let readings = evidence(&[limits(rejected("five_hour", SOON))]).unwrap().readings;
     let reading = &readings["five_hour"];
     assert!((reading.value - 1.0).abs() < f64::EPSILON);
     assert_eq!(reading.resets_at.map(Timestamp::as_second), Some(SOON));
 }
 
-fn summing_up(input: u64, models: Value) -> Value {
+fn result_with_usage(input: u64, models: Value) -> Value {
     with(
         with(result(None, "hello"), "usage", json!({ "input_tokens": input, "output_tokens": 34 })),
         "modelUsage",
@@ -292,13 +292,13 @@ fn summing_up(input: u64, models: Value) -> Value {
 }
 
 #[test]
-fn the_result_tells_what_the_run_used_and_of_the_session_only_the_models() {
+fn the_result_contains_the_tokens_of_the_run_and_the_main_model_of_the_session() {
     let models = json!({ "claude-haiku-5": { "outputTokens": 3 }, "claude-opus-5": { "outputTokens": 900 } });
-    let usage = evidence(&[summing_up(12, models)]).unwrap().usage;
-    let told = usage.models();
-    assert_eq!(told.keys().copied().collect::<Vec<_>>(), ["claude-opus-5"]);
-    assert_eq!((told["claude-opus-5"].input_tokens, told["claude-opus-5"].output_tokens), (12, 34));
-    let usage = evidence(&[init(), summing_up(12, json!(7))]).unwrap().usage;
+    let usage = evidence(&[result_with_usage(12, models)]).unwrap().usage;
+    let models = usage.models();
+    assert_eq!(models.keys().copied().collect::<Vec<_>>(), ["claude-opus-5"]);
+    assert_eq!((models["claude-opus-5"].input_tokens, models["claude-opus-5"].output_tokens), (12, 34));
+    let usage = evidence(&[init(), result_with_usage(12, json!(7))]).unwrap().usage;
     assert_eq!(usage.models().keys().copied().collect::<Vec<_>>(), ["claude-sonnet-5-5"]);
     assert!(evidence(&[init(), result(Some(429), FIVE)]).unwrap().usage.slices.is_empty());
 }

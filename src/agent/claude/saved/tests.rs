@@ -29,19 +29,19 @@ fn row(answered: bool) -> Value {
 }
 
 #[test]
-fn a_row_is_read_alone_on_several_lines_and_among_others() {
+fn a_row_is_read_on_one_line_on_several_lines_and_among_others() {
     let limit = row(false);
     let user = json!({ "type": "user", "message": { "content": "hi" } });
     for text in [limit.to_string(), format!("{limit:#}\n"), format!("{user}\n{limit}\n")] {
         let error = error(&text).unwrap();
-        // Ten in the morning after it was written, not after it is read.
+        // The next 10am after the row was written, not after it was read.
         assert_eq!(error.resets_at.map(|at| at.to_string()).as_deref(), Some("2026-10-02T08:00:00Z"));
         assert_eq!((error.kind, error.rule.as_ref()), (Kind::UsageLimit, "transcript"));
     }
 }
 
 #[test]
-fn a_conversation_that_went_on_says_so() {
+fn an_answer_after_the_limit_is_noticed() {
     let text = format!("{}\n{}\n", row(false), row(true));
     assert!(error(&text).is_some_and(|error| error.answered_since));
     let text = format!("{}\n{}\n", row(true), row(false));
@@ -49,13 +49,13 @@ fn a_conversation_that_went_on_says_so() {
 }
 
 #[test]
-fn each_class_of_a_hooks_failure_is_known() {
+fn each_class_of_a_hook_failure_has_its_kind() {
     for (class, message, expected) in [
         ("rate_limit", "You've hit your 5-hour limit · resets 1pm (UTC)", Some(Kind::UsageLimit)),
         ("rate_limit", "API Error: Request rejected (429) · slow down", Some(Kind::Throttled)),
         ("rate_limit", "", Some(Kind::Throttled)),
         ("authentication_failed", "Not logged in · Please run /login", Some(Kind::Auth)),
-        ("oauth_org_not_allowed", "Your organization has disabled it", Some(Kind::Organisation)),
+        ("oauth_org_not_allowed", "Your organization has disabled it", Some(Kind::Organization)),
         ("billing_error", "Credit balance is too low", Some(Kind::Billing)),
         ("server_error", "API Error: 529 Overloaded", Some(Kind::Overloaded)),
         ("unknown", "API Error: Connection refused (ECONNREFUSED)", Some(Kind::Network)),
@@ -70,7 +70,7 @@ fn each_class_of_a_hooks_failure_is_known() {
 }
 
 #[test]
-fn a_hooks_failure_has_the_window_and_end_of_its_message() {
+fn a_hook_failure_has_the_window_and_reset_time_of_its_message() {
     let input = json!({ "hook_event_name": "StopFailure", "error": "rate_limit",
         "last_assistant_message": "You’ve hit your Opus limit · resets Nov 25, 10am (UTC)" });
     let error = error(&input.to_string()).unwrap();
@@ -80,7 +80,7 @@ fn a_hooks_failure_has_the_window_and_end_of_its_message() {
 }
 
 #[test]
-fn the_inputs_of_other_hooks_and_a_status_line_tell_of_no_error() {
+fn inputs_of_other_hooks_and_of_the_status_line_contain_no_error() {
     let text = "You've hit your 5-hour limit · resets 1pm (UTC)";
     for input in [
         json!({ "hook_event_name": "Stop", "last_assistant_message": text }),
@@ -106,7 +106,7 @@ const EVENT: &str =
 const RESULT: &str = r#"{"type":"result","subtype":"success","is_error":true}"#;
 
 #[test]
-fn a_whole_stream_is_one_although_something_wrote_into_it() {
+fn a_whole_stream_may_contain_other_output() {
     let noise = "(node:7) Warning: x";
     assert_eq!(kind(&format!("{INIT}\n{noise}\n{EVENT}\n{RESULT}\n")), Some(Kind::UsageLimit));
     for quoted in [format!("{noise}\n{INIT}\n{EVENT}\n{RESULT}\n"), format!("{INIT}\n{EVENT}\n{noise}\n")] {
@@ -115,7 +115,7 @@ fn a_whole_stream_is_one_although_something_wrote_into_it() {
 }
 
 #[test]
-fn only_the_sole_line_of_a_text_may_be_an_error() {
+fn only_a_single_line_of_text_can_be_an_error() {
     let said = |text: &str| examine(text.as_bytes(), &now()).said;
     assert_eq!(said("\n You've hit your limit \n\n"), [" You've hit your limit "]);
     assert!(said("You've hit your limit\nYou've hit your limit\n").is_empty());

@@ -8,7 +8,7 @@ use crate::agent::Agent as _;
 use crate::agent::claude::{Claude, SETUP_TOKEN};
 use crate::pool::Delivery;
 
-/// A home and a project with settings files in them, and a run there.
+/// A home and a project with settings files, and a run in the project.
 struct Scene {
     dir: tempfile::TempDir,
     own_env: BTreeMap<String, String>,
@@ -60,9 +60,9 @@ impl Scene {
     /// The value of the only `--settings`, as JSON.
     fn settings(&self, args: &[&str]) -> Option<Value> {
         let plan = self.plan(args);
-        let places: Vec<_> = (0..plan.args.len()).filter(|&at| plan.args[at] == "--settings").collect();
-        assert!(places.len() < 2, "two --settings: {:?}", plan.args);
-        let value = plan.args.get(*places.first()? + 1).unwrap().to_str().unwrap();
+        let positions: Vec<_> = (0..plan.args.len()).filter(|&at| plan.args[at] == "--settings").collect();
+        assert!(positions.len() < 2, "more than one --settings: {:?}", plan.args);
+        let value = plan.args.get(*positions.first()? + 1).unwrap().to_str().unwrap();
         Some(serde_json::from_str(value).unwrap_or_else(|_| json!(value)))
     }
 }
@@ -72,7 +72,7 @@ fn is_managed(plan: &LaunchPlan) -> bool {
 }
 
 #[test]
-fn without_competing_settings_no_argument_is_added_but_the_session() {
+fn without_competing_settings_only_the_session_id_is_added() {
     let scene = Scene::new().user_settings(r#"{"model":"opus","env":{"FOO":"1","ANTHROPIC_API_KEY":""}}"#);
     let plan = scene.plan(&["-p", "hi"]);
     assert_eq!(plan.args.len(), 4);
@@ -96,7 +96,7 @@ fn competing_keys_of_every_file_are_switched_off() {
 }
 
 #[test]
-fn the_variable_that_kage_sets_is_never_emptied() {
+fn the_variable_that_kage_sets_is_never_cleared() {
     let mut scene = Scene::new()
         .user_settings(r#"{"env":{"CLAUDE_CODE_OAUTH_TOKEN":"k","ANTHROPIC_BASE_URL":"http://x"}}"#);
     scene.own_env.insert("ANTHROPIC_BASE_URL".into(), "http://gateway".into());
@@ -105,12 +105,12 @@ fn the_variable_that_kage_sets_is_never_emptied() {
     scene.deliver = Delivery::Fd;
     scene.own_env.clear();
     assert!(!is_managed(&scene.plan(&[])));
-    let emptied = json!({ "env": { "CLAUDE_CODE_OAUTH_TOKEN": "", "ANTHROPIC_BASE_URL": "" } });
-    assert_eq!(scene.settings(&[]), Some(emptied));
+    let cleared = json!({ "env": { "CLAUDE_CODE_OAUTH_TOKEN": "", "ANTHROPIC_BASE_URL": "" } });
+    assert_eq!(scene.settings(&[]), Some(cleared));
 }
 
 #[test]
-fn the_users_own_settings_are_merged_where_they_stand() {
+fn the_users_own_settings_are_merged_in_place() {
     let scene = Scene::new().user_settings(r#"{"apiKeyHelper":"echo k"}"#);
     let own = r#"{"hooks":{"Stop":[]},"env":{"FOO":"1","ANTHROPIC_API_KEY":"k"}}"#;
     let merged = json!({ "apiKeyHelper": "", "hooks": { "Stop": [] }, "env": { "FOO": "1", "ANTHROPIC_API_KEY": "" } });
@@ -142,7 +142,7 @@ fn settings_that_cannot_be_read_are_left_to_the_agent() {
 }
 
 #[test]
-fn what_the_user_keeps_is_kept() {
+fn a_variable_of_keep_env_is_not_switched_off() {
     let mut scene = Scene::new().user_settings(r#"{"env":{"ANTHROPIC_BASE_URL":"http://mine"}}"#);
     scene.keep = vec!["ANTHROPIC_BASE_URL".into()];
     assert_eq!(scene.settings(&["-p", "hi"]), None);

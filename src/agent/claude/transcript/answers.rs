@@ -1,4 +1,4 @@
-//! The answers of the provider that rows tell of, each counted once.
+//! The provider's answers in the rows of a transcript, each counted once.
 
 use std::collections::HashMap;
 
@@ -16,24 +16,24 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Of rows of one answer, those written while it still came tell less.
-    fn told(&self) -> (u64, u64) {
+    /// The counts by which the rows of one answer are compared: rows written before its end have lower ones.
+    fn completeness(&self) -> (u64, u64) {
         (self.count.output_tokens, self.count.prompt())
     }
 }
 
-/// Answers by the ids of message and request. One of several blocks is as many rows with the same ids, and
-/// a row may stand in the files of the conversation and of a subagent.
+/// Answers by the ids of message and request. An answer of several blocks has several rows with the same ids,
+/// and a row may appear in the files of both the conversation and a subagent.
 #[derive(Default)]
 pub(super) struct Answers(HashMap<(String, String), Answer>);
 
 impl Answers {
-    pub(super) fn take(&mut self, message: Option<String>, request: Option<String>, answer: Answer) {
-        // Nothing says of a row without any id that it is a copy.
+    pub(super) fn add(&mut self, message: Option<String>, request: Option<String>, answer: Answer) {
+        // A row without any id cannot be recognized as a copy, so it counts.
         let alone = || format!("row {}", self.0.len());
         let message = message.unwrap_or_else(|| if request.is_none() { alone() } else { String::new() });
         let key = (message, request.unwrap_or_default());
-        if self.0.get(&key).is_none_or(|known| answer.told() >= known.told()) {
+        if self.0.get(&key).is_none_or(|known| answer.completeness() >= known.completeness()) {
             self.0.insert(key, answer);
         }
     }
@@ -47,7 +47,7 @@ impl Answers {
     }
 }
 
-/// The counts of an answer; what is missing or no whole number counts as none.
+/// Returns the counts of an answer. A count that is missing or not a whole number is 0.
 pub(in super::super) fn count(usage: &Value) -> TokenCount {
     let number = |path: &str| usage.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let long = number("/cache_creation/ephemeral_1h_input_tokens");
@@ -56,9 +56,9 @@ pub(in super::super) fn count(usage: &Value) -> TokenCount {
         input_tokens: number("/input_tokens"),
         output_tokens: number("/output_tokens"),
         cache_read_tokens: number("/cache_read_input_tokens"),
-        // The total counts where it is not told apart; the short-lived kind is the older one.
+        // A total that is not split counts as the 5-minute kind, which is the older one.
         cache_write_5m_tokens: short.max(number("/cache_creation_input_tokens").saturating_sub(long)),
         cache_write_1h_tokens: long,
-        ..TokenCount::default() // reasoning is not told apart
+        ..TokenCount::default() // reasoning is not reported separately
     }
 }

@@ -82,7 +82,7 @@ fn an_answer_of_several_blocks_counts_once() {
 }
 
 #[test]
-fn of_one_answers_rows_the_one_that_tells_most_counts_wherever_it_stands() {
+fn of_the_rows_of_one_answer_the_most_complete_counts_in_any_order_and_file() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 34), answer(AFTER, "m1", 1), answer(AFTER, "m2", 1)]);
@@ -108,7 +108,7 @@ fn an_answer_without_an_id_counts() {
 }
 
 #[test]
-fn subagents_are_found_at_any_depth_that_is_sensible() {
+fn subagents_are_found_down_to_the_maximum_depth() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 1)]);
@@ -121,7 +121,7 @@ fn subagents_are_found_at_any_depth_that_is_sensible() {
 }
 
 #[test]
-fn subagents_count_and_their_errors_do_not() {
+fn the_tokens_of_subagents_count_but_not_their_errors() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 1)]);
@@ -137,7 +137,7 @@ fn only_what_was_appended_in_the_attempt_counts() {
     let scene = Scene::new();
     scene.append(&main_file(), &[answer(AFTER, "old", 100), limit(AFTER, "five_hour")]);
     let watch = scene.watch(BEGAN);
-    // A fork copies old rows with their old time stamps.
+    // A fork copies old rows with their old timestamps.
     scene.append(
         &main_file(),
         &[answer(BEFORE, "copied", 100), limit(BEFORE, "five_hour"), answer(AFTER, "new", 7)],
@@ -147,11 +147,11 @@ fn only_what_was_appended_in_the_attempt_counts() {
 }
 
 #[test]
-fn a_copy_of_another_sessions_answer_does_not_count_whenever_it_came() {
+fn a_copy_of_another_sessions_answer_does_not_count_even_during_the_attempt() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
-    let of = |asked: &str, mut row: Value| {
-        (row["sessionId"], row["requestSessionId"]) = (json!(SESSION), json!(asked));
+    let of = |requested_by: &str, mut row: Value| {
+        (row["sessionId"], row["requestSessionId"]) = (json!(SESSION), json!(requested_by));
         row
     };
     let other = "0a1b2c3d-0000-4000-8000-00000000000f";
@@ -166,7 +166,7 @@ fn a_limit_is_read_with_its_window_and_reset_time() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 1), limit(AFTER, "five_hour")]);
-    let [error] = &evidence_of(&watch).errors[..] else { panic!("one error") };
+    let [error] = &evidence_of(&watch).errors[..] else { panic!("expected exactly one error") };
     assert!(error.kind == Kind::UsageLimit && !error.answered_since);
     assert_eq!(error.window.as_ref().map(|window| window.name.as_str()), Some("five_hour"));
     assert_eq!(error.resets_at, Some("2026-11-22T13:00:00Z".parse().unwrap()));
@@ -174,7 +174,7 @@ fn a_limit_is_read_with_its_window_and_reset_time() {
 }
 
 #[test]
-fn an_answer_after_an_error_says_that_it_is_over() {
+fn an_answer_after_an_error_shows_that_it_is_over() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[limit(AFTER, "five_hour"), answer(AFTER, "m1", 1)]);
@@ -182,7 +182,7 @@ fn an_answer_after_an_error_says_that_it_is_over() {
 }
 
 #[test]
-fn overage_and_throttling_are_no_usage_limit() {
+fn overage_and_throttling_are_not_usage_limits() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     let mut overage = limit(AFTER, "five_hour");
@@ -197,7 +197,7 @@ fn overage_and_throttling_are_no_usage_limit() {
 }
 
 #[test]
-fn a_limit_whose_window_is_not_recorded_is_told_by_its_text() {
+fn a_limit_without_a_recorded_window_is_recognized_by_its_text() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     let mut row = limit(AFTER, "five_hour");
@@ -253,7 +253,7 @@ fn a_session_in_a_folder_of_another_name_is_found() {
 }
 
 #[test]
-fn continuing_means_the_session_written_last() {
+fn the_latest_session_is_the_one_written_last() {
     let scene = Scene::new();
     assert_eq!(latest(scene.dir.path(), &scene.cwd), None);
     let older = "0a1b2c3d-0000-4000-8000-00000000000f";
@@ -283,7 +283,7 @@ fn another_conversation_overtakes_an_error() {
 }
 
 #[test]
-fn a_limit_behind_which_the_conversation_went_on_does_not_stand() {
+fn a_limit_is_not_final_if_the_conversation_continued_after_it() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[limit(AFTER, "seven_day_opus"), answer(AFTER, "m1", 1)]);

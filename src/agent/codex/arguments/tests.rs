@@ -9,12 +9,12 @@ fn words(line: &str) -> Vec<OsString> {
 fn conversation(line: &str) -> Conversation {
     match read(&words(line)) {
         Invocation::Conversation(conversation) => conversation,
-        Invocation::Other => panic!("`{line}` was not taken for a conversation"),
+        Invocation::Other => panic!("`{line}` was not read as a conversation"),
     }
 }
 
 #[test]
-fn subcommands_and_questions_about_the_agent_are_no_conversation() {
+fn subcommands_help_and_version_are_not_conversations() {
     for line in
         ["login", "mcp list", "--version", "-V", "exec --help", "-m x -h", "exec help", "-c a=b doctor"]
     {
@@ -23,7 +23,7 @@ fn subcommands_and_questions_about_the_agent_are_no_conversation() {
 }
 
 #[test]
-fn exec_prints_and_everything_else_is_a_session_at_the_terminal() {
+fn exec_and_review_print_and_everything_else_is_a_terminal_session() {
     for (line, prints, as_lines) in [
         ("", false, false),
         ("hi", false, false),
@@ -41,7 +41,7 @@ fn exec_prints_and_everything_else_is_a_session_at_the_terminal() {
 }
 
 #[test]
-fn the_session_is_the_one_behind_resume() {
+fn the_session_depends_on_the_subcommand() {
     for (line, session) in [
         ("exec hi", Session::New),
         ("exec fork ID hi", Session::New),
@@ -59,7 +59,7 @@ fn the_session_is_the_one_behind_resume() {
 }
 
 #[test]
-fn the_model_may_be_named_in_three_ways() {
+fn the_model_is_read_from_every_option_that_names_it() {
     for line in ["exec -m o3 hi", "-mo3 exec hi", "exec --model=o3", "exec -c model=\"o3\"", "-c=model=o3"] {
         assert_eq!(conversation(line).model, Some("o3".into()), "{line}");
     }
@@ -67,7 +67,7 @@ fn the_model_may_be_named_in_three_ways() {
 }
 
 #[test]
-fn a_resumed_command_keeps_its_options_and_loses_what_opened_it() {
+fn a_resumed_command_keeps_its_options_and_drops_prompt_and_session() {
     for (line, kept) in [
         ("exec hi", "exec"),
         ("exec --json -s read-only hi --color always", "exec --json -s read-only --color always"),
@@ -79,7 +79,7 @@ fn a_resumed_command_keeps_its_options_and_loses_what_opened_it() {
         ("-m x hi", "-m x"),
     ] {
         let expected = words(&format!("{kept} resume ID go-on"));
-        assert_eq!(resuming(&words(line), ID, "go-on"), expected, "{line}");
-        assert_eq!(resuming(&expected, ID, "go-on"), expected, "again: {line}");
+        assert_eq!(resume_args(&words(line), ID, "go-on"), expected, "{line}");
+        assert_eq!(resume_args(&expected, ID, "go-on"), expected, "again: {line}");
     }
 }

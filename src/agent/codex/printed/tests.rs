@@ -40,7 +40,7 @@ fn a_line_is_progress_unless_it_opens_fails_or_warns() {
 }
 
 #[test]
-fn the_lines_of_a_refused_attempt_tell_its_session_and_its_error() {
+fn the_lines_of_a_refused_attempt_contain_its_session_and_its_error() {
     let evidence = evidence(&[OPENING, WARNING, TURN, RETRY, ERROR, FAILED]).unwrap();
     assert_eq!(evidence.session.as_deref(), Some("01a20661-dd1f-7e72-9377-3a033fcbd2ef"));
     assert_eq!(evidence.work, Work::None);
@@ -56,7 +56,7 @@ fn an_answer_or_a_tool_is_work() {
 }
 
 #[test]
-fn what_is_no_event_says_nothing() {
+fn lines_that_are_not_events_are_no_evidence() {
     assert_eq!(evidence(&["{\"type\":\"other\"}", "usage limit", ""]), None);
 }
 
@@ -69,30 +69,30 @@ fn the_header_of_standard_error_names_the_session() {
 }
 
 #[test]
-fn the_last_words_lose_what_stands_before_each_error() {
-    assert_eq!(last_words(b"user\nhi\nERROR: Quota exceeded.\ntokens used\n0\n"), ["Quota exceeded."]);
+fn the_error_at_the_end_loses_its_prefix() {
+    assert_eq!(error_lines(b"user\nhi\nERROR: Quota exceeded.\ntokens used\n0\n"), ["Quota exceeded."]);
 }
 
 #[test]
-fn an_error_before_the_last_one_is_that_of_a_tool() {
+fn an_error_before_the_last_one_may_come_from_a_tool() {
     let limit = "ERROR: You've hit your usage limit.\n";
-    for (behind, last) in [
+    for (rest, last) in [
         ("ERROR: Input too odd.\n", vec!["Input too odd."]),
         ("ERROR: Input too odd.\nERROR: Input too odd.\n", vec!["Input too odd."]),
         ("ERROR: Input too odd.\ntokens used\n1,234\n", vec!["Input too odd."]),
         ("codex\nI am done.\n", vec![]),
         ("codex\nError: You've hit your usage limit.\n", vec![]),
     ] {
-        let stderr = format!("OpenAI Codex v0.169.0\n--------\nexec\n{limit}{behind}");
-        assert_eq!(last_words(stderr.as_bytes()), last, "{stderr}");
+        let stderr = format!("OpenAI Codex v0.169.0\n--------\nexec\n{limit}{rest}");
+        assert_eq!(error_lines(stderr.as_bytes()), last, "{stderr}");
     }
     let refused =
         "error: unexpected argument '--x' found\n\nUsage: codex exec\n\nFor more information, try\n";
-    assert_eq!(last_words(refused.as_bytes()), ["error: unexpected argument '--x' found"]);
+    assert_eq!(error_lines(refused.as_bytes()), ["error: unexpected argument '--x' found"]);
 }
 
 #[test]
-fn a_text_is_the_agents_where_it_is_an_account_or_one_line() {
+fn a_saved_text_must_be_a_log_or_only_notices_or_one_line() {
     for (text, said) in [
         ("ERROR: x\n", vec!["x"]),
         ("You've hit your usage limit.\n", vec!["You've hit your usage limit."]),
@@ -101,12 +101,12 @@ fn a_text_is_the_agents_where_it_is_an_account_or_one_line() {
         ("I grepped:\nERROR: x\n", vec![]),
         ("Error: x\nis what it says\n", vec![]),
     ] {
-        assert_eq!(quotable(text.as_bytes()), said, "{text}");
+        assert_eq!(saved_error_lines(text.as_bytes()), said, "{text}");
     }
 }
 
 #[test]
-fn an_error_event_of_another_program_is_none_of_the_agents() {
+fn an_error_event_of_another_program_is_not_the_agents() {
     let foreign = r#"{"level":"info","type":"error","message":"rate limit exceeded: x"}"#;
     for (lines, is) in [
         (vec![OPENING, ERROR], true),

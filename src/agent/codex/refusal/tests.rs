@@ -21,7 +21,7 @@ const LIMIT: &str = "You\u{2019}ve hit your usage limit. Upgrade to Pro (https:/
     https://chatgpt.com/settings/usage to purchase more credits or try again at 1:13 PM.";
 
 #[test]
-fn the_agents_word_says_what_an_error_is_and_the_text_what_the_word_leaves_open() {
+fn the_code_decides_the_kind_and_the_text_decides_what_the_code_leaves_open() {
     let status = |word: &str, status: u64| json!({ word: { "http_status_code": status } });
     for (info, text, kind) in [
         (json!("usage_limit_exceeded"), LIMIT, Kind::UsageLimit),
@@ -56,12 +56,12 @@ fn the_agents_word_says_what_an_error_is_and_the_text_what_the_word_leaves_open(
 }
 
 #[test]
-fn the_window_that_is_full_gives_the_end_of_a_limit_to_the_second() {
+fn the_full_window_gives_the_reset_time_to_the_second() {
     for (five_hour, seven_day, name, resets_at) in [
         (1.0, 0.2, "five_hour", "2026-11-22T12:13:17Z"),
         (0.4, 1.0, "seven_day", "2026-11-27T00:00:09Z"),
         (1.0, 1.0, "seven_day", "2026-11-27T00:00:09Z"),
-        // Full without saying so: the text names the minute.
+        // Full, but reported as less: the text has the minute of its reset time.
         (0.99, 0.2, "five_hour", "2026-11-22T12:13:17Z"),
     ] {
         let info = json!("usage_limit_exceeded");
@@ -73,7 +73,7 @@ fn the_window_that_is_full_gives_the_end_of_a_limit_to_the_second() {
 }
 
 #[test]
-fn without_windows_the_text_gives_the_end_in_local_time() {
+fn without_windows_the_text_gives_the_reset_time_in_local_time() {
     for (text, resets_at, long) in [
         (LIMIT, Some("2026-11-22T12:13:00Z"), false),
         (
@@ -90,7 +90,7 @@ fn without_windows_the_text_gives_the_end_in_local_time() {
 }
 
 #[test]
-fn a_limit_of_a_model_is_of_that_model_only() {
+fn a_limit_of_a_model_covers_only_that_model() {
     let text = "You've hit your usage limit for GPT-5.3-Codex-Spark. Switch to another model now, or try \
         again at 1:13 PM.";
     let error = refusal(&json!("usage_limit_exceeded"), text, &windows(0.4, 0.2), &at(), "rollout");
@@ -99,7 +99,7 @@ fn a_limit_of_a_model_is_of_that_model_only() {
 }
 
 #[test]
-fn credits_of_a_workspace_are_a_window_of_their_own() {
+fn the_credits_of_a_workspace_are_a_separate_window() {
     let error = refusal(
         &json!("usage_limit_exceeded"),
         "Your workspace is out of credits. Add credits to continue.",
@@ -112,7 +112,7 @@ fn credits_of_a_workspace_are_a_window_of_their_own() {
 }
 
 #[test]
-fn a_rate_limit_says_when_to_come_again() {
+fn a_rate_limit_contains_the_time_to_wait() {
     let error = plain(json!("rate_limit_exceeded"), "rate limit exceeded: Please try again in 7s.");
     assert_eq!(error.retry_after, Some(SignedDuration::from_secs(7)));
 }

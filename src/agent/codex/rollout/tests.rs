@@ -35,7 +35,7 @@ impl Scene {
     }
 
     fn watch(&self, session: Option<&str>) -> Watch {
-        // Rows of the tests come from the present, and files have coarse times.
+        // The rows have the current time, and file times are coarse.
         let began = Timestamp::now() - jiff::SignedDuration::from_secs(1);
         sessions::watch(self.0.path().to_owned(), session.map(str::to_owned), PathBuf::from(CWD), began)
     }
@@ -89,7 +89,7 @@ fn evidence_of(watch: &Watch) -> Evidence {
 }
 
 #[test]
-fn tokens_are_counted_by_model_and_the_cache_apart() {
+fn tokens_are_counted_by_model_and_cached_ones_separately() {
     let scene = Scene::new();
     let watch = scene.watch(None);
     let rows = [
@@ -116,14 +116,14 @@ fn tokens_are_counted_by_model_and_the_cache_apart() {
 }
 
 #[test]
-fn a_running_total_of_before_is_told_again_and_not_counted_again() {
+fn an_earlier_running_total_that_is_repeated_is_not_counted_again() {
     let scene = Scene::new();
     scene.append(SESSION, &[opening(SESSION), vec![counted(1.0, 1000)]].concat());
     let watch = scene.watch(Some(SESSION));
     scene.append(SESSION, &[counted(2.0, 1000), counted(3.0, 1007)]);
     let usage = evidence_of(&watch).usage;
     assert_eq!(usage.requests, 1);
-    assert_eq!(usage.models()["gpt-6.1-sol"].input_tokens, 7, "what the last answer took");
+    assert_eq!(usage.models()["gpt-6.1-sol"].input_tokens, 7, "the tokens of the last answer");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn without_a_record_of_each_answer_the_running_totals_count() {
 }
 
 #[test]
-fn a_refused_turn_ends_with_the_window_that_is_full() {
+fn a_refused_turn_has_the_window_that_is_full() {
     let scene = Scene::new();
     let watch = scene.watch(None);
     scene.append(SESSION, &[opening(SESSION), vec![counted(100.0, 0), limit()]].concat());
@@ -152,7 +152,7 @@ fn a_refused_turn_ends_with_the_window_that_is_full() {
 }
 
 #[test]
-fn an_error_that_was_answered_after_is_known_to_be_over() {
+fn an_answer_after_an_error_shows_that_it_is_over() {
     let scene = Scene::new();
     let watch = scene.watch(None);
     scene.append(SESSION, &[opening(SESSION), vec![limit(), answer()]].concat());
@@ -160,7 +160,7 @@ fn an_error_that_was_answered_after_is_known_to_be_over() {
 }
 
 #[test]
-fn what_a_tool_was_asked_for_is_work_before_the_answer_is_complete() {
+fn a_tool_call_is_work_before_the_answer_is_complete() {
     for (item, work) in [
         (json!({ "type": "function_call", "name": "exec_command" }), Work::Done),
         (json!({ "type": "message", "role": "assistant" }), Work::Done),
@@ -175,7 +175,7 @@ fn what_a_tool_was_asked_for_is_work_before_the_answer_is_complete() {
 }
 
 #[test]
-fn only_what_a_resumed_session_got_since_counts() {
+fn only_the_new_rows_of_a_resumed_session_count() {
     let scene = Scene::new();
     scene.append(SESSION, &[opening(SESSION), vec![answer(), limit()]].concat());
     let watch = scene.watch(Some(SESSION));
@@ -186,7 +186,7 @@ fn only_what_a_resumed_session_got_since_counts() {
 }
 
 #[test]
-fn a_subagent_counts_and_its_failure_is_its_own() {
+fn the_tokens_of_a_subagent_count_but_not_its_errors() {
     let scene = Scene::new();
     let watch = scene.watch(None);
     scene.append(SESSION, &[opening(SESSION), vec![answer()]].concat());
@@ -199,7 +199,7 @@ fn a_subagent_counts_and_its_failure_is_its_own() {
 }
 
 #[test]
-fn of_two_that_began_since_the_first_is_the_attempts_and_other_directories_have_none() {
+fn the_first_new_session_in_the_directory_belongs_to_the_attempt() {
     let scene = Scene::new();
     let watch = scene.watch(None);
     scene.append(OTHER, &[meta(OTHER, OTHER, "/elsewhere"), answer()]);
@@ -209,13 +209,13 @@ fn of_two_that_began_since_the_first_is_the_attempts_and_other_directories_have_
     std::thread::sleep(std::time::Duration::from_millis(2));
     scene.append(CHILD, &[opening(CHILD), vec![answer()]].concat());
     assert_eq!(evidence_of(&watch).session.as_deref(), Some(SESSION));
-    // An id that the attempt has printed is surer.
+    // An id that the attempt printed is more reliable.
     let named = read(&watch, Some(CHILD), &TimeZone::UTC).unwrap();
     assert_eq!((named.session.as_deref(), named.usage.requests), (Some(CHILD), 1));
 }
 
 #[test]
-fn the_latest_session_is_the_directorys_own() {
+fn the_latest_session_is_from_the_same_directory() {
     let scene = Scene::new();
     scene.append(SESSION, &opening(SESSION));
     scene.append(OTHER, &[meta(OTHER, OTHER, "/elsewhere")]);
@@ -224,7 +224,7 @@ fn the_latest_session_is_the_directorys_own() {
 }
 
 #[test]
-fn a_saved_record_says_the_same() {
+fn a_saved_record_has_the_same_error() {
     let rows = [opening(SESSION), vec![limit()]].concat();
     let rows = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let evidence = examine(rows.as_bytes(), &TimeZone::UTC);

@@ -9,12 +9,12 @@ fn words(line: &str) -> Vec<OsString> {
 fn conversation(line: &str) -> Conversation {
     match read(&words(line)) {
         Invocation::Conversation(conversation) => conversation,
-        Invocation::Other => panic!("`{line}` was not taken for a conversation"),
+        Invocation::Other => panic!("`{line}` was not read as a conversation"),
     }
 }
 
 #[test]
-fn subcommands_lists_and_questions_about_the_agent_are_no_conversation() {
+fn subcommands_lists_and_help_are_not_conversations() {
     for line in [
         "mcp list",
         "extensions install x",
@@ -36,7 +36,7 @@ fn subcommands_lists_and_questions_about_the_agent_are_no_conversation() {
 }
 
 #[test]
-fn a_prompt_makes_it_print_and_the_format_says_how() {
+fn the_prompt_option_means_print_and_the_output_format_is_read() {
     for line in ["-p hi", "--prompt hi", "--prompt=hi", "-p=hi", "-yp hi"] {
         assert!(conversation(line).prints, "{line}");
     }
@@ -48,11 +48,11 @@ fn a_prompt_makes_it_print_and_the_format_says_how() {
         assert_eq!(conversation(line).output, Some("json".into()), "{line}");
     }
     assert_eq!(conversation("-p hi -m flash").model, Some("flash".into()));
-    assert!(conversation("-w -p hi").moves);
+    assert!(conversation("-w -p hi").worktree);
 }
 
 #[test]
-fn the_session_is_new_given_resumed_or_not_known() {
+fn the_session_is_new_given_resumed_or_unknown() {
     let table = [
         ("-p hi", Session::Unset),
         ("-p hi --session-id mine", Session::Given("mine".into())),
@@ -70,7 +70,7 @@ fn the_session_is_new_given_resumed_or_not_known() {
 }
 
 #[test]
-fn another_attempt_keeps_the_options_and_has_its_own_prompt() {
+fn resuming_keeps_the_options_and_replaces_the_prompt() {
     let table = [
         ("-p hi -o json", "--resume ID --prompt go -o json"),
         ("-yp hi -m=flash", "--resume ID --prompt go -y -m=flash"),
@@ -82,6 +82,6 @@ fn another_attempt_keeps_the_options_and_has_its_own_prompt() {
         ("-r latest -i hi --skip-trust", "--resume ID go --skip-trust"),
     ];
     for (line, resumed) in table {
-        assert_eq!(resuming(&words(line), ID, "go"), words(resumed), "{line}");
+        assert_eq!(resume_args(&words(line), ID, "go"), words(resumed), "{line}");
     }
 }

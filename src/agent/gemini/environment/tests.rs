@@ -7,7 +7,7 @@ use super::*;
 use crate::agent::{Agent as _, Opening};
 use crate::pool::Delivery;
 
-/// A home with a project in it.
+/// A temporary directory with a home and a project.
 #[derive(Default)]
 struct Scene {
     dir: Option<tempfile::TempDir>,
@@ -61,7 +61,7 @@ fn value<'a>(plan: &'a LaunchPlan, name: &str) -> Option<&'a OsStr> {
 }
 
 #[test]
-fn other_ways_to_ask_are_taken_away_unless_they_are_kept() {
+fn competing_variables_are_removed_unless_they_are_kept() {
     let mut scene = Scene::new();
     let names =
         ["GEMINI_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT", "PATH"];
@@ -72,7 +72,7 @@ fn other_ways_to_ask_are_taken_away_unless_they_are_kept() {
 }
 
 #[test]
-fn an_env_file_cannot_bring_them_back() {
+fn an_env_file_cannot_set_competing_variables() {
     let mut scene = Scene::new();
     scene.own_env = BTreeMap::from([("GOOGLE_GEMINI_BASE_URL".into(), "http://mine".into())]);
     let text = "# mine\nGEMINI_API_KEY=x\nexport GOOGLE_API_KEY='y'\nGEMINI_CLI_CUSTOM_HEADERS: z\n\
@@ -91,7 +91,7 @@ fn an_env_file_cannot_bring_them_back() {
 }
 
 #[test]
-fn no_way_to_write_an_env_file_lets_a_variable_through() {
+fn no_format_of_an_env_file_lets_a_variable_through() {
     for text in [
         &b"\xef\xbb\xbfGOOGLE_API_KEY=x"[..],
         b"A=1\rGOOGLE_API_KEY=x\r",
@@ -111,7 +111,7 @@ fn no_way_to_write_an_env_file_lets_a_variable_through() {
 }
 
 #[test]
-fn another_login_in_the_settings_is_warned_of() {
+fn another_login_method_in_the_settings_causes_a_warning() {
     let scene = Scene::new();
     let settings = |login: &str| format!(r#"{{"security":{{"auth":{{"selectedType":"{login}"}}}}}}"#);
     scene.write("home/.gemini/settings.json", &settings("gemini-api-key"));
@@ -122,7 +122,7 @@ fn another_login_in_the_settings_is_warned_of() {
 }
 
 #[test]
-fn a_login_directory_is_the_agents_home() {
+fn a_login_directory_becomes_the_agents_home() {
     let mut scene = Scene::new();
     scene.login = Some(scene.path("logins/two"));
     scene.write("project/.env", "GEMINI_API_KEY=x");

@@ -27,7 +27,7 @@ fn refused() -> Value {
 }
 
 #[test]
-fn lines_are_an_opening_progress_notices_and_one_failure() {
+fn each_line_is_classified() {
     let table = [
         (json!({ "type": "init", "session_id": "x", "model": "auto" }), Line::Opening),
         (json!({ "type": "message", "role": "user", "content": "say \"error\"" }), Line::Neutral),
@@ -49,7 +49,7 @@ fn lines_are_an_opening_progress_notices_and_one_failure() {
 }
 
 #[test]
-fn a_result_of_a_stream_tells_the_error_and_its_sums() {
+fn the_result_of_a_stream_contains_the_error_and_the_sums() {
     let printed =
         read_all(&[line(json!({ "type": "init", "session_id": "x", "model": "auto" })), line(refused())]);
     assert_eq!((printed.work, printed.session.as_deref()), (Work::None, Some("x")));
@@ -71,7 +71,7 @@ fn a_result_of_a_stream_tells_the_error_and_its_sums() {
 }
 
 #[test]
-fn an_object_tells_an_answer_with_its_sums() {
+fn an_object_contains_an_answer_and_the_sums() {
     let tokens = json!({
         "input": 40, "prompt": 100, "candidates": 20, "total": 128, "cached": 60, "thoughts": 5, "tool": 3,
     });
@@ -90,20 +90,20 @@ fn an_object_tells_an_answer_with_its_sums() {
 }
 
 #[test]
-fn an_object_at_the_end_of_standard_error_tells_the_error() {
+fn an_object_at_the_end_of_standard_error_contains_the_error() {
     let error =
         json!({ "type": "Error", "message": "API key not valid. Please pass a valid API key.", "code": 400 });
     let object = json!({ "session_id": "x", "error": error });
     let pretty = serde_json::to_string_pretty(&object).unwrap();
     for stderr in [pretty.clone(), format!("trace {{\n  status: 400\n}}\n{pretty}\n")] {
         let printed = read(ending(stderr.as_bytes()).into_iter(), &now());
-        assert_eq!(printed.of_object.unwrap().kind, Kind::Auth, "{stderr}");
+        assert_eq!(printed.error_in_object.unwrap().kind, Kind::Auth, "{stderr}");
     }
     assert!(ending(b"An unexpected critical error occurred").is_none());
 }
 
 #[test]
-fn other_json_tells_nothing() {
+fn other_json_is_ignored() {
     let printed = read_all(&[line(json!({ "name": "x" })), line(json!([1])), b"text".to_vec()]);
-    assert!(!printed.known && printed.error.is_none() && printed.of_object.is_none());
+    assert!(!printed.known && printed.error.is_none() && printed.error_in_object.is_none());
 }

@@ -58,7 +58,7 @@ fn one() -> TokenCount {
 }
 
 #[test]
-fn an_answer_counts_once_however_often_it_is_written() {
+fn an_answer_that_is_written_several_times_counts_once() {
     let scene = Scene::new();
     let watch = scene.watch(SESSION);
     let later = "2026-11-22T10:00:05Z";
@@ -74,7 +74,7 @@ fn an_answer_counts_once_however_often_it_is_written() {
 }
 
 #[test]
-fn what_was_there_before_and_what_a_resumed_session_repeats_is_not_counted() {
+fn earlier_rows_and_rows_repeated_by_a_resumed_session_are_not_counted() {
     let scene = Scene::new();
     scene.append(MAIN, &[answer("old", "2026-11-22T10:00:01Z")]);
     let watch = scene.watch(SESSION);
@@ -101,7 +101,7 @@ fn subagents_count_and_other_sessions_do_not() {
 }
 
 #[test]
-fn the_latest_session_is_the_directorys_own() {
+fn the_latest_session_is_of_the_working_directory() {
     let scene = Scene::new();
     let projects = scene.0.path();
     let later = "1b2c3d4e-0000-4000-8000-000000000001";
@@ -118,13 +118,13 @@ fn the_latest_session_is_the_directorys_own() {
 }
 
 #[test]
-fn saved_rows_are_read_as_they_are() {
+fn saved_rows_are_read() {
     let text = format!("{}\nno json\n{}\n", head_of(SESSION, BEGAN), answer("a", BEGAN));
     assert_eq!(examine(text.as_bytes(), &TimeZone::UTC).usage.requests, 1);
 }
 
 #[test]
-fn a_conversation_is_answered_where_nothing_was_asked_after_the_answer() {
+fn a_conversation_is_answered_if_it_ends_with_an_answer_without_tool_calls() {
     let row = |of: &str, content: Value, tools: Value| json!({ "id": of, "timestamp": "2026-11-22T10:00:05Z", "type": of, "content": content, "toolCalls": tools });
     for (rows, answered) in [
         (vec![row("user", json!("hi"), json!([])), row("gemini", json!("Hello"), json!([]))], true),

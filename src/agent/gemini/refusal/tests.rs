@@ -6,7 +6,7 @@ fn now() -> Zoned {
     "2026-11-22T10:00:00Z[UTC]".parse().unwrap()
 }
 
-/// Standard error as it ends when a run with text failed: the trace is shorter than the real one.
+/// Returns the end of standard error of a failed run with text output. The real stack trace is longer.
 fn text(class: &str, message: &str, code: i64) -> String {
     format!(
         "Ripgrep is not available. Falling back to GrepTool.\n\
@@ -53,7 +53,7 @@ fn throttled(seconds: Option<i64>) -> Verdict {
 
 const KEY_REFUSED: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
 
-/// Class of the error, its message, the HTTP status, and what all of it means in each form.
+/// The class of an error, its message, the HTTP status, and the verdict in each form.
 fn table() -> Vec<(&'static str, &'static str, i64, Verdict)> {
     let midnight = Some("2026-11-23T08:00:00Z");
     vec![
@@ -111,7 +111,7 @@ fn table() -> Vec<(&'static str, &'static str, i64, Verdict)> {
 }
 
 #[test]
-fn an_error_means_the_same_as_text_as_an_object_and_as_a_line() {
+fn an_error_has_the_same_verdict_as_text_as_an_object_and_as_a_line() {
     for (class, message, code, verdict) in table() {
         assert_eq!(of_text(&text(class, message, code)), verdict, "as text: {message}");
         assert_eq!(of_message(message, code), verdict, "as an object: {message}");
@@ -125,13 +125,13 @@ fn an_error_means_the_same_as_text_as_an_object_and_as_a_line() {
 }
 
 #[test]
-fn what_the_agent_did_not_try_again_is_a_quota_in_whatever_words() {
+fn an_error_that_the_agent_does_not_retry_is_a_quota_with_any_text() {
     let unknown = text("TerminalQuotaError", "Something new.", 429);
     assert_eq!(of_text(&unknown), limit("quota", true, None));
 }
 
 #[test]
-fn an_agent_that_would_sleep_for_hours_has_said_why() {
+fn the_notice_of_a_wait_of_hours_is_a_quota() {
     let waits = |reset: &str, wait: &str| {
         format!(
             "Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after \
@@ -154,7 +154,7 @@ fn only_the_error_that_ended_the_run_counts() {
 }
 
 #[test]
-fn what_is_wrong_before_the_start_is_not_the_accounts_fault() {
+fn an_error_before_the_start_is_not_a_refusal() {
     for line in [
         "Invalid auth method selected.",
         "Unknown argument: nonsense",
@@ -166,7 +166,7 @@ fn what_is_wrong_before_the_start_is_not_the_accounts_fault() {
 }
 
 #[test]
-fn the_exit_status_tells_where_no_words_do() {
+fn the_exit_status_counts_if_there_is_no_text() {
     let none = Evidence::default();
     let table = [
         (0, Verdict::Succeeded),
@@ -189,15 +189,15 @@ fn the_exit_status_tells_where_no_words_do() {
 }
 
 #[test]
-fn a_day_ends_at_midnight_pacific_time_also_when_clocks_change() {
+fn a_daily_quota_is_reset_at_midnight_pacific_time_even_when_clocks_change() {
     let table = [
         ("2026-11-22T10:00:00Z[UTC]", "2026-11-23T08:00:00Z"),
         ("2026-07-01T06:59:59Z[UTC]", "2026-07-01T07:00:00Z"),
         ("2026-07-01T07:00:00Z[UTC]", "2026-07-02T07:00:00Z"),
         ("2026-11-01T08:00:00Z[UTC]", "2026-11-02T08:00:00Z"),
     ];
-    for (now, end) in table {
-        assert_eq!(end_of_day(&now.parse().unwrap()), Some(end.parse().unwrap()), "{now}");
+    for (now, reset) in table {
+        assert_eq!(next_day(&now.parse().unwrap()), Some(reset.parse().unwrap()), "{now}");
     }
 }
 
@@ -208,28 +208,28 @@ fn every_marker_has_a_kind_and_compiles() {
     assert_eq!((known.kind, known.rule.as_ref()), (Kind::UsageLimit, "marker quota of a day"));
 }
 
-/// A request that was refused and then answered.
-const GOT_OVER: &str = "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {\"error\":{\"code\":429}}\n    \
+/// The notice of a request that was refused and then answered.
+const RETRIED: &str = "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {\"error\":{\"code\":429}}\n    \
      at throwErrorIfNotOK (file:///opt/chunk.js:1:16) {\n  status: 429\n}\n";
 
 #[test]
-fn a_refusal_that_was_got_over_is_no_refusal_of_what_fails_later() {
-    for behind in [
+fn a_refusal_followed_by_an_answer_does_not_explain_a_later_failure() {
+    for after in [
         "",
         "Error executing tool x: no\n",
         "rm:\nPermission denied: /x\n",
         "status: 429\n",
         "API key not valid. Please pass a valid API key.\n",
     ] {
-        assert_eq!(of_text(&format!("{GOT_OVER}{behind}")), Verdict::AgentFailed, "{behind}");
+        assert_eq!(of_text(&format!("{RETRIED}{after}")), Verdict::AgentFailed, "{after}");
     }
     let at_last = text("Error", "Something odd.", 400);
-    assert_eq!(of_text(&format!("{GOT_OVER}{at_last}")), Verdict::AgentFailed);
-    assert_eq!(of_text(&format!("{at_last}{GOT_OVER}")), Verdict::AgentFailed);
+    assert_eq!(of_text(&format!("{RETRIED}{at_last}")), Verdict::AgentFailed);
+    assert_eq!(of_text(&format!("{at_last}{RETRIED}")), Verdict::AgentFailed);
 }
 
 #[test]
-fn an_exit_status_of_the_agents_own_is_no_providers_refusal() {
+fn an_exit_status_of_the_agents_own_is_not_a_refusal_by_the_provider() {
     let now = now();
     let said = rendered(text("TerminalQuotaError", "Something new.", 429).as_bytes(), &now);
     let evidence = Evidence { said, ..Evidence::default() };
@@ -245,7 +245,7 @@ fn an_exit_status_of_the_agents_own_is_no_providers_refusal() {
 }
 
 #[test]
-fn a_text_is_the_agents_where_nothing_stands_around_its_error() {
+fn a_saved_text_counts_only_without_other_text_around_the_error() {
     let message = "You have exhausted your daily quota on this model.";
     let traced = text("TerminalQuotaError", message, 429);
     let bare = format!("{ENDED} Full report available at: /x.json TerminalQuotaError: {message}");
@@ -269,7 +269,7 @@ fn a_text_is_the_agents_where_nothing_stands_around_its_error() {
 }
 
 #[test]
-fn a_message_is_known_as_it_is_shown() {
+fn a_message_is_recognized_as_the_user_sees_it() {
     for (shown, known) in [
         ("[API Error: Resource has been exhausted (e.g. check quota).]", throttled(None)),
         ("[API Error: You have exhausted your capacity on this model.]", limit("quota", true, None)),
@@ -287,13 +287,13 @@ fn a_message_is_known_as_it_is_shown() {
 }
 
 #[test]
-fn a_saved_text_that_ends_in_a_try_is_of_a_run_that_was_cut() {
+fn a_saved_text_that_ends_with_a_retry_is_from_a_killed_run() {
     let trace = "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {\"error\":{}}\n    \
                      at throwErrorIfNotOK (file:///opt/chunk.js:1:24)\n    \
                      at async main (file:///opt/gemini.js:2:5) {\n  status: 429\n";
     let cut = format!("Ripgrep is not available. Falling back to GrepTool.\n{trace}}}\n{trace}");
     assert_eq!(quotable(cut.as_bytes()), ["status: 429"]);
-    // What comes behind it has been got over.
+    // If other text follows, the agent recovered from the error.
     let went_on = format!("{cut}}}\nReached max session turns for this session.\n");
     assert_eq!(quotable(went_on.as_bytes()), [] as [&str; 0]);
     assert_ne!(quotable(b"Attempt 1 failed with status 429, says the log.\n"), ["status: 429"]);

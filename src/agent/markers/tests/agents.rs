@@ -1,4 +1,4 @@
-//! The markers of each agent, told apart.
+//! The built-in markers of each agent, tested separately.
 
 use super::*;
 
@@ -11,7 +11,7 @@ const CODEX: &str = include_str!("../../codex.toml");
 const GEMINI: &str = include_str!("../../gemini.toml");
 
 #[test]
-fn prose_that_begins_like_a_refusal_is_none() {
+fn prose_that_begins_like_a_refusal_is_not_one() {
     for (file, lines) in [
         (
             CLAUDE,
@@ -97,7 +97,7 @@ fn prose_that_begins_like_a_refusal_is_none() {
 }
 
 #[test]
-fn every_other_wording_of_a_refusal_is_known() {
+fn other_texts_of_refusals_are_recognized() {
     for (file, kind, line) in [
         (CLAUDE, Kind::UsageLimit, "You've hit your limit."),
         (CLAUDE, Kind::UsageLimit, "You've hit your weekly limit."),

@@ -1,4 +1,4 @@
-//! What holds for any time, zone and duration, and for any text at all.
+//! Properties that hold for any time, zone, duration and text.
 
 use jiff::civil::{DateTime, time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -20,7 +20,7 @@ const ZONES: [&str; 8] = [
     "Australia/Lord_Howe",
     "Pacific/Kiritimati",
 ];
-/// Words that mean something somewhere.
+/// Parts of texts that the parser understands.
 const PIECES: &str = "resets at in and Feb December 29th 31 Mon 2026 -9999 9999 3pm 11:59pm 00:00 : . - + \
     (UTC) ( ) GMT+14 EST days h m s ms weeks ago P1D T Z · ١ 9223372036854775807 1e9 0.000000001";
 const FIRST: i64 = 1_577_836_800; // 2020-01-01
@@ -30,7 +30,7 @@ fn zone() -> impl Strategy<Value = TimeZone> {
     select(&ZONES[..]).prop_map(|name| TimeZone::get(name).unwrap())
 }
 
-/// Any second of fifteen years.
+/// Any second in fifteen years.
 fn now() -> impl Strategy<Value = Zoned> {
     (FIRST..LAST, zone()).prop_map(|(second, zone)| Timestamp::from_second(second).unwrap().to_zoned(zone))
 }
@@ -45,9 +45,9 @@ fn is_in_fold(at: &Zoned) -> bool {
 }
 
 proptest! {
-    /// In the zone it was said for, the answer shows the time that was said, and no earlier instant does.
+    /// In the zone of the text, the result shows the time in the text, and no earlier instant does.
     #[test]
-    fn any_time_of_day_is_the_next_one(
+    fn any_time_of_day_is_its_next_occurrence(
         now in now(), zone in zone(), hour in 0i8..24, minute in 0i8..60,
         format in select(&["%-I:%M%P", "%-I:%M %p", "%H:%M"][..]),
     ) {
@@ -67,9 +67,9 @@ proptest! {
         }
     }
 
-    /// A date is left out where it has the time twice: the first is meant then.
+    /// Skips dates on which the time occurs twice, because a date means the first occurrence.
     #[test]
-    fn a_minute_after_any_time_its_grace_ends(at in now(), late in 1i64..=60) {
+    fn any_time_that_has_just_passed_is_extended_by_a_minute(at in now(), late in 1i64..=60) {
         let at = at.with().second(0).build().unwrap();
         for format in ["%-I:%M%P", "%b %-d at %-I:%M%P", "%a %H:%M"] {
             if format.contains("%b") && is_in_fold(&at) {
@@ -88,8 +88,8 @@ proptest! {
     ) {
         let at = (&now + wait.seconds()).with_time_zone(zone).with().second(0).build().unwrap();
         prop_assume!(!is_in_fold(&at));
-        let (said, name) = (format!("{date} {clock}"), at.time_zone().iana_name().unwrap());
-        let text = format!("resets {} ({name})", at.strftime(&said));
+        let (format, name) = (format!("{date} {clock}"), at.time_zone().iana_name().unwrap());
+        let text = format!("resets {} ({name})", at.strftime(&format));
         prop_assert_eq!(parse(&text, &now), Some(at.timestamp()), "{}", text);
     }
 
@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn any_stamp_is_read_back(now in now(), wait in 0i64..366 * 86_400 * 1000) {
+    fn any_timestamp_is_read_back(now in now(), wait in 0i64..366 * 86_400 * 1000) {
         let at = now.timestamp() + SignedDuration::from_millis(wait);
         prop_assert_eq!(parse(&at.as_millisecond().to_string(), &now), Some(at));
         prop_assert_eq!(parse(&at.to_string(), &now), Some(at));
@@ -132,18 +132,18 @@ proptest! {
         ] {
             prop_assert_eq!(parse(&text, &now), Some(at), "{}", text);
         }
-        let begun = SignedDuration::from_secs(i64::from(nano > 0));
-        prop_assert_eq!(parse(&format!("{whole}.{nano:09}s"), &now), Some(at + begun));
+        let partial = SignedDuration::from_secs(i64::from(nano > 0));
+        prop_assert_eq!(parse(&format!("{whole}.{nano:09}s"), &now), Some(at + partial));
     }
 
     #[test]
-    fn no_text_is_too_strange(text in any::<String>(), now in now()) {
+    fn no_text_causes_a_panic(text in any::<String>(), now in now()) {
         let _ = parse(&text, &now);
     }
 
-    /// Pieces of what is understood, in an order that may make no sense.
+    /// Parts of understood texts, in any order.
     #[test]
-    fn no_mixture_is_too_strange(
+    fn no_mixture_of_parts_causes_a_panic_or_an_absurd_time(
         pieces in prop::collection::vec(piece(), 0..8),
         glue in select(&["", " ", ", "][..]),
         now in prop_oneof![now(), select(&[Timestamp::MIN, Timestamp::MAX][..]).prop_map(in_utc)],

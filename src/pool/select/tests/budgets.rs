@@ -1,9 +1,9 @@
-//! Budgets of subscriptions and namespaces, and who is chosen then.
+//! How the budgets of subscriptions and namespaces affect the choice.
 
 use super::*;
 use crate::pool::totals::Totals;
 
-/// A subscription that used so many tokens and cents, today and in this month.
+/// Returns the state of a subscription that used this many tokens and cents today, and cents this month.
 fn used(tokens: u64, today_cents: u128, month_cents: u128) -> SubscriptionState {
     let mut state = SubscriptionState::default();
     let mut today = state.today(&moment());
@@ -38,13 +38,14 @@ fn a_budget_that_is_used_up_excludes_until_its_day_or_month_ends() {
     let mut pool = pool(&[("a", 100)]);
     pool.subscriptions.get_mut("a").unwrap().budgets = budgets();
     let (midnight, month_ends) = ("2026-11-23T00:00:00Z", "2026-12-01T00:00:00Z");
+    let of_month = "its budget of 20.00 USD (API-equivalent) for this month is used up";
     for (tokens, today, month, expected) in [
         (999, 499, 1999, None),
-        (1000, 0, 0, Some(("its 1000 tokens for today are used up", midnight))),
-        (0, 500, 500, Some(("its 5.00 USD (API-equivalent) for today are used up", midnight))),
-        (0, 0, 2000, Some(("its 20.00 USD (API-equivalent) for this month are used up", month_ends))),
-        // what lasts longest decides
-        (9999, 999, 9999, Some(("its 20.00 USD (API-equivalent) for this month are used up", month_ends))),
+        (1000, 0, 0, Some(("its budget of 1000 tokens for today is used up", midnight))),
+        (0, 500, 500, Some(("its budget of 5.00 USD (API-equivalent) for today is used up", midnight))),
+        (0, 0, 2000, Some((of_month, month_ends))),
+        // the budget that lasts longest decides
+        (9999, 999, 9999, Some((of_month, month_ends))),
     ] {
         let mut state = State::default();
         know(&mut state, "a", used(tokens, today, month));
@@ -55,12 +56,12 @@ fn a_budget_that_is_used_up_excludes_until_its_day_or_month_ends() {
     know(&mut state, "a", used(1000, 500, 2000));
     let at = |time: &str| Moment::from(&time.parse().unwrap());
     let tomorrow = why_not(&pool, &state, &request(), &at("2026-11-23T00:00:00[UTC]")).unwrap();
-    assert!(tomorrow.0.contains("this month"), "the day's are there again: {tomorrow:?}");
+    assert!(tomorrow.0.contains("this month"), "the daily budgets were not reset: {tomorrow:?}");
     assert_eq!(why_not(&pool, &state, &request(), &at("2026-12-01T00:00:00[UTC]")), None);
 }
 
 #[test]
-fn the_budget_of_a_namespace_is_for_its_own_runs_on_any_subscription() {
+fn the_budget_of_a_namespace_covers_its_runs_on_any_subscription() {
     let mut pool = pool(&[("a", 100), ("b", 100)]);
     pool.namespaces.insert(name("backend"), budgets());
     let mut state = State::default();
@@ -68,14 +69,14 @@ fn the_budget_of_a_namespace_is_for_its_own_runs_on_any_subscription() {
     state.namespaces.insert(name("backend"), Totals { today, month });
     let backend = Request { namespace: Some(name("backend")), ..request() };
     let reason = why_not(&pool, &state, &backend, &moment()).unwrap();
-    let clause = "the 5.00 USD (API-equivalent) of the namespace `backend` for today are used up";
+    let clause = "the budget of namespace `backend`, 5.00 USD (API-equivalent) for today, is used up";
     assert_eq!(reason, (clause.to_owned(), "2026-11-23T00:00:00Z".to_owned()));
     assert_eq!(order(&pool, &state, &backend).1.len(), 2);
     for other in [None, Some(name("frontend"))] {
         let request = Request { namespace: other, ..request() };
         assert!(choose(&pool, &mut state, &request).is_ok());
     }
-    // A limit that ends before midnight is not what the run would wait for.
+    // The run would wait for the budget, not for a limit that ends before midnight.
     know(&mut state, "a", limited(Scope::All, in_minutes(5)));
     let not_ready = take(&pool, &mut state, &backend, &moment()).unwrap_err();
     assert_eq!(not_ready.earliest(), Some(moment().end_of(moment().today)));
@@ -97,11 +98,11 @@ fn over_budget_overrules_budgets_and_nothing_else() {
     assert_eq!(order(&pool, &state, &request()).1[0].1, "budget", "until midnight, which is later");
     state.subscriptions.clear();
     know(&mut state, "a", used(0, 500, 500));
-    assert_eq!(order(&pool, &state, &over).0, ["b", "a"], "whoever is within its budget comes first");
+    assert_eq!(order(&pool, &state, &over).0, ["b", "a"], "a subscription within its budget ranks first");
 }
 
 #[test]
-fn from_80_percent_of_a_budget_on_a_subscription_comes_last() {
+fn from_80_percent_of_a_budget_a_subscription_ranks_last() {
     let mut pool = pool(&[("a", 200), ("b", 100)]);
     pool.strategy = Strategy::Priority;
     pool.subscriptions.get_mut("a").unwrap().budgets = budgets();

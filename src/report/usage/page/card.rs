@@ -1,19 +1,20 @@
-//! What the parts of the page share: the charts that they draw, and the card around each.
+//! Shared by the parts of the page: the input of the charts and the card around each part.
 
 use super::element::Element;
 use crate::ledger::Answer;
 use crate::pool::{Pool, State};
 
-/// What the charts show beside the rows.
+/// The input of the charts, in addition to the rows.
 pub struct Charts<'a> {
-    /// By day and subscription.
+    /// The query by day and subscription.
     pub over_time: &'a Answer,
-    /// By model.
+    /// The query by model.
     pub models: &'a Answer,
     pub pool: &'a Pool,
     pub state: &'a State,
 }
 
+/// A section with a heading and a border.
 pub(super) fn card(heading: &str) -> Element {
     Element::of("section", "card").child(Element::new("h2").text(heading))
 }

@@ -1,33 +1,33 @@
-//! Charts as inline SVG. What is across is in per cent and what is down in pixels, so that a chart fits any
-//! width while its letters keep their size.
+//! Charts as inline SVG. Horizontal lengths are percentages and vertical ones pixels, so that a chart fits
+//! any width while its text keeps its size.
 
 use super::element::Element;
 
-/// Colours of a page; what comes later is summed up as `others`.
-pub(super) const COLOURS: usize = 8;
-/// Pixels above the plot, for half a letter of the scale.
+/// The number of colors. All further series are summed up as `others`.
+pub(super) const COLORS: usize = 8;
+/// Pixels above the plot, for the upper half of the highest number of the scale.
 const ABOVE: f64 = 8.0;
 /// Pixels below the plot, for dates.
 const BELOW: f64 = 26.0;
-/// Pixels of the scale at the left.
+/// The width of the scale on the left, in pixels.
 const SCALE: u32 = 46;
-/// No column is wider than this, in per cent.
+/// The greatest width of a column, in percent.
 const WIDEST: f64 = 7.0;
-/// Dates below a chart, at most.
+/// The most dates below a chart.
 const DATES: usize = 5;
 
-/// The class of a colour.
-pub(super) fn colour(at: usize) -> String {
-    if at < COLOURS { format!("s{at}") } else { "others".to_owned() }
+/// The CSS class of a color.
+pub(super) fn color(at: usize) -> String {
+    if at < COLORS { format!("s{at}") } else { "others".to_owned() }
 }
 
-/// One column: a part for each series, from the bottom up.
+/// One column: one part for each series, from bottom to top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// The date below it.
+    /// The date below the column.
     pub date: String,
-    /// All that a pointer over it shows.
-    pub told: String,
+    /// The tooltip.
+    pub tooltip: String,
     pub parts: Vec<u64>,
 }
 
@@ -37,7 +37,7 @@ impl Step {
     }
 }
 
-/// Stacked columns over time. `height` is that of the plot, in pixels.
+/// Stacked columns over time. `height` is the height of the plot in pixels.
 pub(super) fn columns(label: &str, steps: &[Step], height: f64, amount: impl Fn(u64) -> String) -> Element {
     let most = steps.iter().map(Step::sum).max().unwrap_or(0);
     let tick = tick(most);
@@ -53,47 +53,46 @@ pub(super) fn columns(label: &str, steps: &[Step], height: f64, amount: impl Fn(
         line.with("x1", "0").with("x2", "100%").with("y1", px(y(value))).with("y2", px(y(value)))
     });
     let slot = 100.0 / share_base(steps.len());
-    let place = |at: usize| slot * (share_base(at + 1) - 0.5);
-    let drawn = steps.iter().enumerate().map(|(at, step)| column(step, place(at), slot, height, top));
+    let middle = |at: usize| slot * (share_base(at + 1) - 0.5);
+    let drawn = steps.iter().enumerate().map(|(at, step)| column(step, middle(at), slot, height, top));
     let tall = px(ABOVE + height + BELOW);
     let side =
         Element::of("svg", "scale").with("width", SCALE).with("height", &tall).with("aria-hidden", "true");
     let plot = Element::new("svg").with("role", "img").with("aria-label", label);
     let plot = plot.with("width", "100%").with("height", &tall);
-    let plot = plot.children(lines).children(drawn).children(dates(steps, place, ABOVE + height + 18.0));
+    let plot = plot.children(lines).children(drawn).children(dates(steps, middle, ABOVE + height + 18.0));
     Element::of("div", "plot").child(side.children(scale)).child(plot)
 }
 
-/// `place` is the middle of the column, in per cent.
-fn column(step: &Step, place: f64, slot: f64, height: f64, top: u64) -> Element {
+/// `middle` is the middle of the column and `slot` the width of its hover area, in percent.
+fn column(step: &Step, middle: f64, slot: f64, height: f64, top: u64) -> Element {
     let width = (slot * 0.76).min(WIDEST);
     let across = |element: Element, width: f64| {
-        element.with("x", percent(place - width / 2.0)).with("width", percent(width))
+        element.with("x", percent(middle - width / 2.0)).with("width", percent(width))
     };
     let under = across(Element::of("rect", "under"), slot).with("y", px(ABOVE)).with("height", px(height));
     let mut below = ABOVE + height;
     let parts = step.parts.iter().enumerate().filter(|(_, value)| **value > 0).map(|(at, &value)| {
         let full = height * share(value, top);
         below -= full;
-        // Parts stand apart, also for who does not see their colours; one that is thin stays whole.
+        // A gap separates the parts for users who cannot distinguish their colors. A thin part has no gap.
         let gap = if full > 3.0 { 1.0 } else { 0.0 };
-        let part = across(Element::of("rect", &colour(at)), width).with("rx", "1.5");
+        let part = across(Element::of("rect", &color(at)), width).with("rx", "1.5");
         part.with("y", px(below)).with("height", px((full - gap).max(0.75)))
     });
     let parts: Vec<_> = parts.collect();
-    let told = Element::new("title").text(&step.told);
-    Element::of("g", "step").child(told).child(under).children(parts)
+    let tooltip = Element::new("title").text(&step.tooltip);
+    Element::of("g", "step").child(tooltip).child(under).children(parts)
 }
 
-fn dates(steps: &[Step], place: impl Fn(usize) -> f64, y: f64) -> impl Iterator<Item = Element> {
+fn dates(steps: &[Step], middle: impl Fn(usize) -> f64, y: f64) -> impl Iterator<Item = Element> {
     let last = steps.len().saturating_sub(1);
     let count = DATES.min(steps.len()).max(2);
     let mut shown: Vec<_> = (0..count).map(|at| at * last / (count - 1)).collect();
     shown.dedup();
     shown.into_iter().filter_map(move |at| {
-        let middle = place(at);
-        // At the edges a date would be cut.
-        let (x, anchor) = match middle {
+        // A centered date would be cut at the edges.
+        let (x, anchor) = match middle(at) {
             left if left < 6.0 => (0.0, "start"),
             right if right > 94.0 => (100.0, "end"),
             middle => (middle, "middle"),
@@ -103,7 +102,7 @@ fn dates(steps: &[Step], place: impl Fn(usize) -> f64, y: f64) -> impl Iterator<
     })
 }
 
-/// A bar that is filled from the left; `value` is 0.0-1.0.
+/// A bar filled from the left. `value` is 0.0-1.0.
 pub(super) fn meter(label: &str, value: f64, class: &str) -> Element {
     let svg = Element::of("svg", "meter").with("role", "img").with("aria-label", label);
     let rect = |class: &str, width: f64| {
@@ -113,7 +112,7 @@ pub(super) fn meter(label: &str, value: f64, class: &str) -> Element {
     svg.with("width", "100%").with("height", "8").child(rect("track", 100.0)).child(rect(class, filled))
 }
 
-/// The distance of the lines: 1, 2 or 5 and noughts, so that there are four at most.
+/// The distance between grid lines: 1, 2 or 5 times a power of ten, so that there are at most four lines.
 fn tick(most: u64) -> u64 {
     let least = most.div_ceil(4).max(1);
     let mut decade: u64 = 1;
@@ -127,7 +126,7 @@ fn tick(most: u64) -> u64 {
     }
 }
 
-// What is lost is less than a pixel.
+// The lost precision is less than a pixel.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn share(value: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { value as f64 / whole as f64 }
@@ -151,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_stand_at_round_numbers() {
+    fn grid_lines_are_at_round_numbers() {
         let most = [0, 1, 3, 4, 5, 9, 17, 1_234_567, u64::MAX];
         assert_eq!(most.map(tick)[..8], [1, 1, 1, 1, 2, 5, 5, 500_000]);
     }
 
     #[test]
     fn a_column_is_stacked_in_its_share_of_the_plot() {
-        let step = Step { date: "1 Nov".into(), told: "<b>".into(), parts: vec![1, 0, 3] };
+        let step = Step { date: "1 Nov".into(), tooltip: "<b>".into(), parts: vec![1, 0, 3] };
         let expected = "<g class=\"step\"><title>&lt;b&gt;</title>\
             <rect class=\"under\" x=\"0.00%\" width=\"100.00%\" y=\"8.0\" height=\"100.0\"></rect>\
             <rect class=\"s0\" x=\"46.50%\" width=\"7.00%\" rx=\"1.5\" y=\"83.0\" height=\"24.0\"></rect>\

@@ -1,10 +1,10 @@
-//! Elements of a page. Text gets in through `escaped` alone, so that a name stays a name.
+//! The HTML elements of a page. All text passes through `escaped`, so that a name never becomes markup.
 
 use std::fmt;
 
 use crate::text::is_harmless;
 
-/// An element with all that is in it.
+/// An element with its content.
 #[derive(Debug, Clone)]
 pub(super) struct Element {
     name: &'static str,
@@ -12,7 +12,7 @@ pub(super) struct Element {
     inside: String,
 }
 
-/// Elements that have no end. Source: the HTML standard, void elements.
+/// Elements without an end tag. Source: the HTML standard, void elements.
 const VOID: [&str; 2] = ["meta", "br"];
 
 impl Element {
@@ -20,12 +20,12 @@ impl Element {
         Self { name, attributes: String::new(), inside: String::new() }
     }
 
-    /// The same as `new`, with a class.
+    /// Makes an element with a class.
     pub(super) fn of(name: &'static str, class: &str) -> Self {
         Self::new(name).with("class", class)
     }
 
-    /// A style sheet, which is kage's own: only what was compiled in gets into a page as it is.
+    /// Makes a style element. The sheet is not escaped, so it must be compiled into kage (`'static`).
     pub(super) fn style(sheet: &'static str) -> Self {
         Self { inside: sheet.to_owned(), ..Self::new("style") }
     }
@@ -42,7 +42,7 @@ impl Element {
         self
     }
 
-    /// A name of any script; the direction in which it is written does not change what stands around it.
+    /// Adds a name in any script. `bdi` keeps a right-to-left name from reordering the text around it.
     #[must_use]
     pub(super) fn name(self, name: &str) -> Self {
         self.child(Self::new("bdi").text(name))
@@ -73,20 +73,20 @@ impl fmt::Display for Element {
     }
 }
 
-/// Text that is text wherever it stands, between elements or in an attribute.
+/// The text, escaped for use between elements and in an attribute.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
+    for character in text.chars() {
+        match character {
             '&' => safe += "&amp;",
             '<' => safe += "&lt;",
             '>' => safe += "&gt;",
             '"' => safe += "&quot;",
             '\'' => safe += "&#39;",
             '\n' => safe.push('\n'),
-            // A page may not hold some of them, not even as references; others turn what stands around them.
+            // HTML forbids some control characters, even as references; others change the text direction.
             odd if !is_harmless(odd) => safe.push('\u{fffd}'),
-            letter => safe.push(letter),
+            character => safe.push(character),
         }
     }
     safe

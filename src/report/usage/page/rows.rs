@@ -1,4 +1,4 @@
-//! The rows that were asked for, as a table of the page.
+//! The rows of the query as a table on the page.
 
 use super::card;
 use super::element::Element;
@@ -7,7 +7,7 @@ use crate::report::time::grouped;
 use crate::report::usage::amount::{Worth, short};
 use crate::report::usage::{Usage, heading};
 
-/// What a column shows; a narrow page does without those that are `minor`.
+/// A column of numbers. A narrow page leaves out the `minor` ones.
 struct Column {
     heading: &'static str,
     minor: bool,
@@ -20,14 +20,14 @@ const COLUMNS: [Column; 4] = [
     Column { heading: "Cache read", minor: true, number: |tally| tally.tokens.cache_read_tokens },
     Column { heading: "Cache written", minor: true, number: |tally| tally.tokens.cache_written() },
 ];
-const LIMITS: Column = Column { heading: "Cooldowns", minor: true, number: |tally| tally.limits };
+const LIMITS: Column = Column { heading: "Limits", minor: true, number: |tally| tally.limits };
 const RUNS: Column = Column { heading: "Runs", minor: true, number: |tally| tally.runs };
 const ATTEMPTS: Column = Column { heading: "Attempts", minor: true, number: |tally| tally.attempts };
 
-/// A row for each key, and a sum. Where there are several keys a narrow page shows a row as a block; the roles
-/// say that it is still a table.
+/// One row for each key, and a total. With several keys, a narrow page shows each row as a block; the roles
+/// keep it a table for screen readers.
 pub(super) fn rows(usage: &Usage<'_>) -> Element {
-    // A limit ends an attempt, whatever models that used.
+    // A limit belongs to an attempt, not to one of the models that it used.
     let (runs, limits) = if usage.counts_attempts() { (ATTEMPTS, None) } else { (RUNS, Some(LIMITS)) };
     let columns: Vec<_> = [runs].into_iter().chain(COLUMNS).chain(limits).collect();
     let keys: Vec<_> = usage.query.by.iter().map(|&by| heading(by)).collect();
@@ -68,7 +68,7 @@ fn class(column: &Column) -> &'static str {
     if column.minor { "number minor" } else { "number" }
 }
 
-/// Short, and exact for who points at it.
+/// The cells of the numbers: rounded, with the exact number as tooltip.
 fn numbers<'a>(columns: &'a [Column], tally: &'a Tally) -> impl Iterator<Item = Element> + 'a {
     let cell =
         |class: &str, label: &str| Element::of("td", class).with("role", "cell").with("data-label", label);

@@ -38,18 +38,18 @@ fn page_of(answer: &Answer, over_time: &Answer, description: &str) -> String {
 }
 
 #[test]
-fn every_name_is_text() {
+fn a_name_never_becomes_markup() {
     let answer = Answer { rows: [(vec![text(ODD)], tally(5))].into(), ..Answer::default() };
     let rows = [(vec![Key::Day(date(2026, 11, 21)), text(ODD)], tally(5))].into();
     let page = page_of(&answer, &Answer { rows, ..Answer::default() }, ODD);
     assert!(!page.contains("<script") && !page.contains("<bdi><"), "{page}");
-    // the legend twice, the columns twice, the model with its bar, the row, the description
+    // Two legends, two columns, the model and its bar, the row, the description.
     assert_eq!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count(), 8, "{page}");
     assert!(page.contains("<h1>20–23 November 2026</h1>"), "{page}");
 }
 
 #[test]
-fn a_window_says_how_full_it_is_and_when_it_resets() {
+fn a_window_has_its_utilization_and_its_reset() {
     let rows = [(vec![Key::Day(date(2026, 11, 21)), text("work")], tally(5))].into();
     let page = page_of(&Answer::default(), &Answer { rows, ..Answer::default() }, "Work account");
     for part in [
@@ -65,7 +65,7 @@ fn a_window_says_how_full_it_is_and_when_it_resets() {
 }
 
 #[test]
-fn a_period_without_a_run_has_a_page_too() {
+fn a_period_without_runs_has_a_page_too() {
     let page = page_of(&Answer::default(), &Answer::default(), "Work account");
     assert!(page.contains("Nothing ran since 2026-11-20.") && page.contains("Work account"), "{page}");
     assert!(page.contains("<h1>20–23 November 2026</h1>"), "{page}");

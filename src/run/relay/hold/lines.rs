@@ -1,24 +1,24 @@
-//! JSON lines as they happen: the reader sees one opening, the conversation without delay, and no failure
-//! that another attempt made good.
+//! The rules for JSON lines: the reader sees one opening, the conversation without delay, and no failure that
+//! another attempt recovered from.
 
 use std::collections::VecDeque;
 use std::{io, mem};
 
 use memchr::memchr_iter;
 
-use super::{Hold, MOST, Out};
+use super::{Hold, MAX_HELD, Out};
 use crate::agent::{Captured, Line};
 
-/// The most lines of an attempt that are remembered for who judges it.
-const REMEMBERED: usize = 256;
+/// The most lines of an attempt that are kept as evidence.
+const MAX_REMEMBERED: usize = 256;
 
-/// Bounds in bytes, small in tests.
+/// Bounds in bytes; small in tests.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// A longer line is progress, whatever it says: the lines that say otherwise are short, and no line is
-    /// held that a program may write without end.
+    /// A longer line counts as progress without being classified. Lines of other kinds are short, and a line
+    /// that a program may write without end cannot be held.
     line: usize,
-    /// What waits in the queue. Beyond it the attempt has said too much to be taken back.
+    /// The length of the queue. If it grows longer, the attempt has written too much to be discarded.
     queue: usize,
 }
 
@@ -26,42 +26,43 @@ pub struct Lines {
     classify: fn(&[u8]) -> Line,
     limits: Limits,
     hold: bool,
-    /// Whether the reader has seen an opening, of whichever attempt.
+    /// Whether the reader has seen an opening, of any attempt.
     opened: bool,
-    /// Whether the last line written has no end. Another attempt's first line would become a part of it.
-    cut: bool,
-    /// What is withheld, in order.
+    /// Whether the last line written has no newline. Another attempt's first line would become a part of it.
+    unterminated: bool,
+    /// The withheld lines, in order.
     queue: Vec<(Line, Vec<u8>)>,
     /// The sum of the lengths in the queue.
     queued: usize,
     attempt: Attempt,
 }
 
-/// What ends with the attempt.
-// Each is a fact of its own.
+/// The state that belongs to one attempt.
+// The booleans are independent facts.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Default)]
 struct Attempt {
     /// Whether the reader has seen an opening of an earlier attempt.
     is_continuation: bool,
     progressed: bool,
-    /// Nothing is withheld any more.
+    /// Whether lines are no longer withheld.
     passing: bool,
     in_long_line: bool,
-    /// How much of what will be given again has no end of a line in it.
+    /// How many of the bytes that will be passed again are known to contain no newline.
     searched: usize,
     seen: Seen,
 }
 
 impl Attempt {
-    fn moved_on(&mut self) {
+    /// Records that the conversation has progressed.
+    fn progress(&mut self) {
         self.progressed = true;
         self.seen.forget_failures();
     }
 }
 
-/// What becomes of a line.
-enum Fate {
+/// What to do with a line.
+enum Action {
     Pass,
     Queue(Line),
     Drop,
@@ -71,32 +72,32 @@ impl Lines {
     pub fn new(classify: fn(&[u8]) -> Line) -> Self {
         Self {
             classify,
-            limits: Limits { line: MOST, queue: MOST },
+            limits: Limits { line: MAX_HELD, queue: MAX_HELD },
             hold: true,
             opened: false,
-            cut: false,
+            unterminated: false,
             queue: Vec::new(),
             queued: 0,
             attempt: Attempt::default(),
         }
     }
 
-    /// Decides on a line without its end.
-    fn fate(&mut self, line: &[u8]) -> Fate {
+    /// Decides what to do with a line, which is passed without its newline.
+    fn decide(&mut self, line: &[u8]) -> Action {
         let is_long = line.len() > self.limits.line;
         let kind = if is_long { Line::Progress } else { (self.classify)(line) };
         if matches!(kind, Line::Progress | Line::Sum) {
-            self.attempt.moved_on();
+            self.attempt.progress();
         }
         if kind == Line::Progress {
-            return Fate::Pass;
+            return Action::Pass;
         }
         self.attempt.seen.push(kind, line);
         if kind == Line::Sum {
-            return Fate::Pass;
+            return Action::Pass;
         }
         if kind == Line::Opening && self.attempt.is_continuation {
-            return Fate::Drop;
+            return Action::Drop;
         }
         self.attempt.passing |= !self.hold;
         let passes = match kind {
@@ -106,7 +107,7 @@ impl Lines {
             Line::Failure | Line::Sum | Line::Progress => false,
         };
         self.opened |= passes && kind == Line::Opening;
-        if passes { Fate::Pass } else { Fate::Queue(kind) }
+        if passes { Action::Pass } else { Action::Queue(kind) }
     }
 
     fn withhold(&mut self, kind: Line, line: &[u8], out: Out<'_>) -> io::Result<()> {
@@ -119,7 +120,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Writes what was withheld.
+    /// Writes the withheld lines.
     fn flush(&mut self, out: Out<'_>) -> io::Result<()> {
         self.queued = 0;
         for (kind, line) in mem::take(&mut self.queue) {
@@ -131,18 +132,18 @@ impl Lines {
 
     fn write(&mut self, bytes: &[u8], out: Out<'_>) -> io::Result<()> {
         let Some(last) = bytes.last() else { return Ok(()) };
-        if mem::replace(&mut self.cut, *last != b'\n') {
+        if mem::replace(&mut self.unterminated, *last != b'\n') {
             out(b"\n")?;
         }
         out(bytes)
     }
 
-    /// How much belongs to a line of which the beginning has been written.
+    /// Returns how many bytes belong to a long line whose beginning has already been written.
     fn skip_long_line(&mut self, bytes: &[u8]) -> usize {
         if !self.attempt.in_long_line || bytes.is_empty() {
             return 0;
         }
-        self.cut = false;
+        self.unterminated = false;
         let end = memchr::memchr(b'\n', bytes);
         self.attempt.in_long_line = end.is_none();
         end.map_or(bytes.len(), |newline| newline + 1)
@@ -155,29 +156,29 @@ impl Hold for Lines {
         self.attempt = Attempt { is_continuation: self.opened, ..Attempt::default() };
     }
 
-    /// Lines that pass and stand together are written together: `bytes[passed..at]` is what passes and is
-    /// not written yet. With a queue it is empty.
+    /// Adjacent lines that pass are written together: `bytes[passed..at]` passes and has not been written
+    /// yet. While lines are queued it is empty.
     fn feed(&mut self, bytes: &[u8], out: Out<'_>) -> io::Result<usize> {
         let mut passed = 0;
         let mut at = self.skip_long_line(bytes);
         let search = at.max(self.attempt.searched);
         for newline in memchr_iter(b'\n', &bytes[search..]) {
             let end = search + newline + 1;
-            let fate = self.fate(&bytes[at..end - 1]);
-            if !matches!(fate, Fate::Pass) {
+            let action = self.decide(&bytes[at..end - 1]);
+            if !matches!(action, Action::Pass) {
                 self.write(&bytes[passed..at], out)?;
                 passed = end;
             } else if !self.queue.is_empty() {
                 self.flush(out)?;
             }
-            if let Fate::Queue(kind) = fate {
+            if let Action::Queue(kind) = action {
                 self.withhold(kind, &bytes[at..end], out)?;
             }
             at = end;
         }
         self.write(&bytes[passed..at], out)?;
         if bytes.len() - at > self.limits.line {
-            self.attempt.moved_on();
+            self.attempt.progress();
             self.attempt.in_long_line = true;
             self.flush(out)?;
             self.write(&bytes[at..], out)?;
@@ -191,13 +192,13 @@ impl Hold for Lines {
         if rest.is_empty() {
             return Ok(());
         }
-        match self.fate(rest) {
-            Fate::Pass => {
+        match self.decide(rest) {
+            Action::Pass => {
                 self.flush(out)?;
                 self.write(rest, out)
             }
-            Fate::Queue(kind) => self.withhold(kind, rest, out),
-            Fate::Drop => Ok(()),
+            Action::Queue(kind) => self.withhold(kind, rest, out),
+            Action::Drop => Ok(()),
         }
     }
 
@@ -207,8 +208,8 @@ impl Hold for Lines {
     }
 
     fn withheld(&self) -> Vec<u8> {
-        let seam = if self.cut && !self.queue.is_empty() { &b"\n"[..] } else { b"" };
-        [seam]
+        let separator = if self.unterminated && !self.queue.is_empty() { &b"\n"[..] } else { b"" };
+        [separator]
             .into_iter()
             .chain(self.queue.iter().map(|(_, line)| line.as_slice()))
             .flatten()
@@ -216,8 +217,8 @@ impl Hold for Lines {
             .collect()
     }
 
-    /// A notice is for the reader of a stream that has begun, and comes before what follows; one that has not
-    /// will begin without it.
+    /// Keeps withheld notices if the reader's stream has begun: they come before the output of the next
+    /// attempt. A stream that has not begun starts without them.
     fn discard(&mut self) {
         let opened = self.opened;
         self.attempt = Attempt::default();
@@ -235,11 +236,11 @@ impl Hold for Lines {
     }
 }
 
-/// The latest lines that were not mere progress.
+/// The latest lines that are not only progress, as evidence.
 #[derive(Default)]
 struct Seen {
     lines: VecDeque<(Line, Vec<u8>)>,
-    /// The sum of their lengths.
+    /// The sum of the lengths of the lines.
     length: usize,
     /// Whether a failure is among them.
     failed: bool,
@@ -250,10 +251,10 @@ impl Seen {
         self.failed |= kind == Line::Failure;
         self.length += line.len();
         let mut copy = Vec::new();
-        while self.lines.len() >= REMEMBERED || self.length > MOST {
+        while self.lines.len() >= MAX_REMEMBERED || self.length > MAX_HELD {
             let Some((_, oldest)) = self.lines.pop_front() else { break };
             self.length -= oldest.len();
-            // Its memory serves again: a stream may be nothing but notices.
+            // Its memory is used again, because a stream may consist of notices only.
             copy = oldest;
         }
         copy.clear();
@@ -261,7 +262,7 @@ impl Seen {
         self.lines.push_back((kind, copy));
     }
 
-    /// What the conversation has moved on from is no evidence of how it ended.
+    /// Drops the failures: an error that the conversation has recovered from is no evidence of how it ended.
     fn forget_failures(&mut self) {
         if mem::take(&mut self.failed) {
             self.lines.retain(|(kind, _)| *kind != Line::Failure);

@@ -1,16 +1,17 @@
-//! Output in one piece: it goes out at the end of the attempt that stands, unless it grows too long to wait.
+//! The rules for output in one piece: it is written at the end of the final attempt, unless it grows too long
+//! to be withheld.
 
 use std::{io, mem};
 
-use super::{Hold, MOST, Out};
+use super::{Hold, MAX_HELD, Out};
 use crate::agent::Captured;
 
 pub struct Whole {
     most: usize,
     hold: bool,
-    /// All that has come, while it is not too much.
+    /// All the output so far, unless it has grown too long.
     kept: Vec<u8>,
-    /// How much of that has been written.
+    /// How much of `kept` has been written.
     written: usize,
     overflowed: bool,
 }
@@ -18,7 +19,7 @@ pub struct Whole {
 impl Whole {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self { most: MOST, hold: true, kept: Vec::new(), written: 0, overflowed: false }
+        Self { most: MAX_HELD, hold: true, kept: Vec::new(), written: 0, overflowed: false }
     }
 
     fn forget(&mut self) {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_out_before_the_release_and_all_of_it_then() {
+    fn output_is_written_only_at_the_release() {
         let mut whole = whole(8);
         assert_eq!(fed(&mut whole, &[b"ab\0", b"\xff\xfe"]), b"");
         assert!(!whole.is_committed());
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_discarded_is_never_seen() {
+    fn discarded_output_is_never_written() {
         let mut whole = whole(8);
         fed(&mut whole, &[b"bad"]);
         assert_eq!(whole.withheld(), b"bad");
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_passes_from_the_first_byte() {
+    fn output_that_is_too_long_passes_from_the_first_byte() {
         let mut whole = whole(4);
         assert_eq!(fed(&mut whole, &[b"abc", b"d"]), b"");
         assert_eq!(fed(&mut whole, &[b"e", b"fg"]), b"abcdefg");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn without_hold_bytes_pass_at_once_and_are_still_looked_at() {
+    fn without_hold_bytes_pass_immediately_and_are_still_captured() {
         let mut whole = whole(4);
         whole.begin(false);
         assert_eq!(fed(&mut whole, &[b"ab", b"c"]), b"abc");

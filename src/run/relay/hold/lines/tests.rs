@@ -1,4 +1,4 @@
-//! Lines here are letters: `o` opens, `f` fails, `n` notes, anything else is progress.
+//! The first letter of a line is its kind here: `o` opening, `f` failure, `n` notice, anything else progress.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn by_letter(line: &[u8]) -> Line {
     }
 }
 
-/// A run of attempts, and all that it wrote.
+/// A run of attempts, and all its output.
 struct Run {
     lines: Lines,
     written: Vec<u8>,
@@ -28,7 +28,7 @@ impl Run {
         Self { lines: Lines { limits, ..Lines::new(by_letter) }, written: Vec::new() }
     }
 
-    /// An attempt whose output comes in these pieces, as the pump would give them.
+    /// Runs an attempt whose output comes in these pieces, as from the pump.
     fn attempt<'a>(&mut self, hold: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Captured {
         let Self { lines, written } = self;
         let out = &mut |bytes: &[u8]| {
@@ -39,8 +39,8 @@ impl Run {
         let mut rest = Vec::new();
         for piece in pieces {
             rest.extend_from_slice(piece);
-            let dealt_with = lines.feed(&rest, out).unwrap();
-            rest.drain(..dealt_with);
+            let done = lines.feed(&rest, out).unwrap();
+            rest.drain(..done);
             assert!(rest.len() <= lines.limits.line);
         }
         lines.finish(&rest, out).unwrap();
@@ -61,7 +61,7 @@ impl Run {
     }
 }
 
-/// What attempts write of which each but the last is discarded.
+/// Returns the output of attempts of which each except the last is discarded.
 fn written(attempts: &[&str]) -> String {
     let mut run = Run::new(SMALL);
     for (at, attempt) in attempts.iter().enumerate() {
@@ -76,7 +76,7 @@ fn written(attempts: &[&str]) -> String {
 }
 
 #[test]
-fn an_attempt_that_only_failed_leaves_nothing() {
+fn an_attempt_that_only_failed_leaves_no_output() {
     assert_eq!(written(&["o1\nf1\n", "o2\np\nf2\n"]), "o2\np\nf2\n");
 }
 
@@ -92,7 +92,7 @@ fn a_failure_that_was_recovered_from_is_shown_in_its_place() {
 }
 
 #[test]
-fn a_notice_passes_unless_something_waits_before_it() {
+fn a_notice_passes_unless_a_line_before_it_is_withheld() {
     let mut run = Run::new(SMALL);
     run.attempt(true, [&b"n1\no\nn2\n"[..]]);
     assert_eq!(run.written(), "n1\n");
@@ -102,13 +102,13 @@ fn a_notice_passes_unless_something_waits_before_it() {
 }
 
 #[test]
-fn a_notice_behind_a_failure_survives_it_in_a_stream_that_has_begun() {
+fn a_notice_after_a_failure_is_kept_in_a_stream_that_has_begun() {
     assert_eq!(written(&["o\np\nf\nn1\n", "p\n"]), "o\np\nn1\np\n");
     assert_eq!(written(&["o\nf\nn1\n", "o\np\n"]), "o\np\n");
 }
 
 #[test]
-fn more_than_the_queue_takes_goes_out_and_all_that_follows() {
+fn a_queue_that_is_too_long_is_written_and_all_that_follows_passes() {
     let mut run = Run::new(SMALL);
     run.attempt(true, [&b"o\nf23456789\nf23456789\nf23456789\nf23456789\nf\n"[..]]);
     assert!(run.lines.is_committed());
@@ -130,14 +130,14 @@ fn a_line_cut_short_does_not_run_into_the_next_attempt() {
 }
 
 #[test]
-fn what_was_not_progress_is_remembered_without_line_ends() {
+fn lines_other_than_progress_are_captured_without_newlines() {
     let captured = Run::new(SMALL).attempt(true, [&b"o\np\nn\nf\xff\0"[..]]);
     assert_eq!(captured.lines, [&b"o"[..], b"n", b"f\xff\0"]);
     assert!(captured.progressed);
 }
 
 #[test]
-fn a_failure_that_was_recovered_from_is_not_remembered() {
+fn a_failure_that_was_recovered_from_is_not_captured() {
     let captured = Run::new(SMALL).attempt(true, [&b"o\nf1\nn\np\nf2\n"[..]]);
     assert_eq!(captured.lines, [&b"o"[..], b"n", b"f2"]);
     let long = [&b"o\nf1\nmuch longer than "[..], b"a line\n"];
@@ -148,11 +148,11 @@ fn a_failure_that_was_recovered_from_is_not_remembered() {
 fn the_oldest_lines_are_forgotten_first() {
     let mut seen = Seen::default();
     (0..1000).for_each(|number: usize| seen.push(Line::Neutral, format!("{number}").as_bytes()));
-    assert_eq!(seen.lines.len(), REMEMBERED);
+    assert_eq!(seen.lines.len(), MAX_REMEMBERED);
     assert_eq!(seen.lines[0].1, b"744");
     assert_eq!(seen.length, seen.lines.iter().map(|(_, line)| line.len()).sum::<usize>());
-    seen.push(Line::Neutral, &vec![0; MOST]);
-    assert_eq!((seen.lines.len(), seen.length), (1, MOST));
+    seen.push(Line::Neutral, &vec![0; MAX_HELD]);
+    assert_eq!((seen.lines.len(), seen.length), (1, MAX_HELD));
 }
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
@@ -173,13 +173,13 @@ proptest! {
         cuts in vec(any::<Index>(), 0..20),
     ) {
         let mut runs = [Run::new(SMALL), Run::new(SMALL)];
-        for (bytes, hold, stands) in &streams {
-            let at_once = runs[0].attempt(*hold, [&bytes[..]]);
+        for (bytes, hold, is_final) in &streams {
+            let in_one_piece = runs[0].attempt(*hold, [&bytes[..]]);
             let in_pieces = runs[1].attempt(*hold, split(bytes, &cuts));
-            prop_assert_eq!(at_once, in_pieces);
+            prop_assert_eq!(in_one_piece, in_pieces);
             prop_assert_eq!(runs[0].lines.is_committed(), runs[1].lines.is_committed());
             for run in &mut runs {
-                if *stands {
+                if *is_final {
                     run.release();
                 } else {
                     run.lines.discard();
@@ -190,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn one_attempt_that_stands_loses_nothing(
+    fn a_final_attempt_loses_no_output(
         bytes in stream(),
         hold in any::<bool>(),
         cuts in vec(any::<Index>(), 0..20),

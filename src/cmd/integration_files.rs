@@ -1,17 +1,16 @@
-//! The files of other programs in which kage is set up, and the lines there that call it: `init` writes them,
-//! `doctor` looks at them.
+//! The files of other programs that call kage, and how to recognize the lines that call it. `init` writes
+//! these lines, `doctor` checks them.
 
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::asked::{Answer, ask, withheld_by};
+use super::probe::{Answer, ask, withheld_variables};
 use crate::paths::Paths;
 use crate::shell::Shell;
 
-/// The file that an interactive shell reads. Sources: bash(1), zsh(1), and fish's documentation; the other two are
-/// not set up.
+/// The file that an interactive shell reads. Sources: bash(1), zsh(1) and fish's documentation.
 pub(super) fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
     match shell {
         Shell::Bash => paths.home.join(".bashrc"),
@@ -20,15 +19,15 @@ pub(super) fn start_up_file(shell: Shell, paths: &Paths) -> PathBuf {
     }
 }
 
-/// Where zsh looks. A file that it reads before may name another directory without exporting it, and only zsh can
-/// tell what that file means.
+/// The directory of zsh's start-up files. A file that zsh reads earlier may set ZDOTDIR without exporting it.
+/// Only zsh can evaluate that file, so zsh is asked.
 fn zsh_dir(paths: &Paths) -> PathBuf {
-    let before = [paths.home.join(".zshenv"), "/etc/zsh/zshenv".into(), "/etc/zshenv".into()];
-    let says =
+    let earlier = [paths.home.join(".zshenv"), "/etc/zsh/zshenv".into(), "/etc/zshenv".into()];
+    let sets_dir =
         |file: &PathBuf| fs::read(file).is_ok_and(|text| text.windows(7).any(|word| word == b"ZDOTDIR"));
-    if before.iter().any(says)
+    if earlier.iter().any(sets_dir)
         && let Answer::Said(dir) =
-            ask(Path::new("zsh"), &["-c", "print -r -- ${ZDOTDIR:-$HOME}"], &withheld_by(paths))
+            ask(Path::new("zsh"), &["-c", "print -r -- ${ZDOTDIR:-$HOME}"], &withheld_variables(paths))
         && Path::new(&dir).is_absolute()
     {
         return dir.into();
@@ -36,33 +35,34 @@ fn zsh_dir(paths: &Paths) -> PathBuf {
     paths.home.clone()
 }
 
-/// A line that makes a login shell of bash read what the others read.
+/// A line that makes a login shell of bash read `.bashrc`.
 pub(super) const READ_BASHRC: &str = "[ -f ~/.bashrc ] && . ~/.bashrc";
 
-/// The file that a login shell of bash reads instead of `.bashrc`, where that one does not lead to it: a shell in
-/// tmux, over ssh, in the terminal of macOS. Source: bash(1), INVOCATION.
-pub(super) fn login_file_past_bashrc(paths: &Paths) -> Option<PathBuf> {
+/// The file that a login shell of bash reads instead of `.bashrc`, or `None` if that file reads `.bashrc`.
+/// Login shells run in tmux, over ssh and in the terminal of macOS. Source: bash(1), INVOCATION.
+pub(super) fn login_file_without_bashrc(paths: &Paths) -> Option<PathBuf> {
     let all = [".bash_profile", ".bash_login", ".profile"].map(|name| paths.home.join(name));
     let Some(file) = all.iter().find(|file| file.is_file()) else { return Some(all[0].clone()) };
     let text = String::from_utf8_lossy(&fs::read(file).ok()?).into_owned();
-    let leads = |line: &str| line.contains("bashrc") || called(line, "init bash").is_some();
+    let is_enough = |line: &str| line.contains("bashrc") || called_kage(line, "init bash").is_some();
     let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    (!lines.any(leads)).then(|| file.clone())
+    (!lines.any(is_enough)).then(|| file.clone())
 }
 
-/// The file that tmux reads: the older place where there is one, else that of tmux 3.1 and newer. Source: tmux(1).
+/// The config file of tmux: the older path if it exists, else the path since tmux 3.1. Source: tmux(1).
 pub(super) fn tmux_conf(paths: &Paths) -> PathBuf {
     let older = paths.home.join(".tmux.conf");
     if older.exists() { older } else { user_config(paths).join("tmux/tmux.conf") }
 }
 
-/// kage's file where direnv reads its extensions. Source: direnv-stdlib(1), and the head of `direnv stdlib`.
+/// kage's file in the directory from which direnv reads extensions. Source: direnv-stdlib(1), and the
+/// beginning of `direnv stdlib`.
 pub(super) fn direnv_file(paths: &Paths) -> PathBuf {
     named("DIRENV_CONFIG").unwrap_or_else(|| user_config(paths).join("direnv")).join("lib/kage.sh")
 }
 
-/// Whether a file is there that a shell would start.
-pub(super) fn can_be_run(file: &Path) -> bool {
+/// Whether a file exists and is executable.
+pub(super) fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
 }
 
@@ -75,9 +75,9 @@ fn named(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The kage that a line calls with these words (`init zsh`): a path, or the name alone. `init` without a name is
-/// for the shell that reads the line. A comment calls nothing.
-pub(super) fn called(line: &str, words: &str) -> Option<PathBuf> {
+/// Returns the kage that a line calls with these arguments (`init zsh`): a path or just the name. `init`
+/// without a shell is for the shell that reads the line. A comment calls nothing.
+pub(super) fn called_kage(line: &str, words: &str) -> Option<PathBuf> {
     let line = line.trim_start();
     if line.starts_with('#') {
         return None;
@@ -91,7 +91,7 @@ pub(super) fn called(line: &str, words: &str) -> Option<PathBuf> {
     (Path::new(word).file_name()? == "kage").then(|| PathBuf::from(word))
 }
 
-/// Where these words stand behind a kage. Another word behind `init` is another call.
+/// The position of these arguments after `kage`. `init` followed by another word is a different call.
 fn call_of(line: &str, words: &str) -> Option<usize> {
     let ends = |rest: &str| {
         let rest = if words == "init" { rest.trim_start() } else { rest };
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_calls_kage_is_known_in_its_many_forms() {
+    fn a_line_that_calls_kage_is_recognized_in_all_its_forms() {
         let path = |text: &str| Some(PathBuf::from(text));
         for (line, words, kage) in [
             (r#"eval "$(kage init zsh)""#, "init zsh", path("kage")),
@@ -128,7 +128,7 @@ mod tests {
             ("  # kage init zsh", "init zsh", None),
             ("alias k=kage", "init zsh", None),
         ] {
-            assert_eq!(called(line, words), kage, "{line}");
+            assert_eq!(called_kage(line, words), kage, "{line}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Who else can write where kage keeps its files. Asked whenever kage uses a directory, and by the doctor.
+//! Which other users can write to the directories of kage's files. Checked when kage uses a directory, and by
+//! the doctor.
 //!
-//! Who can write to a directory can put a file of theirs in the place of one of kage's. Who can write to one above it
-//! can put another directory in its place. Groups are not looked at.
+//! A user who can write to a directory can replace a file of kage in it. A user who can write to a parent
+//! directory can replace the directory itself. Group permissions are not checked.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -14,33 +15,33 @@ use rustix::process::geteuid;
 
 use crate::text::quoted_path;
 
-/// The names of the directories that kage makes.
+/// The names of the directories that kage creates.
 const OWN_NAMES: [&str; 6] = ["kage", "usage", "sums", "hooks", "settings", "shims"];
-/// The system follows no more links either. Source: `path_resolution(7)`.
+/// The most links that a path may contain, as in the system itself. Source: `path_resolution(7)`.
 const MOST_LINKS: u32 = 40;
 
-/// A directory on the way to kage's files that is not the user's alone.
+/// A directory on the path to kage's files that other users can change.
 #[derive(Debug)]
 pub struct Exposed {
     pub dir: PathBuf,
-    /// The directory of kage's that is above its files; `None` where that is `dir` itself.
+    /// The directory of kage below `dir`; `None` if it is `dir` itself.
     pub below: Option<PathBuf>,
-    /// Everybody can write to it.
+    /// Whether all users can write to it.
     pub is_open: bool,
-    /// It belongs to this user, who is neither the one that kage runs as nor root.
+    /// The uid of its owner, if that is neither the user that kage runs as nor root.
     pub owner: Option<u32>,
-    /// Its mode can be changed without `sudo`.
+    /// Whether its mode can be changed without `sudo`.
     pub is_own: bool,
 }
 
 impl Exposed {
-    /// What is wrong, with paths as a person is to read them.
+    /// Returns a sentence about what is wrong. `shown` formats the paths.
     pub fn problem(&self, shown: impl Fn(&Path) -> String) -> String {
         let dir = shown(&self.dir);
         match (&self.below, self.owner) {
-            (None, None) => format!("others can write to {dir}, where kage keeps what it goes by"),
+            (None, None) => format!("others can write to {dir}, which holds kage's files"),
             (None, Some(owner)) => {
-                format!("{dir}, where kage keeps what it goes by, belongs to another user (uid {owner})")
+                format!("{dir}, which holds kage's files, belongs to another user (uid {owner})")
             }
             (Some(below), None) => {
                 format!("others can write to {dir}, and so replace {}", shown(below))
@@ -51,17 +52,19 @@ impl Exposed {
         }
     }
 
-    /// The command after which nobody else can write to it, once it is the user's own.
+    /// Returns the command that removes write access for other users. It works once the user owns the
+    /// directory.
     pub fn close(&self) -> String {
         let name = self.dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        // Others may have to read what kage did not make.
+        // Other users may need to read a directory that kage did not create.
         let is_made_by_kage = self.below.is_none() && OWN_NAMES.contains(&name);
         let mode = if is_made_by_kage { "700" } else { "go-w" };
         format!("chmod {mode} {}", quoted_path(&self.dir))
     }
 }
 
-/// The directories through which others can change what kage keeps in `dir`, nearest first. It need not be there.
+/// Returns the directories through which other users can change kage's files in `dir`, nearest first. `dir`
+/// may be missing.
 pub fn exposed(dir: &Path) -> Vec<Exposed> {
     let dir = if is_plainly_private(dir) { None } else { path::absolute(dir).ok() };
     let Some(dir) = dir else { return Vec::new() };
@@ -70,18 +73,20 @@ pub fn exposed(dir: &Path) -> Vec<Exposed> {
     let itself = fs::metadata(&dir).ok().map(|known| identity(&known));
     let user = geteuid();
     let is_own = |known: &Metadata| known.uid() == user.as_raw();
-    // Above the topmost directory of the user's, the administrator decides who owns what.
+    // Above the topmost directory that the user owns, the administrator decides about ownership.
     let topmost = way.iter().rposition(|(_, known)| is_own(known)).unwrap_or(0);
-    let judge = |(at, (place, known)): (usize, (PathBuf, Metadata))| {
+    let judge = |(at, (path, known)): (usize, (PathBuf, Metadata))| {
         let is_itself = Some(identity(&known)) == itself;
         let is_sticky = known.mode() & 0o1000 != 0;
-        // In a sticky directory others can only make what is not there: what kage looks for, in its own.
+        // In a sticky directory others can create files, but not replace existing ones. It is open only if it
+        // is kage's own directory and belongs to another user: there, others can create a file that kage
+        // looks for.
         let is_open = known.mode() & 0o002 != 0 && !(is_sticky && (is_own(&known) || !is_itself));
-        // To root everything is foreign in a container.
+        // In a container, files of other users are normal for root.
         let is_foreign =
             !is_own(&known) && known.uid() != 0 && !user.is_root() && (is_itself || at < topmost);
         (is_open || is_foreign).then(|| Exposed {
-            dir: place,
+            dir: path,
             below: (!is_itself).then(|| dir.clone()),
             is_open,
             owner: is_foreign.then(|| known.uid()),
@@ -91,8 +96,9 @@ pub fn exposed(dir: &Path) -> Vec<Exposed> {
     way.into_iter().enumerate().filter_map(judge).collect()
 }
 
-/// Whether there is nothing to look into, as nearly always: every run asks this. No links, and nobody but the user and
-/// root can write to a directory on the way; others may in a sticky one that it begins with, such as `/tmp`.
+/// Whether a path needs no closer check: it has no links, and only the user and root can write to its
+/// directories. Sticky directories above it, such as `/tmp`, may be writable by others. Each run checks this,
+/// and it is nearly always true.
 fn is_plainly_private(dir: &Path) -> bool {
     let path = dir.as_os_str().as_bytes();
     let user = geteuid().as_raw();
@@ -107,31 +113,31 @@ fn is_plainly_private(dir: &Path) -> bool {
     dir.is_absolute() && [1].into_iter().chain(inside).chain([path.len()]).all(is_private)
 }
 
-/// The directories on the way to a path, nearest first, and those on the way to what its links lead to.
+/// Collects the directories on a path, nearest first, and those on the paths to the targets of its links.
 fn collect(path: &Path, links: &mut u32, way: &mut Vec<(PathBuf, Metadata)>) {
-    for place in path.ancestors() {
-        let Ok(known) = fs::symlink_metadata(place) else { continue };
+    for dir in path.ancestors() {
+        let Ok(known) = fs::symlink_metadata(dir) else { continue };
         if known.is_symlink() && *links < MOST_LINKS {
             *links += 1;
-            if let Some(target) = target_of(place) {
+            if let Some(target) = target_of(dir) {
                 collect(&target, links, way);
             }
         } else if known.is_dir() && !way.iter().any(|(_, other)| identity(other) == identity(&known)) {
-            way.push((place.to_owned(), known));
+            way.push((dir.to_owned(), known));
         }
     }
 }
 
-/// What a link leads to, without the `..` that it begins with.
+/// Returns the target of a link, with a leading `..` resolved.
 fn target_of(link: &Path) -> Option<PathBuf> {
     let target = fs::read_link(link).ok()?;
     let (mut above, mut rest) = (link.parent()?.to_owned(), target.as_path());
     if rest.starts_with("..") {
         above = above.canonicalize().ok()?;
     }
-    while let Ok(behind) = rest.strip_prefix("..") {
+    while let Ok(below) = rest.strip_prefix("..") {
         above.pop();
-        rest = behind;
+        rest = below;
     }
     Some(above.join(rest))
 }

@@ -1,4 +1,4 @@
-//! What of an attempt is told in less detail, where its line would be too long.
+//! Reduces the detail of an attempt whose line would be too long.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,20 +7,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::pool::{Slice, TokenCount, Usage};
 
-/// What the tokens of models are summed under that had no room.
+/// The model name under which the tokens of dropped models are summed.
 const OTHERS: &str = "other";
 
-/// How many hours there are.
+/// Returns the number of different hours.
 pub(super) fn hours(slices: &BTreeMap<Slice, TokenCount>) -> usize {
     slices.keys().map(|slice| slice.hour).collect::<BTreeSet<_>>().len()
 }
 
-/// How many models there are.
+/// Returns the number of different models.
 pub(super) fn models(slices: &BTreeMap<Slice, TokenCount>) -> usize {
     slices.keys().map(|slice| &slice.model).collect::<BTreeSet<_>>().len()
 }
 
-/// The same in longer steps than hours, each told at its beginning.
+/// Merges hours into intervals of `width`, each of which gets the time of its beginning.
 pub(super) fn coarser(
     slices: &BTreeMap<Slice, TokenCount>,
     width: SignedDuration,
@@ -35,8 +35,8 @@ pub(super) fn coarser(
     })
 }
 
-/// The same with the models that have most tokens; the others are summed up.
-pub(super) fn without_small(
+/// Keeps the `most` models with the most tokens, and sums the others.
+pub(super) fn without_small_models(
     slices: &BTreeMap<Slice, TokenCount>,
     most: usize,
 ) -> BTreeMap<Slice, TokenCount> {
@@ -64,7 +64,7 @@ fn regrouped(
     groups
 }
 
-/// At most so many bytes of a text, at the end of a character.
+/// Returns at most `longest` bytes of a text, cut at a character boundary.
 pub(super) fn cut(text: &str, longest: usize) -> &str {
     let end = (0..=longest.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
     &text[..end.unwrap_or(0)]

@@ -1,4 +1,5 @@
-//! Programs that are asked for a word and may never give one. Called by the doctor, and where zsh looks is asked of zsh.
+//! Runs other programs for their first line of output, with a timeout. Called by the doctor, and to ask zsh
+//! where it reads its start-up files.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,58 +19,58 @@ use crate::paths::Paths;
 use crate::secret;
 use crate::text::one_line;
 
-/// For a program that only says its version.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// An agent on Node.js takes seconds on a machine that is busy.
-pub(super) const PATIENCE_FOR_AGENT: Duration = Duration::from_secs(15);
+/// The timeout of a program that only prints its version.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of an agent. On a busy machine, an agent on Node.js takes seconds.
+pub(super) const AGENT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What no program can do without.
+/// Variables that every program needs.
 const NEEDED: [&str; 2] = ["HOME", "PATH"];
 
-/// The variables of this process that a program which is asked is not given: what carries a credential of an agent,
-/// also of one that only the config knows. Where the config is refused nobody knows its agents. Then any variable
-/// counts that is named in it, and any whose name looks like that of a secret.
-pub(super) fn withheld_by(paths: &Paths) -> Vec<OsString> {
+/// The variables of this process that are withheld from the programs: those that contain a credential of an
+/// agent, including the agents of the config. If the config is invalid, its agents are unknown. Then all
+/// variables are withheld that occur in its text or have the name of a secret.
+pub(super) fn withheld_variables(paths: &Paths) -> Vec<OsString> {
     if let Ok(config) = Config::load(paths) {
         return withheld(&config.agents);
     }
     let text = config::bytes(&paths.config);
     let text = String::from_utf8_lossy(&text);
     let may_carry =
-        |name: &str| !NEEDED.contains(&name) && (text.contains(name) || secret::is_name_of_one(name));
+        |name: &str| !NEEDED.contains(&name) && (text.contains(name) || secret::is_secret_name(name));
     let names = env::vars_os().map(|(name, _)| name);
     let more = names.filter(|name| name.to_str().is_some_and(may_carry));
     withheld(&Agents::default()).into_iter().chain(more).collect()
 }
 
-/// What a program did with its arguments.
+/// The result of running a program.
 pub(super) enum Answer {
-    /// Its first line.
+    /// The first line of its output.
     Said(String),
-    /// Why there is none, as the rest of a sentence about it.
+    /// The reason of a failure, as the predicate of a sentence about the program.
     Failed(String),
-    /// It was ended, for it took longer than this.
+    /// It did not finish within this timeout and was ended.
     Silent(Duration),
 }
 
-/// Runs a program for the first line that it prints, without the variables that are withheld from it.
+/// Runs a program without the withheld variables and returns the first line of its output.
 pub(super) fn ask(program: &Path, args: &[&str], withheld: &[OsString]) -> Answer {
-    ask_with(program, args, withheld, [], PATIENCE)
+    ask_with(program, args, withheld, [], TIMEOUT)
 }
 
-/// The same with variables, and with a patience of its own.
+/// Like `ask`, with additional variables and a given timeout.
 pub(super) fn ask_with(
     program: &Path,
     args: &[&str],
     withheld: &[OsString],
     variables: impl IntoIterator<Item = (String, OsString)>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Answer {
     let mut command = Command::new(program);
     for name in withheld {
         command.env_remove(name);
     }
-    // In a group of its own, so that what it starts ends with it.
+    // In its own process group, so that the processes it starts are ended with it.
     let child = command
         .args(args)
         .envs(variables)
@@ -80,17 +81,17 @@ pub(super) fn ask_with(
         .spawn();
     let child = match child {
         Ok(child) => child,
-        Err(why) => return Answer::Failed(format!("cannot be started: {why}")),
+        Err(why) => return Answer::Failed(format!("could not be started: {why}")),
     };
     let pid = Pid::from_child(&child);
     let (done, wait) = mpsc::channel();
     thread::spawn(move || done.send(child.wait_with_output()));
-    let output = match wait.recv_timeout(patience) {
+    let output = match wait.recv_timeout(timeout) {
         Ok(Ok(output)) => output,
-        Ok(Err(why)) => return Answer::Failed(format!("cannot be read from: {why}")),
+        Ok(Err(why)) => return Answer::Failed(format!("could not be read: {why}")),
         Err(_) => {
             let _ = kill_process_group(pid, Signal::TERM);
-            return Answer::Silent(patience);
+            return Answer::Silent(timeout);
         }
     };
     let first = |bytes: &[u8]| one_line(String::from_utf8_lossy(bytes).lines().next().unwrap_or_default());
@@ -102,7 +103,7 @@ pub(super) fn ask_with(
     Answer::Failed(format!("failed ({}){said}", output.status))
 }
 
-/// The numbers of a version in a line such as `codex-cli 0.169.0` or `tmux 3.5a`.
+/// Parses the version in a line such as `codex-cli 0.169.0` or `tmux 3.5a`.
 pub(super) fn version_in(line: &str) -> Option<[u32; 3]> {
     let word = line.split_whitespace().find(|word| {
         word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit()) && word.contains('.')
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_found_in_what_programs_say() {
+    fn a_version_is_found_in_the_output_of_programs() {
         for (line, version) in [
             ("2.1.330 (Claude Code)", Some([2, 1, 330])),
             ("codex-cli 0.169.0", Some([0, 169, 0])),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_fails_is_told_from_one_that_speaks() {
+    fn a_failed_program_is_distinguished_from_a_successful_one() {
         let sh = |line: &str| ask(Path::new("/bin/sh"), &["-c", line], &[]);
         assert!(matches!(sh("echo a; echo b"), Answer::Said(line) if line == "a"));
         assert!(matches!(sh("echo no >&2; exit 3"), Answer::Failed(why) if why.ends_with(": no")));

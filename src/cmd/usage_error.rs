@@ -1,4 +1,4 @@
-//! What is said where a command line cannot be read: one line, and what to type instead.
+//! The error for a command line that cannot be parsed: one line, and a hint what to type instead.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use crate::help;
 use crate::pool::Level;
 use crate::report;
 
-/// Help and version are answers; anything else that clap says becomes one line and a hint.
+/// Shows help and version. Every other error of clap becomes one line and a hint. Returns the exit status.
 pub fn refuse(refused: &clap::Error) -> u8 {
     match refused.kind() {
         ErrorKind::DisplayHelp => {
@@ -22,11 +22,11 @@ pub fn refuse(refused: &clap::Error) -> u8 {
             0
         }
         ErrorKind::DisplayVersion => {
-            let _ = refused.print(); // a closed pipe is no failure
+            let _ = refused.print(); // a closed pipe is not a failure
             0
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // A config that cannot be read is for the verbs to tell.
+            // The verbs report a config that cannot be read.
             if env::args_os().len() <= 1 && welcome::run().unwrap_or(false) {
                 return 0;
             }
@@ -43,7 +43,7 @@ pub fn refuse(refused: &clap::Error) -> u8 {
     }
 }
 
-/// What to type instead: clap's own tip where it has one, else the help of the verb.
+/// What to type instead: a similar word, the tip of clap, or the help of the verb.
 fn hint(refused: &clap::Error, text: &str) -> String {
     let verbs = verbs(env::args_os().skip(1));
     if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
@@ -59,13 +59,13 @@ fn hint(refused: &clap::Error, text: &str) -> String {
     tip.and_then(|tip| tip.lines().next()).map_or_else(|| format!("{verbs} --help"), str::to_owned)
 }
 
-/// What a value may have been meant for, where there are only some.
+/// The valid value that is nearest to a mistyped one, if the argument has a fixed set of values.
 fn mistyped_value(refused: &clap::Error) -> Option<&str> {
     let ContextValue::String(value) = refused.get(ContextKind::InvalidValue)? else { return None };
     if let Some(ContextValue::Strings(values)) = refused.get(ContextKind::ValidValue) {
         return closest(value, values.iter().map(String::as_str));
     }
-    // Levels are read by the pool, which clap cannot ask for them.
+    // clap does not know the levels, because the pool parses them.
     match refused.get(ContextKind::InvalidArg)? {
         ContextValue::String(arg) if arg.contains("<LEVEL>") => {
             closest(value, Level::ALL.into_iter().map(Level::as_str))
@@ -74,7 +74,7 @@ fn mistyped_value(refused: &clap::Error) -> Option<&str> {
     }
 }
 
-/// The verb that was meant, of those that are for the user.
+/// The visible verb that is nearest to a mistyped one.
 fn mistyped_verb(refused: &clap::Error) -> Option<String> {
     let ContextValue::String(typed) = refused.get(ContextKind::InvalidSubcommand)? else { return None };
     let root = Cli::command();
@@ -83,13 +83,13 @@ fn mistyped_verb(refused: &clap::Error) -> Option<String> {
         command = command.find_subcommand(word).unwrap_or(command);
     }
     let shown = || command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
-    // What other wrappers call it.
+    // Other wrappers call this verb `run`.
     let known = (typed == "run" && command.get_name() == "kage").then_some("exec");
     let near = known.or_else(|| closest(typed, shown()));
     near.or_else(|| shown().find(|verb| verb.starts_with(typed.as_str()))).map(str::to_owned)
 }
 
-/// The word, not a flag, for which there was no place.
+/// The unexpected word, if it is not a flag.
 fn stray_word(refused: &clap::Error) -> Option<&str> {
     match refused.get(ContextKind::InvalidArg)? {
         ContextValue::String(word) if refused.kind() == ErrorKind::UnknownArgument => {
@@ -99,7 +99,8 @@ fn stray_word(refused: &clap::Error) -> Option<&str> {
     }
 }
 
-/// `kage subscription set`, by the words that were typed: clap names no verb when it refuses a value.
+/// The verb of the typed words, such as `kage subscription set`: the error of clap for an invalid value does
+/// not contain it.
 fn verbs(typed: impl Iterator<Item = OsString>) -> String {
     let root = Cli::command();
     let mut path = root.get_name().to_owned();
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verb_is_found_behind_its_alias() {
+    fn the_verb_is_found_by_its_alias() {
         let path = |line: &str| verbs(line.split_whitespace().map(OsString::from));
         assert_eq!(path("sub set work --priority 256"), "kage subscription set");
         assert_eq!(path("exec -- exec"), "kage exec");

@@ -1,5 +1,6 @@
-//! Outputs that are about limits and tell of none: an agent that greps, quotes, tests and discusses them. The
-//! samples are in `tests/innocent/`; each is put into every form that Claude Code has for it.
+//! Tests against false positives: outputs that mention limits but do not report one, from agents that search,
+//! quote, test and discuss them. The samples are in `tests/innocent/`; each is tried in every output format
+//! of Claude Code.
 
 use jiff::Zoned;
 use proptest::prelude::*;
@@ -8,15 +9,15 @@ use serde_json::{Value, json};
 use super::{Agents, Exit, Saved};
 use crate::pool::Verdict;
 
-/// Lines and texts that never mean a limit, whatever the exit status was.
+/// Lines and texts that never mean a limit, with any exit status.
 const LINES: &str = include_str!("../../tests/innocent/lines.txt");
 const TEXTS: &str = include_str!("../../tests/innocent/texts.txt");
-/// Sentences that do, as the whole output of a run that failed.
+/// Sentences that mean a limit if they are the whole output of a failed run.
 const EXACT: &str = include_str!("../../tests/innocent/exact.txt");
-/// Records that do, as the whole output.
+/// Records that mean a limit if they are the whole output.
 const RECORDS: &str = include_str!("../../tests/innocent/records.txt");
 
-/// What kage concludes, with the rule and the line by which it does.
+/// Returns the verdict, with the rule and the line that led to it.
 fn detect(agent: Option<&str>, text: &str, exit: i32) -> (Verdict, String) {
     let now: Zoned = "2026-11-22T10:10:00[Europe/Berlin]".parse().unwrap();
     let agents = Agents::default();
@@ -25,12 +26,12 @@ fn detect(agent: Option<&str>, text: &str, exit: i32) -> (Verdict, String) {
     (outcome.verdict, format!("{}: {}", outcome.rule, outcome.evidence.unwrap_or_default()))
 }
 
-/// Claude Code's output means nothing but its exit status, and to no agent it is about the account or the
-/// provider's state.
+/// Checks that Claude Code's verdict depends only on the exit status, and that no agent's verdict is about
+/// the subscription or the state of the provider.
 fn check(text: &str, exit: i32) -> Result<(), String> {
-    let (of_claude, why) = detect(Some("claude"), text, exit);
-    if !matches!(of_claude, Verdict::Succeeded | Verdict::AgentFailed) {
-        return Err(format!("{of_claude:?} by {why}\nexit {exit} of claude:\n{text}"));
+    let (claude, why) = detect(Some("claude"), text, exit);
+    if !matches!(claude, Verdict::Succeeded | Verdict::AgentFailed) {
+        return Err(format!("{claude:?} by {why}\nexit {exit} of claude:\n{text}"));
     }
     let (verdict, why) = detect(None, text, exit);
     match verdict {
@@ -43,7 +44,7 @@ fn check(text: &str, exit: i32) -> Result<(), String> {
     }
 }
 
-fn is_innocent(text: &str, exit: i32) {
+fn assert_innocent(text: &str, exit: i32) {
     if let Err(why) = check(text, exit) {
         panic!("{why}");
     }
@@ -87,7 +88,7 @@ fn result(text: &str, more: &Value) -> Value {
     result
 }
 
-/// What `--output-format stream-json` prints of a conversation about the text.
+/// Returns what `--output-format stream-json` prints for a conversation about the text.
 fn stream(text: &str) -> Vec<Value> {
     let warning = json!({ "status": "allowed_warning", "rateLimitType": "five_hour", "utilization": 0.92,
         "resetsAt": 1_795_352_400, "isUsingOverage": false });
@@ -104,7 +105,7 @@ fn stream(text: &str) -> Vec<Value> {
     ]
 }
 
-/// The rows that a transcript has of it.
+/// Returns the rows of a transcript of that conversation.
 fn rows(text: &str) -> Vec<Value> {
     let dated = |mut row: Value| {
         row["timestamp"] = json!("2026-11-22T10:05:00.000Z");
@@ -124,7 +125,7 @@ fn rows(text: &str) -> Vec<Value> {
     events.into_iter().map(dated).collect()
 }
 
-/// Every form but plain text; innocent at any exit status.
+/// Returns the text in every output format except plain text. None of them is a limit, with any exit status.
 fn wrapped(text: &str) -> Vec<String> {
     let stream = stream(text);
     let turns = json!({ "subtype": "error_max_turns", "is_error": true, "terminal_reason": "max_turns" });
@@ -149,40 +150,40 @@ fn wrapped(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn nothing_that_is_about_limits_is_taken_for_one() {
+fn an_output_about_limits_is_not_a_limit() {
     let samples = samples();
     assert!(samples.len() >= 200, "{} samples", samples.len());
     for text in samples {
         for form in wrapped(text) {
-            is_innocent(&form, 0);
-            is_innocent(&form, 1);
+            assert_innocent(&form, 0);
+            assert_innocent(&form, 1);
         }
     }
 }
 
 #[test]
-fn a_text_about_limits_is_none_whatever_the_exit_status() {
+fn a_plain_text_about_limits_is_not_a_limit_with_any_exit_status() {
     for text in LINES.lines().chain(TEXTS.trim_end().split("\n%%\n")) {
         for form in
             [text.to_owned(), format!("{text}\n"), text.replace('\n', "\r\n"), format!("\n  {text}\n\n")]
         {
-            is_innocent(&form, 0);
-            is_innocent(&form, 1);
+            assert_innocent(&form, 0);
+            assert_innocent(&form, 1);
         }
     }
 }
 
 #[test]
-fn a_sentence_that_an_agent_answers_with_is_none_where_the_run_succeeded() {
+fn a_limit_sentence_as_an_answer_is_not_a_limit_if_the_run_succeeded() {
     for text in EXACT.lines() {
-        is_innocent(text, 0);
+        assert_innocent(text, 0);
         let (verdict, _) = detect(Some("claude"), text, 1);
-        assert!(!matches!(verdict, Verdict::AgentFailed), "`{text}` is no longer known");
+        assert!(!matches!(verdict, Verdict::AgentFailed), "`{text}` is no longer recognized");
     }
 }
 
 #[test]
-fn a_sentence_or_record_within_an_answer_is_none_whatever_the_exit_status() {
+fn a_sentence_or_record_within_an_answer_is_not_a_limit_with_any_exit_status() {
     for text in EXACT.lines().chain(RECORDS.lines()) {
         for form in [
             format!("The last line was:\n{text}"),
@@ -195,13 +196,14 @@ fn a_sentence_or_record_within_an_answer_is_none_whatever_the_exit_status() {
             format!("It printed {text}\n"),
             format!("out.txt:3:{text}\n"),
         ] {
-            is_innocent(&form, 0);
-            is_innocent(&form, 1);
+            assert_innocent(&form, 0);
+            assert_innocent(&form, 1);
         }
     }
 }
 
-/// What Codex prints, with `--json` and without, of a run whose tools and answer hold the text.
+/// Returns what Codex prints, with and without `--json`, for a run whose tool output and answer contain the
+/// text.
 fn of_codex(text: &str) -> [String; 3] {
     let item = |kind: &str, more: &Value| {
         let mut item = json!({ "id": "item_1", "type": kind });
@@ -224,7 +226,7 @@ fn of_codex(text: &str) -> [String; 3] {
     [lines(&events), account("ERROR: Input too odd.\ntokens used\n1,234\n"), account("codex\nI am done.\n")]
 }
 
-/// What Gemini CLI prints of such a run, as an object, as lines, and as text with its traces.
+/// Returns what Gemini CLI prints for that run: as an object, as lines, and as text with stack traces.
 fn of_gemini(text: &str) -> [String; 3] {
     let object = json!({ "session_id": "x", "response": text, "stats": {} });
     let events = [
@@ -243,7 +245,7 @@ fn of_gemini(text: &str) -> [String; 3] {
 }
 
 #[test]
-fn no_other_agents_output_about_limits_is_taken_for_one() {
+fn an_output_of_another_agent_about_limits_is_not_a_limit() {
     for text in samples() {
         for (agent, forms) in [("codex", of_codex(text)), ("gemini", of_gemini(text))] {
             for (form, exit) in forms.iter().flat_map(|form| [(form, 0), (form, 1)]) {
@@ -260,7 +262,7 @@ fn no_other_agents_output_about_limits_is_taken_for_one() {
 }
 
 #[test]
-fn no_text_of_another_agent_is_a_limit_whatever_the_exit_status() {
+fn a_plain_text_of_another_agent_is_not_a_limit_with_any_exit_status() {
     let mut known = Vec::new();
     for text in LINES.lines().chain(TEXTS.trim_end().split("\n%%\n")) {
         for (agent, exit) in [("codex", 0), ("codex", 1), ("gemini", 0), ("gemini", 1)] {
@@ -278,7 +280,7 @@ fn no_text_of_another_agent_is_a_limit_whatever_the_exit_status() {
     assert!(known.is_empty(), "{known:#?}");
 }
 
-/// Words of which the sentences are made, and others.
+/// Words of the sample sentences, whole sentences, and other words.
 fn word() -> impl Strategy<Value = String> {
     let known = EXACT.split_whitespace().chain(LINES.split_whitespace()).map(str::to_owned);
     prop_oneof![
@@ -311,7 +313,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..400), exit in -1..300) {
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), exit in -1..300) {
         let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
         let saved = Saved { text: &bytes, exit: Exit::Code(exit), at: &now };
         Agents::default().detect(None, saved);

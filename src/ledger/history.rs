@@ -1,4 +1,4 @@
-//! Looking back: which subscription ran a conversation last, and whether an attempt is written down.
+//! Lookups in recent months: which subscription last ran a conversation, and whether an attempt was booked.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use super::line::Line;
 use super::{Ledger, lines};
 use crate::pool::{Lease, Name};
 
-/// How much of a month is looked through: a hundred thousand attempts.
+/// How many bytes of a month are searched: about a hundred thousand attempts.
 const LOOK_BACK: u64 = 64 * 1024 * 1024;
 
-/// What is written of a run whose kage was killed, and of its conversation.
+/// What the ledger contains about a run whose kage was killed, and about its conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// Attempts of the run.
+    /// The number of attempts of the run.
     pub attempts: u32,
     /// Whether the lease's own attempt is among them.
     pub is_booked: bool,
-    /// When another attempt went on with the conversation.
+    /// When the first later attempt in the conversation began.
     pub next: Option<Timestamp>,
 }
 
-/// A conversation, and the attempt that was in it.
+/// A conversation, and one attempt in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     pub session: String,
@@ -32,28 +32,28 @@ pub struct Conversation {
 }
 
 impl Ledger {
-    /// The subscription that ran a session last.
+    /// Returns the subscription that last ran a session.
     pub fn last_of_session(&self, session: &str) -> Option<Name> {
         self.last(session, |row| row.session.as_deref() == Some(session))
     }
 
-    /// The subscription that ran the last conversation in a directory.
+    /// Returns the subscription that ran the last conversation in a directory.
     pub fn last_in(&self, cwd: &Path) -> Option<Name> {
         self.last("\"session\"", |row| row.session.is_some() && Path::new(row.cwd.as_ref()) == cwd)
     }
 
-    /// Looks back through this month and the one before it, parsing only lines that hold `word`.
-    fn last(&self, word: &str, is_it: impl Fn(&Line<'_>) -> bool) -> Option<Name> {
+    /// Searches the two latest months of the ledger backward, and parses only lines that contain `word`.
+    fn last(&self, word: &str, matches: impl Fn(&Line<'_>) -> bool) -> Option<Name> {
         let word = Finder::new(word);
         let of_row = |line: &[u8]| {
             word.find(line)?;
-            Line::parse(line).filter(&is_it)?.subscription.parse().ok()
+            Line::parse(line).filter(&matches)?.subscription.parse().ok()
         };
         let months = self.months().ok()?;
         months.iter().rev().take(2).find_map(|month| lines::backward(month, LOOK_BACK, of_row).ok()?)
     }
 
-    /// The conversations of an agent's latest attempts.
+    /// Returns the conversations of an agent's attempts in the two latest months, newest first.
     pub fn conversations(&self, agent: &str) -> Vec<Conversation> {
         let word = format!("\"agent\":\"{agent}\"");
         let word = Finder::new(&word);
@@ -75,7 +75,7 @@ impl Ledger {
         conversations
     }
 
-    /// What is written of a lost lease.
+    /// Returns what the ledger contains about a lost lease.
     pub fn trace(&self, lost: &Lease) -> Trace {
         let sessions = lost.sessions();
         let words: Vec<_> = sessions.iter().copied().chain([lost.id.0.as_str()]).map(Finder::new).collect();
@@ -95,7 +95,7 @@ impl Ledger {
         };
         let first = self.month(lost.since);
         for month in self.months().unwrap_or_default().iter().filter(|month| **month >= first) {
-            // Of a month that cannot be read nothing is known; the next append says so.
+            // A month that cannot be read is skipped; the next append reports the error.
             let _ = lines::backward(month, LOOK_BACK, &mut look);
         }
         trace
