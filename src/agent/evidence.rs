@@ -138,7 +138,7 @@ pub enum Kind {
     Timeout,
     Auth,
     /// The organization of the subscription does not allow it.
-    #[serde(rename = "organisation")]
+    #[serde(rename = "organisation", alias = "organization")]
     Organization,
     Billing,
     /// The agent rejected its arguments or settings.

@@ -266,6 +266,15 @@ fn a_user_marker_finds_the_reset() {
 }
 
 #[test]
+fn a_marker_of_an_organization_has_two_spellings() {
+    for kind in ["organisation", "organization"] {
+        let mine = own(&format!("kind = '{kind}'\npattern = 'Not for your team'"));
+        let found = find(["Not for your team".to_owned()].iter(), &[&[mine]], &now());
+        assert_eq!(found.map(|error| error.kind), Some(Kind::Organization));
+    }
+}
+
+#[test]
 fn user_markers_come_first() {
     let mine = own("kind = 'none'\npattern = \"You've hit your lunar limit\"");
     let line = ["You've hit your lunar limit".to_owned()];

@@ -136,25 +136,37 @@ fn unhealthy_reason(subscription: &Subscription, scene: &Scene) -> Option<String
     (unhealthy.until > now).then_some(unhealthy.reason)
 }
 
+/// Whether the reason is a credential that could not be read, also in the words of a state that kage 0.1 wrote.
+fn is_missing_credential(reason: &str) -> bool {
+    [NO_CREDENTIAL, "its credential cannot be had"].contains(&reason)
+}
+
 /// The finding for a subscription that the provider refused, or whose credential was missing in the last run.
 fn unhealthy(subscription: &Subscription, scene: &Scene, replace: &str) -> Option<Finding> {
     let reason = unhealthy_reason(subscription, scene)?;
     let name = &subscription.name;
     let message = match subscription.credential.source {
-        Source::Command(_) if reason != NO_CREDENTIAL => {
+        Source::Command(_) if !is_missing_credential(&reason) => {
             format!("`{name}` is unhealthy: {reason}; its command still prints the secret that was refused")
         }
         _ => format!("`{name}` is unhealthy: {reason}"),
     };
     // The credential that was missing is available now.
-    let fix =
-        if reason == NO_CREDENTIAL { format!("kage subscription reset {name}") } else { replace.to_owned() };
+    let is_missing = is_missing_credential(&reason);
+    let fix = if is_missing { format!("kage subscription reset {name}") } else { replace.to_owned() };
     Some(Finding::warning("subscription-unhealthy", message, fix))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_credential_is_recognized_in_an_old_state() {
+        assert!(is_missing_credential(NO_CREDENTIAL));
+        assert!(is_missing_credential("its credential cannot be had"));
+        assert!(!is_missing_credential("the credential is rejected"));
+    }
 
     #[test]
     fn a_token_is_reported_in_its_last_thirty_days_and_after_it_has_expired() {
