@@ -14,7 +14,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("help.rs", "prints the help"),
     ("complete.rs", "prints completions for the shell"),
     ("credentials/keychain.rs", "passes a secret to the kage that started it"),
-    ("start.rs", "opens streams that were closed"),
 ];
 
 const MACROS: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];

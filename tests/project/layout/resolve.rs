@@ -12,7 +12,7 @@ pub(super) struct Crate(BTreeMap<Module, Source>);
 
 impl Crate {
     pub(super) fn of(sources: Vec<Source>) -> Self {
-        let is_library = |source: &Source| !["main", "start"].contains(&source.module.join("/").as_str());
+        let is_library = |source: &Source| source.module != ["main"];
         let files = sources.into_iter().filter(is_library);
         Self(files.map(|source| (source.module.clone(), source)).collect())
     }
