@@ -18,7 +18,6 @@
 
 mod ask;
 mod child;
-mod footprint;
 mod jobs;
 mod model;
 mod program;

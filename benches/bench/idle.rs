@@ -12,8 +12,7 @@ use crate::figures::Idle;
 use crate::overhead::kage;
 use crate::support::{Sandbox, has_all, wait_until};
 
-/// How long kage must be quiet before the measurement: one second after its start it still releases unused
-/// memory.
+/// How long kage must be quiet before the measurement.
 const QUIET: Duration = Duration::from_millis(1500);
 
 pub(crate) fn measure(span: Duration) -> Vec<Idle> {

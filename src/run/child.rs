@@ -6,21 +6,18 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, fs};
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 
 use super::signals::{Caught, Signals, WAKE};
-use super::{Handover, Program, Response, SessionObserver, footprint, jobs};
+use super::{Handover, Program, Response, SessionObserver, jobs};
 use crate::agent::{Exit, LaunchPlan, SecretKind};
 use crate::pool::Delivery;
 
 pub(super) struct Child(Pid);
-
-/// When an agent has run for this long, it is expected to run longer, and kage reduces its memory.
-const SHRINK_AFTER: Duration = Duration::from_secs(1);
 
 /// The streams that the agent gets in place of kage's own.
 pub(super) struct ChildStreams {
@@ -131,18 +128,13 @@ impl Child {
     /// signal to forward, or the signal with which the agent's hooks wake kage.
     pub(super) fn wait(self, signals: &mut Signals, mut observer: Option<&mut dyn SessionObserver>) -> Exit {
         let mut until = None;
-        let mut shrink_at = Some(Instant::now() + SHRINK_AFTER);
         loop {
             // Two children that end may cause a single SIGCHLD, so the agent is checked after each signal.
             if let Some(exit) = self.poll_exit() {
                 return exit;
             }
             let mut reported = false;
-            if shrink_at.is_some_and(|shrink_at| shrink_at <= Instant::now()) {
-                footprint::shrink();
-                shrink_at = None;
-            }
-            for caught in signals.wait(until.into_iter().chain(shrink_at).min()) {
+            for caught in signals.wait(until) {
                 reported |= caught.signal == WAKE;
                 self.forward(caught);
             }

@@ -54,8 +54,6 @@ fn no_system_call_is_made_while_the_agent_is_idle() {
     }
     // One run attached, one with relayed output.
     let mut runs = [Traced::start(&["agent"]), Traced::start(&["claude", "-p", "hi"])];
-    let is_small = |run: &Traced| run.sandbox.read("work/trace").contains("MADV_DONTNEED");
-    wait_until("kage has released its unused memory", || runs.iter().all(is_small));
     let lengths = |runs: &[Traced; 2]| [runs[0].length(), runs[1].length()];
     wait_until("no more system calls", || {
         let before = lengths(&runs);
