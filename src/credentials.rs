@@ -23,6 +23,8 @@ use crate::secret::{Secret, make_undumpable};
 
 pub(crate) use backend::Backend;
 pub(crate) use keychain::fetch as fetch_from_keychain;
+#[cfg(target_os = "linux")]
+pub use plain::secret_length;
 
 /// Returns the backend of a source. From now on the process may hold a secret.
 pub(crate) fn backend(source: &Source, paths: &Paths) -> Box<dyn Backend> {

@@ -9,7 +9,7 @@ mod clock;
 pub mod cmd;
 pub mod complete;
 pub mod config;
-mod credentials;
+pub mod credentials;
 mod engine;
 pub mod error;
 pub mod files;

@@ -12,7 +12,7 @@ case ${1:-} in
     shift
     ;;
 esac
-[ $# -gt 0 ] || set -- config ledger markers quoting report reset state stream transcript
+[ $# -gt 0 ] || set -- config dbus ledger markers quoting report reset state stream transcript
 # Memory in megabytes. `longest` is in bytes: no agent writes longer records than that.
 memory=2048
 longest=4096

@@ -3,6 +3,7 @@
 //! Called by libFuzzer (`tests/fuzz.sh`) and, with the corpus, by `tests/corpus.rs`.
 
 mod config;
+mod dbus;
 mod input;
 mod ledger;
 mod markers;
@@ -17,6 +18,10 @@ use kage::shell;
 
 pub fn config(data: &[u8]) {
     config::check(data);
+}
+
+pub fn dbus(data: &[u8]) {
+    dbus::check(data);
 }
 
 pub fn ledger(data: &[u8]) {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-const TARGETS: [(&str, fn(&[u8])); 9] = [
+const TARGETS: [(&str, fn(&[u8])); 10] = [
     ("config", kage_fuzz::config),
+    ("dbus", kage_fuzz::dbus),
     ("ledger", kage_fuzz::ledger),
     ("markers", kage_fuzz::markers),
     ("quoting", kage_fuzz::quoting),

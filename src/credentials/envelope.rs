@@ -5,8 +5,7 @@
 //! authenticated together with the secrets.
 
 use anyhow::{Result, anyhow, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64ct::{Base64, Encoding as _};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
@@ -41,7 +40,7 @@ impl Envelope {
         let payload = Payload { msg: plain, aad: &header(&form)? };
         let sealed = XChaCha20Poly1305::new(key.into()).encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| anyhow!("could not seal the credentials"))?;
-        let (nonce, sealed) = (STANDARD.encode(nonce), STANDARD.encode(sealed));
+        let (nonce, sealed) = (Base64::encode_string(&nonce), Base64::encode_string(&sealed));
         Ok(Self { version: VERSION, key: form, nonce, sealed })
     }
 
@@ -55,8 +54,8 @@ impl Envelope {
 
     /// Returns the plain text, or `None` if the key is wrong or the file was changed.
     pub(super) fn open(&self, key: &[u8; KEY]) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let nonce = STANDARD.decode(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
-        let sealed = STANDARD.decode(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
+        let nonce = Base64::decode_vec(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
+        let sealed = Base64::decode_vec(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
         if nonce.len() != NONCE {
             bail!("its nonce is damaged");
         }

@@ -1,4 +1,4 @@
-//! Where the session bus is, as `DBUS_SESSION_BUS_ADDRESS` says it. Source: D-Bus Specification, "Server
+//! The address of the session bus, from `DBUS_SESSION_BUS_ADDRESS`. Source: D-Bus Specification, "Server
 //! Addresses".
 
 use std::env;
@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use rustix::net::SocketAddrUnix;
 use rustix::process::geteuid;
 
-/// A socket of this machine, and the id of the bus behind it where the address tells it.
+/// A socket of this machine, and the id of its bus if the address contains it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) socket: SocketAddrUnix,
     pub(super) guid: Option<String>,
 }
 
-/// The addresses of the session bus in the order in which they are to be tried. The list ends before the first
-/// one that is not a socket of this machine.
+/// Returns the addresses of the session bus in the order in which they must be tried, up to the first one that is
+/// not a socket of this machine.
 pub(super) fn of_session() -> Vec<Address> {
     if let Ok(list) = env::var("DBUS_SESSION_BUS_ADDRESS") {
         return parse(&list);
@@ -45,7 +45,7 @@ fn parse_one(address: &str) -> Option<Address> {
     Some(Address { socket: socket?, guid })
 }
 
-/// `%2f` stands for a slash.
+/// Decodes escapes: `%2f` is a slash.
 fn unescape(value: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.bytes();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_this_machine_are_tried_in_their_order() {
+    fn sockets_of_this_machine_are_tried_in_order() {
         let hidden =
             || Address { socket: SocketAddrUnix::new_abstract_name(b"/tmp/x,y").unwrap(), guid: None };
         for (list, expected) in [
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_of_this_machine_is_left_alone() {
+    fn other_addresses_are_ignored() {
         let long = format!("unix:path=/{}", "a".repeat(200));
         for list in [
             "",

@@ -1,5 +1,5 @@
-//! A connection to a message bus on a socket of this machine. It is closed when dropped, and what came over it
-//! is wiped. No wait goes over the deadline. Source: D-Bus Specification, "Authentication Protocol".
+//! A connection to a message bus on a socket of this machine. It is closed when dropped, and the received bytes are
+//! wiped. Every wait ends at the deadline. Source: D-Bus Specification, "Authentication Protocol".
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -11,16 +11,16 @@ use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::address::Address;
-use super::answer::{self, Answer, HEAD};
+use super::message::{self, Answer, HEAD};
 
-/// Why a secret did not come this way.
+/// Why the plain session returned no secret.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::credentials) enum Miss {
-    /// Another way may have it, or can say why not.
+    /// The other way may find it, or can report why not.
     Elsewhere,
-    /// The time is over; another way would get no answer either.
+    /// The deadline has passed; the other way would get no answer either.
     Late,
-    /// What is stored is no secret: why, as a clause about it.
+    /// The stored value is not a secret; the reason, as a clause about it.
     Unusable(&'static str),
 }
 
@@ -30,34 +30,34 @@ impl From<Errno> for Miss {
     }
 }
 
-/// Enough for all answers but those with a secret of many kilobytes.
+/// The initial buffer, in bytes. Only a secret of several kilobytes needs more.
 const ROOM: usize = 2048;
-/// The line that accepts kage is shorter.
+/// The longest line of the authentication, in bytes.
 const LONGEST_LINE: usize = 256;
 
-/// The connection, and what came over it.
+/// The connection and the received bytes.
 pub(super) struct Bus {
     socket: OwnedFd,
     until: Instant,
     guid: Option<String>,
     received: Zeroizing<Vec<u8>>,
-    /// What is before this was read, what is behind `end` has not come yet.
+    /// Bytes before `begin` have been read; bytes from `end` on have not been received.
     begin: usize,
     end: usize,
 }
 
-/// What a client begins with; it may say more in the same breath.
+/// The first bytes of a client. Messages may follow in the same write.
 pub(super) fn greeting() -> Vec<u8> {
-    // The number's digits in hexadecimal: `0` is 30, `9` is 39.
+    // The ASCII digits in hexadecimal: `0` is 30, `9` is 39.
     let user: String = geteuid().as_raw().to_string().chars().flat_map(|digit| ['3', digit]).collect();
     format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").into_bytes()
 }
 
 impl Bus {
-    /// Connects to the first one that is there.
+    /// Connects to the first address that accepts a connection.
     pub(super) fn connect(addresses: Vec<Address>, until: Instant) -> Result<Self, Miss> {
         for Address { socket: place, guid } in addresses {
-            // A blocking socket would wait for ever for a bus that takes no connections any more.
+            // A blocking socket would wait forever for a bus that no longer accepts connections.
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
             match net::connect(&socket, &place) {
@@ -87,7 +87,7 @@ impl Bus {
         Ok(())
     }
 
-    /// Reads the line that answers the greeting.
+    /// Reads the reply to the greeting.
     pub(super) fn accepted(&mut self) -> Result<(), Miss> {
         let mut length = 0;
         while !self.received[..length].ends_with(b"\r\n") {
@@ -99,7 +99,7 @@ impl Bus {
         }
         let line = str::from_utf8(&self.received[..length]).ok();
         let id = line.and_then(|line| line.strip_prefix("OK ")).map(str::trim_end).ok_or(Miss::Elsewhere)?;
-        // Another bus may have taken the place of the one that was meant.
+        // Another bus may have replaced the intended one.
         if self.guid.as_ref().is_some_and(|guid| !guid.eq_ignore_ascii_case(id)) {
             return Err(Miss::Elsewhere);
         }
@@ -107,26 +107,26 @@ impl Bus {
         Ok(())
     }
 
-    /// The next message. A call that was refused ends it all.
+    /// Returns the next message. A failed call is an error.
     pub(super) fn answer(&mut self) -> Result<Answer<'_>, Miss> {
         self.fill(HEAD)?;
-        let size = answer::size_of(&self.received[self.begin..]).ok_or(Miss::Elsewhere)?;
+        let size = message::size_of(&self.received[self.begin..]).ok_or(Miss::Elsewhere)?;
         self.fill(size)?;
         let message = &self.received[self.begin..self.begin + size];
         self.begin += size;
         Answer::read(message).ok_or(Miss::Elsewhere)
     }
 
-    /// Reads until so many bytes are there.
+    /// Reads until this many bytes are available.
     fn fill(&mut self, length: usize) -> Result<(), Miss> {
         if self.begin + length > self.received.len() {
-            // In a new place, since a vector that grows leaves its old bytes unwiped.
+            // A new vector, because one that grows leaves its old bytes unwiped.
             let mut wider = room(length.max(ROOM));
             wider[..self.end - self.begin].copy_from_slice(&self.received[self.begin..self.end]);
             (self.received, self.end, self.begin) = (wider, self.end - self.begin, 0);
         }
         while self.end < self.begin + length {
-            // A bus that never stops talking leaves nothing to wait for.
+            // A bus that never stops sending must not hold kage either.
             if Instant::now() >= self.until {
                 return Err(Miss::Late);
             }
