@@ -123,16 +123,6 @@ pub(crate) fn failed(error: &anyhow::Error) {
     print_hint(hint.filter(|hint| !hint.is_empty()).unwrap_or(DEFAULT_HINT));
 }
 
-/// Prints a question on stderr without ending the line. Control characters become spaces.
-pub(crate) fn ask(question: &str) {
-    let _ = write!(io::stderr(), "{}", text::harmless(question));
-}
-
-/// Ends the line of a question on stderr.
-pub(crate) fn end_question() {
-    let _ = writeln!(io::stderr());
-}
-
 /// Whether kage can ask the user a question: stdin and stderr are terminals.
 pub fn can_ask() -> bool {
     use std::io::IsTerminal as _;

@@ -1,7 +1,7 @@
 //! Questions at the terminal: for a secret without echo, for yes or no, and the questions of `kage setup`.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal as _};
+use std::io::ErrorKind;
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,6 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use crate::error::{Failure, Status};
-use crate::report;
 
 /// Asks for a secret, without echo.
 pub(super) fn secret(question: &str) -> Result<Vec<u8>> {
@@ -49,7 +48,12 @@ fn guarded<T>(ask: impl FnOnce() -> (T, bool)) -> Result<T> {
     Ok(answer)
 }
 
-/// Asks a yes-or-no question.
+/// Asks whether to do something. Escape is a no.
+pub(super) fn confirm(question: &str, default: bool) -> Result<bool> {
+    Ok(answered(|| Confirm::new(question).with_default(default).prompt_skippable())?.unwrap_or(false))
+}
+
+/// Asks a yes-or-no question of the setup. Escape cancels the setup.
 pub(super) fn yes_or_no(question: &str, default: bool) -> Result<bool> {
     answered(|| Confirm::new(question).with_default(default).prompt())
 }
@@ -78,7 +82,7 @@ pub(super) fn text<T>(
     parse(text.trim()).map_err(|why| Failure::usage(why).into())
 }
 
-/// Returns the answer. ^C ends kage like any program; Escape cancels the setup.
+/// Returns the answer. ^C ends kage like any program.
 fn answered<T>(ask: impl FnOnce() -> Result<T, InquireError>) -> Result<T> {
     match guarded(|| (ask(), false))? {
         Ok(answer) => Ok(answer),
@@ -93,31 +97,4 @@ fn answered<T>(ask: impl FnOnce() -> Result<T, InquireError>) -> Result<T> {
         }
         Err(why) => Err(why).context("could not prompt at the terminal"),
     }
-}
-
-/// Asks a yes-or-no question whose default is no. Without a terminal the answer is no.
-pub(super) fn confirm(question: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    Ok(matches!(line(&format!("{question} [y/N] "))?.as_deref(), Some("y" | "Y" | "yes")))
-}
-
-/// Asks a yes-or-no question whose default is yes. At the end of input the answer is no.
-pub(super) fn confirm_by_default(question: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    Ok(matches!(line(&format!("{question} [Y/n] "))?.as_deref(), Some("" | "y" | "Y" | "yes")))
-}
-
-/// Returns the typed line without surrounding white space, or `None` at the end of input.
-fn line(question: &str) -> Result<Option<String>> {
-    report::ask(question);
-    let mut answer = String::new();
-    let read = io::stdin().read_line(&mut answer).context("could not read the answer")?;
-    if read == 0 {
-        report::end_question();
-    }
-    Ok((read > 0).then(|| answer.trim().to_owned()))
 }

@@ -1,4 +1,7 @@
-//! A question to the user at the terminal, between two attempts.
+//! Asks the user at the terminal whether a session continues, between two attempts. Called by the engine.
+//!
+//! Not with the library that asks everything else: a signal here must end the run in order, with its events and its
+//! tmux pane, and while kage waits it stops and continues with its job.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};

@@ -136,7 +136,7 @@ fn remove_asks_and_the_default_is_no() {
     sandbox.add("work", &[]);
     for (answer, removed) in [("", false), ("n", false), ("y", true)] {
         let mut remove = at_a_terminal(sandbox.kage(["sub", "remove", "work"]));
-        remove.exp_string("Remove `work` and its secret? [y/N] ").unwrap();
+        remove.exp_string("Remove `work` and its secret? (y/N) ").unwrap();
         remove.send_line(answer).unwrap();
         let said = remove.exp_eof().unwrap();
         assert_eq!(said.contains("removed `work`"), removed, "{answer}: {said}");

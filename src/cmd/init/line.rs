@@ -132,7 +132,7 @@ pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Resu
         let message = format!("no terminal to ask whether to change {}", file.display());
         return Err(Failure::usage(message).hint(instead).into());
     }
-    if question::confirm_by_default(question)? {
+    if question::confirm(question, true)? {
         return Ok(());
     }
     Err(Failure::new(Status::Failed, "nothing changed").hint(instead).into())

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Remove) -> Result<()> {
                 .hint(format!("kage subscription remove {name} --force"))
                 .into());
         }
-        if !question::confirm(&format!("Remove `{name}` and its secret?"))? {
+        if !question::confirm(&format!("Remove `{name}` and its secret?"), false)? {
             report::say("nothing removed");
             return Ok(());
         }
