@@ -293,7 +293,7 @@ pub fn line_of(paths: &Paths, key: &[&str]) -> usize {
 }
 
 /// The hint for most mistakes in the file.
-const EDIT_HINT: &str = "fix that line; the README lists every key";
+const EDIT_HINT: &str = "fix that line; docs/config.md lists every key";
 
 fn subscription(
     name: Name,

@@ -9,7 +9,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// Every key, as the README shows it.
+/// Every key, as docs/config.md shows it.
 pub(super) const FULL: &str = r#"
 [subscriptions]
 strategy = "priority"

@@ -38,7 +38,11 @@ fn a_similar_key_or_value_is_suggested_for_a_mistyped_one() {
         refusal.mentions(&format!("\nhint: did you mean `{expected}`?\n"));
     }
     sandbox.config("[subscriptions.pool.work]\ncolour = 5\n");
-    sandbox.kage(["status"]).run().status(2).mentions("\nhint: fix that line; the README lists every key\n");
+    sandbox
+        .kage(["status"])
+        .run()
+        .status(2)
+        .mentions("\nhint: fix that line; docs/config.md lists every key\n");
 }
 
 #[test]
@@ -85,11 +89,9 @@ fn an_endless_config_is_refused() {
 }
 
 #[test]
-fn the_config_in_the_readme_is_valid() {
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    // Two blocks configure mise and starship.
-    let blocks = blocks.filter(|block| !block.starts_with("[env]") && !block.starts_with("[custom.kage]"));
+fn the_configs_in_the_docs_are_valid() {
+    let pages = [include_str!("../../docs/config.md"), include_str!("../../docs/budgets.md")].concat();
+    let blocks = pages.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let shown = blocks.map(|config| {
         let sandbox = Sandbox::new();
         sandbox.config(config);

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 
 use crate::shell::Shell;
-use crate::support::{has_all, pool, readme};
+use crate::support::{documented, has_all, pool};
 use serde_json::json;
 
 #[test]
@@ -60,9 +60,9 @@ fn bash_zsh_and_fish_show_the_prompt() {
         return;
     }
     let sandbox = pool();
-    let bash = readme(r"PS1='\w $(kage prompt)\$ '");
-    let zsh = readme("setopt prompt_subst; RPROMPT='$(kage prompt)'");
-    let fish = readme("function fish_right_prompt; kage prompt; end");
+    let bash = documented(r"PS1='\w $(kage prompt)\$ '");
+    let zsh = documented("setopt prompt_subst; RPROMPT='$(kage prompt)'");
+    let fish = documented("function fish_right_prompt; kage prompt; end");
     for mut shell in Shell::each(&sandbox) {
         if shell.name == "bash" {
             // The typed line must not contain the expected text.

@@ -65,7 +65,7 @@ fn every_verb_with_json_and_every_other_format_is_in_the_files() {
 #[test]
 fn every_event_status_verdict_and_rule_is_in_the_files() {
     let shapes = if is_update() { return } else { shapes() };
-    let readme = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let page = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md"));
     for event in [
         "switched",
         "rate_limited",
@@ -76,7 +76,7 @@ fn every_event_status_verdict_and_rule_is_in_the_files() {
         "budget_warning",
         "budget_reached",
     ] {
-        assert!(readme.contains(event), "{event} is not in the README");
+        assert!(page.contains(event), "{event} is not in docs/config.md");
         assert!(shapes.contains(&format!("\"event\":\"{event}\"")), "no event {event}");
     }
     for status in ["active", "rate_limited", "exhausted", "disabled", "unhealthy"] {

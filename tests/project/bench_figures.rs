@@ -1,4 +1,4 @@
-//! The README's figures match `benches/figures.json`, and the benchmarks that measure them work.
+//! The figures of docs/performance.md match `benches/figures.json`, and the benchmarks that measure them work.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::figures::{Contest, Figures, Kind, Measured, SCHEMA};
 use crate::overhead::Extent;
 
+const PAGE: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- figures -->\n";
 const END: &str = "<!-- end of figures -->\n";
 
@@ -30,15 +31,15 @@ fn assert_current(inside: &str, generated: &str) {
 }
 
 #[test]
-fn the_chart_and_the_tables_of_the_readme_match_the_figures() {
+fn the_chart_and_the_tables_match_the_figures() {
     let figures = checked_in();
     assert_current("benches/overhead.svg", &crate::chart::draw(&figures));
-    let text = fs::read_to_string(file("README.md")).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the README has the mark at which the figures begin");
-    let (_, after) = rest.split_once(END).expect("the README has the mark at which the figures end");
+    let text = fs::read_to_string(file(PAGE)).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the page has the mark at which the figures begin");
+    let (_, after) = rest.split_once(END).expect("the page has the mark at which the figures end");
     let generated = crate::readme::part(&figures);
-    assert_current("README.md", &format!("{before}{BEGIN}{generated}{END}{after}"));
-    assert!(before.contains("](benches/overhead.svg)"), "the README does not show the chart");
+    assert_current(PAGE, &format!("{before}{BEGIN}{generated}{END}{after}"));
+    assert!(before.contains("](../benches/overhead.svg)"), "the page does not show the chart");
 }
 
 #[test]

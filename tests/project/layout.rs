@@ -126,6 +126,28 @@ fn modules_import_only_what_the_table_allows() {
     }
 }
 
+/// `UPDATE=1 cargo test --test project imports` rewrites the table in the page.
+#[test]
+fn the_architecture_page_shows_the_table_of_imports() {
+    const PAGE: &str = "docs/ARCHITECTURE.md";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- imports -->\n").expect("the page has the mark");
+    let (_, after) = rest.split_once("<!-- end of imports -->").expect("the page has the mark");
+    let rows = TABLE.iter().map(|(module, allowed)| match allowed {
+        [] => format!("| {module} | none |\n"),
+        allowed => format!("| {module} | {} |\n", allowed.join(", ")),
+    });
+    let table: String = rows.collect();
+    let table = format!("| module | may import |\n|---|---|\n{table}");
+    let generated = format!("{before}<!-- imports -->\n{table}<!-- end of imports -->{after}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let current = std::fs::read_to_string(&path).unwrap();
+    assert!(current == generated, "{PAGE} is out of date; UPDATE=1 cargo test --test project imports");
+}
+
 #[test]
 fn the_table_has_no_cycles() {
     // Each row may name only rows above it.

@@ -25,5 +25,6 @@ mod table;
 
 mod bench_figures;
 mod dependencies;
+mod docs;
 mod instructions;
 mod layout;

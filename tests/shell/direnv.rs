@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::shell::Shell;
-use crate::support::{Ran, Sandbox, has_all, pool, readme};
+use crate::support::{Ran, Sandbox, documented, has_all, pool};
 
 const LIB: &str = "home/.config/direnv/lib/kage.sh";
 /// Prints the variables that a run uses, in a form that does not occur in the command line itself.
@@ -37,8 +37,8 @@ fn entering_a_directory_changes_the_namespace_and_leaving_it_restores_the_old_on
         return;
     }
     let sandbox = installed();
-    envrc(&sandbox, "work/api", readme("use kage backend\n"));
-    envrc(&sandbox, "work/api/jobs", readme("use kage backend batch"));
+    envrc(&sandbox, "work/api", documented("use kage backend\n"));
+    envrc(&sandbox, "work/api/jobs", documented("use kage backend batch"));
     envrc(&sandbox, "work/site", "set -euo pipefail\nuse kage frontend high\n");
     for mut shell in Shell::each(&sandbox) {
         shell.run(&format!("eval \"$(direnv hook {})\"; export KAGE_NAMESPACE=mine", shell.name));

@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Call, Sandbox, has_all, kage, pool, readme, wait_until};
+use crate::support::{Call, Sandbox, documented, has_all, kage, pool, wait_until};
 use crate::tmux::{Pane, Tmux};
 use serde_json::{Value, json};
 
@@ -226,11 +226,11 @@ fn tpm_loads_the_plugin() {
     }
     let sandbox = pool();
     let environment = linked(&sandbox);
-    let commands = readme(
+    let commands = documented(
         "mkdir -p ~/.tmux/plugins/kage && cd ~/.tmux/plugins/kage && kage init tmux >kage.tmux && chmod +x kage.tmux",
     );
     sandbox.call("sh".as_ref(), ["-ec", commands]).run().success().says("");
-    let plugin = readme("set -g @plugin 'kage'");
+    let plugin = documented("set -g @plugin 'kage'");
     sandbox.write("home/.tmux.conf", &format!("{OFTEN}{plugin}\nrun-shell {TPM}\n"));
     let (server, terminal) = (Tmux::configured(environment, sandbox.path("tmux")), terminal(&sandbox));
     let client = client(&terminal, &server);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Sandbox, copy_kage, has_all, kage, pool, readme};
+use crate::support::{Sandbox, copy_kage, documented, has_all, kage, pool};
 use crate::tmux::{Pane, Tmux};
 
 /// A shell and its startup file.
@@ -58,8 +58,8 @@ impl Shell {
     /// The line from the README that a user adds manually.
     fn line(&self) -> String {
         let line = match self.name {
-            "fish" => readme("kage init fish | source").to_owned(),
-            name => readme("eval \"$(kage init zsh)\"").replace("zsh", name),
+            "fish" => documented("kage init fish | source").to_owned(),
+            name => documented("eval \"$(kage init zsh)\"").replace("zsh", name),
         };
         format!("{line}\n")
     }

@@ -1,4 +1,4 @@
-//! The recipes of the README, taken literally.
+//! The recipes of docs/recipes.md, taken literally.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,13 +11,11 @@ use serde_json::Value;
 use crate::shims::scene::{ANSWER, install, set_up, shim, shimmed};
 use crate::support::{Call, Sandbox, has_all, missing_is_failure, wait_until};
 
-/// A snippet of the README's section about shims, found by its language and a part of it, with the sandbox's
-/// home instead of the reader's.
+/// A snippet of the page, found by its language and a part of it, with the sandbox's home instead of the reader's.
 fn snippet(sandbox: &Sandbox, language: &str, part: &str) -> String {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## ").find(|section| section.starts_with("Shims: ")).unwrap();
+    let page = include_str!("../../../docs/recipes.md");
     let opening = format!("\n```{language}\n");
-    let mut blocks = section.split(&opening).skip(1);
+    let mut blocks = page.split(&opening).skip(1);
     let block =
         blocks.find_map(|rest| rest.split_once("```").map(|(block, _)| block).filter(|it| it.contains(part)));
     let block = block.unwrap_or_else(|| panic!("no snippet with `{part}`"));
