@@ -5,7 +5,7 @@ use_kage() {
   local namespace=${1-} level=${2-} rest
   rest=${namespace//[._-]/}
   if [[ -z $namespace || $# -gt 2 ]]; then
-    log_error 'use kage: expected a namespace and, optionally, a level: use kage backend batch'
+    log_error 'use kage: expected a namespace and optionally a level, for example: use kage backend batch'
     return 1
   fi
   if [[ $namespace == -* || $rest == *[[:space:][:punct:][:cntrl:]]* ]]; then

@@ -74,7 +74,7 @@ case $wanted,$shown in
     ;;
 esac
 
-# tmux has popups since 3.2.
+# tmux 3.2 added popups.
 key=$(option @kage_popup_key)
 key=${key:-u}
 if [ "$key" != none ] && [ -n "$(tmux list-commands display-popup 2>/dev/null)" ] &&

@@ -53,8 +53,8 @@ pub trait Agent: Sync {
         self.name()
     }
 
-    /// First arguments of maintenance commands, which send nothing to a model. They need no subscription, and
-    /// a login that they create or use must be the agent's own.
+    /// First arguments of maintenance commands. These send nothing to a model, so they run without a
+    /// subscription and with the agent's own login.
     fn maintenance_commands(&self) -> &'static [&'static str] {
         &["--help", "--version"]
     }
@@ -64,7 +64,7 @@ pub trait Agent: Sync {
         None
     }
 
-    /// The kind of a secret, if it has a format of this agent's secrets.
+    /// The kind of a secret, if the agent recognizes its format.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind>;
 
     /// The kind assumed for a secret of an unknown format (`--force`).
@@ -99,8 +99,8 @@ pub trait Agent: Sync {
         Vec::new()
     }
 
-    /// Whether an environment variable would make it use another credential, provider or address than the
-    /// chosen subscription's.
+    /// Whether an environment variable would make the agent use a credential, provider or address other than
+    /// the chosen subscription's.
     fn competes(&self, variable: &str) -> bool;
 
     /// Environment variables that make a provider refuse subscriptions, as `NAME=value`.
@@ -108,7 +108,7 @@ pub trait Agent: Sync {
         &[]
     }
 
-    /// Reads what its arguments ask for. `environment` looks up a variable; `to_terminal` is whether standard
+    /// Reads the agent's arguments. `environment` looks up a variable; `to_terminal` is whether standard
     /// output is a terminal.
     fn read(
         &self,
@@ -117,7 +117,7 @@ pub trait Agent: Sync {
         to_terminal: bool,
     ) -> Intent;
 
-    /// Plans how to start it, or another program that may start it.
+    /// Plans how to start the agent, or another program that may start the agent.
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan;
 
     /// The arguments that resume a conversation, with the user's own options; `None` if the agent cannot
@@ -135,7 +135,7 @@ pub trait Agent: Sync {
         false
     }
 
-    /// The function that classifies one line of its JSON lines.
+    /// Returns the function that classifies one line of the agent's JSON lines.
     fn classifier(&self) -> fn(&[u8]) -> Line {
         |_| Line::Progress
     }
@@ -143,10 +143,11 @@ pub trait Agent: Sync {
     /// Reads the records of the attempt and its captured output.
     fn collect(&self, plan: &LaunchPlan, captured: &Captured, now: &Zoned) -> Evidence;
 
-    /// Reads a saved output or record, for `kage detect`. Plain text counts only if it is not a record.
+    /// Reads a saved output or record, for `kage detect`. Treats the input as plain text only if it contains
+    /// no record.
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence;
 
-    /// Reads what it passes to its status line command, if it has one.
+    /// Reads the input of the agent's status line command, if the agent has one.
     fn read_statusline(&self, _input: &[u8]) -> Option<StatuslineReading> {
         None
     }
@@ -164,7 +165,7 @@ pub trait Agent: Sync {
         None
     }
 
-    /// The state of the conversation since a time, from the end of its record, while the agent runs.
+    /// Reads the end of a conversation's record while the agent runs: what happened since a time.
     fn evidence_at_end(&self, _record: &Path, _since: Timestamp, _now: &Zoned) -> Evidence {
         Evidence::default()
     }
@@ -180,7 +181,7 @@ pub trait Agent: Sync {
 pub struct StatuslineReading {
     /// The current conversation.
     pub session: String,
-    /// By the provider's name of the window.
+    /// By the provider's name for the window.
     pub readings: BTreeMap<String, Reading>,
 }
 
@@ -189,7 +190,7 @@ pub struct StatuslineReading {
 pub struct SecretKind {
     pub prefix: &'static str,
     pub variable: &'static str,
-    /// The variable with the file descriptor of a pipe that contains the secret, if the agent reads one.
+    /// The variable that names the file descriptor of a pipe with the secret, if the agent supports this.
     pub descriptor: Option<&'static str>,
     /// The model that the agent uses by default with this kind of secret.
     pub model: Option<&'static str>,
@@ -207,13 +208,13 @@ impl SecretKind {
     }
 }
 
-/// What the arguments ask for, as far as kage needs it to choose a subscription and to continue.
+/// What the arguments ask for: the parts that kage needs to choose a subscription and to continue later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Intent {
     pub form: Form,
     /// The model family that the arguments name.
     pub model: Option<String>,
-    /// Whether the arguments name a model, which then does not depend on the credential.
+    /// Whether the arguments name a model. If not, the model depends on the credential.
     pub names_model: bool,
     /// Whether the conversation stays open after an answer, so that another process can send more input. kage
     /// must not hold back any output then: that process waits for it.
@@ -222,7 +223,7 @@ pub struct Intent {
     pub resumes: Option<Resumed>,
     /// Whether the command can be run again as typed, each time as a new conversation.
     pub repeatable: bool,
-    /// Why no other attempt can resume the conversation, as text for the user.
+    /// Why no later attempt can resume the conversation, as text for the user.
     pub not_resumable: Option<&'static str>,
 }
 
@@ -282,7 +283,7 @@ pub struct Job<'a> {
     pub opening: Opening<'a>,
     /// The model to name in the arguments, so that it does not change with the subscription.
     pub model: Option<&'a str>,
-    /// Whether kage continues if the agent fails, so that the agent needs fewer retries.
+    /// Whether kage continues the run if the agent fails. The agent then needs fewer retries of its own.
     pub takes_over: bool,
     pub grant: Grant<'a>,
     /// The subscription's own variables.
@@ -348,14 +349,15 @@ pub struct LaunchPlan {
     pub settings: Option<(PathBuf, String)>,
     /// Where the records of the attempt will be, if known.
     pub watch: Option<Watch>,
-    /// Whether the arguments ask for JSON. Any other output is an answer, even one that quotes this JSON.
+    /// Whether the arguments ask for JSON output. If not, all output is an answer, even if it quotes such
+    /// JSON.
     pub prints_json: bool,
     /// Keys of the agent's settings that would override the credential, and are switched off for the run.
     pub switched_off: Vec<String>,
     /// Whether the arguments make the agent ignore this kind of credential. An authentication error then says
     /// nothing about the subscription.
     pub ignores_credential: bool,
-    /// What kage could not arrange, as text for standard error.
+    /// What kage could not set up, as text for standard error.
     pub warnings: Vec<String>,
 }
 

@@ -31,7 +31,7 @@ pub(crate) use usage::{By, Period, Usage};
 /// kage chooses a subscription that is ready, starts the unmodified agent with that subscription's
 /// credential, checks how the agent ends, and records what it used.
 ///
-/// Exit status: 0 success, 1 failure, 2 wrong usage or config. `kage exec` and `kage detect` have more.
+/// Exit status: 0 success, 1 failure, 2 usage or config error. `kage exec` and `kage detect` have more.
 ///
 /// Examples:
 ///   kage setup
@@ -74,10 +74,10 @@ pub(crate) enum Verb {
     Why(Why),
     /// List the running agents
     ///
-    /// Shows for each agent the process id of the kage that started it (a TERM sent to that process ends
+    /// Shows for each agent the process id of the kage that started it (send TERM to that process to end
     /// both), the subscription, the namespace, the agent, the tmux pane, how long it has run on that
     /// subscription, and its directory. A narrow terminal shows fewer columns. --json adds the level, the
-    /// conversation and, as `status`, the refusal at which the conversation stopped, if any.
+    /// conversation and `status`: the refusal that stopped the conversation, if any.
     ///
     /// Examples:
     ///   kage ps
@@ -96,15 +96,15 @@ pub(crate) enum Verb {
     ///
     /// The counters cover the whole ledger: runs, attempts by verdict, tokens by model and kind, and their
     /// API-equivalent cost. The gauges show the current status, the running agents, and the utilization and
-    /// the seconds to the reset of each window. Run the last example every minute for the textfile collector
-    /// of node_exporter.
+    /// the seconds to the reset of each window. To feed the textfile collector of node_exporter, run the last
+    /// example every minute.
     ///
     /// Examples:
     ///   kage metrics
     ///   kage metrics >kage.prom.new && mv kage.prom.new kage.prom
     #[command(verbatim_doc_comment)]
     Metrics,
-    /// Show how kage works, with invented subscriptions in a temporary home
+    /// Show how kage works, with example subscriptions in a temporary home
     ///
     /// Reads and changes none of your files, and leaves nothing behind.
     ///
@@ -159,15 +159,16 @@ pub(crate) enum Verb {
 /// If an agent in print mode (`claude -p`) is refused because of a usage limit, its credential, its
 /// organization or billing, kage continues on the next subscription and prints only the final answer.
 ///
-/// If a claude session at the terminal hits its usage limit, kage says so and, 3 s later, continues the
-/// conversation on the next subscription in the same terminal. To stay on the old one, enter a prompt before
-/// that. Set `interactive` in `[failover]` of the config to "auto" (the default, described here), "ask" or
-/// "off". Sessions of other agents are judged only after they end; for them, "auto" asks as well.
+/// If a claude session at the terminal hits its usage limit, kage reports it and, 3 seconds later, continues
+/// the conversation on the next subscription in the same terminal. To stay on the old one, enter a prompt
+/// before that. Set `interactive` in `[failover]` of the config to "auto" (the default, described here),
+/// "ask" or "off". kage judges sessions of other agents only after they end; for them, "auto" works like
+/// "ask".
 ///
 /// With --replace kage becomes the agent, like `exec` in a shell. The subscription stays reserved while the
 /// agent runs. The next kage reads from the agent's records what it used and whether it was refused.
 ///
-/// Exit status: the agent's own, or one of kage: 2 wrong usage or config, 75 no subscription is ready,
+/// Exit status: the agent's, or one of kage's: 2 usage or config error, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
 ///
 /// Examples:
@@ -191,11 +192,11 @@ pub(crate) struct Exec {
     /// Maximum retries after a refused attempt; 0 for none [default: from the config, or 3]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
-    /// If no subscription is ready, wait for one, at most this long [default without a value: forever]
+    /// If no subscription is ready, wait for one, at most this long [without a value: forever]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = wait_limit, default_missing_value = "forever")]
     pub wait: Option<WaitLimit>,
-    /// Become the agent: kage does not stay to watch it, and never retries
+    /// Become the agent; kage does not watch it and never retries
     #[arg(long, conflicts_with = "retries")]
     pub replace: bool,
     /// Show what would run, and run nothing
@@ -242,9 +243,9 @@ pub(crate) struct RequestArgs {
     pub over_budget: bool,
 }
 
-/// Show which subscription a run would get, and why not another
+/// Show which subscription a run would get, and why
 ///
-/// Changes nothing. The answer comes from the code that makes the choice for a run.
+/// Changes nothing. The answer comes from the code that also chooses for a run.
 ///
 /// Examples:
 ///   kage why
@@ -265,15 +266,15 @@ pub(crate) struct Why {
 /// Show what kage concludes from the saved output of an agent
 ///
 /// Reads the output of an agent (text, JSON, JSON lines), one of its transcripts, or the input of its hook.
-/// Shows the verdict, what it covers, when it ends, and the line and the rule that decided it. Changes
+/// Shows the verdict, its scope, when the limit ends, and the line and the rule that decided it. Changes
 /// nothing.
 ///
 /// Without --agent every agent is tried, claude first; records are checked before text. Text counts only if
-/// the run failed, and only if the whole text of a line is an error message of the agent. Most saved output
-/// comes from failed runs, so the exit status is assumed to be 1 unless --exit is given.
+/// the run failed, and only if a whole line is an error message of the agent. Most saved output comes from
+/// failed runs, so the exit status is assumed to be 1 unless --exit is given.
 ///
 /// Exit status: 0 no limit, 10 usage limit, 11 throttled, 12 overloaded, 13 authentication, organization or
-/// billing; 2 wrong usage, or nothing to read.
+/// billing; 2 usage error, or nothing to read.
 ///
 /// Examples:
 ///   claude -p "run the tests" >out; kage detect --exit $? out
@@ -301,7 +302,7 @@ pub(crate) struct Detect {
 /// Show the pool at a glance
 ///
 /// Shows each subscription with its status and today's tokens, how full the windows of its plan are, when
-/// they reset and when that was last read. Then it shows the running agents.
+/// they reset and when they were last read. Then it shows the running agents.
 ///
 /// --watch redraws this every second, on the alternate screen, until `q`, ^D or ^C.
 ///
@@ -343,10 +344,10 @@ pub(crate) enum Form {
 /// Show what is wrong with the setup, and the command that fixes it
 ///
 /// Checks the config, the state, each credential, the agents and their settings, the environment, the shell,
-/// tmux and direnv. Changes nothing: a secret that it writes as a test is removed again. The agents are only
-/// asked for their version. Credential commands are executed, as for a run.
+/// tmux and direnv. Changes nothing, except that it writes a test secret and removes it again. Runs each
+/// agent only with --version, and each credential command as a run would.
 ///
-/// Each finding has a code for use by programs. Exit status: 0 no problems, 1 warnings, 2 errors.
+/// Each finding has a code that scripts can check. Exit status: 0 no problems, 1 warnings, 2 errors.
 ///
 /// Examples:
 ///   kage doctor
@@ -379,8 +380,8 @@ pub(crate) struct Json {
 ///   "statusLine": { "type": "command", "command": "kage statusline -- ~/.claude/mine.sh" }
 ///
 /// If the agent was not started by `kage exec`, kage prints nothing of its own. kage records the utilization
-/// that it reads here and uses it for the choices of later runs. Exit status: 0, or that of your command; if
-/// your command fails, Claude Code does not show the line at all.
+/// that it reads here and uses it to choose subscriptions for later runs. Exit status: 0, or that of your
+/// command; if your command fails, Claude Code does not show the line at all.
 ///
 /// Examples:
 ///   kage statusline

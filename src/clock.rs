@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_read_from_its_file_equals_the_one_of_jiff() {
+    fn a_zone_read_from_its_file_equals_the_one_that_jiff_finds() {
         let at: Timestamp = "2026-07-01T12:00:00Z".parse().unwrap();
         for name in ["Europe/Berlin", "America/St_Johns", "UTC"] {
             let Some(zone) = zone_file(Ok(name.to_owned())).and_then(|file| read(&file)) else {

@@ -38,7 +38,7 @@ use crate::report;
 
 pub use usage_error::refuse;
 
-/// Parses the command line. If kage was called by the name of an agent, the command is to run that agent.
+/// Parses the command line. If kage was called under the name of an agent, the command runs that agent.
 pub fn read(words: Vec<OsString>) -> Result<Cli, clap::Error> {
     run_as::called_as_agent(words.iter().cloned()).map_or_else(|| Cli::read(&words), Ok)
 }

@@ -34,7 +34,7 @@ pub fn answers() -> bool {
         return false;
     }
     let lines: Vec<u8> = candidates(words.collect(), index).iter().flat_map(line).collect();
-    let _ = std::io::stdout().write_all(&lines); // the shell may have stopped listening
+    let _ = std::io::stdout().write_all(&lines); // the shell may have closed the pipe
     true
 }
 
@@ -93,8 +93,8 @@ fn completer(verb: &str, id: &str, value: &str) -> Option<ArgValueCompleter> {
         ("A,B", "tags") => matching(names::tags),
         ("A,B", "subscriptions") | ("C,D", _) => matching(names::selectors),
         ("VARIABLE", _) => matching(names::variables),
-        ("WHERE", _) => ArgValueCompleter::new(credential_locations),
-        ("COMMAND", _) => matching(|| vec![names::candidate("--", "the program and its arguments follow")]),
+        ("LOCATION", _) => ArgValueCompleter::new(credential_locations),
+        ("COMMAND", _) => matching(|| vec![names::candidate("--", "before the program and its arguments")]),
         ("FILE", _) => ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(FILES)]),
         ("DIR", _) => ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(DIRECTORIES)]),
         _ => return None,
@@ -120,9 +120,9 @@ fn credential_locations(typed: &OsStr) -> Vec<CompletionCandidate> {
         return directories.into_iter().map(|directory| directory.add_prefix("home:")).collect();
     }
     let mut locations = vec![
-        names::candidate("keychain", "the keychain of the operating system"),
+        names::candidate("keychain", "the system keychain"),
         names::candidate("file", "kage's encrypted file"),
-        names::candidate("command:", "a shell command that prints it"),
+        names::candidate("command:", "a command that prints the secret"),
         names::candidate("home:", "the agent's own login directory"),
     ];
     let typed = typed.as_encoded_bytes();

@@ -68,7 +68,7 @@ pub struct Failover {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interactive {
-    /// Automatically on the next subscription, after a short delay in which the user can object.
+    /// Automatically on the next subscription, after a short delay in which the user can cancel.
     #[default]
     Auto,
     /// If the user agrees, after leaving the session.
@@ -197,7 +197,7 @@ impl Config {
         Self::parse(&read(&paths.config)?, &paths.config, &paths.home)
     }
 
-    /// Reads the config, from the cache if that is valid. A missing file is an empty config.
+    /// Reads the config, from the cache if the cache is valid. A missing file is an empty config.
     pub fn load(paths: &Paths) -> Result<Self> {
         Self::load_with(paths, |_, _| ())
     }
@@ -285,8 +285,8 @@ impl Config {
     }
 }
 
-/// Returns the line of a key in the config, counted from 1. If the key is missing, the line of its nearest
-/// existing parent.
+/// Returns the line of a key in the config, counted from 1. If the key is missing, returns the line of its
+/// nearest existing parent.
 pub fn line_of(paths: &Paths, key: &[&str]) -> usize {
     let key: Vec<_> = key.iter().map(|&part| part.to_owned()).collect();
     read(&paths.config).map_or(1, |text| locate::line_of(&text, &key))
@@ -315,7 +315,8 @@ fn subscription(
     {
         let key = ["subscriptions", "pool", name.as_str(), "credential"];
         let message = format!("`{agent}` does not support a login directory such as {}", dir.display());
-        return Err(Mistake::new(&key, message, "use its key: from = \"keychain\", \"file\", or a command"));
+        let hint = "use an API key: from = \"keychain\", from = \"file\", or a command";
+        return Err(Mistake::new(&key, message, hint));
     }
     if credential.deliver == Delivery::Fd && known.default_kind().descriptor.is_none() {
         let key = ["subscriptions", "pool", name.as_str(), "credential"];

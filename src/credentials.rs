@@ -60,8 +60,8 @@ pub(crate) fn manual_keychain_removal(name: &Name) -> String {
     keychain::manual_removal(name)
 }
 
-/// Removes a secret that no subscription uses any more. If it may still be in the keychain, where only a
-/// thief could use it, the error says how to remove it manually.
+/// Removes a secret that no subscription uses any more. If it may still be in the keychain, where it is only
+/// a risk, the error says how to remove it manually.
 pub(crate) fn forget(source: &Source, name: &Name, paths: &Paths) -> Result<()> {
     let removed = backend(source, paths).remove(name);
     if *source != Source::Keychain {

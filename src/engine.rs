@@ -1,5 +1,5 @@
-//! A run: chooses a subscription, starts the agent on it, reads how it ended, books it, and decides what
-//! follows.
+//! A run: chooses a subscription, starts the agent with it, reads the evidence of the attempt, books the
+//! outcome, and decides what follows.
 //!
 //! Called by the verbs. It imports neither `cli` nor `report`: its messages are `Said` values, which the
 //! `Voice` turns into sentences with a function that the verb passes in. Only `books` writes the state and

@@ -47,10 +47,10 @@ pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<
     })
 }
 
-/// Creates the temporary file next to a file, and returns its name. An existing one is replaced: a killed
-/// kage left it, or an attacker planted it. But a fresh one is being written by another kage, which has no
-/// lock or one that does not work, as on some network file systems. Two writers of one temporary file would
-/// damage it, so this kage then uses the next name.
+/// Creates the temporary file next to a file, and returns its path. Replaces an old temporary file: a killed
+/// kage left it, or an attacker planted it. A fresh one is probably being written by another kage that has no
+/// lock, or a lock that does not work, as on some network file systems. Two writers would damage it, so this
+/// kage uses the next name.
 pub fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let usual = iter::once(sibling(path, ".new"));
     let names = usual.chain((2..=MAX_WRITERS).map(|at| sibling(path, &format!(".new{at}"))));
@@ -69,7 +69,7 @@ pub fn temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     Err(taken)
 }
 
-/// The most kages that may write one file at the same time without a lock.
+/// The maximum number of kage processes that may write one file at the same time without a lock.
 const MAX_WRITERS: u32 = 16;
 
 /// Whether another kage is probably writing a temporary file. kage never creates a link, so a link is not
@@ -80,7 +80,7 @@ fn is_fresh(temporary: &Path) -> bool {
     changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < STALE))
 }
 
-/// The age from which a temporary file is left over.
+/// A temporary file of at least this age was left over by a killed kage.
 const STALE: Duration = Duration::from_secs(10);
 
 /// Replaces a file that the user names. kage knows nothing about its directory, so the temporary file has a
@@ -134,7 +134,7 @@ pub fn make_private_dir(path: &Path) -> Result<()> {
 pub fn exposure_notice(dir: &Path) -> Option<Notice> {
     let one = exposed(dir).into_iter().next()?;
     let notice = Notice::new(one.problem(|path| path.display().to_string()));
-    Some(if one.is_own { notice.hint(one.close()) } else { notice.hint("kage doctor") })
+    Some(if one.is_own { notice.hint(one.fix_command()) } else { notice.hint("kage doctor") })
 }
 
 /// Returns options that create a file only the user may read, and do not follow a link.

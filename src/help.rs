@@ -13,9 +13,9 @@ use clap::{Command, CommandFactory as _};
 use crate::cli::Cli;
 use crate::terminal;
 
-/// Longer lines are hard to read.
+/// The maximum width of a line. Longer lines are hard to read.
 const WIDEST: usize = 100;
-/// At this space no line is broken. It is printed as an ordinary space.
+/// A space at which no line is broken. It is printed as an ordinary space.
 const NO_BREAK_SPACE: char = '\u{a0}';
 const USAGE: &str = "Usage: ";
 

@@ -83,12 +83,12 @@ impl Ledger {
         let months = self.months()?;
         for (at, month) in months.iter().enumerate() {
             let is_latest = at + 1 == months.len();
-            let of = |grain| {
+            let read_sums = |grain| {
                 self.sums()
                     .of(month, grain, query, is_latest)
                     .with_context(|| format!("could not read {}", month.display()))
             };
-            let mut sums = of(Grain::Day)?;
+            let mut sums = read_sums(Grain::Day)?;
             if sums.damaged > 0 {
                 answer.damaged.push((month.display().to_string(), sums.damaged));
             }
@@ -96,7 +96,7 @@ impl Ledger {
                 if !sums.rollup.touches(query) {
                     continue;
                 }
-                sums = of(Grain::of(query))?;
+                sums = read_sums(Grain::of(query))?;
             }
             sums.rollup.answer(query, prices, &mut answer);
         }
@@ -170,8 +170,8 @@ fn prune(month: &Path, before: Date, zone: &TimeZone) -> Result<u64> {
     Ok(pruned)
 }
 
-/// Whether the last line has no newline: the disk was full, or the writer was killed at a page boundary. Only
-/// that line may be lost, not the next one.
+/// Whether the last line has no newline: the disk was full, or the writer was killed at a page boundary. The
+/// torn line is lost, but the next line must not be.
 fn is_torn(file: &File, length: u64) -> io::Result<bool> {
     let Some(last) = length.checked_sub(1) else { return Ok(false) };
     let mut byte = [0];

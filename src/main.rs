@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use kage::{cmd, complete, run, secret};
 
 fn main() -> ExitCode {
-    // Other processes can read this process's environment through `/proc`. Below an agent it contains the
-    // agent's secret.
+    // Other processes can read this process's environment through `/proc`. If an agent started this process,
+    // the environment contains the agent's secret.
     if [secret::PASSPHRASE, "KAGE_RUN"].into_iter().any(|name| env::var_os(name).is_some()) {
         secret::make_undumpable();
     }

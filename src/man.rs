@@ -14,14 +14,14 @@ use self::page::{Help, entries, marked, prose, section, tidied};
 use crate::cli::Cli;
 
 /// The exit statuses of a verb whose help does not list them.
-const EXIT_STATUS: &str = "0 success, 1 failure, 2 wrong usage or configuration.";
+const EXIT_STATUS: &str = "0 success, 1 failure, 2 usage or config error.";
 
 const ENVIRONMENT: [(&str, &str); 11] = [
     ("KAGE_CONFIG", "The config file, instead of the default below."),
     ("KAGE_STATE_DIR", "The directory of the state and the ledger, instead of the default below."),
     ("KAGE_NAMESPACE", "The namespace of runs without `-n`."),
     ("KAGE_PRIORITY", "The level of runs without `-p`: high, normal or batch."),
-    ("KAGE_IDENTITY", "The file with the key of the encrypted credentials, instead of the default below."),
+    ("KAGE_IDENTITY", "The identity file, instead of the default below."),
     (
         "KAGE_PASSPHRASE, KAGE_PASSPHRASE_FILE, KAGE_PASSPHRASE_COMMAND",
         "The passphrase of the encrypted credentials, a file that contains it, or a shell command that \
@@ -39,9 +39,12 @@ const FILES: [(&str, &str); 6] = [
         "~/.config/kage/config.toml",
         "The definitions: subscriptions, routes, strategy, namespaces. You may edit this file.",
     ),
-    ("~/.config/kage/identity", "The key of the encrypted credentials, if they have no passphrase."),
-    ("~/.local/share/kage/credentials", "The encrypted credentials of subscriptions that use no keychain."),
-    ("~/.local/share/kage/shims/", "The shims: scripts with the names of agents, for PATH."),
+    (
+        "~/.config/kage/identity",
+        "The identity file: the key of the encrypted credentials, unless they have a passphrase.",
+    ),
+    ("~/.local/share/kage/credentials", "The encrypted credentials of `--credential file`."),
+    ("~/.local/share/kage/shims/", "The shims: scripts with the names of agents, for use on PATH."),
     (
         "~/.local/state/kage/state.json",
         "Limits, health and running agents. The latest changes are in state.log in the same directory.",

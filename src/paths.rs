@@ -66,8 +66,8 @@ pub fn expand_home(path: &str, home: &Path) -> PathBuf {
     }
 }
 
-/// Returns a path to kage that survives an upgrade: a `kage` in `PATH` that leads to this program, often a
-/// link that an upgrade changes. Without one, the path of this program.
+/// Returns a path to kage that survives an upgrade: a `kage` in `PATH` that resolves to this program, often a
+/// link that an upgrade changes. If there is none, returns the path of this program.
 pub fn program() -> Result<String, Failure> {
     let failed = |message: String| Failure::new(Status::Failed, message).hint("call kage by its full path");
     let exe = env::current_exe().map_err(|why| failed(format!("could not find the path of kage: {why}")))?;

@@ -26,21 +26,21 @@ pub struct Prices {
 
 /// The prices of one model over time. If there are none, all its tokens are unpriced.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct OfModel<'a> {
+pub struct ModelPrices<'a> {
     periods: &'a [Period],
 }
 
 impl Prices {
-    /// Adds the user's prices. A name may end in `*`, which matches any ending.
+    /// Returns kage's prices, overridden by the user's. A name may end in `*`, which matches any ending.
     pub fn with_own(own: BTreeMap<String, Vec<Period>>) -> Self {
         Self { own: Table::new(own) }
     }
 
     /// Returns the prices of a model, given its id in the agent's records; none for an unknown model. If the
-    /// user has prices for it, kage's table is not used on any day.
-    pub fn of(&self, model: &str) -> OfModel<'_> {
+    /// user has prices for it, kage's table is not used, even on days that they do not cover.
+    pub fn of(&self, model: &str) -> ModelPrices<'_> {
         let known = self.own.find(model).or_else(|| built_in::TABLE.prices.find(model));
-        OfModel { periods: known.unwrap_or_default() }
+        ModelPrices { periods: known.unwrap_or_default() }
     }
 
     /// Returns the date of kage's table, followed by `+own` if the user has own prices.
@@ -50,7 +50,7 @@ impl Prices {
     }
 }
 
-impl OfModel<'_> {
+impl ModelPrices<'_> {
     /// Returns what the tokens would have cost on that day; `None` if the price of any of them is unknown.
     pub fn cost(self, day: Date, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
         self.periods.iter().find(|period| period.covers(day))?.cost(prompt, count)

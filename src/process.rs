@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Returns the process group of a process (0 for kage itself), if it exists. A group from outside of this pid
+/// Returns the process group of a process (0 for kage itself), if it exists. A group from outside this pid
 /// namespace, such as that of the first process of a container, is 0.
 #[allow(unsafe_code)]
 pub(crate) fn group_of(pid: i32) -> Option<i32> {
@@ -17,7 +17,7 @@ pub(crate) fn group_of(pid: i32) -> Option<i32> {
     (group >= 0).then_some(group)
 }
 
-/// Returns the session of a process (0 for kage itself), if it exists. A session from outside of this pid
+/// Returns the session of a process (0 for kage itself), if it exists. A session from outside this pid
 /// namespace is 0.
 #[allow(unsafe_code)]
 pub(crate) fn session_of(pid: i32) -> Option<i32> {
@@ -118,7 +118,7 @@ pub(crate) fn processes_with_variable(variable: &str) -> Vec<ProcessWithVariable
 }
 
 /// Returns the live process that has an exclusive lock on a whole file. Source: proc(5), `/proc/locks`. For
-/// processes in other pid namespaces, it shows only that a lock exists.
+/// processes in other pid namespaces, the file shows only that a lock exists.
 pub(crate) fn lock_holder(file: &Path) -> Option<u32> {
     let inode = fs::metadata(file).ok()?.ino().to_string();
     let locks = fs::read_to_string("/proc/locks").ok()?;

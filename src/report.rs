@@ -113,7 +113,7 @@ pub(crate) fn notices(notices: impl IntoIterator<Item = Notice>) {
     }
 }
 
-/// The hint for an error without a hint of its own: it checks everything that kage needs.
+/// The hint for an error that has none: this verb checks everything that kage needs.
 const DEFAULT_HINT: &str = "kage doctor";
 
 /// Prints the error that ends kage on stderr: one line, then a hint.

@@ -9,10 +9,10 @@
 //!   no other process.
 //! - When the agent stops under a shell, kage stops too. When the shell continues kage, kage continues the
 //!   agent.
-//! - After an agent that a signal ended, the terminal's modes are restored.
+//! - If a signal ended the agent, kage restores the terminal's modes.
 //! - kage ends as the agent ended: with the same status or the same signal.
 //! - The hooks of a running agent wake kage with SIGURG, which a process ignores by default. kage then calls
-//!   its `SessionObserver`. kage does not poll the agent.
+//!   its `SessionObserver`.
 //! - If another attempt may follow, the output goes through kage (`relay`): threads copy it, and the main
 //!   thread waits for the agent and for signals as before.
 
@@ -95,7 +95,7 @@ pub fn replace(
     not_started(program, &child::replace(program, plan, handover, marks))
 }
 
-/// Why there was no attempt.
+/// Why the program was not run.
 enum NotRun {
     Pipes(io::Error),
     Program(io::Error),
@@ -140,8 +140,8 @@ fn relayed(
     }
     let _unblocked = Unblocked::all();
     let exit = started.map(|child| child.wait(signals, None));
-    // A signal that came together with the agent's end counts as one that came while the agent ran. It is
-    // read here so that it does not end the delivery of the agent's last output.
+    // A signal that arrived just as the agent ended counts as one that arrived while it ran. It is read here
+    // so that it does not end the delivery of the agent's last output.
     let _ = signals.pending().count();
     let (captured, delivered) = relay.finish(running, signals);
     let exit = exit.map_err(NotRun::Program)?;
@@ -150,8 +150,8 @@ fn relayed(
     Ok(Launched::Ended(ChildExit { exit, interrupted: signals.interrupted(), captured }))
 }
 
-/// Sleeps between two attempts. If a signal comes that ends the run, its number is the error. A ^Z stops
-/// kage, and a signal that was ignored on entry remains ignored.
+/// Sleeps between two attempts. The error is the number of a signal that ends the run. A ^Z stops kage, and a
+/// signal that was ignored on entry remains ignored.
 pub fn pause(duration: Duration) -> Result<(), i32> {
     let until = Instant::now().checked_add(duration);
     let Ok(mut signals) = Signals::catch() else {

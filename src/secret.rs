@@ -14,14 +14,14 @@ pub(crate) fn is_secret_name(variable: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Prevents other processes of the user from reading the memory and environment of this process, and core
-/// dumps. Called before this process reads a secret. `execve` restores the default for an agent that it
-/// starts. Source: `PR_SET_DUMPABLE(2const)`.
+/// Prevents core dumps, and other processes of the user from reading the memory and environment of this
+/// process. Called before this process reads a secret. `execve` restores the default for an agent that this
+/// process starts. Source: `PR_SET_DUMPABLE(2const)`.
 pub fn make_undumpable() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // On a kernel without it, the process stays readable like any other.
+        // On a kernel that does not support this, the process stays readable like any other.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }

@@ -60,7 +60,7 @@ pub fn tmux_line(kage: &str) -> String {
     format!("run-shell \"{escaped}\" {MARK}")
 }
 
-/// Doubles each `#`, except before a `[`: tmux keeps those for the code that draws styles, and here nothing
+/// Doubles each `#`, except before a `[`: tmux leaves those to the code that draws styles, and here nothing
 /// is drawn.
 fn escape_formats(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

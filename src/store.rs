@@ -14,7 +14,7 @@ use crate::pool::{Administer, Change, Observe, Release, Reserve, Reserved, Settl
 
 pub use file::{FileStore, holder_mark, marked_holder, started};
 
-/// Holds the state. Each change is atomic: no process sees half of it, and none is lost.
+/// Holds the state. Each change is atomic: no process sees part of a change, and no change is lost.
 pub trait Store {
     /// Returns the current state without the leases of dead processes. Changes nothing. A damaged state reads
     /// as empty, with a notice.

@@ -14,8 +14,8 @@ pub struct Size {
 /// The size used for a terminal that reports none.
 pub(crate) const DEFAULT: Size = Size { columns: 80, rows: 24 };
 
-/// Returns the size of a stream's terminal; `None` if it has no terminal. A reported 0 counts as `DEFAULT`:
-/// serial lines report it, and pseudo-terminals whose size was never set.
+/// Returns the size of a stream's terminal; `None` if it has no terminal. A reported size of 0 counts as
+/// `DEFAULT`: serial lines and pseudo-terminals whose size was never set report it.
 pub(crate) fn size(stream: impl AsFd) -> Option<Size> {
     let size = tcgetwinsize(stream).ok()?;
     let known = |cells: u16, usual: usize| if cells == 0 { usual } else { cells.into() };

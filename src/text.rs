@@ -28,8 +28,8 @@ pub fn is_harmless(letter: char) -> bool {
     !letter.is_control() && !is_format
 }
 
-/// Quotes a word for a shell and removes harmful characters: users type hints, and another user may have
-/// named a path.
+/// Quotes a word for a shell and removes harmful characters: users paste hints into a shell, and another user
+/// may have chosen the name of a path.
 pub fn quoted(word: &str) -> String {
     in_quotes(word, &one_line(word))
 }
@@ -67,7 +67,8 @@ pub fn is_plain(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '+' | '/')
 }
 
-/// Returns any word as bash and zsh read it, on one line and without harmful characters.
+/// Returns any word in a form that bash and zsh read as that word, on one line and without harmful
+/// characters.
 pub fn pasted(word: &OsStr) -> String {
     if let Some(text) = word.to_str().filter(|text| text.chars().all(is_harmless)) {
         return in_quotes(text, text);

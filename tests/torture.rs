@@ -1,7 +1,7 @@
 //! Tries to break kage many times at random: kills, full and failing disks, damaged files, jumping clocks,
 //! misbehaving agents. After each try it audits the state and the ledger. `bash tests/torture.sh` runs it for
-//! two minutes, the suites for some seconds. It prints a line per class: how often it was tried, and what was
-//! lost.
+//! two minutes, `cargo test` for some seconds. It prints a line per class: how often it was tried, and what
+//! was lost.
 
 // A failed unwrap is a failed test.
 #![allow(unreachable_pub, clippy::unwrap_used)]

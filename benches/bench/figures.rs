@@ -105,7 +105,7 @@ pub(crate) enum Contest {
         per_second: f64,
         p50_ms: f64,
         p99_ms: f64,
-        /// The fewest and the most changes of one process.
+        /// The minimum and maximum number of changes of one process.
         least: u64,
         most: u64,
         /// Changes that were reported as done but are not in the state.

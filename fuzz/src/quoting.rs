@@ -1,4 +1,4 @@
-//! Text that kage writes for shells and tmux, parsed by their grammars: a path always means itself.
+//! Text that kage writes for shells and tmux, parsed by their grammars: every path is read back unchanged.
 //!
 //! The grammars here contain only what kage's quoting may use; anything else is an error. `tests/shells.rs`
 //! uses the real shells.
@@ -39,7 +39,7 @@ pub(crate) fn pasted(words: &[&[u8]]) -> String {
     command(&to, &Request::default(), &[], OsStr::from_bytes(words[0]), &args)
 }
 
-/// A path is itself in every shell, in a shim, in tmux and in a hint.
+/// A path is read back unchanged by every shell, from a shim, by tmux and from a hint.
 fn check_path(text: &str) {
     for shell in [Shell::Bash, Shell::Zsh] {
         assert_eq!(posix(shell.quoted(text).as_bytes()), Some(vec![text.as_bytes().to_vec()]), "{shell}");

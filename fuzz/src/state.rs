@@ -20,7 +20,7 @@ pub(crate) fn check(data: &[u8]) {
     fs::create_dir_all(&dir).expect("a directory can be created");
     let file = dir.join("state.json");
     fs::write(&file, data).expect("the file can be written");
-    let look = FileStore::new(&dir).look();
+    let look = FileStore::new(&dir).read_strictly();
     assert_eq!(fs::read(&file).expect("the file exists"), data, "reading changes nothing");
     match &look {
         Ok(state) => check_rewrite(state),

@@ -59,7 +59,7 @@ fn check_words(program: &str, flags: &[&str], line: &str, words: &[String]) {
 }
 
 #[test]
-fn a_quoted_word_is_itself_in_every_shell() {
+fn every_shell_reads_a_quoted_word_back_unchanged() {
     let words = words();
     let line =
         |shell: &str| words.iter().map(|word| kage_fuzz::word_for(shell, word)).collect::<Vec<_>>().join(" ");
@@ -80,7 +80,7 @@ fn a_suggested_command_has_its_words_in_bash_and_zsh() {
 }
 
 #[test]
-fn the_path_in_the_tmux_line_is_itself() {
+fn tmux_reads_the_path_in_its_line_back_unchanged() {
     let dir = tempfile::tempdir().expect("a directory can be created");
     let fits = |word: &&String| {
         !word.is_empty()

@@ -1,4 +1,4 @@
-//! Claude Code. Facts were measured on 2.1.330; those missing from its documentation come from its behavior.
+//! Claude Code. Facts that are not in its documentation were measured on 2.1.330.
 
 mod arguments;
 mod environment;
@@ -26,8 +26,8 @@ use refusal::MARKERS;
 
 pub(super) struct Claude;
 
-/// How often the agent retries a request if kage continues after its failure. By default it retries for three
-/// minutes.
+/// How many times the agent retries a request if kage continues after its failure. By default it retries for
+/// three minutes.
 const RETRIES: (&str, &str) = ("CLAUDE_CODE_MAX_RETRIES", "2");
 
 /// The credential of a subscription, from `claude setup-token`.
@@ -266,7 +266,7 @@ fn error_lines(out: &[u8], err: &[u8], now: &Zoned) -> Vec<String> {
     if let Some(line) = said::sole_line(out) {
         return vec![line];
     }
-    if said::filled(out).next().is_some() {
+    if said::non_blank(out).next().is_some() {
         return Vec::new();
     }
     let mut lines = said::last_lines(err, 3);
@@ -324,7 +324,8 @@ fn assign_session_id(options: &[&str], plan: &mut LaunchPlan) -> String {
     id
 }
 
-/// The child's directory of settings and transcripts. To the agent, an empty variable means the current one.
+/// The child's directory of settings and transcripts. If the variable is empty, the agent uses the current
+/// directory.
 fn config_dir(job: &Job<'_>) -> PathBuf {
     match job.grant {
         Grant::Home(home) => home.to_owned(),

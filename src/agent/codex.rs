@@ -1,4 +1,4 @@
-//! Codex. Facts were measured on 0.169.0; those missing from its documentation come from its behavior.
+//! Codex. Facts that are not in its documentation were measured on 0.169.0.
 
 mod arguments;
 mod environment;
@@ -74,7 +74,7 @@ impl Agent for Codex {
         Some(&["exec", "--skip-git-repo-check", "Answer with the one word: ready"])
     }
 
-    /// Any word can be a key: those of compatible providers have their own formats.
+    /// Any word can be a key: the keys of compatible providers have their own formats.
     fn kind_of(&self, secret: &Secret) -> Option<&'static SecretKind> {
         let text = secret.expose();
         let is_one_word = !text.is_empty() && !text.contains(char::is_whitespace);
@@ -117,7 +117,7 @@ impl Agent for Codex {
     }
 
     fn is_logged_in(&self, home: &Path) -> Option<bool> {
-        // Its config can move the login into the keychain.
+        // The config can move the login into the keychain.
         let config = fs::read_to_string(home.join("config.toml")).unwrap_or_default();
         (!config.contains("cli_auth_credentials_store")).then(|| home.join("auth.json").exists())
     }
@@ -187,7 +187,7 @@ impl Agent for Codex {
         let session = printed.as_ref().and_then(|printed| printed.session.clone());
         let session = session.or_else(|| printed::session(&captured.stderr));
         let recorded = watch.and_then(|watch| rollout::read(watch, session.as_deref(), now.time_zone()));
-        // It is unknown which attempt wrote these records, so they may contain this one's work.
+        // If no record is known to be this attempt's, any new record may contain its work.
         let unread = recorded.is_none() && watch.is_none_or(sessions::any_since);
         let printed_anything = printed.is_some();
         let mut evidence = recorded.or(printed.clone()).unwrap_or_default();
@@ -199,7 +199,7 @@ impl Agent for Codex {
         } else if unread && !printed_anything {
             evidence.work = Work::Unknown;
         }
-        // Standard error contains the whole run, so its text may come from a tool.
+        // Standard error contains the log of the whole run, so its text may come from a tool.
         if evidence.work != Work::Done && evidence.errors.is_empty() {
             evidence.said = printed::error_lines(&captured.stderr);
         }
@@ -233,7 +233,7 @@ fn form(conversation: &Conversation) -> Form {
     }
 }
 
-/// Adds the options of the model and the credential, and plans how to find the records. The agent accepts no
+/// Adds the options for the model and the credential, and plans how to find the records. The agent accepts no
 /// id for a new conversation, so its records are found by directory and time, and later by the id that it
 /// prints.
 fn prepare_conversation(conversation: Conversation, job: &Job<'_>, home: &Path, plan: &mut LaunchPlan) {

@@ -127,7 +127,7 @@ impl Agent for Custom {
         let printed = said::lines(out).len();
         let said =
             [said::last_lines(&captured.stderr, LAST_LINES), said::last_lines(out, LAST_LINES)].concat();
-        // At most one line on standard output can be just an error; more may mean work.
+        // A single line on standard output may be just an error; more lines may mean work.
         let work = if captured.whole.is_some() && printed <= 1 { Work::None } else { Work::Unknown };
         Evidence { work, said, ..Evidence::default() }
     }

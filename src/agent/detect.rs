@@ -16,7 +16,7 @@ pub struct Saved<'a> {
 
 /// The meaning of a saved output.
 pub struct Detected {
-    /// The agent that printed it, if that is recognized.
+    /// The agent that printed it, if kage recognizes it.
     pub agent: Option<&'static dyn Agent>,
     pub outcome: Outcome,
 }
@@ -29,8 +29,8 @@ impl Detected {
 }
 
 impl Agents {
-    /// Tries the named agent, or each. The records of all agents are tried first; the plain text only if no
-    /// agent recognizes the text as its record.
+    /// Tries the named agent, or all agents. The text is first tried as a record of each agent, and as plain
+    /// text only if no agent recognizes it as its record.
     pub fn detect(&self, named: Option<&'static dyn Agent>, saved: Saved<'_>) -> Detected {
         let tried = self.all().filter(|agent| named.is_none_or(|named| named.name() == agent.name()));
         let examined: Vec<_> = tried.map(|agent| (agent, agent.examine(saved.text, saved.at))).collect();

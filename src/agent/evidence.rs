@@ -18,7 +18,7 @@ pub enum Exit {
 /// The role of one line in an agent's JSON lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Opens the stream. A run shows only one, even if it has several attempts.
+    /// Opens the stream. A run relays only one, even if it has several attempts.
     Opening,
     /// The conversation has advanced, so the attempt was useful.
     Progress,
@@ -38,7 +38,7 @@ pub struct Captured {
     pub whole: Option<Vec<u8>>,
     /// The JSON lines that are more than progress, in order. If there are too many, the oldest are dropped.
     pub lines: Vec<Vec<u8>>,
-    /// Whether a line of progress came.
+    /// Whether there was a line of progress.
     pub progressed: bool,
     /// The end of standard error.
     pub stderr: Vec<u8>,
@@ -57,8 +57,8 @@ pub struct Evidence {
     pub readings: BTreeMap<String, Reading>,
     /// Errors in the main conversation, from records and structured output, oldest first.
     pub errors: Vec<ProviderError>,
-    /// An error in structured output that counts only if the attempt failed. Otherwise it is over, or was not
-    /// the agent's own.
+    /// An error in structured output that counts only if the attempt failed. If the attempt succeeded, the
+    /// agent recovered from the error, or the error was not its own.
     pub if_failed: Option<ProviderError>,
     /// Lines of output that may be the agent's text for an error. They count only if the attempt failed and
     /// the fields above contain no error.
@@ -66,8 +66,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Drops the errors after which the provider has answered or the user has continued. The rest are where
-    /// the conversation stopped.
+    /// Keeps the errors at which the conversation stopped: drops those after which the provider answered or
+    /// the user continued.
     pub fn final_errors(mut self) -> Self {
         self.errors.retain(|error| !error.answered_since && !error.superseded);
         self
@@ -132,7 +132,7 @@ pub enum Kind {
     UsageLimit,
     /// Too many requests at the same time.
     Throttled,
-    /// The provider has no capacity or is out of order.
+    /// The provider has no capacity or is down.
     Overloaded,
     Network,
     Timeout,

@@ -204,7 +204,7 @@ fn a_sentence_or_record_within_an_answer_is_not_a_limit_with_any_exit_status() {
 
 /// Returns what Codex prints, with and without `--json`, for a run whose tool output and answer contain the
 /// text.
-fn of_codex(text: &str) -> [String; 3] {
+fn codex_outputs(text: &str) -> [String; 3] {
     let item = |kind: &str, more: &Value| {
         let mut item = json!({ "id": "item_1", "type": kind });
         item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -217,17 +217,17 @@ fn of_codex(text: &str) -> [String; 3] {
         item("agent_message", &json!({ "text": text })),
         json!({ "type": "turn.completed", "usage": { "input_tokens": 1 } }),
     ];
-    let account = |end: &str| {
+    let log = |end: &str| {
         format!(
             "OpenAI Codex v0.169.0\n--------\nmodel: x\n--------\nuser\n{text}\nexec\n/bin/bash -lc 'cat x'\n{text}\n\
              codex\n{text}\n{end}"
         )
     };
-    [lines(&events), account("ERROR: Input too odd.\ntokens used\n1,234\n"), account("codex\nI am done.\n")]
+    [lines(&events), log("ERROR: Input too odd.\ntokens used\n1,234\n"), log("codex\nI am done.\n")]
 }
 
 /// Returns what Gemini CLI prints for that run: as an object, as lines, and as text with stack traces.
-fn of_gemini(text: &str) -> [String; 3] {
+fn gemini_outputs(text: &str) -> [String; 3] {
     let object = json!({ "session_id": "x", "response": text, "stats": {} });
     let events = [
         json!({ "type": "init", "session_id": "x", "model": "auto" }),
@@ -247,7 +247,7 @@ fn of_gemini(text: &str) -> [String; 3] {
 #[test]
 fn an_output_of_another_agent_about_limits_is_not_a_limit() {
     for text in samples() {
-        for (agent, forms) in [("codex", of_codex(text)), ("gemini", of_gemini(text))] {
+        for (agent, forms) in [("codex", codex_outputs(text)), ("gemini", gemini_outputs(text))] {
             for (form, exit) in forms.iter().flat_map(|form| [(form, 0), (form, 1)]) {
                 for named in [Some(agent), None] {
                     let (verdict, why) = detect(named, form, exit);

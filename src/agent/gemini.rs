@@ -203,13 +203,13 @@ impl Agent for Gemini {
 
     fn examine(&self, text: &[u8], now: &Zoned) -> Evidence {
         let records = records::of(text, |_, _| false).unwrap_or_default();
-        let printed = printed::read(records.into_iter().chain(printed::ending_of_own(text)), now);
+        let printed = printed::read(records.into_iter().chain(printed::saved_ending(text)), now);
         let recorded = record::examine(text, now.time_zone());
         if printed.known || recorded != Evidence::default() {
             let errors = printed.error.into_iter().collect();
             return Evidence { errors, if_failed: printed.error_in_object, ..recorded };
         }
-        Evidence { said: refusal::quotable(text), ..recorded }
+        Evidence { said: refusal::saved_error_lines(text), ..recorded }
     }
 
     fn markers(&self) -> &'static [Marker] {
@@ -240,9 +240,9 @@ fn more_complete(printed: Usage, recorded: Usage) -> Usage {
     Usage { requests: printed.requests.max(recorded.requests), ..printed }
 }
 
-/// Returns the form of the output. Without a terminal the agent always prints. It prints text as the model
-/// produces it, and the text of a failed attempt would precede that of the next one: so text is held until
-/// the end, like an object.
+/// Returns the form of the output. Without a terminal the agent always prints. It prints text while the model
+/// produces it, and the text of a failed attempt would precede that of the next attempt. So kage holds text
+/// until the end, like an object.
 fn form(conversation: &Conversation, at_terminal: bool) -> Form {
     match &conversation.output {
         _ if !conversation.prints && at_terminal => Form::Interactive,
@@ -262,7 +262,7 @@ fn family(model: &str) -> Option<String> {
     FAMILIES.into_iter().find(|family| model.contains(family)).map(str::to_owned)
 }
 
-/// Plans a conversation. It gets a session id, by which its records are found.
+/// Plans a conversation, with a session id by which its records are found.
 fn plan_conversation(conversation: &Conversation, job: &Job<'_>, plan: &mut LaunchPlan) {
     let output = conversation.output.as_deref().and_then(OsStr::to_str);
     plan.prints_json = matches!(output, Some("json" | "stream-json"));

@@ -12,8 +12,8 @@ use crate::pool::{Scope, Window};
 
 /// Longer lines (in bytes) are not error messages.
 const LONGEST_LINE: usize = 400;
-/// A limit that lasts longer than this has a window of days.
-const LONGEST_HOURS: SignedDuration = SignedDuration::from_hours(24);
+/// A limit that lasts longer than this has a long window.
+const LONGEST_SHORT_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
 /// A text that identifies a kind of error.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub struct RawMarker {
     kind: Kind,
     /// A regular expression that must match at the beginning of the line. Groups: `window`, `model`, `reset`.
     pattern: String,
-    /// The provider's name of the window, if the pattern has no such group.
+    /// The provider's name for the window, if the pattern has no such group.
     window: Option<String>,
     /// The limited model family, if the pattern has no such group.
     model: Option<String>,
@@ -120,7 +120,7 @@ struct File {
 
 /// Returns the built-in markers of an agent.
 pub(super) fn built_in(file: &'static str) -> Vec<Marker> {
-    let file: File = toml::from_str(file).expect("a test parses every file of markers");
+    let file: File = toml::from_str(file).expect("a test parses every marker file");
     let compile = |marker: RawMarker| {
         let pattern = expanded(&marker.pattern, &file.pieces);
         RawMarker { pattern, ..marker }.compile("marker", &file.windows)
@@ -129,7 +129,8 @@ pub(super) fn built_in(file: &'static str) -> Vec<Marker> {
     markers.collect::<Result<_, _>>().expect("a test compiles every marker")
 }
 
-/// Inserts the pieces into a pattern. A piece may contain other pieces whose names are later in the alphabet.
+/// Inserts the pieces into a pattern. A piece may contain other pieces whose names come later in the
+/// alphabet.
 fn expanded(pattern: &str, pieces: &BTreeMap<String, String>) -> String {
     pieces.iter().fold(pattern.to_owned(), |text, (name, piece)| text.replace(&format!("{{{name}}}"), piece))
 }
@@ -200,9 +201,9 @@ impl Marker {
     }
 }
 
-/// Returns a window. It is long (counted in days) if its name or its reset shows that.
+/// Returns a window, marked as long (counted in days) if its name or its reset time shows that.
 pub(super) fn window(name: String, resets_at: Option<Timestamp>, now: Timestamp) -> Window {
-    let far = resets_at.is_some_and(|at| at.duration_since(now) > LONGEST_HOURS);
+    let far = resets_at.is_some_and(|at| at.duration_since(now) > LONGEST_SHORT_WINDOW);
     let days = ["day", "week", "month", "quota", "credit", "spend"].iter().any(|word| name.contains(word));
     let long = days || (far && name != "five_hour");
     Window { name, long }

@@ -9,12 +9,13 @@ use super::said;
 /// line. Returns `None` for plain text, even if it contains records.
 ///
 /// The first and the last line may be cut off. Other lines are allowed between the records if the stream is
-/// complete (`is_whole`, given the first and the last line): another process wrote to the same file.
+/// complete (`is_whole`, given the first and the last line), because another process may have written to the
+/// same file.
 pub(super) fn of(text: &[u8], is_whole: fn(&[u8], &[u8]) -> bool) -> Option<Vec<&[u8]>> {
     if is_record(text) {
         return Some(vec![text]);
     }
-    let mut lines = said::filled(text).map(<[u8]>::trim_ascii);
+    let mut lines = said::non_blank(text).map(<[u8]>::trim_ascii);
     let (first, last) = (lines.next()?, lines.next_back()?);
     let is_whole = is_whole(first, last);
     let first = Some(first).filter(|line| is_record(line) || !line.ends_with(b"}"));

@@ -3,18 +3,18 @@
 
 /// The replacement for a word that may be a secret.
 const MASK: &str = "[redacted]";
-/// A word of at least this many letters and digits is not a natural word.
+/// A word of at least this length with both letters and digits is not a natural word.
 const LONG: usize = 32;
-/// How many characters after `ey` make a word a token: base64 of JSON begins with `ey`.
+/// A word that begins with `ey` (base64 of JSON) and has at least this many more characters is a token.
 const ENCODED: usize = 20;
 
 /// Returns the text with `[redacted]` in place of words that may be secrets.
 pub fn redacted(text: &str) -> String {
     let mut rest = text;
     let mut clean = String::with_capacity(text.len());
-    while let Some(begins) = rest.find(is_of_word) {
+    while let Some(begins) = rest.find(is_word_letter) {
         let (between, from) = rest.split_at(begins);
-        let (word, after) = from.split_at(from.find(|letter| !is_of_word(letter)).unwrap_or(from.len()));
+        let (word, after) = from.split_at(from.find(|letter| !is_word_letter(letter)).unwrap_or(from.len()));
         clean.push_str(between);
         clean.push_str(if may_be_secret(word) { MASK } else { word });
         rest = after;
@@ -22,7 +22,7 @@ pub fn redacted(text: &str) -> String {
     clean + rest
 }
 
-fn is_of_word(letter: char) -> bool {
+fn is_word_letter(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || ['_', '.', '-'].contains(&letter)
 }
 

@@ -40,7 +40,7 @@ impl Agents {
             let (markers, custom) = Custom::new(name, definition);
             match agents.0.iter_mut().find(|known| known.agent.name() == custom.name()) {
                 Some(known) => known.markers = markers,
-                // Agents live as long as the process, and the config is read once.
+                // Leaked on purpose: agents are used until the process exits, and the config is read once.
                 None => agents.0.push(Known { agent: Box::leak(Box::new(custom)), markers }),
             }
         }

@@ -1,6 +1,6 @@
 //! Parses the reset of a limit as agents print it: `3pm (Europe/Berlin)`, `Apr 28th, 2026 10:03 PM`,
 //! `2 days 3 hours`, seconds since the epoch. Called by the readers of agents' messages, with the part that
-//! contains the time. A text that is not understood has no time, because a wrong guess could keep a
+//! contains the time. If a text is not understood, there is no result: a wrong guess could keep a
 //! subscription unused for a day.
 
 mod clock;
@@ -10,7 +10,7 @@ mod zone;
 use formats::first_match;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
 
-/// A text with more characters is more than a time.
+/// A text with more characters is not only a time.
 const LONGEST_TEXT: usize = 200;
 /// No limit lasts longer than this: a year, with a leap day.
 pub(super) const FARTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);

@@ -2,25 +2,25 @@
 
 /// Returns the lines that are not blank. They are bytes, because an output may be long and most of it is not
 /// needed.
-pub(super) fn filled(output: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(super) fn non_blank(output: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     output.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
 }
 
 /// Returns the lines that are not blank, as text.
 pub(super) fn lines(output: &[u8]) -> Vec<String> {
-    filled(output).map(text).collect()
+    non_blank(output).map(text).collect()
 }
 
-/// Returns the last `most` lines that are not blank.
-pub(super) fn last_lines(output: &[u8], most: usize) -> Vec<String> {
-    let mut lines: Vec<_> = filled(output).rev().take(most).map(text).collect();
+/// Returns up to `count` lines from the end, without the blank ones.
+pub(super) fn last_lines(output: &[u8], count: usize) -> Vec<String> {
+    let mut lines: Vec<_> = non_blank(output).rev().take(count).map(text).collect();
     lines.reverse();
     lines
 }
 
 /// Returns the line of an output that has only one; several lines are an answer, not an error.
 pub(super) fn sole_line(output: &[u8]) -> Option<String> {
-    let mut lines = filled(output);
+    let mut lines = non_blank(output);
     lines.next().filter(|_| lines.next().is_none()).map(text)
 }
 

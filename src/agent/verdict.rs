@@ -21,7 +21,7 @@ pub struct Case<'a> {
 }
 
 /// Turns evidence into an outcome. Records are tried before plain text, which counts only if the attempt
-/// failed. `built_in` is a function because most attempts need no markers, and to compile them takes longer
+/// failed. `built_in` is a function because most attempts need no markers, and compiling them takes longer
 /// than the rest of kage's work.
 pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -> Outcome {
     let (evidence, now) = (case.evidence, case.now.timestamp());
@@ -57,7 +57,7 @@ pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -
     Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), ..outcome }
 }
 
-/// Classifies an error of no known kind by the user's own markers.
+/// Classifies an error of unknown kind by the user's own markers.
 fn by_user_markers(error: &ProviderError, case: &Case<'_>) -> Option<ProviderError> {
     let lines: Vec<String> = error.text.lines().map(str::to_owned).collect();
     let known = markers::find(lines.iter(), &[case.more], case.now)?;
@@ -80,11 +80,12 @@ pub(super) fn by_exit_alone(exit: Exit) -> Outcome {
     }
 }
 
-/// Returns the verdict of an error at the end of the attempt. An error is over if the provider answered
-/// afterwards, except a limit of one model family: the answer came from another family.
+/// Returns the verdict for an error at the end of the attempt, or `None` if the error is over. An error is
+/// over if the provider answered afterwards, except a limit of one model family: the answer came from another
+/// family.
 fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
-    let of_one_model = error.kind == Kind::UsageLimit && matches!(error.scope, Scope::Model(_));
-    if error.answered_since && !of_one_model {
+    let limits_one_model = error.kind == Kind::UsageLimit && matches!(error.scope, Scope::Model(_));
+    if error.answered_since && !limits_one_model {
         return None;
     }
     Some(match error.kind {

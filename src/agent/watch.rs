@@ -53,7 +53,7 @@ impl Watch {
 }
 
 impl LaunchPlan {
-    /// Returns a plan for reading the records of an attempt whose kage no longer runs.
+    /// Returns a plan for reading the records of an attempt whose kage is no longer running.
     pub fn from_lost_lease(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
         let watch = Watch {
             records: PathBuf::from(&record.dir),

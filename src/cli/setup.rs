@@ -9,7 +9,7 @@ use crate::pool::Name;
 ///
 /// Asks what it needs to know and shows what it does; each answer can be given as a flag instead. --yes gives
 /// the default answer to every question except the credential, which is read from standard input if that is
-/// not a terminal. An existing subscription or start-up line is left as it is.
+/// not a terminal. An existing subscription or startup line is left as it is.
 ///
 /// Exit status: 0, or 1 if a step failed, including the test run.
 ///

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 /// For bash, zsh and fish: a function for each agent that has a subscription. The function runs the agent
 /// with `kage exec`. Commands that need no subscription, such as `claude --version` and `claude mcp`, still
 /// call the agent directly, and so does `command claude`. Inside an agent that kage runs, the functions do
-/// not start kage a second time. In a start-up file:
+/// not start kage a second time. In a startup file:
 ///
 ///   eval "$(kage init zsh)"            # bash and zsh
 ///   kage init fish | source            # fish
@@ -35,12 +35,12 @@ use clap::{Args, ValueEnum};
 #[command(verbatim_doc_comment)]
 pub(crate) struct Init {
     /// The shell, or direnv or tmux [default: the shell in SHELL]
-    #[arg(value_enum, value_name = "FOR")]
+    #[arg(value_enum, value_name = "TARGET")]
     pub target: Option<Target>,
-    /// The agents, even without a subscription [default: those that have one]
+    /// The agents, with or without a subscription [default: those with one]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub alias: Vec<String>,
-    /// Print the line for the start-up file
+    /// Print the line for the startup file
     #[arg(long, conflicts_with_all = ["install", "uninstall"])]
     pub print_rc: bool,
     /// Install the integration
@@ -66,10 +66,10 @@ pub(crate) enum Target {
 
 /// Print the namespace for a shell prompt
 ///
-/// If a run in this directory has a namespace, prints the namespace, the level unless it is normal, and, if
+/// If runs in this directory have a namespace, prints the namespace, the level unless it is normal, and, if
 /// no subscription is ready, when the first one will be: `backend`, `backend batch`, `backend (ready 13:00)`.
-/// Otherwise prints nothing. It never fails, never waits and does not open the keychain; the verbs that need
-/// the config report problems in it. In a prompt:
+/// Otherwise prints nothing. It never fails, never waits and does not open the keychain. It does not report
+/// problems with the config; other commands do. In a prompt:
 ///
 ///   PS1='\w $(kage prompt)\$ '                             # bash
 ///   setopt prompt_subst; RPROMPT='$(kage prompt)'          # zsh

@@ -26,7 +26,7 @@ pub(crate) enum Shim {
     List(ListShims),
 }
 
-/// Write the shims of agents, or rewrite them
+/// Install the shims of agents
 ///
 /// If the directory is not first on PATH, prints the line that puts it there.
 ///
@@ -58,7 +58,7 @@ pub(crate) struct RemoveShims {
     pub agents: Vec<String>,
 }
 
-/// List the shims: what each one calls, and whether it comes first
+/// List the shims and what each one calls
 ///
 /// Shows for each shim the kage that it calls, the real program that kage would run, and whether a shell
 /// finds the shim before that program.

@@ -8,7 +8,7 @@ use crate::pool::{Cost, Level, Name, Selector};
 
 /// Manage the subscriptions of the pool
 ///
-/// The definitions are in ~/.config/kage/config.toml, whose comments and layout are kept. The secrets are
+/// The definitions are in ~/.config/kage/config.toml. Its comments and layout are kept. The secrets are
 /// stored elsewhere.
 ///
 /// Examples:
@@ -37,10 +37,10 @@ pub(crate) enum Subscription {
         form: Json,
     },
     Set(Set),
-    /// Rename a subscription, also in the routes
+    /// Rename a subscription, including in the routes
     ///
-    /// Its secret, its limits and today's totals move to the new name. The ledger keeps the name that the
-    /// subscription had when a run was made.
+    /// Its secret, its limits and today's totals move to the new name. In the ledger, past runs keep the old
+    /// name.
     ///
     /// Examples:
     ///   kage subscription rename work work-premium
@@ -202,7 +202,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Args)]
 pub(crate) struct SecretInput {
     /// keychain, file, command:CMD or home:DIR [default: keychain]
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "LOCATION")]
     pub credential: Option<String>,
     /// Read the secret from standard input, even at a terminal
     #[arg(long)]

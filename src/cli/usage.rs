@@ -9,10 +9,10 @@ use crate::pool::Name;
 
 /// Show past runs, the tokens they used and their API-equivalent cost
 ///
-/// Counts all runs under kage, from the agents' own records. Days are in your time zone; a period ends today.
-/// The API-equivalent cost is what the same tokens cost at the providers' public prices. It is not what you
-/// paid for a subscription. A model that is not in the price table is `unpriced`; `[prices]` in the config
-/// adds prices to the table.
+/// Counts all runs that kage started, from the agents' own records. Days are in your time zone; a period ends
+/// today. The API-equivalent cost is what the same tokens cost at the providers' public prices. It is not
+/// what you paid for a subscription. A model that is not in the price table is `unpriced`; `[prices]` in the
+/// config adds prices to the table.
 ///
 /// Examples:
 ///   kage usage

@@ -1,4 +1,4 @@
-//! Opens the context with which nearly every verb begins.
+//! Opens the context that nearly every verb needs.
 
 use anyhow::Result;
 

@@ -26,41 +26,41 @@ const SUBSCRIPTIONS: [(&str, &str, &[&str]); 3] = [
 const PROMPT: &str = "Why does the login test fail?";
 
 const NEXT: &str = "
-The demo is finished, and its temporary home is deleted. For real use:
+The demo is finished, and its temporary home is deleted. To use kage with your own subscriptions:
 
-  kage setup                            # asks for the first subscription, and sets up your shell
+  kage setup                            # adds the first subscription and sets up your shell
   kage subscription add personal        # once for each other subscription
   kage exec -- claude
 ";
 
 /// Runs all steps and returns the exit status.
 pub(super) fn run() -> Result<i32> {
-    let stage = Stage::build()?;
+    let demo = DemoHome::build()?;
     report::print("Three subscriptions. Their secrets are in an encrypted file, not in the config.\n")?;
     for (name, secret, flags) in SUBSCRIPTIONS {
         let words =
             ["subscription", "add", name, "--credential", "file"].into_iter().chain(flags.iter().copied());
-        stage.kage(&words.collect::<Vec<_>>(), Some(secret), 0)?;
+        demo.kage(&words.collect::<Vec<_>>(), Some(secret), 0)?;
     }
     report::print("\nRuns in the namespace backend may use only two of them.\n")?;
     let pair = "work-premium,work-basic";
-    stage.kage(&["subscription", "route", "--namespace", "backend", "--subscriptions", pair], None, 0)?;
+    demo.kage(&["subscription", "route", "--namespace", "backend", "--subscriptions", pair], None, 0)?;
     report::print("\nThe run gets work-premium, which hits its limit. kage continues on the other one.\n")?;
-    stage.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 0)?;
-    report::print("\nThe pool at a glance, and the reasons for the choice of the next run.\n")?;
-    stage.kage(&["status"], None, 0)?;
-    stage.kage(&["why", "-n", "backend"], None, 0)?;
+    demo.kage(&["exec", "-n", "backend", "--", "claude", "-p", PROMPT], None, 0)?;
+    report::print("\nThe pool at a glance, and which subscription the next run would get.\n")?;
+    demo.kage(&["status"], None, 0)?;
+    demo.kage(&["why", "-n", "backend"], None, 0)?;
     report::print(NEXT)?;
     Ok(0)
 }
 
 /// A temporary home that is removed at the end, and a PATH on which `claude` is the stand-in.
-struct Stage {
+struct DemoHome {
     home: PathBuf,
     kage: PathBuf,
 }
 
-impl Stage {
+impl DemoHome {
     fn build() -> Result<Self> {
         let kage = env::current_exe().context("could not find this program")?;
         let home = env::temp_dir().join(format!("kage-demo-{}", std::process::id()));
@@ -68,14 +68,14 @@ impl Stage {
             .mode(0o700)
             .create(&home)
             .with_context(|| format!("could not create {}", home.display()))?;
-        let stage = Self { home, kage };
-        let bin = stage.home.join("bin");
+        let demo = Self { home, kage };
+        let bin = demo.home.join("bin");
         fs::create_dir(&bin)?;
         let claude = bin.join("claude");
-        let quoted = stage.kage.to_string_lossy().replace('\'', r"'\''");
+        let quoted = demo.kage.to_string_lossy().replace('\'', r"'\''");
         fs::write(&claude, format!("#!/bin/sh\nexec '{quoted}' stand-in-agent \"$@\"\n"))?;
         fs::set_permissions(&claude, fs::Permissions::from_mode(0o755))?;
-        Ok(stage)
+        Ok(demo)
     }
 
     /// Shows a command, runs it, and fails if its exit status is not the expected one.
@@ -94,13 +94,13 @@ impl Stage {
         }
         let status = child.wait().context("could not wait for kage")?;
         if status.code() != Some(expected) {
-            bail!("a step of the demo ended with {status}, not with {expected}");
+            bail!("a step of the demo failed ({status}; expected exit status {expected})");
         }
         Ok(())
     }
 }
 
-impl Drop for Stage {
+impl Drop for DemoHome {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.home);
     }

@@ -87,7 +87,7 @@ fn end(mut stream: impl Read) -> io::Result<(Vec<u8>, bool)> {
 fn unreadable(name: &str, why: &io::Error) -> Failure {
     let hint = match why.kind() {
         ErrorKind::NotFound => "check the path, or pipe the output in: claude -p hi | kage detect",
-        ErrorKind::IsADirectory => "name a file: a saved output, or a transcript in that directory",
+        ErrorKind::IsADirectory => "name a file, such as a transcript in that directory",
         _ => "check its permissions: ls -l",
     };
     Failure::usage(format!("could not read {name}: {why}")).hint(hint)

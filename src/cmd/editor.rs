@@ -17,7 +17,8 @@ const OTHERS: [(&str, &str); 7] = [
     ("zed", ""),
 ];
 
-/// The command contains the name of the editor, because not every shell supports `${EDITOR:-vi}`.
+/// The command that opens a file at a line. It contains the name of the editor, because not every shell
+/// supports `${EDITOR:-vi}`.
 pub(super) fn open_at(file: &Path, line: usize) -> String {
     let named = |name| env::var(name).ok().map(|editor| editor.trim().to_owned());
     let editor = ["VISUAL", "EDITOR"].into_iter().filter_map(named).find(|editor| !editor.is_empty());

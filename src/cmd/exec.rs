@@ -16,14 +16,14 @@ pub(super) fn run(args: cli::Exec) -> Result<i32> {
     if args.quiet {
         voice.set_quiet();
     }
-    let is_rehearsal = args.dry_run;
+    let is_dry_run = args.dry_run;
     // The context is never freed: it is needed until the process ends.
     let context: &Context = Box::leak(Box::new(Context::open_to_run(voice)?));
     let run = Run::new(arguments(args), context, &System, depth)?;
     for typo in run.likely_typos() {
         context.voice.say(Said::LikelyTypo(typo), &context.now());
     }
-    if is_rehearsal {
+    if is_dry_run {
         return dry_run(&run, context).map(|()| 0);
     }
     let state = match run.begin()? {

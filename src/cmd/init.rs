@@ -74,7 +74,7 @@ fn shell(shell: Shell, args: &Init, paths: &Paths) -> Result<()> {
     report::print(&shell.integration(&kage, &functions))
 }
 
-/// direnv reads every file in its lib directory, so no file of the user needs a line.
+/// direnv reads every file in its lib directory, so no line is added to a file of the user.
 fn direnv(args: &Init, paths: &Paths) -> Result<()> {
     no_alias(args)?;
     let file = OwnFile { file: direnv_file(paths), begins: shell::DIRENV_BEGINS };
@@ -83,7 +83,7 @@ fn direnv(args: &Init, paths: &Paths) -> Result<()> {
     } else if args.install {
         file.put(shell::DIRENV, args.yes)
     } else if args.print_rc {
-        let message = "direnv needs no start-up line from kage";
+        let message = "direnv needs no startup line from kage";
         Err(Failure::usage(message).hint("kage init direnv --install").into())
     } else {
         report::print(shell::DIRENV)
@@ -118,9 +118,9 @@ fn no_alias(args: &Init) -> Result<(), Failure> {
     Err(Failure::usage("--alias works only with bash, zsh and fish").hint("remove --alias"))
 }
 
-/// The agents that get a shell function: those given, else those with a subscription. A config that cannot be
-/// read is reported by runs, not at the start of each shell. Until it is fixed, all agents get a function, so
-/// that none runs without the pool.
+/// The agents that get a shell function: the given ones, otherwise those with a subscription. A config that
+/// cannot be read is reported by runs, not at the start of each shell. Until it is fixed, all built-in agents
+/// get a function, so that none runs without the pool.
 fn agents(paths: &Paths, named: &[String]) -> Result<Vec<&'static dyn Agent>> {
     let config = match Config::load(paths) {
         Ok(config) => config,

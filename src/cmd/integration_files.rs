@@ -49,7 +49,8 @@ pub(super) fn login_file_without_bashrc(paths: &Paths) -> Option<PathBuf> {
     (!lines.any(is_enough)).then(|| file.clone())
 }
 
-/// The config file of tmux: the older path if it exists, else the path since tmux 3.1. Source: tmux(1).
+/// The config file of tmux: the older path if it exists, otherwise the path that tmux has read since 3.1.
+/// Source: tmux(1).
 pub(super) fn tmux_conf(paths: &Paths) -> PathBuf {
     let older = paths.home.join(".tmux.conf");
     if older.exists() { older } else { user_config(paths).join("tmux/tmux.conf") }

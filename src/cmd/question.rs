@@ -82,7 +82,7 @@ pub(super) fn text<T>(
     parse(text.trim()).map_err(|why| Failure::usage(why).into())
 }
 
-/// Returns the answer. ^C ends kage like any program.
+/// Returns the answer. ^C ends kage as it ends any program.
 fn answered<T>(ask: impl FnOnce() -> Result<T, InquireError>) -> Result<T> {
     match guarded(|| (ask(), false))? {
         Ok(answer) => Ok(answer),

@@ -49,7 +49,7 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
     refuse_copy(&args.program)?;
     let Some(agent) = find(&args.program)? else {
         let shown = args.program.display();
-        let message = format!("no agent has the program `{shown}`");
+        let message = format!("`{shown}` is not the program of a known agent");
         return Err(Failure::usage(message).hint(format!("kage shim remove {shown}")).into());
     };
     let mut call = Call::read(agent, args);
@@ -59,14 +59,14 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
     let shims = Paths::from_environment()?.shims;
     let program = Program::find_after(&call.program, &shims, wrapper.as_deref())?;
     if !is_inside_run && !call.is_maintenance(agent) {
-        // By its name, if PATH leads to the same file: kage may print the command for the user.
+        // The plain name is used if PATH leads to the same file: kage may print the command for the user.
         let is_plain = Program::find(&call.program, &shims).is_ok_and(|plain| plain.path == program.path);
         call.args.insert(0, if is_plain { call.program } else { program.path.into() });
         return exec::run(Exec { agent: call.agent, command: call.args, ..Exec::default() });
     }
     let environment = |command: &mut Command| {
-        // Set even though this is not a run: if the program is a script that calls the shim again, that must
-        // end.
+        // Set even though this is not a run: the program may be a script that calls the shim again, and this
+        // loop must end.
         command.env(DEPTH, (depth + 1).to_string()).envs([started_mark(&program.path)]);
         if !is_inside_run {
             command.env_remove(PASSPHRASE);
@@ -80,16 +80,16 @@ pub(super) fn run(args: RunAs) -> Result<i32> {
 }
 
 /// Whether this process may have been kage before. A script that clears the environment and then replaces
-/// itself with the shim would loop forever in one process, and the ancestors of that process show nothing.
-/// But such a process has used more CPU time than any start takes. Its next program is started as a child, so
-/// that the loop has ancestors.
+/// itself with the shim would loop forever in one process, and the ancestors of that process do not show it.
+/// But such a process has used more CPU time than any start takes. kage then starts the next program as a
+/// child, so that the loop shows among the ancestors.
 fn is_exec_loop() -> bool {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     env::var_os(DEPTH).is_none() && used.tv_sec >= 1
 }
 
-/// How many levels deep kage runs inside kage. If a script in between has cleared the environment, the kages
-/// among the ancestor processes are counted, because an endless loop would create more and more of them.
+/// How many levels deep kage runs inside kage. If a script in between has cleared the environment, the
+/// ancestors that are kage are counted, because an endless loop would create more and more of them.
 fn depth(program: &OsStr) -> Result<u32, Failure> {
     if env::var_os(DEPTH).is_some() {
         return engine::depth();

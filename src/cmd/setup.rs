@@ -1,5 +1,5 @@
-//! `kage setup`: the first subscription, the line for the shell, and a run that shows that it works. Each
-//! step is the verb that does it alone.
+//! `kage setup`: adds the first subscription and the line for the shell, and does a test run. Each step runs
+//! another verb.
 
 use std::ffi::OsStr;
 
@@ -90,7 +90,7 @@ impl Guide {
         let installed: Vec<_> = config.agents.all().filter(is_installed).collect();
         match installed[..] {
             [] => {
-                let message = "no agent that kage knows is on PATH";
+                let message = "no known agent was found on PATH";
                 let hint = "npm install -g @anthropic-ai/claude-code";
                 Err(Failure::new(Status::Failed, message).hint(hint).into())
             }
@@ -98,7 +98,7 @@ impl Guide {
             [first, ..] if self.args.yes => Ok(first),
             _ => {
                 let names: Vec<_> = installed.iter().map(|agent| agent.name().to_owned()).collect();
-                let at = question::select("Which agent is it for?", names)?;
+                let at = question::select("Which agent is the subscription for?", names)?;
                 Ok(installed[at])
             }
         }
@@ -113,7 +113,7 @@ impl Guide {
         }
         let help = "a descriptive name, such as work, personal or client-acme";
         let taken: Vec<_> = config.pool.subscriptions.keys().cloned().collect();
-        question::text("What should it be called?", DEFAULT_NAME, help, move |text| {
+        question::text("What should the subscription be called?", DEFAULT_NAME, help, move |text| {
             let name: Name = text.parse()?;
             if taken.contains(&name) {
                 return Err(format!("subscription `{name}` already exists"));
@@ -134,9 +134,10 @@ impl Guide {
         if self.args.yes {
             return Ok(if keychain.is_ok() { "keychain" } else { "file" }.to_owned());
         }
-        let mut locations = vec![("file", "kage's encrypted file"), ("command", "a command that prints it")];
+        let mut locations =
+            vec![("file", "kage's encrypted file"), ("command", "a command that prints the secret")];
         if keychain.is_ok() {
-            locations.insert(0, ("keychain", "the keychain of this system"));
+            locations.insert(0, ("keychain", "the system keychain"));
         }
         if agent.has_login_dirs() {
             locations.push(("home", "no secret: the agent's own login directory"));
@@ -178,7 +179,7 @@ impl Guide {
         if init::is_set_up(shell, &self.paths) {
             return Ok(());
         }
-        let question = format!("Run your agents with kage in each new {shell} shell?");
+        let question = format!("Run your agents through kage in new {shell} shells?");
         if self.args.yes || question::yes_or_no(&question, true)? {
             self.run_command(&["init", shell.name(), "--install", "--yes"])?;
         }
@@ -190,7 +191,7 @@ impl Guide {
         let config = Config::load(&self.paths)?;
         let agent = config.agent(&config.pool.subscriptions[name].agent)?;
         let Some(trial) = agent.trial().filter(|_| !self.args.no_test) else { return Ok(agent) };
-        let question = format!("Try it with one short question to {}?", agent.name());
+        let question = format!("Test it with one short question to {}?", agent.name());
         if !self.args.yes && !question::yes_or_no(&question, true)? {
             return Ok(agent);
         }

@@ -47,13 +47,13 @@ fn install(args: &Install, paths: &Paths) -> Result<()> {
         report::say(format_args!("wrote {}, which calls {kage}", path.display()));
     }
     if agents.iter().any(|agent| !is_first(agent.program(), &paths.shims)) {
-        report::say("the shims are not first on PATH; add this line to your shell's start-up file:");
+        report::say("the shims are not first on PATH; add this line to your shell's startup file:");
         report::print(&format!("{}\n", line_for_start_up_file(paths)))?;
     }
     Ok(())
 }
 
-/// The given agents, else those with a subscription.
+/// The given agents, otherwise those with a subscription.
 fn wanted(named: &[String], config: &Config) -> Result<Vec<&'static dyn Agent>, Failure> {
     let agents: Vec<_> = if named.is_empty() {
         let uses = |agent: &&dyn Agent| {
@@ -117,7 +117,7 @@ fn remove(args: &RemoveShims, paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// The programs of the given agents. An agent that the config no longer contains may have left a shim with
+/// The programs of the given agents. An agent that the config no longer contains may still have a shim with
 /// its name.
 fn programs(named: &[String], paths: &Paths) -> Result<Vec<String>, Failure> {
     let agents = Config::load(paths).map(|config| config.agents).unwrap_or_default();
@@ -178,7 +178,9 @@ impl Listed {
         let shown = |path: &Path| report::below_home(&path.display().to_string(), home);
         let kage = self.kage.as_ref().map_or_else(
             || "unknown".to_owned(),
-            |(kage, is_there)| format!("{}{}", shown(kage.as_ref()), if *is_there { "" } else { " (gone)" }),
+            |(kage, is_there)| {
+                format!("{}{}", shown(kage.as_ref()), if *is_there { "" } else { " (missing)" })
+            },
         );
         let program = self.program.as_deref().map_or_else(|| "not found".to_owned(), shown);
         let first = if self.is_first { "yes" } else { "no" };

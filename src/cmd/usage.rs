@@ -146,7 +146,7 @@ fn expect_known(name: &Name, context: &Context, books: &Books<'_>) -> Result<()>
         closest(name.as_str(), subscriptions.keys().map(Name::as_str).chain(seen.iter().map(String::as_str)));
     let hint =
         near.map_or_else(|| "kage subscription list".to_owned(), |near| format!("did you mean `{near}`?"));
-    let message = format!("no subscription named `{name}`, and no past runs on that name");
+    let message = format!("no subscription named `{name}`, and no past runs under that name");
     Err(Failure::usage(message).hint(hint).into())
 }
 

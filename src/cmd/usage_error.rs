@@ -1,4 +1,4 @@
-//! The error for a command line that cannot be parsed: one line, and a hint what to type instead.
+//! The error for a command line that cannot be parsed: one line, and a hint about what to type instead.
 
 use std::env;
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ pub fn refuse(refused: &clap::Error) -> u8 {
 fn hint(refused: &clap::Error, text: &str) -> String {
     let verbs = verbs(env::args_os().skip(1));
     if let Some(program) = stray_word(refused).filter(|_| verbs == "kage exec") {
-        return format!("put `--` in front of the program: kage exec -- {program}");
+        return format!("put `--` before the program: kage exec -- {program}");
     }
     if let Some(meant) = mistyped_value(refused).map(str::to_owned).or_else(|| mistyped_verb(refused)) {
         return format!("did you mean `{meant}`?");

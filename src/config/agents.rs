@@ -21,7 +21,7 @@ pub(super) struct RawAgent {
     markers: Vec<RawMarker>,
 }
 
-/// The built-in agents and those of the config.
+/// Returns the built-in agents and those of the config.
 pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mistake> {
     let known = Agents::default();
     let mut definitions = BTreeMap::new();
@@ -29,7 +29,7 @@ pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mis
     for (name, Table(raw)) in raw {
         let is_known = known.find(name.as_str()).is_some();
         if is_known && raw.defines_more_than_markers() {
-            let message = format!("kage knows how to run `{name}`; only `markers` can be added");
+            let message = format!("`{name}` is a built-in agent; only `markers` can be added to it");
             return Err(mistake(&name, None, message, "choose another name for the agent"));
         }
         if !is_known && raw.credential_env.is_none() {
@@ -59,7 +59,7 @@ pub(super) fn agents(raw: BTreeMap<Name, Table<RawAgent>>) -> Result<Agents, Mis
 }
 
 /// kage recognizes the agent of a command by its program.
-const ONE_PROGRAM: &str = "each agent needs its own program, because kage recognizes the agent by it";
+const ONE_PROGRAM: &str = "each agent needs its own program, because kage recognizes an agent by its program";
 /// Variables that every program needs.
 const RESERVED: [&str; 2] = ["HOME", "PATH"];
 
@@ -73,12 +73,12 @@ impl RawAgent {
                 return Err(mistake(agent, Some(key), message, "a variable name has no `=` and no spaces"));
             }
             if RESERVED.contains(&name.as_str()) || name.starts_with("KAGE_") {
-                let message = format!("`{name}` cannot be the variable of a credential");
+                let message = format!("`{name}` cannot be a credential variable");
                 return Err(mistake(
                     agent,
                     Some(key),
                     message,
-                    "use the variable from which the agent reads its key",
+                    "use the variable that the agent reads its key from",
                 ));
             }
         }

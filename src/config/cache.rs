@@ -1,7 +1,7 @@
 //! A cache of the config in a format that is faster to read. `Config::load` reads it; only runs write it.
 //!
-//! It contains the parsed document, which is checked on each load. It is valid only for the same file in an
-//! unchanged state.
+//! It contains the parsed document, which is checked on each load. It is valid only as long as the config
+//! file is unchanged.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -24,7 +24,7 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// `None` if the config is not a regular file, or if its path cannot be written in one line.
+    /// Returns `None` if the config is not a regular file, or if its path cannot be written in one line.
     pub(super) fn of(config: &Path, dir: &Path) -> Option<Self> {
         let known = fs::metadata(config).ok().filter(Metadata::is_file)?;
         let path = config.to_str().filter(|path| !path.contains('\n'))?;

@@ -33,8 +33,8 @@ impl<'a> Edit<'a> {
         Ok(Self { draft: Draft(draft), paths, text, _lock: lock })
     }
 
-    /// Fails if the result is not a valid config. Other changes that belong to the edit are made between this
-    /// and `write`.
+    /// Fails if the result is not a valid config. The caller makes other changes that belong to the edit
+    /// between this call and `write`.
     pub fn check(&self) -> Result<()> {
         Config::parse(&self.draft.0.to_string(), &self.paths.config, &self.paths.home).map(|_| ())
     }
@@ -56,7 +56,7 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// The target of a link, even if the target does not exist yet.
+/// Returns the target of a link, even if the target does not exist yet.
 fn link_target(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| match (fs::read_link(path), path.parent()) {
         (Ok(link), Some(parent)) => parent.join(link),
@@ -64,7 +64,7 @@ fn link_target(path: &Path) -> PathBuf {
     })
 }
 
-/// Edits only the config. Writes nothing if `change` fails or if the result is not a valid config.
+/// Applies one change to the config. Writes nothing if `change` fails or if the result is not a valid config.
 pub fn edit<T>(paths: &Paths, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
     let mut edit = Edit::begin(paths)?;
     let answer = change(&mut edit.draft)?;
@@ -79,9 +79,7 @@ impl Draft {
         if pool.contains_key(name.as_str()) {
             let message = format!("subscription `{name}` already exists");
             return Err(Failure::usage(message)
-                .hint(format!(
-                    "kage subscription set {name} changes it, kage subscription credential {name} its secret"
-                ))
+                .hint(format!("kage subscription set {name}, or kage subscription credential {name}"))
                 .into());
         }
         pool.insert(name.as_str(), Item::Table(Table::new()));
@@ -111,8 +109,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Keeps a subscription that existed only through the dotted keys of its fields when the last field is
-    /// removed.
+    /// Keeps a subscription whose last field was removed. Otherwise, one that was defined only by dotted keys
+    /// of its fields would no longer exist.
     fn keep_if_empty(&mut self, name: &Name) {
         let pool = self.existing_table(&["subscriptions", "pool"]);
         match pool.and_then(|pool| pool.get_mut(name.as_str())) {
@@ -187,13 +185,13 @@ impl Draft {
         }
     }
 
-    /// The table of a subscription, which may have been removed since the config was read.
+    /// Returns the table of a subscription, which may have been removed since the config was read.
     fn subscription(&mut self, name: &Name) -> Result<&mut dyn TableLike> {
         let entry = self.existing_table(&["subscriptions", "pool", name.as_str()]);
         entry.ok_or_else(|| not_found(name).into())
     }
 
-    /// The table at a path, if it exists.
+    /// Returns the table at a path, if it exists.
     fn existing_table(&mut self, path: &[&str]) -> Option<&mut dyn TableLike> {
         let mut table: &mut dyn TableLike = self.0.as_table_mut();
         for part in path {
@@ -202,7 +200,7 @@ impl Draft {
         Some(table)
     }
 
-    /// The table at a path. Missing tables are created; the outer ones get no header of their own.
+    /// Returns the table at a path. Creates missing tables; the outer ones get no header of their own.
     fn table(&mut self, path: &[&str]) -> Result<&mut dyn TableLike> {
         let mut table: &mut dyn TableLike = self.0.as_table_mut();
         // An inline table can contain only inline tables: toml_edit does not write a table with a header
@@ -225,7 +223,7 @@ impl Draft {
     }
 }
 
-/// The error for a subscription that was removed since the config was read.
+/// Returns the error for a subscription that was removed since the config was read.
 fn not_found(name: &Name) -> Failure {
     Failure::usage(format!("no subscription named `{name}`")).hint("kage subscription list")
 }
@@ -252,7 +250,7 @@ fn change_all(list: &mut Array, change: impl Fn(&Value) -> Option<Option<String>
     }
 }
 
-/// The value of `credential` in the config.
+/// Returns the value of `credential` in the config.
 pub fn credential(credential: &Credential) -> Value {
     let mut table = InlineTable::new();
     let (key, value) = match &credential.source {

@@ -16,7 +16,7 @@ use crate::pool::{Cost, Credential, Delivery, Route, Selector, Source};
 /// The longest duration of a setting; a longer one is probably a typing mistake.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
 
-/// A table. By default serde also accepts a list of the values in the order of the fields, which users do not
+/// A table. serde alone would also accept a list of the values in the order of the fields, which users do not
 /// know.
 #[derive(Default)]
 pub(super) struct Table<T>(pub(super) T);
@@ -112,11 +112,7 @@ pub(super) fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<S
 /// A string that is not empty.
 pub(super) fn non_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(from)?;
-    if text.trim().is_empty() {
-        Err(D::Error::custom("expected a string that is not empty"))
-    } else {
-        Ok(Some(text))
-    }
+    if text.trim().is_empty() { Err(D::Error::custom("expected a non-empty string")) } else { Ok(Some(text)) }
 }
 
 /// The name of a variable.

@@ -28,8 +28,8 @@ pub(super) fn failure(file: &Path, text: &str, why: &toml::de::Error, hint: &str
     Failure::usage(format!("{}:{line}: {key}{message}", file.display())).hint(hint)
 }
 
-/// Returns the line of an error without a span, counted from 1. That line, alone or together with the lines
-/// before it, is nested too deeply for the parser.
+/// Returns the line of an error without a span, counted from 1. Such an error means that this line, alone or
+/// together with the lines before it, is nested too deeply.
 fn line_of_deep_nesting(text: &str) -> usize {
     let has_span =
         |text: &str| toml::from_str::<toml::Table>(text).err().is_none_or(|why| why.span().is_some());
@@ -39,7 +39,8 @@ fn line_of_deep_nesting(text: &str) -> usize {
     (before + 1).min(ends.len())
 }
 
-/// Returns the line of a key, counted from 1. If the key is missing, the line of its nearest existing parent.
+/// Returns the line of a key, counted from 1. If the key is missing, returns the line of its nearest existing
+/// parent.
 pub(super) fn line_of(text: &str, key: &[String]) -> usize {
     let Some(document) = document(text) else { return 1 };
     let mut table: &dyn TableLike = document.as_table();
@@ -55,14 +56,14 @@ pub(super) fn line_of(text: &str, key: &[String]) -> usize {
     line_at(text, start)
 }
 
-/// Parses a text into a document with spans. `toml_edit` continues after a mistake and panics if it cannot,
-/// so `toml` checks first that there is none.
+/// Parses a text into a document with spans. `toml_edit` tries to continue after a syntax error and panics if
+/// it cannot, so `toml` checks first that there is none.
 fn document(text: &str) -> Option<Document<&str>> {
     text.parse::<toml::Table>().ok()?;
     Document::parse(text).ok()
 }
 
-/// The dotted key whose name or value covers a range of the text.
+/// Returns the dotted key whose name or value covers a range of the text.
 fn key_at(text: &str, range: &Range<usize>) -> Option<String> {
     let document = document(text)?;
     let mut found = Vec::new();
@@ -92,7 +93,7 @@ fn descend(table: &dyn TableLike, range: &Range<usize>, found: &mut Vec<String>)
     false
 }
 
-/// The line of a byte offset, counted from 1.
+/// Returns the line of a byte offset, counted from 1.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::Mistake;
 use crate::prices::{Period, Prices, overlap};
 
-const HINT: &str = "use the id of a model, or the beginning of one followed by `*`";
+const HINT: &str = "use a model id, or the beginning of one followed by `*`";
 
 /// One table of prices, or a list of tables for different periods.
 pub(super) struct RawPeriods(Vec<Period>);
@@ -39,19 +39,19 @@ impl<'de> Deserialize<'de> for RawPeriods {
     }
 }
 
-/// kage's prices, overridden by the user's.
+/// Returns kage's prices, overridden by the user's.
 pub(super) fn prices(raw: BTreeMap<String, RawPeriods>) -> Result<Prices, Mistake> {
     let mut own = BTreeMap::new();
     for (name, RawPeriods(periods)) in raw {
         let key = ["prices", name.as_str()];
         if name.is_empty() {
-            return Err(Mistake::new(&key, "the name of a model must not be empty", HINT));
+            return Err(Mistake::new(&key, "a model name must not be empty", HINT));
         }
         if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
             return Err(Mistake::new(&key, "a `*` is allowed only at the end of a name", HINT));
         }
         if periods.is_empty() {
-            return Err(Mistake::new(&key, "the list contains no price", "add a price, or remove the list"));
+            return Err(Mistake::new(&key, "the list has no prices", "add a price, or remove the list"));
         }
         if overlap(&periods) {
             let message = "two of its prices apply to the same day";

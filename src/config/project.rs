@@ -32,7 +32,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// Precedence: the command line, then the environment, the project, `[namespaces.*].repos`.
+    /// Finds the location of a run. Precedence: the command line, then the environment, the project,
+    /// `[namespaces.*].repos`.
     pub fn find(config: &Config, namespace: Option<Name>, level: Option<Level>) -> Result<Self> {
         // A run can start even if the shell's current directory was removed.
         let cwd = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
@@ -68,13 +69,13 @@ fn nearest(cwd: &Path) -> Result<Project> {
     Ok(Project::default())
 }
 
-/// The namespace whose repository contains the directory. If repositories are nested, the innermost one
-/// counts.
+/// Returns the namespace whose repository contains the directory. If repositories are nested, the innermost
+/// one counts.
 fn from_repos(config: &Config, cwd: &Path) -> Option<Name> {
     let lists = config.namespaces.iter();
     let repos = lists.flat_map(|(name, repos)| repos.iter().map(move |repo| (name, repo)));
     let containing = repos.filter_map(|(name, repo)| {
-        // The current directory has no links; the path in the config may have some.
+        // The path of the current directory contains no links; the path in the config may contain some.
         let real = repo.canonicalize().ok()?;
         cwd.starts_with(&real).then(|| (real.components().count(), name))
     });

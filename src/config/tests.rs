@@ -127,7 +127,7 @@ fn the_older_name_of_strategy_means_the_same() {
 }
 
 #[test]
-fn a_credential_may_be_delivered_on_a_pipe() {
+fn a_credential_may_be_delivered_through_a_pipe() {
     let text = "[subscriptions.pool.a]\ncredential = { command = \"pass a\", deliver = \"fd\" }";
     let credential = parse(text).unwrap().pool.subscriptions["a"].credential.clone();
     assert_eq!(
@@ -229,7 +229,7 @@ fn a_mistake_is_reported_with_file_line_and_key() {
         ),
         ("[prices.a]\ninput = 1\noutput = 2\nfrom = \"soon\"", &[":4: `prices.a.from`"]),
         ("[prices]\na = 5", &[":2: `prices.a`", "expected a table of prices, or a list of them"]),
-        ("[prices]\na = []", &[":2: `prices.a`", "the list contains no price"]),
+        ("[prices]\na = []", &[":2: `prices.a`", "the list has no prices"]),
         ("[prices.\"a*b\"]\ninput = 1\noutput = 2", &[":1: `prices.a*b`", "only at the end"]),
         ("[[prices.a]]\ninput = 1\noutput = 2\n[[prices.a]]\ninput = 1\noutput = x", &[":6: "]),
         (

@@ -24,7 +24,7 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(directory) if directory.kind() == ErrorKind::IsADirectory => {
             let hint =
-                format!("KAGE_CONFIG names a file, such as {}", quoted_path(&file.join("config.toml")));
+                format!("KAGE_CONFIG must name a file, such as {}", quoted_path(&file.join("config.toml")));
             Err(Failure::usage(format!("could not read {shown}: it is a directory")).hint(hint))
         }
         Err(refused) => {
@@ -40,7 +40,7 @@ pub(crate) fn bytes(file: &Path) -> Vec<u8> {
 }
 
 /// Ten times the size of a config with ten thousand subscriptions. The limit exists because the path may be a
-/// device, which has no end.
+/// device that never ends.
 const LONGEST: u64 = 16 << 20;
 
 fn read_up_to(file: &Path, longest: u64) -> io::Result<Vec<u8>> {

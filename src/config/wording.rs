@@ -33,7 +33,7 @@ pub(super) fn suggestion(error: &str) -> Option<&str> {
 /// Rewords `string "x", expected i64`.
 fn wrong_kind(clause: &str) -> Option<String> {
     let (got, expected) = clause.rsplit_once(", expected ")?;
-    // For a number that is too large for every setting, the parser reports another type.
+    // If a number is too large for any setting, the parser reports another integer type.
     if let Some(number) = got.strip_suffix(" as i128").or_else(|| got.strip_suffix(" as u128")) {
         return Some(format!("the {number} is too large"));
     }

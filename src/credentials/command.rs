@@ -17,9 +17,9 @@ use crate::pool::Name;
 use crate::process;
 use crate::secret::{PASSPHRASE, Secret};
 
-/// Long enough for a password manager that asks for a fingerprint.
+/// The time limit of a command. It is long enough for a password manager that asks for a fingerprint.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The most bytes that are read. A secret is never longer.
+/// The maximum number of bytes that are read. A secret is never longer.
 const LONGEST: u64 = 64 * 1024;
 
 /// A command such as `op read op://work/claude/token`.
@@ -44,7 +44,7 @@ impl SecretCommand {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Output {
     Bytes(Vec<u8>),
-    /// Why there is no output, as the rest of a sentence about the command.
+    /// Why there is no output, as the predicate of a sentence about the command.
     Failed(String),
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Output {
 ///
 /// The command stays in kage's process group. In its own group it would be in the background: reading the
 /// terminal would stop it, so it could not ask the user anything, and a ^C would end only kage. Therefore a
-/// timeout ends the command and its descendants one by one, as far as the system lists them.
+/// timeout ends the command and those of its descendants that the system lists, one by one.
 pub(super) fn output_of(line: &str, patience: Duration) -> Result<Output> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
@@ -95,7 +95,7 @@ impl Backend for SecretCommand {
             Output::Bytes(bytes) => bytes,
             Output::Failed(why) => return Err(self.failure(why).into()),
         };
-        Ok(Secret::parse(bytes).map_err(|why| self.failure(format!("printed no secret: {why}")))?)
+        Ok(Secret::parse(bytes).map_err(|why| self.failure(format!("printed an unusable secret: {why}")))?)
     }
 
     fn set(&self, _: &Name, _: &Secret) -> Result<()> {

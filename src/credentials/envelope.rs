@@ -1,11 +1,12 @@
 //! The format of the credentials file: a JSON map of secrets, sealed with XChaCha20-Poly1305.
 //!
-//! An AEAD crate and a small envelope instead of age: age is an established format, but needs 136 crates
-//! where this needs 25, and each crate is a risk here. The header describes how the key is derived and is
-//! authenticated together with the secrets.
+//! kage uses an AEAD crate and this small envelope, not age: age is an established format, but needs 136
+//! crates where this needs 25, and each crate is a risk here. The header describes how the key is derived. It
+//! is authenticated together with the secrets.
 
 use anyhow::{Result, anyhow, bail};
-use base64ct::{Base64, Encoding as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
@@ -39,8 +40,8 @@ impl Envelope {
         let nonce = random::<NONCE>()?;
         let payload = Payload { msg: plain, aad: &header(&form)? };
         let sealed = XChaCha20Poly1305::new(key.into()).encrypt(XNonce::from_slice(&nonce), payload);
-        let sealed = sealed.map_err(|_| anyhow!("could not seal the credentials"))?;
-        let (nonce, sealed) = (Base64::encode_string(&nonce), Base64::encode_string(&sealed));
+        let sealed = sealed.map_err(|_| anyhow!("could not encrypt the credentials"))?;
+        let (nonce, sealed) = (STANDARD.encode(nonce), STANDARD.encode(sealed));
         Ok(Self { version: VERSION, key: form, nonce, sealed })
     }
 
@@ -54,8 +55,8 @@ impl Envelope {
 
     /// Returns the plain text, or `None` if the key is wrong or the file was changed.
     pub(super) fn open(&self, key: &[u8; KEY]) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let nonce = Base64::decode_vec(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
-        let sealed = Base64::decode_vec(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
+        let nonce = STANDARD.decode(&self.nonce).map_err(|_| anyhow!("its nonce is damaged"))?;
+        let sealed = STANDARD.decode(&self.sealed).map_err(|_| anyhow!("its contents are damaged"))?;
         if nonce.len() != NONCE {
             bail!("its nonce is damaged");
         }

@@ -60,7 +60,7 @@ impl EncryptedFile {
         let removed = fs::remove_file(&trial.path);
         let _ = fs::remove_file(files::sibling(&trial.path, ".lock"));
         if tried? != secret {
-            anyhow::bail!("{} returned a different secret than was stored", trial.path.display());
+            anyhow::bail!("{} returned a different secret than the one stored", trial.path.display());
         }
         removed.with_context(|| format!("could not remove {}", trial.path.display()))
     }
@@ -89,8 +89,8 @@ impl EncryptedFile {
     fn wrong_key(&self, form: &KeyForm) -> Failure {
         let (what, hint) = match form {
             KeyForm::Identity => (
-                format!("the identity {}", self.identity.display()),
-                "set KAGE_IDENTITY to the identity that sealed the file",
+                format!("the identity file {}", self.identity.display()),
+                "set KAGE_IDENTITY to the identity file of these credentials",
             ),
             KeyForm::Argon2id { .. } => ("the passphrase".to_owned(), "check KAGE_PASSPHRASE"),
         };
@@ -104,7 +104,7 @@ impl EncryptedFile {
             Some(opened) => {
                 if opened.1 == KeyForm::Identity && key::has_passphrase() {
                     let (file, key) = (self.path.display(), self.identity.display());
-                    let message = format!("{file} is sealed with {key}; the passphrase is not used for it");
+                    let message = format!("{file} is encrypted with {key}; the passphrase is not used");
                     self.notices.borrow_mut().push(Notice::new(message));
                 }
                 opened

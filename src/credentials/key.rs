@@ -26,14 +26,14 @@ const PASSPHRASE_COMMAND: &str = "KAGE_PASSPHRASE_COMMAND";
 /// Storage Cheat Sheet.
 const MEMORY: u32 = 19 * 1024;
 const PASSES: u32 = 2;
-/// The most memory that a file may require, in KiB (1 GiB).
+/// The maximum memory that a file may require, in KiB (1 GiB).
 const MOST_MEMORY: u32 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) type Key = Zeroizing<[u8; KEY]>;
 
 /// Returns the form and key of a new file, from the passphrase if there is one, otherwise from the identity.
-/// The notice reports a new identity, or one that others can read.
+/// The notice reports a new identity, or one that other users can read.
 pub(super) fn for_new_file(identity: &Path) -> Result<(KeyForm, Key, Option<Notice>)> {
     if let Some(passphrase) = passphrase()? {
         let salt = Base64::encode_string(&random::<16>()?);
@@ -46,8 +46,8 @@ pub(super) fn for_new_file(identity: &Path) -> Result<(KeyForm, Key, Option<Noti
     }
     let key = make_identity(identity)?;
     let message = format!(
-        "created the key {}: it protects copies and backups of the credentials file, \
-         but not from programs that run as you",
+        "created the identity file {}: it protects copies and backups of the credentials file, \
+         but not against programs that run as you",
         identity.display()
     );
     Ok((KeyForm::Identity, key, Some(Notice::news(message))))
@@ -58,7 +58,7 @@ pub(super) fn for_existing_file(form: &KeyForm, identity: &Path, file: &Path) ->
     match form {
         KeyForm::Identity => read_identity(identity)?.ok_or_else(|| {
             let message = format!(
-                "{} is sealed with the identity {}, which is missing",
+                "{} is encrypted with the identity file {}, which does not exist",
                 file.display(),
                 identity.display()
             );
@@ -68,7 +68,7 @@ pub(super) fn for_existing_file(form: &KeyForm, identity: &Path, file: &Path) ->
         }),
         KeyForm::Argon2id { .. } => {
             let passphrase = passphrase()?.ok_or_else(|| {
-                let message = format!("{} is sealed with a passphrase", file.display());
+                let message = format!("{} is encrypted with a passphrase", file.display());
                 let hint = format!("set {PASSPHRASE}, {PASSPHRASE_FILE} or {PASSPHRASE_COMMAND}");
                 Failure::new(Status::Failed, message).hint(hint)
             })?;
@@ -147,7 +147,7 @@ fn make_identity(path: &Path) -> Result<Key> {
     let key = Zeroizing::new(random::<KEY>()?);
     let encoded = Zeroizing::new(Base64::encode_string(&*key));
     let text = Zeroizing::new(format!(
-        "# Opens kage's credentials file. Keep this file, and keep it secret.\n{PREFIX}{}\n",
+        "# The key of kage's credentials file. Do not lose it, and keep it secret.\n{PREFIX}{}\n",
         *encoded
     ));
     if let Some(parent) = path.parent() {
@@ -157,7 +157,7 @@ fn make_identity(path: &Path) -> Result<Key> {
     let mut file = files::private().create_new(true).write(true).open(path).with_context(could_not)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if written.is_err() {
-        // On a full disk, half a key would remain and be rejected as damaged from then on.
+        // If the disk is full, half a key would remain, and from then on it would be rejected as invalid.
         let _ = fs::remove_file(path);
     }
     written.with_context(could_not)?;
@@ -167,6 +167,6 @@ fn make_identity(path: &Path) -> Result<Key> {
 /// Returns a warning if others can read the identity file.
 pub(super) fn readable_by_others(identity: &Path) -> Option<Notice> {
     let is_open = fs::metadata(identity).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
-    let message = || format!("others can read {0}; fix: chmod 600 {0}", identity.display());
+    let message = || format!("other users can read {0}; to fix it: chmod 600 {0}", identity.display());
     is_open.then(|| Notice::new(message()))
 }

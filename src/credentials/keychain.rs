@@ -1,8 +1,9 @@
 //! The keychain of the operating system, through the `keyring` library: the Secret Service on Linux (pure
 //! Rust D-Bus), the Keychain on macOS.
 //!
-//! Only one kage at a time makes a call, because a real gnome-keyring-daemon dies under parallel clients.
-//! Every call has a deadline, because a stuck bus or a stopped daemon otherwise hangs its client forever.
+//! Only one kage at a time makes a call, because a real gnome-keyring-daemon crashes when several clients
+//! call it at the same time. Every call has a deadline, because a stuck bus or a stopped daemon would
+//! otherwise block its client forever.
 //!
 //! On Linux, a secret for an agent is read by `plain` if possible. Otherwise a separate process reads it: the
 //! library's threads live as long as their process, one of them wakes twice a second, and kage must sleep
@@ -47,7 +48,8 @@ impl Keychain {
     /// Locks the keychain against other kage processes.
     fn acquire_lock(&self, name: Option<&Name>) -> Result<Lock> {
         Lock::acquire(&self.lock, self.patience).map_err(|why| {
-            // The holder of the lock has the same time limit, so a timeout means that the keychain hangs.
+            // The holder of the lock has the same time limit, so a timeout here means that the keychain
+            // hangs.
             let waited = why.is::<Failure>();
             if waited { KeychainError::TimedOut.failure(name).into() } else { why }
         })
@@ -106,7 +108,7 @@ impl Keychain {
         })?;
         match same {
             Some(true) => Ok(()),
-            Some(false) => Err(anyhow!("the keychain returned a different secret than was stored")),
+            Some(false) => Err(anyhow!("the keychain returned a different secret than the one stored")),
             None => Err(KeychainError::NoEntry.failure(None).into()),
         }
     }
@@ -173,8 +175,8 @@ impl KeychainError {
         let (what, remedy) = match self {
             Self::NoEntry => ("has no such secret, or was never unlocked".into(), "unlock it, or "),
             Self::Locked => ("is locked".into(), "unlock it, or "),
-            Self::NoBus => ("is missing: there is no session bus".into(), ""),
-            Self::NoService => ("is missing: no Secret Service runs on the session bus".into(), ""),
+            Self::NoBus => ("is not available: there is no session bus".into(), ""),
+            Self::NoService => ("is not available: no Secret Service runs on the session bus".into(), ""),
             Self::TimedOut => (format!("did not answer within {} s", PATIENCE.as_secs()), ""),
             Self::Other(what) => (what.clone(), ""),
         };
@@ -280,7 +282,7 @@ pub(crate) fn fetch(name: &Name, patience: Option<u64>, state: &Path) -> i32 {
 mod tests {
     use super::*;
 
-    /// The texts are those of zbus and the keyring library in each case.
+    /// The texts are real messages of zbus and the keyring library.
     #[test]
     fn failures_of_the_bus_and_of_the_service_are_distinguished() {
         for (text, expected) in [

@@ -1,14 +1,15 @@
-//! Reads a secret from the Secret Service over a plain (unencrypted) session, in two round trips, without threads
-//! and without another process. Called by `keychain`, which lets one kage at a time use the keychain. Anything unusual
-//! (no bus, a locked item, two items) is left to `keychain`'s other way, which can ask the user and has the messages.
+//! Reads a secret from the Secret Service over a plain (unencrypted) session, in two round trips, without
+//! threads and without another process. Called by `keychain`, which lets one kage at a time use the keychain.
+//! In any unusual case (no bus, a locked item, two items) `keychain` starts its separate process instead,
+//! which can ask the user and has the error messages.
 //!
-//! Why not a D-Bus library: the one behind `keyring` needs threads that outlive the call, and takes four times as
-//! long. The small synchronous one that was tried waits without a deadline during authentication, reads messages of
-//! any size, does not check who runs the bus, and leaves the secret in freed memory. Values are read and written by
-//! `zvariant`.
+//! It uses no D-Bus library: the one behind `keyring` needs threads that outlive the call, and takes four
+//! times as long. The small synchronous one that was tried waits without a deadline during authentication,
+//! reads messages of any size, does not check who runs the bus, and leaves the secret in freed memory. Only
+//! the values are read and written by a library, `zvariant`.
 //!
-//! The secret crosses the user's own socket unencrypted. Only the same user and root can watch that bus, which `bus`
-//! checks, and both can ask for the secret as well.
+//! The secret crosses the user's own socket unencrypted. Only the same user and root can watch that bus,
+//! which `bus` checks, and both could also ask for the secret.
 
 mod address;
 mod bus;
@@ -36,7 +37,7 @@ const GET_SECRET: u32 = 4;
 /// Returns the secret that is stored under these attributes, if there is exactly one.
 pub(super) fn secret(service: &str, name: &str, until: Instant) -> Result<Secret, Miss> {
     let mut bus = Bus::connect(address::of_session(), until)?;
-    // Everything that needs no reply goes in one write.
+    // Everything that does not depend on a reply is sent in one write.
     let hello = Call { to: BUS, path: "/org/freedesktop/DBus", interface: BUS, member: "Hello" };
     let attributes = HashMap::from([("service", service), ("username", name)]);
     let calls = [
@@ -93,7 +94,7 @@ fn only_item(answer: &Answer) -> Option<ObjectPath<'static>> {
     }
 }
 
-/// Reads a message like each reply of the service, and returns the length of a secret in it. For fuzzing.
+/// Reads a message as each type of reply, and returns the length of a secret in it. For fuzzing.
 pub fn secret_length(message: &[u8]) -> Option<usize> {
     let size = message::size_of(message)?;
     let answer = Answer::read(message.get(..size)?)?;

@@ -65,7 +65,7 @@ fn the_encrypted_file_holds_no_plain_secret_and_only_the_user_reads_it() {
 }
 
 #[test]
-fn a_changed_file_or_another_identity_opens_nothing() {
+fn a_changed_file_and_a_file_with_another_identity_are_not_opened() {
     let (_dir, paths) = paths();
     let file = backend(&Source::File, &paths);
     file.set(&name("a"), &secret("one")).unwrap();
@@ -73,7 +73,7 @@ fn a_changed_file_or_another_identity_opens_nothing() {
 
     let identity = std::fs::read(&paths.identity).unwrap();
     std::fs::remove_file(&paths.identity).unwrap();
-    assert!(refused(file.get(&name("a"))).contains("which is missing"));
+    assert!(refused(file.get(&name("a"))).contains("which does not exist"));
 
     let other = Paths { credentials: PathBuf::from("/nonexistent"), ..paths.clone() };
     let elsewhere = Paths { credentials: paths.home.join("other"), ..other };
@@ -99,7 +99,7 @@ fn a_command_prints_the_secret_or_the_error_says_why_not() {
     assert_eq!(exposed(run("printf 'sk-1\\n'")), "sk-1");
     assert_eq!(exposed(run("cat; echo sk-2")), "sk-2"); // its standard input is empty
     assert!(refused(run("exit 3")).contains("failed (exit status: 3)"));
-    assert!(refused(run("true")).contains("printed no secret: it is empty"));
+    assert!(refused(run("true")).contains("printed an unusable secret: it is empty"));
     assert!(refused(run("echo a; echo b")).contains("more than one line"));
 }
 

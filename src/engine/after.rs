@@ -86,7 +86,7 @@ impl Run<'_> {
         if let Err(signal) = self.host.pause(Duration::try_from(pause).unwrap_or_default()) {
             return Ok(Step::Signal(signal));
         }
-        // The throttling keeps other runs from the subscription, but not this run.
+        // Other runs skip a throttled subscription. With `only` this run uses it anyway.
         let request = Request { only: Some(name), waits: false, ..self.request_of(state) };
         let session = state.session.clone();
         let criteria = Criteria { request, resumes: resumed(how, session.as_deref()), reserves: true };
@@ -134,15 +134,15 @@ impl Run<'_> {
         }
     }
 
-    /// Handles the case that no other subscription is ready: waits when `--wait` is given, else the attempt
-    /// is final.
+    /// Called when no other subscription is ready. Waits if `--wait` was given; otherwise the attempt is
+    /// final.
     fn wait_for_another(
         &self,
         state: &RunState,
         end: &AttemptEnd,
         why: NoSuccessor,
     ) -> Result<Option<WaitEnd>> {
-        // The run waits for the first subscription that is ready, including those that it has tried.
+        // The run waits for the first subscription to become ready, including those that it has tried.
         let request = Request { tried: state.visited.unusable.clone(), ..self.request_of(state) };
         if let (Some(not_ready), None) = (why.not_ready(), &request.only) {
             self.events.all_limited(not_ready);
@@ -175,7 +175,8 @@ impl Run<'_> {
         Ok(Step::Again)
     }
 
-    /// Returns the model to pass to the agent, if with this credential it would use another one by default.
+    /// Returns the model to pass to the agent; `None` leaves the agent its default. The default may differ
+    /// if the kind of the credential differs from the first one's.
     fn pinned_model(&self, state: &RunState, kind: Option<&'static SecretKind>) -> Option<String> {
         let is_same = kind == state.first_kind && kind.is_some();
         if self.intent.names_model || is_same {
@@ -185,11 +186,11 @@ impl Run<'_> {
         state.used_model.clone().or_else(usual)
     }
 
-    /// Whether kage would continue if the next attempt is refused. Only then are the agent's own retries cut
-    /// short.
+    /// Whether kage would continue elsewhere if the next attempt is refused. Only then does the plan shorten
+    /// the agent's own retries.
     fn takes_over(&self, state: &RunState, lease: &Lease) -> Result<bool> {
-        // kage waits for the provider only once. After that pause no attempt follows another provider error,
-        // so the agent must use its own retries.
+        // kage pauses for a provider error only once. After the next one the attempt is final, so the agent
+        // must use its own retries.
         if state.number >= self.retries() || state.paused {
             return Ok(false);
         }
@@ -200,8 +201,7 @@ impl Run<'_> {
     }
 }
 
-/// Returns the conversation that a subscription must be able to resume for an attempt that begins in this
-/// way.
+/// Returns the conversation that the next attempt resumes; `None` if it runs the command as typed.
 fn resumed(how: How, session: Option<&str>) -> Option<&str> {
     match how {
         How::AsTyped => None,

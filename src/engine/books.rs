@@ -26,8 +26,8 @@ pub(crate) use crate::ledger::{Answer, By, Key, Query};
 pub(crate) use usage::Books;
 
 impl Context {
-    /// Writes the outcome of an attempt into the state, releases its lease, and sends the event command the
-    /// changes of the subscription and the budgets.
+    /// Writes the outcome of an attempt into the state, releases its lease, and reports changes of the
+    /// subscription and of budgets to the event command.
     pub(super) fn book(
         &self,
         lease: &Lease,
@@ -62,7 +62,7 @@ impl Context {
         self.observe_within(LOCK_PATIENCE, lease, reading)
     }
 
-    /// The same for a caller that waits no longer than `patience` for the lock.
+    /// Like `observe`, but waits at most `patience` for the lock.
     pub(super) fn observe_within(
         &self,
         patience: Duration,

@@ -1,4 +1,4 @@
-//! Choosing for a run: reserves a place on a subscription, returns what would be chosen, finds a successor.
+//! Chooses a subscription for a run: reserves a place, previews the choice, finds a successor.
 
 use std::env;
 
@@ -16,7 +16,7 @@ use crate::store;
 /// A place on a subscription that was reserved or would be reserved.
 pub(super) struct Place {
     pub subscription: Name,
-    /// The exclusion that the user overruled by insisting on the subscription.
+    /// The exclusion that the user overruled with `-s` or `--over-budget`.
     pub overruled: Option<Exclusion>,
     /// `None` if nothing was reserved.
     pub lease: Option<Lease>,
@@ -107,8 +107,8 @@ impl Run<'_> {
         }
     }
 
-    /// Returns another subscription for the next attempt. A subscription without the conversation, or whose
-    /// credential could not be read, is skipped and added to `visited`.
+    /// Returns another subscription for the next attempt. Subscriptions that lack the conversation, or whose
+    /// credential could not be read, are skipped and added to `visited`.
     pub(super) fn successor(&self, criteria: &Criteria<'_>, visited: &mut Visited) -> Result<Successor> {
         let mut lacking = None;
         loop {
@@ -135,8 +135,8 @@ impl Run<'_> {
         }
     }
 
-    /// Returns why nothing is ready, for the message and for waiting. A subscription that this run has tried
-    /// may be the first that is ready again, so those count too.
+    /// Returns why nothing is ready, for the message and for waiting. Subscriptions that this run has tried
+    /// count too: one of them may be the first to be ready again.
     fn first_to_return(
         &self,
         criteria: &Criteria<'_>,
@@ -150,7 +150,8 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the next attempt can begin on a place. If not, the place is released.
+    /// Checks whether the next attempt can begin on a place, and reads the credential if the place is
+    /// reserved. If the attempt cannot begin, the place is released.
     pub(super) fn usable(&self, place: Place, resumes: Option<&str>) -> Result<Usable> {
         let subscription = &self.context.config.pool.subscriptions[&place.subscription];
         if resumes
@@ -182,8 +183,8 @@ impl Run<'_> {
         Request { model, ..self.request.clone() }
     }
 
-    /// Returns a session's request when it continues. It may return to a subscription that it has used
-    /// before, for example hours later.
+    /// Returns the request with which a session continues. The session may return to a subscription that it
+    /// has used before, for example hours later.
     pub(super) fn request_after(&self, outcome: &Outcome) -> Request {
         let limited_model = match &outcome.verdict {
             Verdict::UsageLimit { scope: Scope::Model(model), .. } => Some(model.clone()),

@@ -32,12 +32,12 @@ impl Context {
         Self::open_named(voice, Config::load)
     }
 
-    /// The same for a run, which also caches the parsed config so that the next start is fast.
+    /// Like `open`, for a run: also caches the parsed config so that the next start is fast.
     pub(crate) fn open_to_run(voice: Voice) -> Result<Self> {
         Self::open_named(voice, Config::load_and_cache)
     }
 
-    /// The same without the notice, for the verbs that create the config.
+    /// Like `open`, but without the notice, for the verbs that create the config.
     pub(crate) fn open_or_begin(voice: Voice) -> Result<Self> {
         Self::open_with(voice, Config::load)
     }
@@ -66,7 +66,7 @@ impl Context {
         Ok(context)
     }
 
-    /// Makes a context from the parts of a test.
+    /// Builds a context from its parts, for a test.
     #[cfg(test)]
     pub(super) fn from_parts(
         paths: Paths,
@@ -94,14 +94,14 @@ impl Context {
         Ledger::new(&self.paths.state)
     }
 
-    /// Returns the current state without the leases of dead processes. The usage of those is not counted.
+    /// Returns the current state without the leases of dead processes. Does not count the usage of those.
     pub(crate) fn view(&self) -> Result<State> {
         let state = self.store.view();
         self.say_notices();
         state
     }
 
-    /// The same for a caller that reads the state again soon: a damaged file is an error.
+    /// Like `view`, but a damaged file is an error: for callers that read the state again soon.
     pub(crate) fn strict_view(&self) -> Result<State> {
         self.store.strict_view()
     }
@@ -119,8 +119,8 @@ impl Context {
         agent.judge(&Case { exit, evidence, more: self.config.agents.markers(agent), now })
     }
 
-    /// Returns what the tokens cost at the prices of their day, as far as these are known. Without usage no
-    /// price is looked up.
+    /// Returns what the tokens cost at the prices of their day. Tokens without a known price are left out.
+    /// Without usage no price is looked up.
     pub(super) fn costs(&self, usage: &Usage) -> Costs {
         let cost = |(slice, count): (&Slice, &TokenCount)| {
             let day = slice.hour.to_zoned(self.zone.clone()).date();

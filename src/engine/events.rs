@@ -85,7 +85,7 @@ impl<'a> Events<'a> {
         self.send("all_limited", json!({ "until": why.earliest() }));
     }
 
-    /// 80 % or all of a budget is used. Costs are in US dollars, at API prices.
+    /// 80 % or 100 % of a budget has been used. Costs are in US dollars, at API prices.
     pub(super) fn budget(&self, gauge: &Gauge) {
         let (kind, name) = match &gauge.owner {
             Owner::Subscription(name) => ("subscription", name),
@@ -112,7 +112,7 @@ impl<'a> Events<'a> {
         }
         match start(command, &(json(line.to_string()) + "\n"), &withheld(self.agents)) {
             Ok(child) => self.started.borrow_mut().push(child),
-            Err(why) => self.notice(format!("the event command could not be started: {why}")),
+            Err(why) => self.notice(format!("could not start the event command: {why}")),
         }
     }
 }

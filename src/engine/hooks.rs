@@ -25,13 +25,13 @@ use crate::run::WAKE;
 use crate::store::{self, FileStore, Store as _};
 use crate::text::one_line;
 
-/// The time limit of a hook, because the agent waits for it. With the start of the process a hook takes at
-/// most a fifth of a second.
+/// The time limit of a hook, because the agent waits for it. Including the start of the process, a hook takes
+/// at most a fifth of a second.
 const TIME_LIMIT: Duration = Duration::from_millis(160);
 /// How long the agent may take to write its transcript. The rest of the time is for the state.
 const TRANSCRIPT_LIMIT: Duration = Duration::from_millis(80);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// The greatest age of an error when it is reported: the agent reports it immediately.
+/// The maximum age of an error when it is reported: the agent reports it immediately.
 const MAX_ERROR_AGE: SignedDuration = SignedDuration::from_secs(10);
 /// The log is deleted and started again when it is longer than this, in bytes.
 const MAX_LOG_LENGTH: u64 = 256 * 1024;
@@ -49,7 +49,7 @@ pub(crate) fn handle_hook() -> i32 {
         Ok(Err(why)) => format!("{why:#}"),
         Err(_) => format!("gave up after {} ms", TIME_LIMIT.as_millis()),
     };
-    // The kage that started the agent does what was not done here.
+    // The kage that started the agent finishes what was not done here.
     let _ = wake(kage_to_wake());
     let _ = log(&problem);
     0
@@ -69,7 +69,7 @@ fn kage_to_wake() -> i32 {
 
 fn handle() -> Result<()> {
     let mut input = Vec::new();
-    io::stdin().lock().read_to_end(&mut input).context("could not read the report of the agent")?;
+    io::stdin().lock().read_to_end(&mut input).context("could not read the agent's report")?;
     // An agent that was started without kage may use the settings of one that was started with kage.
     let Some(run) = env::var("KAGE_RUN").ok().map(LeaseId) else { return Ok(()) };
     let subscription = env::var("KAGE_SUBSCRIPTION")?.parse::<Name>();
@@ -80,8 +80,8 @@ fn handle() -> Result<()> {
     let context = Context::open(Voice::silent())?;
     let agent = context.config.agent(&lease.agent)?;
     let hooked_pid = agent.hooked_pid_variable().and_then(|name| env::var(name).ok()?.parse().ok());
-    // Another session that the agent started has the same hooks. While the first process that called a hook
-    // lives, it is the one that kage started.
+    // A session that the agent itself started calls the same hooks. As long as the first process that called
+    // a hook is alive, it is the one that kage started.
     if lease.hooked_pid.is_some_and(|known| Some(known) != hooked_pid && Stat::of(known).is_some()) {
         return Ok(());
     }
@@ -109,7 +109,7 @@ impl HookHandler<'_> {
                 Ok(())
             }
             HookEvent::Prompted { session } => self.note(SessionEvent::Prompted(&session)),
-            // A helper of the agent has its own conversation.
+            // A helper of the agent has its own conversation, whose errors do not count.
             HookEvent::Failed { session, .. }
                 if self.lease.session().is_some() && !self.is_known(&session) =>
             {
@@ -130,15 +130,15 @@ impl HookHandler<'_> {
     fn note_at(&self, at: Timestamp, event: SessionEvent<'_>) -> Result<()> {
         let hooked_pid = self.hooked_pid;
         self.context.observe(self.lease, Observation::Session { event, at, hooked_pid })?;
-        // kage must learn of an event only after a refusal: the event may mean that the user has continued.
+        // kage needs to know of an event only after a refusal: the user may have continued.
         if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
     }
 
     /// Books the refusal immediately, for all other runs, and wakes the kage that started the agent, which
     /// does the rest.
     fn failed(&self, session: &str, record: &Path) -> Result<()> {
-        // The hooks for the start of the conversation and for its prompt did not succeed. It began when the
-        // conversation before it ended.
+        // The hooks for the start of this conversation and for its prompt failed. It began when the previous
+        // conversation ended.
         if self.lease.session().is_none() {
             let since = self.lease.visits.last().and_then(|visit| visit.until).unwrap_or(self.lease.since);
             self.note_at(since, SessionEvent::Entered(session))?;
@@ -156,12 +156,12 @@ impl HookHandler<'_> {
             }
             thread::sleep(POLL_INTERVAL);
         }
-        // The error may be written a little later. kage has more time to look for it.
+        // The error may be written a little later. The kage that started the agent has more time to search.
         self.wake()
     }
 
     fn refused(&self, outcome: &Outcome) -> Result<()> {
-        if !outcome.verdict.concerns_account() {
+        if !outcome.verdict.concerns_subscription() {
             return Ok(());
         }
         self.context.refuse(self.lease, outcome, &Events::new(&self.context.config))?;

@@ -23,8 +23,8 @@ use crate::store::holder_mark;
 /// How many levels deep kage may run inside kage.
 pub(crate) const MAX_DEPTH: u32 = 8;
 pub(crate) const DEPTH: &str = "KAGE_DEPTH";
-/// The variable that names a program that kage started, and that kage's process id. If the program finds kage
-/// on `PATH`, the second kage reads it.
+/// The variable with the process id of a kage and the path of the program that it started. If that program
+/// finds kage on `PATH` and executes it, the second kage reads the variable.
 const STARTED: &str = "KAGE_STARTED";
 /// The reason of an unhealthy subscription whose credential could not be read.
 pub(crate) const NO_CREDENTIAL: &str = "its credential could not be read";
@@ -39,7 +39,7 @@ impl Run<'_> {
         let obtained = match source {
             Source::Home(dir) if dir.is_dir() => return Ok(None),
             Source::Home(dir) => {
-                let message = format!("the login directory {} of `{name}` is missing", dir.display());
+                let message = format!("the login directory {} of `{name}` does not exist", dir.display());
                 let hint = self.agent.login_hint(dir).unwrap_or_default();
                 Err(Failure::new(Status::BeforeStart, message).hint(hint).into())
             }
@@ -147,8 +147,8 @@ impl Run<'_> {
         }
     }
 
-    /// Becomes the agent; returns only if that fails, with the reason. The lease remains with the process,
-    /// which keeps its id and start time. The next kage counts its usage, as for a kage that was killed.
+    /// Becomes the agent; returns only if that fails, with the reason. The lease remains valid, because the
+    /// process keeps its id and start time. A later kage counts the usage, as for a kage that was killed.
     pub(crate) fn replace(&self, mut state: RunState) -> anyhow::Error {
         let handover = state.handover.take();
         let ready = self.write_settings(&state.plan).and_then(|()| self.note_record(&state));
@@ -166,7 +166,7 @@ impl Run<'_> {
         self.context.observe(&state.lease, Observation::Record(&record)).map(drop)
     }
 
-    /// Returns the variables that identify the run to the processes below the agent.
+    /// Returns the variables that identify the run to the agent and the processes below it.
     pub(super) fn marks(&self, lease: &Lease) -> Vec<(&'static str, OsString)> {
         let mut marks = vec![
             ("KAGE_SUBSCRIPTION", lease.subscription.as_str().into()),
@@ -177,7 +177,7 @@ impl Run<'_> {
         ];
         let namespace = self.location.namespace.iter();
         marks.extend(namespace.map(|namespace| ("KAGE_NAMESPACE", namespace.as_str().into())));
-        // Hooks, and a kage below the agent, must use the same paths if the agent changes its directory.
+        // Hooks, and a kage below the agent, must use the same paths even if the agent changes its directory.
         let relative =
             |name| env::var_os(name).filter(|value| !value.is_empty() && Path::new(value).is_relative());
         let paths = ["KAGE_CONFIG", "KAGE_STATE_DIR", "KAGE_IDENTITY"].into_iter();
@@ -194,9 +194,9 @@ pub(crate) fn started_mark(program: &Path) -> (&'static str, OsString) {
     (STARTED, value)
 }
 
-/// Returns the program that a kage started and that then executed this kage: a wrapper, not an agent, that
-/// looked up the next program of its name on `PATH`. A kage that an agent starts is further below in the
-/// process tree.
+/// Returns the program that another kage started and that then executed this kage. It is a wrapper, not an
+/// agent: it looked up the next program of its name on `PATH`. A kage that an agent starts is further down
+/// the process tree.
 pub(crate) fn wrapper_that_execed_us() -> Option<PathBuf> {
     let value = env::var_os(STARTED)?.into_vec();
     let blank = value.iter().position(|&byte| byte == b' ')?;
@@ -205,7 +205,7 @@ pub(crate) fn wrapper_that_execed_us() -> Option<PathBuf> {
     is_here.then(|| OsString::from_vec(value[blank + 1..].to_vec()).into())
 }
 
-/// Returns how many levels of kage are above this one. Too many levels mean that a program calls itself.
+/// Returns how many levels of kage are above this one. Too many levels mean that kage starts itself.
 pub(crate) fn depth() -> Result<u32, Failure> {
     let depth = env::var(DEPTH).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     if depth < MAX_DEPTH {
@@ -215,8 +215,8 @@ pub(crate) fn depth() -> Result<u32, Failure> {
 }
 
 pub(crate) fn too_deep(depth: u32) -> Failure {
-    let message = format!("kage runs itself, {depth} levels deep");
+    let message = format!("kage called itself, {depth} levels deep");
     Failure::new(Status::BeforeStart, message).hint(
-        "look for a script or alias with the agent's name that calls kage; use the agent's full path in it",
+        "find the script or alias with the agent's name that calls kage; use the agent's full path in it",
     )
 }

@@ -21,7 +21,7 @@ use crate::error::{Failure, Status};
 use crate::pool::{Change, Lease, LeaseId, Level, Name, Outcome, Request, Scope, Verdict};
 use crate::run::{Handover, Program};
 
-/// How long a run waits for a subscription; `None` is as long as it takes.
+/// How long a run waits for a subscription; `None` means without a limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WaitLimit(pub Option<SignedDuration>);
 
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         self.session_retries()
     }
 
-    /// The number of attempts of a session that may follow one that did nothing.
+    /// The number of retries that a session may make in a row without doing anything.
     pub(super) fn session_retries(&self) -> u32 {
         self.args.retries.unwrap_or(self.context.config.failover.attempts)
     }
@@ -235,7 +235,7 @@ pub(crate) struct RunState {
     pub reads_input: bool,
     /// The kind of secret that the run began with; `None` for a login directory.
     pub first_kind: Option<&'static SecretKind>,
-    /// The model that an attempt used.
+    /// The model that the last attempt reported.
     pub used_model: Option<String>,
     /// Whether an attempt of this run has done anything.
     pub work: Work,
@@ -310,11 +310,11 @@ pub(super) struct AttemptEnd {
     pub change: Option<Change>,
     /// When its evidence was read.
     pub at: Zoned,
-    /// What the observer of the session left.
+    /// The result of the session's observer.
     pub session: SessionEnd,
 }
 
-/// What the observer of a session leaves when the session ends.
+/// The result of a session's observer when the session ends.
 #[derive(Default)]
 pub(super) struct SessionEnd {
     /// The reservation on another subscription for which kage ended the session.

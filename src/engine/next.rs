@@ -127,7 +127,7 @@ pub(super) fn next(situation: &Situation<'_>) -> Next {
         Form::Ended(_, exit) if exit.ended_by_kage => elsewhere,
         Form::Ended(_, exit) if !is_limited || !exit.ends_with_error || !exit.can_resume => Next::Final,
         Form::Ended(session, exit) => match session.mode {
-            // A user who leaves a session that is about to continue elsewhere does not want it to.
+            // A user who leaves after the announcement does not want the session to continue.
             Interactive::Auto if exit.announced => Next::Suggest,
             Interactive::Off => Next::Suggest,
             Interactive::Auto | Interactive::Ask => Next::Ask,
@@ -146,8 +146,8 @@ fn after_print(situation: &Situation<'_>, print: &Print) -> Next {
     }
 }
 
-/// Returns the subscription of the next attempt. If the account was refused, another one helps. If the
-/// provider or the network failed, only time helps: trying the whole pool would have every account refused.
+/// Returns the subscription of the next attempt. If the provider refused the account, another subscription
+/// helps. If the provider or the network failed, only time helps: the rest of the pool would fail too.
 fn target(verdict: &Verdict, print: &Print) -> Option<Target> {
     match verdict {
         Verdict::UsageLimit { .. }

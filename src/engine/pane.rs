@@ -1,5 +1,5 @@
-//! The tmux pane of a run: options that show status lines and scripts what runs there, and messages to the
-//! user. Called by `exec`; no part of a run depends on it.
+//! The tmux pane of a run: sets pane options that status lines and scripts can read, and shows messages to
+//! the user. Called by `exec`; no part of a run depends on it.
 //!
 //! Each tmux command is its own process. The commands must take effect in order, but kage waits for none of
 //! them: a tmux server that hangs must not delay the agent. So each command's standard output is the writing
@@ -25,10 +25,10 @@ const STATUS: &str = "@kage_status";
 const SHOWN_FOR: &str = "4000";
 /// How long the end of a run waits for tmux.
 const END_LIMIT: Duration = Duration::from_secs(2);
-/// If this many commands have not ended, the server hangs, and no more are started.
+/// If this many commands are still running, the server hangs, and no more are started.
 const MAX_RUNNING: usize = 8;
-/// The shell script that runs a command after another one has ended, which it sees at the end of that one's
-/// output.
+/// The shell script that runs a command after the previous one has ended. It reads the previous command's
+/// output until it closes.
 const AFTER_ANOTHER: &str = r#"read -r _; exec "$0" "$@" </dev/null"#;
 
 /// A pane, and the commands that were started for it.

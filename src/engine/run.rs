@@ -24,7 +24,7 @@ pub(crate) enum Beginning {
     /// A subscription is reserved, and its credential is available.
     Ready(Box<RunState>),
     NotReady(NotReady),
-    /// A signal with this number came while the run waited.
+    /// A signal with this number arrived while the run waited.
     Signal(i32),
 }
 
@@ -49,14 +49,14 @@ pub(super) enum Step {
     Again,
     /// Nothing: the attempt is final.
     Final,
-    /// Nothing: a signal with this number came between two attempts and ends kage.
+    /// Nothing: a signal with this number arrived between two attempts and ends kage.
     Signal(i32),
 }
 
 /// The result of an attempt.
 pub(super) enum Attempted {
     Ended(Box<AttemptEnd>),
-    /// A signal with this number came before the agent was started.
+    /// A signal with this number arrived before the agent was started.
     Signal(i32),
 }
 

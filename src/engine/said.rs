@@ -32,7 +32,7 @@ pub(crate) enum Said {
         variables: Vec<String>,
         settings: Vec<String>,
     },
-    /// What the launch plan could not arrange.
+    /// Something that the launch plan could not arrange.
     PlanWarning(String),
     /// Nothing is ready; the run waits.
     Waiting {
@@ -99,7 +99,7 @@ pub(crate) enum Said {
         agent: String,
     },
     CouldNotContinue(String),
-    /// The same as `CouldNotContinue`, on the screen of a session that keeps running.
+    /// Like `CouldNotContinue`, on the screen of a session that keeps running.
     NotContinued(String),
     NotInLedger(String),
     NotInState(String),

@@ -14,8 +14,8 @@ use crate::files::{self, Durability};
 use crate::text::in_single_quotes;
 
 impl Run<'_> {
-    /// Returns the hook command of a session, and the path for a settings file with only the hooks. The agent
-    /// sees no failure even if kage is removed while the agent runs.
+    /// Returns the hook command of a session, and the path for a settings file with only the hooks. The
+    /// command never fails, even if kage is removed while the agent runs.
     pub(super) fn hook(&self) -> Option<(String, PathBuf)> {
         let kage = self.kage_path.as_ref()?;
         let command = format!("{} hook 2>/dev/null || :", in_single_quotes(kage.to_str()?));
@@ -51,7 +51,7 @@ impl Run<'_> {
     }
 }
 
-/// Writes settings that are the same for all runs, if the file does not already have them.
+/// Writes settings that are the same for all runs, unless the file already has them.
 fn write_once(file: &Path, text: &str) -> Result<()> {
     if fs::read(file).is_ok_and(|known| known == text.as_bytes()) {
         return Ok(());

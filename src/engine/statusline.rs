@@ -13,7 +13,7 @@ use crate::process::Stat;
 
 /// How long this kage waits for the lock on the state before it skips the write.
 const LOCK_PATIENCE: Duration = Duration::from_millis(30);
-/// The greatest number of ancestors that are checked. No real process tree is this deep.
+/// How many ancestors are checked at most. No real process tree is this deep.
 const MAX_ANCESTORS: u32 = 64;
 
 /// The run whose agent calls this status line.
@@ -25,7 +25,7 @@ pub(crate) struct StatuslineRun {
 }
 
 impl StatuslineRun {
-    /// Whether this process carries the marks of a run.
+    /// Whether this process has the variables of a run.
     pub(crate) fn is_marked() -> bool {
         marks().is_some()
     }
@@ -40,14 +40,14 @@ impl StatuslineRun {
 
     /// Returns the utilization that the agent's input reports for the windows of the lease's subscription.
     pub(crate) fn readings(&self, context: &Context, input: &[u8]) -> WindowReadings {
-        // After a switch the run holds another subscription than the one this agent was started with.
+        // After a switch the run holds a different subscription from the one this agent was started with.
         let agent = context.config.agents.find(&self.lease.agent);
         let agent = agent.filter(|_| self.lease.subscription == self.name);
         let Some(reading) = agent.and_then(|agent| agent.read_statusline(input)) else {
             return WindowReadings::default();
         };
-        // Only readings of the lease's own conversation count: an agent below the agent may have another
-        // login.
+        // Only readings of the lease's own conversation count: an agent that this agent started may use
+        // another login.
         let is_proven = self.lease.session() == Some(reading.session.as_str());
         let known = self.state.of(&self.lease.subscription);
         let now = context.now().timestamp();
@@ -55,8 +55,8 @@ impl StatuslineRun {
         WindowReadings { all: reading.readings, news }
     }
 
-    /// Records the utilization of the windows, for the runs that choose next. If another kage holds the lock
-    /// on the state, nothing is written: the next redraw reports the same values.
+    /// Records the utilization of the windows, for later choices. If another kage holds the lock on the
+    /// state, nothing is written: the next redraw reports the same values.
     pub(crate) fn record(&self, context: &Context, readings: &WindowReadings) {
         if !readings.news.is_empty() {
             let windows = Observation::Windows(&readings.news);

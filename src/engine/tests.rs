@@ -1,4 +1,4 @@
-//! The loop of a run without processes: with a fake agent, host, clock and store, and a recorded voice.
+//! Tests of the run loop without processes: with a fake agent, host, clock and store, and a recorded voice.
 
 mod memory;
 mod pretend;
@@ -125,7 +125,7 @@ fn the_number_of_retries_is_bounded() {
 }
 
 #[test]
-fn a_second_throttling_goes_elsewhere_and_a_second_overload_is_final() {
+fn a_second_throttling_causes_a_switch_and_a_second_overload_is_final() {
     for (verdict, expected) in [(THROTTLED, vec!["a", "a", "b"]), (Verdict::Overloaded, vec!["a", "a"])] {
         let mut scene = Scene::new(Form::Lines, 2);
         scene.attempts = vec![

@@ -17,7 +17,7 @@ use crate::text::one_line;
 
 pub(super) use banner::Banner;
 
-/// Turns a message into lines. The first line is printed with `kage: ` in front.
+/// Turns a message into lines. The first line is printed with the prefix `kage: `.
 pub(crate) type Sentence = fn(&Said, &Zoned) -> Vec<String>;
 
 /// Where messages go.
@@ -153,12 +153,12 @@ fn print_lines(lines: Vec<String>) {
     }
 }
 
-/// Prints one line on stderr, with `kage: ` in front. A closed stderr is ignored.
+/// Prints one line on stderr with the prefix `kage: `. A closed stderr is ignored.
 pub(crate) fn print_line(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "kage: {}", one_line(&message.to_string()));
 }
 
-/// Prints the command to type next.
+/// Prints a hint, which is the next command to type.
 pub(crate) fn print_hint(hint: &str) {
     let _ = writeln!(io::stderr(), "hint: {}", one_line(hint));
 }

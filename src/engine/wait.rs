@@ -1,5 +1,4 @@
-//! `--wait`: sleeps until a subscription is ready again. A line says so, and at a terminal shows the
-//! progress.
+//! `--wait`: sleeps until a subscription is ready. At a terminal one line shows the progress.
 
 use std::time::Duration;
 
@@ -16,9 +15,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How a wait ended.
 pub(super) enum WaitEnd {
     Place(Place),
-    /// A signal with this number came.
+    /// A signal with this number arrived.
     Signal(i32),
-    /// The limit of the wait has passed. Holds why nothing was ready when the state was last read.
+    /// The time limit has passed. Holds why nothing was ready when the state was last read.
     TooLong(Option<NotReady>),
 }
 

@@ -1,5 +1,5 @@
-//! Which other users can write to the directories of kage's files. Checked when kage uses a directory, and by
-//! the doctor.
+//! Finds directories through which other users can change kage's files. Checked when kage uses a directory,
+//! and by `kage doctor`.
 //!
 //! A user who can write to a directory can replace a file of kage in it. A user who can write to a parent
 //! directory can replace the directory itself. Group permissions are not checked.
@@ -17,14 +17,14 @@ use crate::text::quoted_path;
 
 /// The names of the directories that kage creates.
 const OWN_NAMES: [&str; 6] = ["kage", "usage", "sums", "hooks", "settings", "shims"];
-/// The most links that a path may contain, as in the system itself. Source: `path_resolution(7)`.
-const MOST_LINKS: u32 = 40;
+/// The maximum number of links in a path, the same as the system's own limit. Source: `path_resolution(7)`.
+const MAX_LINKS: u32 = 40;
 
 /// A directory on the path to kage's files that other users can change.
 #[derive(Debug)]
 pub struct Exposed {
     pub dir: PathBuf,
-    /// The directory of kage below `dir`; `None` if it is `dir` itself.
+    /// kage's directory below `dir`; `None` if it is `dir` itself.
     pub below: Option<PathBuf>,
     /// Whether all users can write to it.
     pub is_open: bool,
@@ -39,12 +39,12 @@ impl Exposed {
     pub fn problem(&self, shown: impl Fn(&Path) -> String) -> String {
         let dir = shown(&self.dir);
         match (&self.below, self.owner) {
-            (None, None) => format!("others can write to {dir}, which holds kage's files"),
+            (None, None) => format!("other users can write to {dir}, which holds kage's files"),
             (None, Some(owner)) => {
                 format!("{dir}, which holds kage's files, belongs to another user (uid {owner})")
             }
             (Some(below), None) => {
-                format!("others can write to {dir}, and so replace {}", shown(below))
+                format!("other users can write to {dir} and so replace {}", shown(below))
             }
             (Some(below), Some(owner)) => {
                 format!("{dir} belongs to another user (uid {owner}), who can replace {}", shown(below))
@@ -54,7 +54,7 @@ impl Exposed {
 
     /// Returns the command that removes write access for other users. It works once the user owns the
     /// directory.
-    pub fn close(&self) -> String {
+    pub fn fix_command(&self) -> String {
         let name = self.dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
         // Other users may need to read a directory that kage did not create.
         let is_made_by_kage = self.below.is_none() && OWN_NAMES.contains(&name);
@@ -68,13 +68,13 @@ impl Exposed {
 pub fn exposed(dir: &Path) -> Vec<Exposed> {
     let dir = if is_plainly_private(dir) { None } else { path::absolute(dir).ok() };
     let Some(dir) = dir else { return Vec::new() };
-    let mut way = Vec::new();
-    collect(&dir, &mut 0, &mut way);
+    let mut dirs = Vec::new();
+    collect(&dir, &mut 0, &mut dirs);
     let itself = fs::metadata(&dir).ok().map(|known| identity(&known));
     let user = geteuid();
     let is_own = |known: &Metadata| known.uid() == user.as_raw();
     // Above the topmost directory that the user owns, the administrator decides about ownership.
-    let topmost = way.iter().rposition(|(_, known)| is_own(known)).unwrap_or(0);
+    let topmost = dirs.iter().rposition(|(_, known)| is_own(known)).unwrap_or(0);
     let judge = |(at, (path, known)): (usize, (PathBuf, Metadata))| {
         let is_itself = Some(identity(&known)) == itself;
         let is_sticky = known.mode() & 0o1000 != 0;
@@ -93,7 +93,7 @@ pub fn exposed(dir: &Path) -> Vec<Exposed> {
             is_own: is_own(&known) || user.is_root(),
         })
     };
-    way.into_iter().enumerate().filter_map(judge).collect()
+    dirs.into_iter().enumerate().filter_map(judge).collect()
 }
 
 /// Whether a path needs no closer check: it has no links, and only the user and root can write to its
@@ -114,16 +114,16 @@ fn is_plainly_private(dir: &Path) -> bool {
 }
 
 /// Collects the directories on a path, nearest first, and those on the paths to the targets of its links.
-fn collect(path: &Path, links: &mut u32, way: &mut Vec<(PathBuf, Metadata)>) {
+fn collect(path: &Path, links: &mut u32, dirs: &mut Vec<(PathBuf, Metadata)>) {
     for dir in path.ancestors() {
         let Ok(known) = fs::symlink_metadata(dir) else { continue };
-        if known.is_symlink() && *links < MOST_LINKS {
+        if known.is_symlink() && *links < MAX_LINKS {
             *links += 1;
             if let Some(target) = target_of(dir) {
-                collect(&target, links, way);
+                collect(&target, links, dirs);
             }
-        } else if known.is_dir() && !way.iter().any(|(_, other)| identity(other) == identity(&known)) {
-            way.push((dir.to_owned(), known));
+        } else if known.is_dir() && !dirs.iter().any(|(_, other)| identity(other) == identity(&known)) {
+            dirs.push((dir.to_owned(), known));
         }
     }
 }

@@ -20,8 +20,8 @@ pub const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
-    /// Locks `path` for this process. The file is created at first use and never removed: the lock is on the
-    /// file, so replacing it would allow two holders.
+    /// Locks `path` for this process. The file is created at first use and never removed: the lock belongs to
+    /// the file, not to its path, so replacing the file would allow two holders.
     pub fn acquire(path: &Path, patience: Duration) -> Result<Self> {
         if let Some(parent) = path.parent() {
             make_private_dir(parent)?;
@@ -29,8 +29,8 @@ impl Lock {
         let file = private().create(true).truncate(false).write(true).open(path);
         let file = file.with_context(|| format!("could not open {}", path.display()))?;
         yield_if_just_released();
-        // The trait of fs2 is named in full, because newer versions of std's `File` have methods of the same
-        // names.
+        // The trait of fs2 is named in full, because newer versions of std's `File` have methods with the
+        // same names.
         if fs2::FileExt::try_lock_exclusive(&file).is_ok() {
             return Ok(Self(file));
         }
@@ -56,7 +56,7 @@ impl Lock {
 
 /// When this process last released a lock.
 static RELEASED: Mutex<Option<Instant>> = Mutex::new(None);
-/// A process that locks again within this time makes one change after another.
+/// A process that locks again within this time is making one change after another.
 const JUST_RELEASED: Duration = Duration::from_micros(100);
 
 impl Drop for Lock {

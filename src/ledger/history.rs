@@ -9,7 +9,7 @@ use super::line::Line;
 use super::{Ledger, lines};
 use crate::pool::{Lease, Name};
 
-/// How many bytes of a month are searched: about a hundred thousand attempts.
+/// The maximum number of bytes of a month that are searched: about a hundred thousand attempts.
 const LOOK_BACK: u64 = 64 * 1024 * 1024;
 
 /// What the ledger contains about a run whose kage was killed, and about its conversation.
@@ -45,12 +45,12 @@ impl Ledger {
     /// Searches the two latest months of the ledger backward, and parses only lines that contain `word`.
     fn last(&self, word: &str, matches: impl Fn(&Line<'_>) -> bool) -> Option<Name> {
         let word = Finder::new(word);
-        let of_row = |line: &[u8]| {
+        let name_in = |line: &[u8]| {
             word.find(line)?;
             Line::parse(line).filter(&matches)?.subscription.parse().ok()
         };
         let months = self.months().ok()?;
-        months.iter().rev().take(2).find_map(|month| lines::backward(month, LOOK_BACK, of_row).ok()?)
+        months.iter().rev().take(2).find_map(|month| lines::backward(month, LOOK_BACK, name_in).ok()?)
     }
 
     /// Returns the conversations of an agent's attempts in the two latest months, newest first.
@@ -58,7 +58,7 @@ impl Ledger {
         let word = format!("\"agent\":\"{agent}\"");
         let word = Finder::new(&word);
         let mut conversations = Vec::new();
-        let mut look = |line: &[u8]| -> Option<()> {
+        let mut visit = |line: &[u8]| -> Option<()> {
             word.find(line)?;
             let line = Line::parse(line)?;
             let (run, began) = (line.run.into_owned(), line.time);
@@ -70,7 +70,7 @@ impl Ledger {
             None
         };
         for month in self.months().unwrap_or_default().iter().rev().take(2) {
-            let _ = lines::backward(month, LOOK_BACK, &mut look);
+            let _ = lines::backward(month, LOOK_BACK, &mut visit);
         }
         conversations
     }
@@ -80,7 +80,7 @@ impl Ledger {
         let sessions = lost.sessions();
         let words: Vec<_> = sessions.iter().copied().chain([lost.id.0.as_str()]).map(Finder::new).collect();
         let mut trace = Trace::default();
-        let mut look = |line: &[u8]| -> Option<()> {
+        let mut visit = |line: &[u8]| -> Option<()> {
             words.iter().find(|word| word.find(line).is_some())?;
             let line = Line::parse(line)?;
             let session = line.session.as_deref().unwrap_or_default();
@@ -96,7 +96,7 @@ impl Ledger {
         let first = self.month(lost.since);
         for month in self.months().unwrap_or_default().iter().filter(|month| **month >= first) {
             // A month that cannot be read is skipped; the next append reports the error.
-            let _ = lines::backward(month, LOOK_BACK, &mut look);
+            let _ = lines::backward(month, LOOK_BACK, &mut visit);
         }
         trace
     }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use self::cell::Cell;
 use crate::pool::{Lease, Level, Name, PromptLength, Slice, TokenCount, UNKNOWN_MODEL, Usage};
 
-/// A line and its newline are shorter than a page: a full disk or a kill can tear it only where it crosses a
-/// page boundary.
+/// A line and its newline are shorter than a page, so a full disk or a killed process can tear a line only
+/// where it crosses a page boundary.
 const LONGEST: usize = 4096;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -161,7 +161,7 @@ impl<'a> Line<'a> {
         serde_json::from_slice(line).ok()
     }
 
-    /// Returns the duration; 0 for a damaged number, longer than any agent can have run.
+    /// Returns the duration, or 0 if the number is damaged: no agent runs for a century.
     pub(super) fn milliseconds(&self) -> u64 {
         Some(self.duration_ms).filter(|&lasted| lasted < CENTURY).unwrap_or(0)
     }

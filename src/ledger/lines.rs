@@ -10,8 +10,8 @@ use memchr::memrchr;
 /// The number of bytes in one read.
 const BLOCK: u64 = 256 * 1024;
 
-/// Calls `visit` with each complete line from the offset `from` on, without its newline. Returns the offset
-/// at which the last one ends, and whether an incomplete line follows.
+/// Calls `visit` with each complete line after the offset `from`, without its newline. Returns the offset at
+/// which the last one ends, and whether an incomplete line follows.
 pub(super) fn forward(path: &Path, from: u64, mut visit: impl FnMut(&[u8])) -> io::Result<(u64, bool)> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(from))?;
@@ -31,15 +31,15 @@ pub(super) fn forward(path: &Path, from: u64, mut visit: impl FnMut(&[u8])) -> i
 }
 
 /// Calls `find` with each line from the end of the file backward until it returns a value. The last line may
-/// lack its newline. Reads at most `most` bytes.
+/// lack its newline. Reads at most `limit` bytes.
 pub(super) fn backward<T>(
     path: &Path,
-    most: u64,
+    limit: u64,
     mut find: impl FnMut(&[u8]) -> Option<T>,
 ) -> io::Result<Option<T>> {
     let file = File::open(path)?;
     let mut at = file.metadata()?.len();
-    let stop = at.saturating_sub(most);
+    let stop = at.saturating_sub(limit);
     // The bytes read so far that do not yet form a whole line.
     let mut rest = Vec::new();
     while at > stop {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::line::Line;
 use super::query::{Answer, By, Key, Keys, Query, Tally};
 use crate::pool::{PromptLength, TokenCount};
-use crate::prices::{OfModel, Prices};
+use crate::prices::{ModelPrices, Prices};
 
 /// The verdict that counts as a limit hit.
 const LIMIT: &str = "usage_limit";
@@ -37,7 +37,7 @@ impl Grain {
     }
 }
 
-/// The key of a sum. Texts are numbers in `Names`; 0 means none.
+/// The key of a sum. Texts are stored as their numbers in `Names`; 0 means none.
 ///
 /// An attempt is counted in a row with its verdict and no model; its tokens are counted in rows with a model
 /// and no verdict, because an attempt may use several models.
@@ -116,7 +116,7 @@ pub(super) struct Rollup {
     names: Names,
     /// The saved sums.
     kept: Vec<(Row, Sums)>,
-    /// The sums of lines that were added since.
+    /// The sums of lines that were added since then.
     fresh: HashMap<Row, Sums>,
     /// Values of `Row::when` that are counted; others are ignored.
     span: RangeInclusive<i64>,
@@ -207,7 +207,7 @@ impl Rollup {
     pub(super) fn answer(&self, query: &Query, prices: &Prices, answer: &mut Answer) {
         let wanted = Wanted::new(self, query);
         let by = |what: By| query.by.contains(&what);
-        let mut prices_of: HashMap<u32, OfModel<'_>> = HashMap::new();
+        let mut prices_of: HashMap<u32, ModelPrices<'_>> = HashMap::new();
         let mut groups: HashMap<Row, Tally> = HashMap::new();
         for (row, sums) in self.rows() {
             let day = self.day(row.when, &query.zone);
@@ -223,9 +223,9 @@ impl Rollup {
                 ..Tally::default()
             };
             if row.model != 0 {
-                let of_model =
+                let model_prices =
                     prices_of.entry(row.model).or_insert_with(|| prices.of(self.names.text(row.model)));
-                match of_model.cost(day, row.prompt, &sums.tokens) {
+                match model_prices.cost(day, row.prompt, &sums.tokens) {
                     Some(cost) => tally.cost = cost,
                     None => tally.unpriced = sums.tokens.all(),
                 }

@@ -1,5 +1,5 @@
-//! Saved roll-ups of the months, in a directory of the ledger: a query reads days instead of attempts. They
-//! can be deleted at any time; a file that does not match its month is computed again.
+//! Saved roll-ups of months, so that a query reads daily sums instead of attempts. They are in a directory of
+//! the ledger and can be deleted at any time; a file that does not match its month is computed again.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,8 +18,8 @@ use super::rollup::{Grain, Rollup, Saved};
 use crate::files::{self, Durability, Lock};
 use crate::pool::TokenKind;
 
-/// The version of the file format. A file has a count for each kind of token: 6 in version 3, and one more is
-/// a new version.
+/// The version of the file format. A file has one count per kind of token: 6 in version 3; each further kind
+/// makes a new version.
 #[allow(clippy::cast_possible_truncation)] // a handful
 const VERSION: u32 = 3 + (TokenKind::ALL.len() - 6) as u32;
 /// How many new bytes a month must have before its roll-up is saved again. Reading fewer takes a millisecond.
@@ -57,7 +57,7 @@ impl Sums {
         Self { dir: ledger.join("sums") }
     }
 
-    /// Deletes all of them.
+    /// Deletes all saved roll-ups.
     pub(super) fn clear(&self) -> std::io::Result<()> {
         match fs::remove_dir_all(&self.dir) {
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -128,8 +128,8 @@ fn read(file: &Path) -> Option<Kept> {
     postcard::from_bytes::<Kept>(kept).ok().filter(|kept| kept.version == VERSION)
 }
 
-/// Hashes the UTC offsets of a time zone during a month and the attempts that began in it. Zones with the
-/// same days share their sums, and a zone whose rules have changed does not use its old ones.
+/// Hashes the UTC offsets of a time zone during a month and during the attempts that began in it. Zones with
+/// the same days share their sums, and a zone whose rules have changed does not use its old ones.
 fn fingerprint(zone: &TimeZone, first: Date) -> Option<u64> {
     let begin = first.to_zoned(TimeZone::UTC).ok()?.timestamp() - SignedDuration::from_hours(48);
     let end = begin + LONGEST_ATTEMPT;

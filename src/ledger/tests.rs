@@ -231,7 +231,7 @@ fn sums_of_past_months_are_saved_and_discarded_when_the_file_of_the_month_is_rep
     assert_eq!(scene.sums().len(), 1);
     scene.ask(&Query::all(zone("Europe/Berlin")));
     assert_eq!(scene.sums().len(), 2);
-    // With any damage to the saved sums, the answer is right.
+    // The answer is right even if the saved sums are damaged.
     for odd in [b"".as_slice(), b"\x01", &[0xff; 90], b"\x02\x00\x00"] {
         for file in scene.sums() {
             fs::write(scene.dir.path().join("usage/sums").join(file), odd).unwrap();
@@ -256,7 +256,7 @@ fn sums_of_past_months_are_saved_and_discarded_when_the_file_of_the_month_is_rep
     fs::rename(&other, scene.month("2026-10")).unwrap();
     assert_eq!(scene.ask(&all(&[])).total.attempts, 5);
     fs::write(scene.month("2026-10"), "").unwrap();
-    assert_eq!(scene.ask(&all(&[])).total.attempts, 1, "it is shorter than what was summed");
+    assert_eq!(scene.ask(&all(&[])).total.attempts, 1, "the file is shorter than the part that was summed");
     scene.ledger.rebuild(&TimeZone::UTC).unwrap();
     assert_eq!(scene.ask(&all(&[])).total.attempts, 1);
 }

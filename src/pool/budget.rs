@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::totals::{Month, Today};
 use super::{Cost, Moment, Name};
 
-/// What may be used per local day and calendar month; `None` is no budget. Tokens are input and output
+/// What may be used per local day and calendar month; `None` means no budget. Tokens are input and output
 /// tokens; costs are API-equivalent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budgets {
@@ -64,20 +64,20 @@ impl Gauge {
         self.used >= self.most
     }
 
-    /// Returns the clause that reports the budget as used up.
+    /// Returns the clause that reports that the budget is used up.
     pub(super) fn clause(&self) -> String {
         let amount = match self.budget {
             Budget::TokensPerDay => format!("{} tokens", self.most),
-            Budget::CostPerDay | Budget::CostPerMonth => format!("{} (API-equivalent)", Cost(self.most)),
+            Budget::CostPerDay | Budget::CostPerMonth => format!("{} API-equivalent", Cost(self.most)),
         };
         let period = match self.budget {
-            Budget::TokensPerDay | Budget::CostPerDay => "today",
-            Budget::CostPerMonth => "this month",
+            Budget::TokensPerDay | Budget::CostPerDay => "per day",
+            Budget::CostPerMonth => "per month",
         };
         match &self.owner {
-            Owner::Subscription(_) => format!("its budget of {amount} for {period} is used up"),
+            Owner::Subscription(_) => format!("it is out of budget ({amount} {period})"),
             Owner::Namespace(name) => {
-                format!("the budget of namespace `{name}`, {amount} for {period}, is used up")
+                format!("namespace `{name}` is out of budget ({amount} {period})")
             }
         }
     }

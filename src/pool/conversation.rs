@@ -40,7 +40,7 @@ impl State {
         if held.session() == Some(session) {
             return;
         }
-        held.refused = None; // it belonged to the previous conversation
+        held.refused = None; // the refusal belonged to the previous conversation
         close(held, now);
         held.visits.push(Visit { session: session.to_owned(), since: now, until: None });
     }

@@ -22,9 +22,9 @@ pub struct Pool {
     pub strategy: Strategy,
     /// The window in which `requests_per_window` counts.
     pub rate_limit_window: SignedDuration,
-    /// How long a limit lasts if it came without a reset time.
+    /// How long a limit without a reset time lasts.
     pub rate_limit_cooldown: SignedDuration,
-    /// The utilization (0.0-1.0) from which a subscription ranks last.
+    /// A subscription ranks last if its utilization (0.0-1.0) is at least this.
     pub near_limit: f64,
 }
 
@@ -38,7 +38,7 @@ pub struct Subscription {
     pub tags: Vec<String>,
     pub description: Option<String>,
     pub credential: Credential,
-    /// The most agents that may run on it at the same time.
+    /// The maximum number of agents that may run on it at the same time.
     pub max_parallel: Option<u32>,
     /// Environment variables for its agent, such as the address of a gateway.
     pub env: BTreeMap<String, String>,
@@ -112,7 +112,8 @@ pub struct Request {
     pub level: Level,
     /// The tags that a subscription must have.
     pub tags: Vec<String>,
-    /// The model family (`opus`), if the command names one. Limits of other families do not exclude.
+    /// The model family (`opus`), if the command names one. Limits of other families do not exclude a
+    /// subscription.
     pub model: Option<String>,
     /// `-s NAME`: only this subscription. Routes, tags, limits, health and budgets only warn.
     pub only: Option<Name>,

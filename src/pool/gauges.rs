@@ -13,8 +13,8 @@ impl Pool {
         budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
     }
 
-    /// Books something on a lease. Also returns the gauges of the budgets that this brings to 80 or 100 %; a
-    /// budget that was already there is not returned.
+    /// Calls `book`. Also returns the gauges of the lease's budgets that reach 80 or 100 % because of it; a
+    /// budget that had already reached that share is not returned.
     pub fn budgets_crossed_by<T>(
         &self,
         state: &mut State,

@@ -10,7 +10,7 @@ use super::{Level, Name, Verdict};
 #[serde(transparent)]
 pub struct LeaseId(pub String);
 
-/// "This process runs an agent on this subscription now."
+/// The record that a process is running an agent on a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     pub id: LeaseId,
@@ -38,7 +38,7 @@ pub struct Lease {
     /// The tmux pane.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pane: Option<String>,
-    /// The working directory as it is shown: its name may not be UTF-8.
+    /// The working directory as text for display; the real path may not be UTF-8.
     pub cwd: String,
     pub since: Timestamp,
 }
@@ -51,7 +51,7 @@ pub struct Record {
     /// The conversation, if it is known before the start.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub session: Option<String>,
-    /// The working directory under which the agent files the records.
+    /// The working directory under which the agent stores the records.
     pub cwd: String,
 }
 
@@ -68,7 +68,7 @@ pub struct Visit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub at: Timestamp,
-    /// The word of the verdict.
+    /// The verdict, as `Verdict::word` returns it.
     pub verdict: String,
 }
 

@@ -1,5 +1,6 @@
-//! The whole pool as a state machine: any pool, with any runs that start, overlap, are refused and die while
-//! the clock moves, checked against a plain model. `PROPTEST_CASES` sets the number of cases.
+//! Tests the whole pool as a state machine: a random pool, with random runs that start, overlap, are refused
+//! and are killed while the clock moves, is checked against a simple model. `PROPTEST_CASES` sets the number
+//! of cases.
 
 mod model;
 mod plan;
@@ -17,7 +18,7 @@ use super::{
     Usage, Verdict, explain, take,
 };
 
-/// A Sunday late in a month, so that a plan can cross days, weeks and the month.
+/// A Sunday late in a month, so that the steps can cross days, weeks and the month.
 const BEGINNING: i64 = 1_795_341_600;
 
 /// The pool, its state, and the model that both must agree with.
@@ -77,7 +78,7 @@ impl Machine {
         (held > 0).then(|| self.state.leases[at % held].clone())
     }
 
-    /// The choice is the first explained candidate, and the model allows it.
+    /// Checks that the choice is the first candidate of `explain`, and that the model allows it.
     fn choose(&mut self, spec: &RequestSpec) -> Result<(), TestCaseError> {
         if !spec.continues {
             self.tried.clear();
@@ -157,11 +158,11 @@ impl Machine {
         Ok((outcome.verdict == Verdict::Succeeded).then_some(lease.subscription))
     }
 
-    /// A refusal that both a hook and kage see counts once.
+    /// Checks that a refusal that both a hook and kage see counts once.
     fn refuse(&mut self, at: usize, kind: u8) -> Result<(), TestCaseError> {
         let Some(lease) = self.held(at) else { return Ok(()) };
         let (outcome, moment) = (self.outcome(kind, 0), moment(self.now));
-        if !outcome.verdict.concerns_account() {
+        if !outcome.verdict.concerns_subscription() {
             return Ok(());
         }
         let limits = Cooldowns::from(&self.pool);
@@ -180,7 +181,7 @@ impl Machine {
         }
     }
 
-    /// A run whose agent never started is not counted.
+    /// Checks that a run whose agent never started is not counted.
     fn undo_reservation(&mut self, at: usize) -> Result<(), TestCaseError> {
         let Some(lease) = self.held(at) else { return Ok(()) };
         let before = self.state.of(&lease.subscription);
@@ -233,7 +234,7 @@ fn ranked(candidate: &Candidate) -> Option<(Name, usize)> {
 
 proptest! {
     #[test]
-    fn any_steps_on_any_pool_keep_its_laws(pool in pools(), steps in steps()) {
+    fn any_steps_on_any_pool_keep_its_invariants(pool in pools(), steps in steps()) {
         let mut machine = Machine::new(pool);
         for step in &steps {
             machine.step(step)?;

@@ -1,4 +1,4 @@
-//! Large maps, traversed in key order instead of looked up key by key.
+//! Functions for large maps, which traverse them in key order instead of looking up each key.
 
 use std::collections::BTreeMap;
 use std::fmt;

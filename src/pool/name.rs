@@ -19,7 +19,8 @@ impl Name {
         &self.0
     }
 
-    /// Whether this is the name of a level. No namespace may have one, because both are keys of routes.
+    /// Whether this is the name of a level. No namespace may have such a name, because levels and namespaces
+    /// are both keys of routes.
     pub fn is_level(&self) -> bool {
         self.0.parse::<Level>().is_ok()
     }

@@ -44,14 +44,15 @@ impl Holder {
     }
 }
 
-/// Chooses a subscription for an attempt and takes a place on it, in one step: two kages never take the last
-/// place.
+/// Chooses a subscription for an attempt and takes a place on it, in one step, so that two kages never both
+/// take the last place.
 #[derive(Debug, Clone, Copy)]
 pub struct Reserve<'a> {
     pub pool: &'a Pool,
     pub request: &'a Request,
     pub holder: &'a Holder,
-    /// Reserves nothing while runs of killed kages are not counted: their usage may count against a budget.
+    /// Whether to reserve nothing until the runs of killed kages are counted: their usage may count against a
+    /// budget.
     pub counts_lost_first: bool,
     pub moment: &'a Moment,
 }
@@ -63,7 +64,7 @@ pub enum Reserved {
         lease: Lease,
         /// The exclusion that `-s` or `--over-budget` overruled.
         overruled: Option<Exclusion>,
-        /// Subscriptions whose limits passed.
+        /// Subscriptions that became active again because their limits passed.
         recovered: Vec<Name>,
     },
     NotReady {
@@ -104,7 +105,7 @@ pub struct Observe<'a> {
 pub enum Observation<'a> {
     /// Where the agent's records of the run will be.
     Record(&'a Record),
-    /// The provider refuses the account; every other run avoids the subscription from now on.
+    /// The provider refuses the subscription; from now on, all other runs avoid it.
     Refusal { outcome: &'a Outcome, cooldowns: Cooldowns },
     /// How full the windows are.
     Windows(&'a BTreeMap<String, Reading>),
@@ -121,7 +122,7 @@ pub enum SessionEvent<'a> {
 }
 
 impl Observe<'_> {
-    /// Returns the status change of the subscription.
+    /// Returns the status change of the subscription, if any.
     pub fn apply(&self, state: &mut State) -> Option<Change> {
         let Self { lease, now, .. } = *self;
         match self.reading {
@@ -226,9 +227,10 @@ pub enum Administer<'a> {
         now: Timestamp,
     },
     Remove(&'a Name),
-    /// Only moves the leases of dead processes to the lost ones, which the store does before each change.
+    /// Changes nothing itself: before each change, the store moves the leases of dead processes to the lost
+    /// ones.
     Reap,
-    /// Drops lost leases without anything to count, by run and start time.
+    /// Drops lost leases that have nothing to count, identified by run and start time.
     ForgetLost(&'a BTreeSet<(LeaseId, Timestamp)>),
 }
 

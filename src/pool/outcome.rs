@@ -13,13 +13,13 @@ use super::Usage;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Succeeded,
-    /// The agent ended with a failure that is not the account's fault.
+    /// The agent failed for a reason that does not concern the subscription.
     AgentFailed,
     /// The agent refused its arguments or settings, and sent no request to the provider.
     NotStarted,
     /// A signal ended the agent.
     Interrupted,
-    /// The account reached its own usage limit.
+    /// The subscription reached its own usage limit.
     UsageLimit {
         scope: Scope,
         window: Window,
@@ -29,21 +29,21 @@ pub enum Verdict {
     Throttled {
         retry_after: Option<SignedDuration>,
     },
-    /// The provider is out of capacity or has an outage, for any account.
+    /// The provider is out of capacity or has an outage, for all subscriptions.
     Overloaded,
     /// The provider was not reached.
     Unreachable,
     /// The provider did not answer in time.
     TimedOut,
     AuthRejected,
-    /// The account's organization does not allow this use.
+    /// The subscription's organization does not allow this use.
     OrganizationRefused,
     BillingRejected,
 }
 
 impl Verdict {
-    /// Whether the verdict concerns the account, so that another subscription helps.
-    pub fn concerns_account(&self) -> bool {
+    /// Whether the verdict concerns this subscription only, so that another subscription can help.
+    pub fn concerns_subscription(&self) -> bool {
         match self {
             Self::UsageLimit { .. }
             | Self::Throttled { .. }

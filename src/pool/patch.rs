@@ -34,7 +34,7 @@ pub struct Patch {
     looked_at: Option<Option<Timestamp>>,
 }
 
-/// Reads a field that is present. A `null` is a change to nothing, and not the same as an absent field.
+/// Reads a field that is present. `null` means changed to nothing; an absent field means unchanged.
 #[allow(clippy::option_option, reason = "unchanged, or changed to nothing")]
 fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Timestamp>>, D::Error> {
     Option::deserialize(from).map(Some)
@@ -70,7 +70,7 @@ impl Patch {
         (patch != Self::default()).then_some(patch)
     }
 
-    /// Applies the change. Returns `None` if it does not fit this state, which may then be half changed.
+    /// Applies the change. Returns `None` if it does not fit this state, which may then be partly changed.
     pub fn apply(self, state: &mut State) -> Option<()> {
         state.looked_at = self.looked_at.unwrap_or(state.looked_at);
         put(self.subscriptions, &mut state.subscriptions);

@@ -1,5 +1,5 @@
-//! How full the windows of a subscription are, as running agents report repeatedly: which readings are known,
-//! which are newer, and which are worth storing.
+//! The utilization of a subscription's windows, which running agents report repeatedly: which readings are
+//! known, which are newer, and which are worth storing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::state::{SubscriptionState, Utilization};
 
 /// Reset times that differ by less than this belong to the same window.
 const SAME_RESET: SignedDuration = SignedDuration::from_mins(1);
-/// An unchanged reading is stored again after this time, and not before.
+/// An unchanged reading is stored again only after this time.
 const STALE: SignedDuration = SignedDuration::from_secs(60);
 
 impl SubscriptionState {
@@ -40,9 +40,9 @@ impl SubscriptionState {
         news.map(|(window, reading)| (window.clone(), *reading)).collect()
     }
 
-    /// Whether a reported reading is newer than the known one. An idle agent reports what it received hours
-    /// ago, while another agent works on the same account. Within a window utilization only grows, so the
-    /// higher value is the newer one.
+    /// Whether a reported reading is newer than the known one. An idle agent repeats what it received hours
+    /// ago, while another agent works on the same subscription. Within a window utilization only grows, so
+    /// the higher value is the newer one.
     fn is_newer(&self, window: &str, reported: &Reading) -> bool {
         let Some(known) = self.utilization.get(window) else { return true };
         match (known.resets_at, reported.resets_at) {

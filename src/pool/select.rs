@@ -1,5 +1,5 @@
-//! Choosing: which subscriptions are eligible, in which order, and why. `kage exec` and `kage why` share this
-//! code.
+//! Chooses a subscription: which ones are eligible, in which order, and why. `kage exec` and `kage why` share
+//! this code.
 
 mod order;
 mod reach;
@@ -27,7 +27,7 @@ pub enum Ranking {
         rank: usize,
         near_limit: bool,
         fallback: bool,
-        /// What decided the order, to be shown: `0 running, priority 150`.
+        /// What decided the order, as text for the user: `0 running, priority 150`.
         detail: String,
     },
     Excluded(Exclusion),
@@ -76,7 +76,7 @@ impl NotReady {
         earliest
     }
 
-    /// Whether waiting can help. It cannot help against an empty pool, a route or a mistyped tag.
+    /// Whether waiting can help. It cannot if the cause is an empty pool, a route or a mistyped tag.
     pub fn waiting_can_help(&self) -> bool {
         let Self::Excluded(candidates) = self else { return false };
         candidates.iter().any(|candidate| match &candidate.ranking {

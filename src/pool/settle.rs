@@ -16,15 +16,15 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How long a throttled subscription pauses if the provider names no time.
 const THROTTLE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
-/// The longest pause after throttling, which is never the limit of the plan.
-const THROTTLE_MOST: SignedDuration = SignedDuration::from_mins(10);
-/// The number of failures in a row to use the credential that makes a subscription unhealthy.
-const FAILURES_TOLERATED: u32 = 3;
+/// The longest pause after throttling. Throttling is never a limit of the plan.
+const LONGEST_THROTTLE_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+/// The number of consecutive failures to read the credential that makes a subscription unhealthy.
+const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
 /// The settings that `State::settle` needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Cooldowns {
-    /// How long a limit of hours lasts if it came without a reset time.
+    /// How long a short limit (one of hours) without a reset time lasts.
     pub cooldown: SignedDuration,
     /// The window in which `requests_per_window` counts.
     pub window: SignedDuration,
@@ -106,17 +106,17 @@ impl State {
     }
 
     /// Records that the credential could not be read. The third failure in a row makes the subscription
-    /// unhealthy for 1 minute, doubling to 30.
+    /// unhealthy for 1 minute; each further failure doubles this, up to 30 minutes.
     pub fn credential_failed(&mut self, name: &Name, reason: &str, now: Timestamp) {
         let known = self.subscriptions.entry(name.clone()).or_default();
         known.failures = known.failures.saturating_add(1);
-        if known.failures >= FAILURES_TOLERATED {
+        if known.failures >= FAILURES_UNTIL_UNHEALTHY {
             let change = known.mark_unhealthy(reason, "failures", MINUTE, HOUR / 2, now);
             known.record(change);
         }
     }
 
-    /// Clears the limits, health and turns of a subscription; its totals stay.
+    /// Clears the limits, health and turns of a subscription; its totals are kept.
     pub fn reset(&mut self, name: &Name, rule: &str, now: Timestamp) {
         if let Some(known) = self.subscriptions.get_mut(name) {
             let had_any = known.unhealthy.is_some() || !known.limits.is_empty();
@@ -204,28 +204,28 @@ impl SubscriptionState {
                 self.limit(Limit { scope: Scope::All, kind, window, since: now, until: now + pause })?
             }
             Verdict::AuthRejected => {
-                self.mark_unhealthy("the credential is rejected", &outcome.rule, HOUR, DAY, now)
+                self.mark_unhealthy("its credential was rejected", &outcome.rule, HOUR, DAY, now)
             }
             Verdict::OrganizationRefused => {
                 self.mark_unhealthy("its organization does not allow this use", &outcome.rule, HOUR, DAY, now)
             }
             Verdict::BillingRejected => {
-                self.mark_unhealthy("billing is rejected", &outcome.rule, HOUR, DAY, now)
+                self.mark_unhealthy("it has a billing problem", &outcome.rule, HOUR, DAY, now)
             }
         };
         Some(Change { rule: outcome.rule.clone().into_owned(), evidence, ..change })
     }
 
-    /// A success with an answer of the provider proves that the account works. A success that only the exit
-    /// status shows (`kage exec -- true`) proves nothing. But if the deadline of an unhealthy subscription
-    /// has passed, this run was the probe, and the subscription becomes healthy.
+    /// A success with an answer from the provider proves that the subscription works. A success that only the
+    /// exit status shows (`kage exec -- true`) proves nothing. But if the deadline of an unhealthy
+    /// subscription has passed, this run was the probe, and the subscription becomes healthy.
     fn succeed(&mut self, answered: bool, lease: &Lease, now: Timestamp) -> Option<Change> {
         let was = (self.unhealthy.is_some(), self.limits.len());
         if let Some(unhealthy) = &self.unhealthy {
             if answered && lease.since >= unhealthy.since {
                 self.recover();
             } else if unhealthy.until <= now {
-                self.unhealthy = None; // nothing proved the account, so the count of failures stays
+                self.unhealthy = None; // nothing proved that it works, so the failure count stays
             }
         }
         if answered {
@@ -253,7 +253,7 @@ impl SubscriptionState {
     /// Adds a limit, or extends the deadline of the existing one. Never shortens a deadline.
     fn limit(&mut self, limit: Limit) -> Option<Change> {
         if limit.until <= limit.since {
-            return None; // it has reset already
+            return None; // the limit has already been reset
         }
         let same = |known: &&mut Limit| known.scope == limit.scope && known.kind == limit.kind;
         let until = match self.limits.iter_mut().find(same) {
@@ -303,12 +303,12 @@ impl SubscriptionState {
     }
 
     /// Returns a pause with up to a fifth of jitter, derived from the lease's random id, so that runs
-    /// throttled at the same time do not return at the same time.
+    /// throttled at the same time do not retry at the same time.
     fn next_throttle(&mut self, lease: &Lease) -> SignedDuration {
         let repeats = self.repeats;
         self.repeats = repeats.saturating_add(1);
         let hash = lease.id.0.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let pause = doubled(THROTTLE_PAUSE, repeats, THROTTLE_MOST);
+        let pause = doubled(THROTTLE_PAUSE, repeats, LONGEST_THROTTLE_PAUSE);
         pause + SignedDuration::from_millis(pause.as_secs() * i64::from(hash % 200))
     }
 }

@@ -30,7 +30,7 @@ pub struct State {
     /// usage must still be booked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lease>,
-    /// When each of many leases was last checked for a reused pid; `None` with few leases.
+    /// When the leases were last checked for reused pids; `None` if there are few leases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
 }
@@ -54,7 +54,7 @@ impl State {
         self.lost.extend(dead.filter(|lease| lease.record.is_some()));
     }
 
-    /// Drops limits that have passed. Returns the subscriptions that became active again.
+    /// Drops limits whose deadline has passed. Returns the subscriptions that became active again.
     pub fn pass_deadlines(&mut self, now: Timestamp) -> Vec<Name> {
         let passed = self
             .subscriptions
@@ -104,14 +104,15 @@ pub struct SubscriptionState {
     pub limits: Vec<Limit>,
     #[serde(skip_serializing_if = "Option::is_none", rename = "sickness")]
     pub unhealthy: Option<Unhealthy>,
-    /// Failures in a row to use the credential. From three on, each makes the subscription unhealthy.
-    #[serde(skip_serializing_if = "is_none_yet")]
+    /// Consecutive failures to read the credential. The third and each later one make the subscription
+    /// unhealthy.
+    #[serde(skip_serializing_if = "is_zero_count")]
     pub failures: u32,
     /// How many times in a row it became unhealthy; each time doubles the pause.
-    #[serde(skip_serializing_if = "is_none_yet", rename = "strikes")]
+    #[serde(skip_serializing_if = "is_zero_count", rename = "strikes")]
     pub consecutive_failures: u32,
-    /// Limits in a row that came without a reset time; each doubles the pause.
-    #[serde(skip_serializing_if = "is_none_yet")]
+    /// Consecutive limits, including throttling, that had no reset time; each doubles the pause.
+    #[serde(skip_serializing_if = "is_zero_count")]
     pub repeats: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub today: Option<Today>,
@@ -137,7 +138,7 @@ fn is_zero(credit: &i64) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_none_yet(count: &u32) -> bool {
+fn is_zero_count(count: &u32) -> bool {
     *count == 0
 }
 
@@ -180,15 +181,15 @@ impl SubscriptionState {
         if !subscription.enabled {
             return Status::Disabled;
         }
-        let whole = |kind| {
+        let limited_until = |kind| {
             let limits = self.active_limits(now).filter(|limit| limit.scope == Scope::All);
             limits.filter(|limit| limit.kind == kind).map(|limit| limit.until).max()
         };
         if let Some(unhealthy) = self.unhealthy.as_ref().filter(|unhealthy| unhealthy.until > now) {
             Status::Unhealthy { until: unhealthy.until }
-        } else if let Some(until) = whole(LimitKind::Exhausted) {
+        } else if let Some(until) = limited_until(LimitKind::Exhausted) {
             Status::Exhausted { until }
-        } else if let Some(until) = whole(LimitKind::RateLimited) {
+        } else if let Some(until) = limited_until(LimitKind::RateLimited) {
             Status::RateLimited { until }
         } else {
             Status::Active
@@ -273,12 +274,12 @@ pub struct Limit {
     pub until: Timestamp,
 }
 
-/// Why and until when a subscription is unhealthy: its account is refused, or its credential keeps failing.
+/// Why and until when a subscription is unhealthy: the provider refuses it, or its credential keeps failing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unhealthy {
     pub reason: String,
     pub since: Timestamp,
-    /// After this time one run may try the subscription, alone.
+    /// After this time, one run at a time may try the subscription.
     pub until: Timestamp,
 }
 

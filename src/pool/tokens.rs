@@ -24,8 +24,8 @@ pub struct TokenCount {
 
 /// Calls a macro with all kinds, each as `field: Role, price name (default);`.
 ///
-/// Lines of the ledger hold the counts in this order, so a new kind comes last. The price is named as in a
-/// table of prices. A price marked `(default)` may be missing there, and is then unknown.
+/// Lines of the ledger hold the counts in this order, so a new kind must be added at the end. The price is
+/// named as in a table of prices. A price marked `(default)` may be missing there, and is then unknown.
 macro_rules! token_kinds {
     ($callback:ident) => {
         $callback! {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Cost, Moment, Slice, TokenCount, Usage};
 
-/// What slices of a usage would have cost at the provider's public prices, without the slices of unknown
-/// price.
+/// What each slice of a usage would have cost at the provider's public prices. Slices of unknown price are
+/// missing.
 pub type Costs = BTreeMap<Slice, Cost>;
 
 /// Two correct clocks show dates at most this many days apart, because time zones span 26 hours.
@@ -20,7 +20,8 @@ const DAYS_APART: i64 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
     pub date: Date,
-    /// When the day began, by the clock of the kage that counted on it first. Older kages did not store it.
+    /// When the day began, by the clock of the kage that counted on it first. Older versions did not store
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "second::optional")]
     pub began: Option<Timestamp>,
     pub runs: u64,
@@ -28,7 +29,7 @@ pub struct Today {
     pub tokens: TokenCount,
     #[serde(default, skip_serializing_if = "Cost::is_none")]
     pub cost: Cost,
-    /// Tokens of every kind whose price is not known, and which no cost includes.
+    /// Tokens of all kinds whose price is unknown; no cost includes them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced: u64,
 }
@@ -57,19 +58,20 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Leaves out kinds without tokens, which are most of them: the state is read at each start.
+/// Omits kinds without tokens, which are most of them. This keeps the state small, which is read at each
+/// start.
 fn without_zeros<S: Serializer>(tokens: &TokenCount, to: S) -> Result<S::Ok, S::Error> {
     let kinds = tokens.by_kind().filter(|(_, count)| *count > 0);
     to.collect_map(kinds.map(|(kind, count)| (kind.key, count)))
 }
 
-/// Whether the stored day or month that begins on `date` counts at a moment whose own begins on `own`. An
-/// older one does not count, a later one does.
+/// Whether a stored day or month, which begins on `date`, counts now. `own` is the first day of the current
+/// one by this kage's clock. An older day or month does not count, a later one does.
 ///
 /// The stored one is later if another kage's clock is some minutes ahead or its time zone is farther east, or
-/// if this kage books late. The totals of the moment's own day are then gone. Counting that day again from
-/// zero would drop the totals of the later day and reopen the budgets of both days, at each change between
-/// the two. So the later day stays, and its totals and budgets count for all kages.
+/// if this kage books late. The totals of this kage's own day no longer exist then. Counting that day again
+/// from zero would drop the totals of the later day and reopen the budgets of both days, again and again as
+/// the kages alternate. So the later day is kept, and its totals and budgets count for all kages.
 ///
 /// A date that no correct clock can show yet comes from a wrong clock. If it counted, nothing would be
 /// counted until that date.
@@ -97,7 +99,7 @@ impl Today {
         self.began.is_none_or(|began| began <= at)
     }
 
-    /// Counts a run that begins now. By a slow clock it may begin on the previous day, which no longer
+    /// Counts a run that begins now. With a slow clock, it may begin on the previous day, which no longer
     /// counts.
     pub(super) fn count_run(known: &mut Option<Self>, moment: &Moment) {
         let mut today = Self::at(known.as_ref(), moment);
@@ -156,8 +158,7 @@ impl Totals {
         Month::at(self.month.as_ref(), moment)
     }
 
-    /// Whether the totals belong to a month that some correct clock still shows. Older totals count for
-    /// nothing.
+    /// Whether the totals belong to a month that some correct clock still shows. Older totals are not used.
     pub(super) fn are_current(&self, moment: &Moment) -> bool {
         let month = moment.today.saturating_sub(DAYS_APART.days()).first_of_month();
         let is_current = |date: Date| is_current(date.first_of_month(), month, moment);

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::TokenCount;
 
-/// The numbers of tokens above which some price list charges a prompt as long.
+/// The lengths in tokens above which a price list charges a prompt as long.
 pub const LONG_PROMPTS: [u64; 4] = [100_000, 128_000, 200_000, 272_000];
 
-/// The length of a request's prompt, as precise as price lists need it: how many of `LONG_PROMPTS` it
+/// The length of a request's prompt, as precisely as price lists need it: how many of `LONG_PROMPTS` it
 /// exceeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -43,7 +43,7 @@ pub struct Slice {
     pub prompt: PromptLength,
 }
 
-/// What an attempt used, as far as the agent's own records show it.
+/// What an attempt used, according to the agent's own records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The number of answers of the provider; 0 if nothing is known.

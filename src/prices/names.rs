@@ -1,6 +1,6 @@
 //! Maps a model id to the names it may have in a table. Providers, clouds and agents add prefixes and
-//! suffixes to ids; the model, and so its price, is the same. A newer model is a different one, however
-//! similar its name.
+//! suffixes to ids; the model, and so its price, is the same. A newer model is a different one, even if its
+//! name is similar.
 
 /// Prefixes that gateways and SDKs of the providers add to ids.
 const PROVIDERS: [&str; 6] = ["anthropic/", "openai/", "google/", "gemini/", "models/", "anthropic."];
@@ -9,8 +9,8 @@ const PROVIDERS: [&str; 6] = ["anthropic/", "openai/", "google/", "gemini/", "mo
 /// guide, "Supported Regions and models for inference profiles".
 const REGIONS: [&str; 7] = ["us.", "eu.", "apac.", "jp.", "au.", "us-gov.", "global."];
 
-/// Returns the names that an id may have in a table: the id itself, then with fewer and fewer prefixes and
-/// suffixes.
+/// Returns the names that an id may have in a table: the id itself, then shorter and shorter forms without
+/// prefixes and suffixes.
 pub(super) fn of(id: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for whole in [Some(id), without_provider(id)].into_iter().flatten() {

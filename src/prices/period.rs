@@ -7,7 +7,7 @@ use toml::value::Datetime;
 
 use crate::pool::{Cost, LONG_PROMPTS, PromptLength, TokenCount, token_kinds};
 
-/// Higher prices are refused: a million US dollars per million tokens.
+/// The highest accepted price, in US dollars per million tokens.
 const HIGHEST: f64 = 1e6;
 
 /// The prices of a model from one day to another.
@@ -32,7 +32,7 @@ impl Period {
         self.from <= day && day <= self.until
     }
 
-    /// Whether both cover a common day.
+    /// Whether both periods cover the same day.
     fn overlaps(&self, other: &Self) -> bool {
         self.from.max(other.from) <= self.until.min(other.until)
     }
@@ -137,7 +137,7 @@ fn price<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     Ok(Some(picodollars))
 }
 
-/// Reads a prompt length. It must be one of `LONG_PROMPTS`: requests are only sorted by these lengths.
+/// Reads a prompt length. It must be one of `LONG_PROMPTS`: usage distinguishes only these lengths.
 fn bound<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let tokens = i64::deserialize(from)?;
     let known = u64::try_from(tokens).ok().filter(|tokens| LONG_PROMPTS.contains(tokens));

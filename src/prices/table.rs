@@ -1,4 +1,4 @@
-//! Prices by model name.
+//! The type of both price tables: the built-in one and the user's.
 
 use std::collections::HashMap;
 

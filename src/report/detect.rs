@@ -14,8 +14,8 @@ pub fn detected(detected: &Detected, at: &Zoned) -> String {
     let outcome = &detected.outcome;
     let nothing = match outcome.verdict {
         Verdict::Succeeded => Some("the run succeeded, and no record reports an error"),
-        Verdict::AgentFailed => Some("no error message of an agent was found"),
-        Verdict::Interrupted => Some("the run was interrupted, and no error message of an agent was found"),
+        Verdict::AgentFailed => Some("no agent error message was found"),
+        Verdict::Interrupted => Some("the run was interrupted, and no agent error message was found"),
         _ => None,
     };
     if let Some(why) = nothing {
@@ -43,12 +43,12 @@ fn words(verdict: &Verdict) -> &'static str {
         Verdict::UsageLimit { .. } => "usage limit",
         Verdict::Throttled { .. } => "throttled",
         Verdict::Overloaded => "overloaded",
-        Verdict::AuthRejected => "authentication refused",
-        Verdict::OrganizationRefused => "organization refused",
-        Verdict::BillingRejected => "billing refused",
+        Verdict::AuthRejected => "credential rejected",
+        Verdict::OrganizationRefused => "organization does not allow this use",
+        Verdict::BillingRejected => "billing problem",
         Verdict::Unreachable => "no limit: the provider could not be reached",
         Verdict::TimedOut => "no limit: the provider did not answer in time",
-        Verdict::NotStarted => "no limit: the agent refused its arguments or settings",
+        Verdict::NotStarted => "no limit: the agent rejected its arguments or settings",
         Verdict::Interrupted | Verdict::Succeeded | Verdict::AgentFailed => "no limit",
     }
 }

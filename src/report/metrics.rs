@@ -134,7 +134,7 @@ fn gauges(metrics: &Metrics<'_>) -> [Family; 5] {
     let mut running = Family::gauge("kage_running_agents", None, "Agents that are running.");
     let mut windows = [
         Family::gauge("kage_utilization_ratio", Some("ratio"), "Utilization of a window, as last read."),
-        Family::gauge("kage_reset_seconds", Some("seconds"), "Time until the window is reset."),
+        Family::gauge("kage_reset_seconds", Some("seconds"), "Time until the window resets."),
     ];
     let mut limit = Family::gauge("kage_limit_seconds", Some("seconds"), "Time until the limit ends.");
     for (name, subscription) in &metrics.pool.subscriptions {

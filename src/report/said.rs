@@ -42,7 +42,7 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
         }
         Said::LacksConversation(name) => lacks_conversation(name),
         Said::CredentialFailed { subscription, why } => {
-            format!("warning: credential of `{subscription}` could not be read: {why}")
+            format!("warning: the credential of `{subscription}` could not be read: {why}")
         }
         Said::Refused(refusal) => refused(refusal),
         Said::Continue { refusal, to, request, keep_env, command: words } => {

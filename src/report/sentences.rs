@@ -10,7 +10,7 @@ use crate::error::{Failure, Status};
 use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Ranking, Request, Rule, Verdict};
 use crate::text::{one_line, pasted, quoted};
 
-/// The most reasons in one line.
+/// The maximum number of reasons in one line.
 const MOST_REASONS: usize = 4;
 
 /// Why a subscription is excluded: `` `work-a` is rate_limited until 13:00 (1h 12m) ``.
@@ -122,7 +122,7 @@ fn what_happened(name: &Name, verdict: &Verdict) -> Option<String> {
         Verdict::Throttled { .. } => format!("{name} was throttled"),
         Verdict::AuthRejected => format!("the credential of {name} was rejected"),
         Verdict::OrganizationRefused => format!("the organization of {name} does not allow this use"),
-        Verdict::BillingRejected => format!("the billing of {name} was rejected"),
+        Verdict::BillingRejected => format!("{name} has a billing problem"),
         Verdict::Overloaded => "the provider is overloaded".to_owned(),
         Verdict::Unreachable => "the provider could not be reached".to_owned(),
         Verdict::TimedOut => "the provider did not answer in time".to_owned(),
@@ -132,7 +132,7 @@ fn what_happened(name: &Name, verdict: &Verdict) -> Option<String> {
     })
 }
 
-/// That no subscription is left to continue on: `no subscription is ready until 13:00 (1h 12m)`.
+/// Why a run has no subscription to continue on: `no subscription is ready until 13:00 (1h 12m)`.
 pub fn no_other(why: &NotReady, request: &Request, now: &Zoned) -> String {
     match (why.earliest(), &request.only) {
         (Some(at), _) => format!("{} until {}", none_ready(request), until(at, now)),

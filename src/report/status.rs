@@ -106,7 +106,8 @@ impl Overview<'_> {
         self.lines(&self.rows(), columns).join("\n") + "\n"
     }
 
-    /// The answer for a screen, never larger than the screen. If the screen is too low, the lines are denser.
+    /// The answer for a screen, never larger than the screen. If the whole answer does not fit, a denser form
+    /// is used.
     pub fn frame(&self, columns: usize, height: usize) -> Vec<String> {
         let rows = self.rows();
         let whole = self.lines(&rows, Some(columns));
@@ -300,7 +301,7 @@ impl Row<'_> {
         match (self.status.until(), partial) {
             _ if form >= TableForm::NoUntil => word.to_owned(),
             (Some(at), _) => format!("{word} until {}", until(at)),
-            (None, Some(limit)) => format!("active, {} until {}", limit.scope, until(limit.until)),
+            (None, Some(limit)) => format!("active, {} limited until {}", limit.scope, until(limit.until)),
             (None, None) => word.to_owned(),
         }
     }

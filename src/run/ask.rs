@@ -1,7 +1,7 @@
 //! Asks the user at the terminal whether a session continues, between two attempts. Called by the engine.
 //!
-//! Not with the library that asks everything else: a signal here must end the run in order, with its events and its
-//! tmux pane, and while kage waits it stops and continues with its job.
+//! It does not use the library that asks kage's other questions: a signal must end the run properly, with its
+//! events and its tmux pane, and ^Z must stop kage with its job while it waits.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +17,7 @@ pub enum Answer {
     Line(String),
     /// There is no terminal, or its input has ended.
     NoAnswer,
-    /// A signal with this number came; it ends kage.
+    /// A signal with this number arrived; it ends kage.
     Signal(i32),
 }
 

@@ -1,4 +1,4 @@
-//! The agent's process: spawned with its credential, and waited for through stops and signals.
+//! The agent's process: starts it with its credential, and waits for it while it handles stops and signals.
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Write as _};
@@ -60,7 +60,7 @@ pub(super) fn replace(
     }
 }
 
-/// Returns the command for the program as planned. This is the only place where the secret is read.
+/// Returns the command for the program as planned. No other function of a run reads the secret.
 fn command(
     program: &Program,
     plan: &LaunchPlan,
@@ -94,8 +94,8 @@ fn command(
     Ok((command, pipe))
 }
 
-/// Keeps the agent from inheriting the pipe that a removed variable names. The pipe may contain another
-/// secret, from a kage above this one or from another process that started it, which the agent must not read.
+/// Keeps the agent from inheriting the pipe that a removed variable names. The pipe may hold another secret,
+/// from a kage or another program that started this kage. The agent must not read it.
 #[allow(unsafe_code)]
 fn withhold_pipe_of(variable: &str) {
     if !variable.ends_with("_FILE_DESCRIPTOR") {
@@ -124,8 +124,8 @@ fn pipe_holding(text: &str) -> io::Result<PipeReader> {
 }
 
 impl Child {
-    /// Waits until the agent ends. Sleeps until a signal comes: SIGCHLD for a child that ended or stopped, a
-    /// signal to forward, or the signal with which the agent's hooks wake kage.
+    /// Waits until the agent ends. Sleeps until a signal arrives: SIGCHLD for a child that ended or stopped,
+    /// a signal to forward, or the signal with which the agent's hooks wake kage.
     pub(super) fn wait(self, signals: &mut Signals, mut observer: Option<&mut dyn SessionObserver>) -> Exit {
         let mut until = None;
         loop {
@@ -170,7 +170,7 @@ impl Child {
                 Ok(Some((_, status))) => return Some(exit_of(status)),
                 Ok(None) => return None,
                 Err(Errno::INTR) => {}
-                // There is no such child, so how it ended is not known, and kage must not report success.
+                // There is no such child. How it ended is unknown, so kage must not report success.
                 Err(_) => return Some(Exit::Code(125)),
             }
         }
@@ -184,14 +184,14 @@ impl Child {
     /// If no shell can continue kage, kage must not stop. If kage has a terminal without a shell, a ^Z would
     /// freeze the agent for good, so kage continues it immediately, as tmux does with a process that stops in
     /// a pane. An agent that was stopped because it used the terminal from the background is left alone: it
-    /// would try again without end. Without a terminal no user typed a ^Z, and the process that stopped the
+    /// would try again endlessly. Without a terminal no user typed a ^Z, and the process that stopped the
     /// agent will continue it.
     fn stop_with_agent(&self, stop: Option<i32>) {
         if !jobs::has_terminal() {
             return;
         }
         let has_shell = jobs::has_shell();
-        // This check comes last: no slow call may come between it and the stop.
+        // This check comes last: no slow call may separate it from the stop.
         if jobs::is_stopped(self.0) == Some(false) {
             return;
         }

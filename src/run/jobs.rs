@@ -1,5 +1,5 @@
-//! Job control: whether a shell above kage sees that it stops, and can continue it. Used when the agent has
-//! stopped.
+//! Job control: whether a shell above kage notices that kage stops, and can continue it. Used when the agent
+//! has stopped.
 
 use std::fs::File;
 
@@ -12,14 +12,14 @@ pub(super) fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
-/// Whether kage leads the session. Then the program that opened the terminal started kage, and no shell did.
+/// Whether kage leads the session. Then the program that opened the terminal started kage, without a shell.
 pub(super) fn leads_session() -> bool {
     session_of(0) == Some(number(getpid()))
 }
 
 /// Whether a shell with job control can continue kage: the first ancestor outside kage's process group is in
 /// the same session. Otherwise kage leads the session, as in a container or a tmux pane, or its group is
-/// orphaned; in such a group the system does not stop a process on ^Z.
+/// orphaned. In an orphaned group the system does not stop a process on ^Z.
 pub(super) fn has_shell() -> bool {
     let (Some(group), Some(session)) = (group_of(0), session_of(0)) else { return false };
     if leads_session() {
@@ -36,7 +36,7 @@ pub(super) fn has_shell() -> bool {
     false
 }
 
-/// Whether a process is stopped; `None` if it is not known, as without `/proc`.
+/// Whether a process is stopped; `None` if it is not known, for example without `/proc`.
 pub(super) fn is_stopped(pid: Pid) -> Option<bool> {
     Some(stat(pid)?.state == 'T')
 }

@@ -51,7 +51,7 @@ pub enum Input {
 #[derive(Debug)]
 pub enum Launched {
     Ended(ChildExit),
-    /// A signal with this number came before the agent was started.
+    /// A signal with this number arrived before the agent was started.
     Signal(i32),
 }
 

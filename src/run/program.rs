@@ -1,4 +1,4 @@
-//! Finding a program on `PATH` while skipping kage itself under any name, and becoming that program.
+//! Finds a program on `PATH`, skipping kage itself under any name, and becomes that program.
 //!
 //! Called by `exec`, the shims and the status line. It does not know subscriptions.
 
@@ -64,9 +64,9 @@ impl Program {
             .hint("check the spelling and PATH, or give its full path"))
     }
 
-    /// The same for a kage that was called through `PATH`: searches only the entries after kage's own.
-    /// Another tool's wrapper, which kage started, may have looked up the next program of its name and found
-    /// kage again: then only the entries after that wrapper are searched.
+    /// Like `find`, for a kage that was itself called through `PATH`: searches only the entries after kage's
+    /// own. If kage started another tool's wrapper, and that looked up the next program of its name and found
+    /// kage again, only the entries after the wrapper are searched.
     pub fn find_after(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
         let kage = Kage::current(shims);
         let known = |path: PathBuf| (kage.is(&path), path);
@@ -142,7 +142,7 @@ pub fn is_kage(path: &Path) -> bool {
     own.is_some() && file(path.to_owned()) == own
 }
 
-/// Whether a file is one of kage's shims. An unreadable file is not, because no shell could run it.
+/// Whether a file is one of kage's shims. An unreadable file is not one, because no shell could run it.
 pub fn is_shim(path: &Path) -> bool {
     let mut beginning = [0; shim::ENOUGH];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
@@ -153,9 +153,9 @@ pub(super) fn not_started(program: &Program, why: &io::Error) -> Failure {
     let path = program.path.display();
     let word = quoted_path(&program.path);
     match why.kind() {
-        // The program was found, so its interpreter is missing.
+        // The program itself was found, so it is its interpreter that is missing.
         ErrorKind::NotFound => {
-            Failure::new(Status::NotFound, format!("could not start {path}: its interpreter is missing"))
+            Failure::new(Status::NotFound, format!("could not start {path}: its interpreter does not exist"))
                 .hint(format!("head -n 1 {word}"))
         }
         ErrorKind::ArgumentListTooLong => {

@@ -1,8 +1,8 @@
 //! The relay: passes an agent's streams through kage, so that the output of a failed attempt can be discarded
 //! and its input replayed. The caller sees only the output of the final attempt.
 //!
-//! One thread copies standard output, one standard error and one standard input, each with blocking writes. A
-//! slow reader slows the agent, as it would without kage, but never the thread that waits for signals.
+//! Three threads copy standard output, standard error and standard input, each with blocking writes. A slow
+//! reader slows the agent, as it would without kage, but never the thread that waits for signals.
 
 pub mod hold;
 mod pump;
@@ -48,7 +48,7 @@ pub struct Relay {
     output: Stream,
     errors: Stream,
     relay_stderr: bool,
-    /// The withheld output of the last attempt: if the next one does not start, the last one is final.
+    /// The withheld output of the previous attempt: if the next one does not start, that attempt is final.
     last: Option<Vec<u8>>,
     /// Why output could not be written, unless the reader is gone.
     failed: Option<io::Error>,
@@ -58,15 +58,15 @@ pub struct Relay {
 /// The threads of an attempt.
 pub(super) struct Running {
     notifier: EndNotifier,
-    /// Is at its end when the threads have ended.
+    /// Reaches its end when the threads have ended.
     done: PipeReader,
     output: JoinHandle<(Box<dyn Hold>, io::Result<()>)>,
     errors: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Relay {
-    /// Makes a relay for kage's own streams. `relay_stderr`: whether standard error is relayed even if it is
-    /// a terminal. Otherwise the agent gets the terminal itself.
+    /// Creates a relay for kage's own streams. `relay_stderr`: whether standard error is relayed even if it
+    /// is a terminal. Otherwise the agent gets the terminal itself.
     pub fn new(output: Output, relay_stderr: bool) -> Self {
         let streams: [Stream; 3] = [Arc::new(io::stdin()), Arc::new(io::stdout()), Arc::new(io::stderr())];
         Self::with_streams(streams, output, relay_stderr)
@@ -101,9 +101,9 @@ impl Relay {
         self.hold = hold;
     }
 
-    /// Whether output of this attempt was delivered that another attempt would contradict: output in one
-    /// piece that grew beyond 1 MiB, more than 1 MiB of withheld lines, or any output without `hold`. Lines
-    /// of progress do not count: they belong to the conversation, which another attempt may continue.
+    /// Whether this attempt has delivered output that another attempt would contradict: output in one piece
+    /// that grew beyond 1 MiB, more than 1 MiB of withheld lines, or any output without `hold`. Lines of
+    /// progress do not count: they belong to the conversation, which another attempt may continue.
     pub fn is_committed(&self) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.is_committed())
     }
@@ -113,13 +113,13 @@ impl Relay {
         self.input.can_replay()
     }
 
-    /// Whether the reader of the output is gone, so that another attempt would be in vain.
+    /// Whether the reader of the output is gone, so that another attempt would be pointless.
     pub fn reader_is_gone(&self) -> bool {
         self.reader_is_gone
     }
 
-    /// Delivers the withheld output: the attempt is final. The result is `Lost` with the first write of the
-    /// run that failed, except for a write that failed because the reader is gone.
+    /// Delivers the withheld output: the attempt is final. The result is `Lost` with the first write error of
+    /// the run. A write that failed because the reader is gone does not count.
     pub(super) fn release(&mut self, signals: &mut Signals) -> Released {
         let mut bytes = Vec::new();
         match (self.last.take(), &mut self.rules) {
@@ -171,7 +171,7 @@ impl Relay {
         }
     }
 
-    /// Drops the output of the last attempt: the next one has started.
+    /// Drops the output of the previous attempt: the next one has started.
     pub(super) fn forget_last(&mut self) {
         self.last = None;
     }
@@ -184,7 +184,7 @@ impl Relay {
         }
     }
 
-    /// Makes the pipes of an attempt and starts the threads that serve them.
+    /// Creates the pipes of an attempt and starts the threads that serve them.
     pub(super) fn start(&mut self, input: Input) -> io::Result<(ChildStreams, Running)> {
         let (end, notifier) = AgentEnd::new()?;
         let (done, undone) = io::pipe()?;
@@ -217,9 +217,9 @@ impl Relay {
     }
 
     /// Waits until the last output of an agent that has ended is delivered. After a signal, including an
-    /// earlier one, the delivery must end within `DELIVERY_LIMIT`. That is enough for a complete answer
-    /// although a child of the agent keeps the pipe open, and a reader that reads nothing cannot hold kage.
-    /// In the latter case a thread remains blocked in its write.
+    /// earlier one, the delivery must end within `DELIVERY_LIMIT`. That is long enough for a complete answer
+    /// even if a child of the agent keeps the pipe open. A reader that reads nothing cannot block kage: only
+    /// a thread remains blocked in its write.
     pub(super) fn finish(&mut self, running: Running, signals: &mut Signals) -> (Captured, Result<(), i32>) {
         running.notifier.notify();
         let done = Some(running.done.as_fd());
@@ -246,7 +246,7 @@ impl Relay {
     }
 }
 
-/// Makes a pipe for the agent to write to.
+/// Creates a pipe for the agent to write to.
 fn output_pipe(end: &Arc<AgentEnd>) -> io::Result<(OutputPipe, Stdio)> {
     let (reader, writer) = io::pipe()?;
     // A larger pipe means that the thread wakes less often. The system may refuse, which does not matter.

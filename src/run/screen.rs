@@ -3,7 +3,7 @@
 //!
 //! The policy, before the code:
 //! - Only changed lines are written, in one update that the terminal shows as a whole, and nothing is cleared
-//!   in between. So nothing flickers, and a pool without changes costs nothing.
+//!   in between. So nothing flickers, and without changes nothing is written.
 //! - Between two frames kage sleeps. A key, a signal or a new size of the window wakes it.
 //! - Before kage ends or stops, it always restores the screen, the cursor and the modes.
 
@@ -57,7 +57,7 @@ pub fn draw_each_second(mut lines: impl FnMut(Size) -> Vec<String>) -> io::Resul
     loop {
         let next = Instant::now() + SECOND;
         let size = size_or_default(stdout());
-        // If the write fails, the terminal is gone, and its SIGHUP has only not arrived yet.
+        // If the write fails, the terminal is gone, and its SIGHUP has not arrived yet.
         if screen.draw(size, lines(size)).is_err() {
             return Ok(Some(SIGHUP));
         }
@@ -101,7 +101,7 @@ fn sleep(signals: &mut Signals, keys: Option<BorrowedFd<'static>>, until: Instan
     let typed = watched.get(1).is_some_and(|keys| !keys.revents().is_empty());
     drop(watched);
     let actions: Vec<_> = signals.pending().map(action_for).collect();
-    // If several signals have come, ending comes before stopping, and stopping before drawing.
+    // If several signals have arrived, ending comes before stopping, and stopping before drawing.
     let first = |is: fn(&Action) -> bool| actions.iter().copied().find(is);
     first(|action| matches!(action, Action::End(_)))
         .or_else(|| first(|action| *action == Action::Stop))

@@ -30,7 +30,7 @@ pub const WAKE: Signal = Signal::URG;
 /// handle them, and may be meant as messages to the agent.
 const FATAL: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
-/// The signals of a run whose attempt has ended and that may start another.
+/// The signal queue of a run between two attempts.
 static KEPT: Mutex<Option<Signals>> = Mutex::new(None);
 
 /// A signal and its sender.
@@ -92,8 +92,8 @@ impl Signals {
         Ok(Self { delivery, interrupted: false })
     }
 
-    /// Keeps the queue for the next attempt, or for the pause before it. A signal that comes in between would
-    /// otherwise be lost: its handler remains installed, but nothing reads what it queues.
+    /// Keeps the queue for the next attempt, or for the pause before it. A signal that arrives in between
+    /// would otherwise be lost: its handler remains installed, but nothing reads what it queues.
     pub(super) fn keep(mut self) {
         self.interrupted = false;
         *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
@@ -104,8 +104,8 @@ impl Signals {
         self.interrupted
     }
 
-    /// Sleeps until at least one signal has come or until a time, and returns the signals. SIGCHLD ends the
-    /// sleep but is not returned.
+    /// Sleeps until at least one signal has arrived or until a time, and returns the signals. SIGCHLD ends
+    /// the sleep but is not returned.
     pub(super) fn wait(&mut self, until: Option<Instant>) -> impl Iterator<Item = Caught> {
         let mut watched = [PollFd::new(self.delivery.get_read(), PollFlags::IN)];
         // A signal that interrupts the sleep is in the queue too.
@@ -113,15 +113,15 @@ impl Signals {
         self.pending()
     }
 
-    /// Returns the signals that have already come.
+    /// Returns the signals that have already arrived.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Caught> {
         let Self { delivery, interrupted } = self;
         delivery.pending().filter_map(|origin| caught(&origin, interrupted))
     }
 
     /// Sleeps while no agent runs: until a descriptor is readable or at its end, or until a time. Returns
-    /// whether it was the descriptor. The error is the number of a fatal signal, which ends kage like any
-    /// program.
+    /// whether it was the descriptor. The error is the number of a fatal signal, which ends kage as it would
+    /// end any program.
     pub(super) fn sleep(
         &mut self,
         done: Option<BorrowedFd<'_>>,
@@ -163,8 +163,8 @@ fn stop() {
 }
 
 /// Turns SIGXFSZ into a failed write. The signal kills a process whose file grows beyond `ulimit -f`, but
-/// kage can do without the file that it keeps for the agent's input. The handler does nothing, and the agent
-/// does not inherit it.
+/// kage can continue without the file in which it keeps the agent's input. The handler does nothing, and the
+/// agent does not inherit it.
 pub(super) fn survive_file_limit() {
     if !is_ignored(SIGXFSZ) {
         let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
@@ -194,8 +194,8 @@ pub fn reset_sigchld() {
 
 /// Unblocks the signals that kage waits for while this value lives, and then restores the mask. A parent may
 /// have left them blocked: then the agent's end would not wake kage, and a SIGTERM would not be forwarded.
-/// The value is made after the spawn, because the child inherits the mask and must get the one that kage was
-/// started with. A signal that came before is pending, not lost.
+/// The value is created after the spawn, because the child inherits the mask and must get the one that kage
+/// was started with. A signal that arrived before is pending, not lost.
 pub(super) struct Unblocked(libc::sigset_t);
 
 impl Unblocked {
@@ -235,7 +235,7 @@ pub fn reraise(signal: i32) -> i32 {
     128 + signal
 }
 
-/// Returns the time that is left, in the form that `poll` takes.
+/// Returns the time that is left, in the form that `poll` expects.
 pub(super) fn time_left(until: Instant) -> Timespec {
     let left = until.saturating_duration_since(Instant::now());
     Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })

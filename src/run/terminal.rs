@@ -1,4 +1,5 @@
-//! The terminal's modes before the agent: restored if a signal kept the agent from doing so.
+//! Saves the terminal's modes before the agent starts, and restores them if a signal kept the agent from
+//! doing so.
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -25,7 +26,7 @@ pub(super) struct SavedModes(Option<(BorrowedFd<'static>, Termios)>);
 impl SavedModes {
     /// Saves the modes of the terminal. Only a terminal among the agent's streams counts, because the agent
     /// may change no other: `/dev/tty` may belong to the program that started kage with pipes. Nothing is
-    /// saved if stdout is a pipe: a pager may be waiting at its end with its own modes.
+    /// saved if stdout is a pipe: a pager that reads it may have set its own modes.
     pub(super) fn save() -> Self {
         if is_pipe(stdout()) {
             return Self(None);
@@ -35,9 +36,8 @@ impl SavedModes {
         Self(streams.find_map(|stream| Some((stream, tcgetattr(stream).ok()?))))
     }
 
-    /// Restores the modes after an agent that a signal ended. A shell does this for its own jobs, but it sees
-    /// only how kage ends. An agent that ended on its own may have changed the modes on purpose, as `stty`
-    /// does.
+    /// Restores the modes if a signal ended the agent. A shell does this for its own jobs, but it sees only
+    /// how kage ends. An agent that ended on its own may have changed the modes on purpose, as `stty` does.
     pub(super) fn restore_after(self, exit: Exit, interrupted: bool) {
         let by_signal = matches!(exit, Exit::Signal(_));
         if let Some((terminal, before)) = self.0.filter(|_| by_signal || interrupted) {

@@ -1,4 +1,4 @@
-//! Signals reach whole processes, so each of these tests runs itself again in its own process.
+//! Tests of signals. A signal affects the whole process, so each test runs itself again in its own process.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -87,11 +87,11 @@ fn a_pause_ignores_a_signal_that_was_ignored_on_entry() {
 }
 
 #[test]
-fn a_pause_ends_when_its_time_is_over() {
+fn a_pause_ends_after_its_time() {
     if is_alone() {
         exit(pause(Duration::from_millis(10)).err().unwrap_or(42));
     }
-    assert_eq!(alone("a_pause_ends_when_its_time_is_over", "").wait().unwrap().code(), Some(42));
+    assert_eq!(alone("a_pause_ends_after_its_time", "").wait().unwrap().code(), Some(42));
 }
 
 fn sh(relay: &mut Relay, input: Input, script: &str) -> ChildExit {

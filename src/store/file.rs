@@ -1,6 +1,6 @@
 //! The state in a JSON file, with a lock file and a log of the changes since the file was written. A change
-//! is a line appended to the log, which costs a fraction of a new file. When the log has grown, the whole
-//! state is written again. `FileStore::update` is the only way to change the state.
+//! is a line appended to the log, which costs a fraction of writing a new file. When the log has grown, the
+//! whole state is written again. `FileStore::update` is the only way to change the state.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -28,7 +28,7 @@ pub use process::{holder_mark, marked_holder, started};
 const VERSION: u32 = 2;
 /// The previous format: the same, without an id and therefore without a log.
 const WITHOUT_LOG: u32 = 1;
-/// How many times a reader tries again if the file was replaced while it read. One in dozens of changes
+/// How many times a reader tries again if the file was replaced while it read. Only one in dozens of changes
 /// replaces it.
 const READ_ATTEMPTS: u32 = 100;
 
@@ -70,7 +70,7 @@ struct Loaded {
     state: State,
     /// The offset of the next change in the log; `None` if the whole state must be written.
     end: Option<u64>,
-    /// The damaged file, and what is wrong with it. The state is what could be read without it.
+    /// The damaged file, and what is wrong with it. `state` is what could be read without it.
     damage: Option<(PathBuf, String)>,
 }
 
@@ -91,7 +91,7 @@ impl FileStore {
     }
 
     /// Like `read`, but a damaged file is an error and not a notice. For callers that read repeatedly.
-    pub fn look(&self) -> Result<State> {
+    pub fn read_strictly(&self) -> Result<State> {
         let loaded = self.load()?;
         match loaded.damage {
             Some((file, why)) => bail!("{} is damaged ({why})", file.display()),
@@ -172,7 +172,7 @@ impl FileStore {
     }
 
     /// Reads a state and the log that belongs to it. Writers replace the state before they begin a new log.
-    /// So if the state was not replaced since it was opened, the log that was read after it belongs to it.
+    /// So if the state was not replaced while both were read, the log belongs to it.
     fn bytes(&self) -> Result<(Option<Vec<u8>>, Vec<u8>)> {
         let unreadable = |file: &Path| format!("could not read {}", file.display());
         for attempt in 1.. {
@@ -226,7 +226,7 @@ impl Store for FileStore {
     }
 
     fn strict_view(&self) -> Result<State> {
-        self.look()
+        self.read_strictly()
     }
 
     fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved> {
@@ -237,11 +237,11 @@ impl Store for FileStore {
         self.update_within(patience, Durability::Process, |state| observe.apply(state))
     }
 
-    /// The ledger is already on disk, and the state can be rebuilt from it except for limits and health. So
-    /// only outcomes that concern the account are synced to disk.
+    /// The ledger is already on disk, and everything in the state except limits and health can be rebuilt
+    /// from it. So only outcomes that concern the subscription are synced to disk.
     fn settle(&self, settle: &Settle<'_>) -> Result<Settled> {
-        let concerns_account = settle.outcome.verdict.concerns_account();
-        let durability = if concerns_account { Durability::Machine } else { Durability::Process };
+        let concerns_subscription = settle.outcome.verdict.concerns_subscription();
+        let durability = if concerns_subscription { Durability::Machine } else { Durability::Process };
         self.update(durability, |state| settle.apply(state))
     }
 

@@ -1,5 +1,5 @@
-//! Cleans whole answers for a terminal. Called by `print`, so that no table, page or list that forgot to
-//! clean a name can control the terminal with it.
+//! Cleans whole answers for a terminal. Called by `print`: if a table, page or list forgot to clean a name,
+//! the name still cannot control the terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -94,10 +94,10 @@ fn the_output_is_a_few_aligned_lines() {
     assert!(over.contains("resets at 2026-11-21 22:26 (past)\n"), "{over}");
     let unknown = detect(&sandbox, &[], "You've hit your limit").status(USAGE).stdout();
     assert!(unknown.contains("\nresets at unknown\n"), "{unknown}");
-    let expected = "verdict   billing refused\nagent     claude\nrule      marker credit\n\
+    let expected = "verdict   billing problem\nagent     claude\nrule      marker credit\n\
                     line      Credit balance is too low\n";
     detect(&sandbox, &[], "\u{1b}[31mCredit balance is too low\u{1b}[0m\n").status(ACCOUNT).prints(expected);
-    let nothing = "no limit: no error message of an agent was found\n";
+    let nothing = "no limit: no agent error message was found\n";
     detect(&sandbox, &[], "Hello\n").status(0).prints(nothing);
     let interrupted = detect(&sandbox, &["--exit", "130"], "Hello\n").status(0).stdout();
     assert!(interrupted.starts_with("no limit: the run was interrupted"), "{interrupted}");

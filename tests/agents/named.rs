@@ -77,7 +77,7 @@ fn an_agent_that_may_have_done_work_is_not_retried() {
 }
 
 #[test]
-fn a_quoted_limit_is_no_limit() {
+fn a_quoted_limit_is_not_a_limit() {
     let sandbox = pool("quoting");
     sandbox
         .kage(["exec", "--", "oracle", "--ask", "what"])
@@ -101,7 +101,7 @@ fn markers_are_added_to_a_known_agent() {
 fn a_mistake_in_the_definition_of_an_agent_is_refused() {
     for (text, part) in [
         ("[agents.x]\nprogram = \"x\"\n", "`agents.x`: the key `credential_env` is missing"),
-        ("[agents.claude]\nprogram = \"x\"\n", "`agents.claude`: kage knows how to run `claude`"),
+        ("[agents.claude]\nprogram = \"x\"\n", "`agents.claude`: `claude` is a built-in agent"),
         ("[agents.x]\ncredential_env = \"A=B\"\n", "is not a valid variable name"),
         (
             "[agents.x]\ncredential_env = \"A\"\nmarkers = [{ kind = \"limit\", pattern = \"x\" }]\n",
@@ -124,19 +124,19 @@ fn a_mistake_in_the_definition_of_an_agent_is_refused() {
             "[agents.x]\ncredential_env = \"A\"\n[agents.y]\ncredential_env = \"A\"\nprogram = \"x\"\n",
             "`x` is already the program of `x`",
         ),
-        ("[agents.x]\ncredential_env = \"PATH\"\n", "`PATH` cannot be the variable of a credential"),
+        ("[agents.x]\ncredential_env = \"PATH\"\n", "`PATH` cannot be a credential variable"),
         (
             "[agents.x]\ncredential_env = \"A\"\nremove_env = [\"HOME\"]\n",
-            "`agents.x.remove_env`: `HOME` cannot be the variable of a credential",
+            "`agents.x.remove_env`: `HOME` cannot be a credential variable",
         ),
-        ("[agents.x]\ncredential_env = \"KAGE_RUN\"\n", "`KAGE_RUN` cannot be the variable of a credential"),
+        ("[agents.x]\ncredential_env = \"KAGE_RUN\"\n", "`KAGE_RUN` cannot be a credential variable"),
         (
             "[agents.x]\ncredential_env = \"A\"\nremove_env = [\"A B\"]\n",
             "`A B` is not a valid variable name",
         ),
         ("[failover]\nattempts = -1\n", "`failover.attempts`"),
         ("[failover]\nthrottle_wait = \"soon\"\n", "is not a duration"),
-        ("[failover]\nprompt = \"\"\n", "a string that is not empty"),
+        ("[failover]\nprompt = \"\"\n", "a non-empty string"),
         ("[events]\ncomand = \"x\"\n", "unknown key `comand`"),
         (
             "[agents.x]\ncredential_env = \"A\"\n[subscriptions.pool.a]\nagent = \"x\"\ncredential = { home = \"/tmp\" }\n",

@@ -38,7 +38,7 @@ fn a_daily_limit_names_its_quota() {
 }
 
 #[test]
-fn a_tool_call_comes_first_and_choosing_a_model_is_no_turn() {
+fn a_tool_call_comes_first_and_choosing_a_model_is_not_a_turn() {
     let service = Generate::start_with_tool("echo kage");
     assert!(ask(&service, "AIza--tool+day", "generateContent").contains("complexity_score"));
     assert!(ask(&service, "AIza--tool+day", STREAM).contains("echo kage"));

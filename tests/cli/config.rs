@@ -63,7 +63,7 @@ fn every_verb_names_a_config_that_cannot_be_read() {
             call.run().status(2).is_one_line_and_a_hint()
         };
         refused(&latin).mentions("latin.toml:2: not valid UTF-8");
-        refused(&dir).mentions("work: it is a directory\nhint: KAGE_CONFIG names a file, such as ");
+        refused(&dir).mentions("work: it is a directory\nhint: KAGE_CONFIG must name a file, such as ");
     }
 }
 

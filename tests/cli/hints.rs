@@ -12,7 +12,7 @@ use crate::support::{Sandbox, pool, token};
 fn a_mistyped_verb_or_flag_is_suggested() {
     let sandbox = Sandbox::new();
     sandbox.kage(["statsu"]).run().status(2).is_one_line_and_a_hint().mentions("did you mean `status`?");
-    let hint = "hint: put `--` in front of the program: kage exec -- claude\n";
+    let hint = "hint: put `--` before the program: kage exec -- claude\n";
     sandbox.kage(["exec", "claude"]).run().status(2).is_one_line_and_a_hint().mentions(hint);
     sandbox.kage(["exec", "-n", "ns", "claude", "-p", "hi"]).run().status(2).mentions(hint);
     let nothing = "kage: the following required arguments were not provided: <COMMAND>...\n";
@@ -88,7 +88,8 @@ fn every_failure_ends_with_a_command_to_type() {
     sandbox.program("headless", "#!/nonexistent/interpreter\n");
     failed("exec -- headless", none.0, none.1, 127).mentions("\nhint: head -n 1 /");
     sandbox.config("[agents.own]\ncredential_env = \"OWN_KEY\"\n");
-    failed("sub add x --agent own --credential home:/nonexistent", none.0, none.1, 2).mentions("use its key");
+    failed("sub add x --agent own --credential home:/nonexistent", none.0, none.1, 2)
+        .mentions("use an API key");
     let sealed = sandbox.kage(["sub", "add", "y", "--credential", "file"]).stdin(&token("y--ok"));
     let refused = sealed.env("KAGE_PASSPHRASE_COMMAND", "false").env("HOME", sandbox.path("work")).run();
     refused.is_one_line_and_a_hint().mentions("\nhint: try it: false\n");

@@ -84,7 +84,7 @@ fn bash_zsh_and_fish_show_the_prompt() {
 }
 
 #[test]
-fn the_prompt_and_the_segment_take_no_lock_and_no_connection_and_start_nothing() {
+fn the_prompt_and_the_segment_take_no_lock_open_no_socket_and_start_nothing() {
     if !has_all(&["strace"]) {
         return;
     }

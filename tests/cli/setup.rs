@@ -103,7 +103,7 @@ fn a_failure_is_reported_with_the_next_command() {
         .stdin(&token("work--ok"))
         .run()
         .status(1)
-        .mentions("no agent that kage knows is on PATH")
+        .mentions("no known agent was found on PATH")
         .mentions("hint: npm install");
 }
 
@@ -118,9 +118,9 @@ fn it_asks_at_the_terminal() {
     let pane = tmux.first();
     pane.is_at_the_prompt();
     pane.enter("kage setup; echo it ended with $?");
-    pane.shows("Which agent is it for?");
+    pane.shows("Which agent is the subscription for?");
     pane.press("Enter");
-    pane.shows("What should it be called? (work)");
+    pane.shows("What should the subscription be called? (work)");
     pane.types("a b");
     pane.press("Enter");
     pane.shows("` ` is not allowed in a name");
@@ -132,10 +132,10 @@ fn it_asks_at_the_terminal() {
     pane.press("Enter");
     pane.shows("Credential for acme (not shown):");
     pane.enter(&token("acme--ok"));
-    pane.shows("Run your agents with kage in each new fish shell? (Y/n)");
+    pane.shows("Run your agents through kage in new fish shells? (Y/n)");
     pane.press("Enter");
     pane.shows("added one line to");
-    pane.shows("Try it with one short question to claude? (Y/n)");
+    pane.shows("Test it with one short question to claude? (Y/n)");
     pane.press("Enter");
     let screen = pane.shows("it ended with 0");
     assert!(!screen.contains("sk-ant-"), "{screen}");
@@ -145,7 +145,7 @@ fn it_asks_at_the_terminal() {
     pane.enter("kage setup; echo it ended again with $?");
     pane.shows("Add another subscription? (y/N)");
     pane.press("Enter");
-    pane.shows("Try it with one short question to claude? (Y/n)");
+    pane.shows("Test it with one short question to claude? (Y/n)");
     pane.types("n");
     pane.press("Enter");
     pane.shows("it ended again with 0");
@@ -161,7 +161,7 @@ fn leaving_at_a_question_restores_the_terminal() {
     for (key, status) in [("C-c", "130"), ("Escape", "1")] {
         let pane = tmux.another();
         pane.enter("stty -a >before; kage setup; echo it ended with $?; stty -a >after");
-        pane.shows("What should it be called? (work)");
+        pane.shows("What should the subscription be called? (work)");
         pane.press(key);
         if key == "C-c" {
             // A loop or list around it ends as well, so the rest of the line is not run.
@@ -186,7 +186,7 @@ fn a_signal_at_a_question_restores_the_terminal() {
     let pane = tmux.first();
     pane.is_at_the_prompt();
     pane.enter("stty -a >before; kage setup; echo it ended with $?; stty -a >after");
-    pane.shows("What should it be called? (work)");
+    pane.shows("What should the subscription be called? (work)");
     let found = std::process::Command::new("pgrep").args(["-P", &pane.pid().to_string()]).output().unwrap();
     let pid = String::from_utf8(found.stdout).unwrap().trim().parse().unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();

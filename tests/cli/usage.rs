@@ -67,7 +67,7 @@ Usage from 2026-11-01 to 2026-11-30
     let shown = usage(&sandbox, &[]).run().success().says("").stdout();
     assert!(shown.starts_with(expected), "{shown}");
     assert!(shown.contains("\nTokens by day (peak 2.1k)\nNov 1                    █ ▄"), "{shown}");
-    let note = "\nNo price is known for homemade-1; add it to `[prices]` in the config";
+    let note = "\nNo price is known for homemade-1; add prices in `[prices]` of the config";
     assert!(shown.contains(note), "{shown}");
     let words = ["subscription", "usage"].into_iter().chain(NOVEMBER);
     sandbox.kage(words).run().success().prints(&shown);

@@ -94,11 +94,11 @@ fn invalid_arguments_are_refused_and_change_nothing() {
         (vec!["add", "x", "--env", "novalue"], "NAME=VALUE"),
         (vec!["add", "x", "--credential", "file", "--tags", "a b"], "not a valid tag"),
         (vec!["add"], "NAME"),
-        (vec!["set", "work-premium"], "nothing to set"),
+        (vec!["set", "work-premium"], "no settings given"),
         (vec!["set", "work-premum", "--priority", "1"], "no subscription named `work-premum`"),
         (vec!["rename", "personal", "work-premium"], "already"),
         (vec!["remove", "ghost"], "no subscription named `ghost`"),
-        (vec!["remove", "personal"], "also deletes its secret"),
+        (vec!["remove", "personal"], "cannot ask whether to remove"),
         (vec!["show", "ghost"], "no subscription"),
         (vec!["route", "--namespace", "high", "--subscriptions", "personal"], "is a level"),
         (vec!["route", "--namespace", "ns", "--subscriptions", "ghost"], "no subscription named `ghost`"),
@@ -228,7 +228,7 @@ fn remove_refuses_while_a_route_needs_it_and_removes_the_secret() {
         .run()
         .status(1)
         .is_one_line_and_a_hint()
-        .mentions("used by the route `ns`");
+        .mentions("still used by routes: `ns`");
     sandbox
         .kage(["sub", "remove", "personal", "--force"])
         .run()
@@ -268,7 +268,7 @@ fn a_passphrase_opens_the_file_and_does_not_reach_the_agent() {
     let file = sandbox.write("home/passphrase", "correct horse\n");
     exec().env("KAGE_PASSPHRASE_FILE", &file).run().success();
     exec().env("KAGE_PASSPHRASE_COMMAND", "echo correct horse").run().success();
-    exec().run().status(125).is_one_line_and_a_hint().mentions("sealed with a passphrase");
+    exec().run().status(125).is_one_line_and_a_hint().mentions("encrypted with a passphrase");
     exec()
         .env("KAGE_PASSPHRASE", "wrong")
         .run()
@@ -324,7 +324,7 @@ fn the_demo_shows_a_whole_failover_and_leaves_nothing_behind() {
         "$ kage why -n backend",
         "limited: it is rate_limited until",
         "next: work-basic",
-        "For real use:",
+        "To use kage with your own subscriptions:",
         "kage setup",
     ] {
         let at = output[from..].find(part).unwrap_or_else(|| panic!("no `{part}` after {from} in {output}"));
@@ -340,7 +340,7 @@ fn the_demo_shows_a_whole_failover_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let sandbox = pool();
     let line = format!(
         "'{}' sub list --json | head -c 1; echo ${{PIPESTATUS[0]}}",

@@ -26,7 +26,7 @@ work = { credential = { command = "exit 3" } }
 command = "cat >>$HOME/events"
 "#;
 
-/// A stored file of today, whose leases belong to this process.
+/// A file in `states/` with today's date, whose leases belong to this process.
 fn stored(sandbox: &Sandbox, name: &str) -> String {
     let today = Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
     let file = crate::compare::golden_dir().join("states").join(name);

@@ -1,4 +1,5 @@
-//! The figures of docs/performance.md match `benches/figures.json`, and the benchmarks that measure them work.
+//! The figures of docs/performance.md match `benches/figures.json`, and the benchmarks that measure them
+//! work.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

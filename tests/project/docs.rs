@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-/// The most lines of the README.
+/// The maximum number of lines of the README.
 const LONGEST_README: usize = 220;
 
 fn root() -> PathBuf {
@@ -45,7 +45,7 @@ fn links(text: &str) -> Vec<String> {
     targets
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// The anchors of a document's headings, as GitHub generates them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text);
     let headings = headings.lines().filter(|line| line.starts_with('#'));

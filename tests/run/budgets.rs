@@ -1,4 +1,4 @@
-//! Budgets end to end: the cost of runs is recorded, a warning comes near the budget, and a used-up budget
+//! Budgets end to end: the cost of runs is recorded, an event warns near the budget, and a used-up budget
 //! stops further runs.
 
 // A failed unwrap is a failed test.
@@ -72,10 +72,10 @@ fn a_subscription_whose_budget_is_used_up_is_skipped() {
     let both = events(&sandbox, 2);
     assert_eq!((both.len(), &both[1]["event"]), (2, &json!("budget_reached")));
     let why = sandbox.kage(["why"]).run().success().stdout();
-    let clause = "its budget of 3.00 USD (API-equivalent) for today is used up until ";
-    assert!(why.contains(&format!("a  -  budget: {clause}")), "{why}");
+    let clause = "is out of budget (3.00 USD API-equivalent per day) until ";
+    assert!(why.contains(&format!("a  -  budget: it {clause}")), "{why}");
     let insisted = exec(&sandbox, &["-s", "a"]).success();
-    insisted.mentions(&format!("kage: warning: `a`: {clause}"));
+    insisted.mentions(&format!("kage: warning: `a` {clause}"));
     exec(&sandbox, &[]).success();
     assert_eq!(ran(&sandbox)[4..], ["a", "b"]);
     assert_eq!(events(&sandbox, 2).len(), 2, "a reached budget is reported once");
@@ -90,7 +90,7 @@ fn a_namespace_has_its_own_budgets() {
     exec(&sandbox, &["-n", "backend"]).success().says("");
     let sent = events(&sandbox, 1);
     assert_eq!((&sent[0]["event"], &sent[0]["namespace"]), (&json!("budget_reached"), &json!("backend")));
-    let clause = "the budget of namespace `backend`, 1.00 USD (API-equivalent) for today, is used up until ";
+    let clause = "namespace `backend` is out of budget (1.00 USD API-equivalent per day) until ";
     let refused = exec(&sandbox, &["-n", "backend"]).status(75).is_one_line_and_a_hint();
     let refused = refused.mentions("no subscription is ready for `backend` until ").mentions(clause);
     assert_eq!(refused.stderr().matches(clause).count(), 1, "once, and not for each subscription");
@@ -119,8 +119,8 @@ fn a_namespace_has_its_own_budgets() {
 #[test]
 fn token_budgets_and_monthly_budgets_are_enforced() {
     for (flag, most, amount, until) in [
-        ("--tokens-per-day", "1600", "1600 tokens for today", "T00:00:00Z"),
-        ("--cost-per-month", "1.24", "1.24 USD (API-equivalent) for this month", "-01T00:00:00Z"),
+        ("--tokens-per-day", "1600", "1600 tokens per day", "T00:00:00Z"),
+        ("--cost-per-month", "1.24", "1.24 USD API-equivalent per month", "-01T00:00:00Z"),
     ] {
         let sandbox = pool("");
         sandbox.kage(["sub", "set", "a", flag, most]).run().success();
@@ -128,7 +128,7 @@ fn token_budgets_and_monthly_budgets_are_enforced() {
         exec(&sandbox, &[]).success();
         assert_eq!(ran(&sandbox), ["a", "b"], "{flag}");
         let why = sandbox.kage(["why"]).run().success().stdout();
-        assert!(why.contains(&format!("its budget of {amount} is used up")), "{why}");
+        assert!(why.contains(&format!("it is out of budget ({amount})")), "{why}");
         let sent = events(&sandbox, 1);
         assert!(sent[0]["until"].as_str().unwrap().ends_with(until), "{sent:?}");
     }
@@ -163,7 +163,7 @@ fn tokens_without_a_price_are_shown_and_have_no_cost() {
     let shown = show(&sandbox, "a");
     assert_eq!((&shown["cost_today_usd"], &shown["unpriced_tokens_today"]), (&json!(null), &json!(84_652)));
     let shown = sandbox.kage(["sub", "show", "a"]).run().success().stdout();
-    assert!(shown.contains("\nCost today      unpriced (84,652 tokens, cache included)\n"), "{shown}");
+    assert!(shown.contains("\nCost today      unpriced (84,652 tokens, including cache)\n"), "{shown}");
 }
 
 #[test]

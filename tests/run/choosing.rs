@@ -158,12 +158,12 @@ fn why_names_the_rule_for_each_subscription_and_changes_nothing() {
     let before = sandbox.state();
     let text = sandbox.kage(["why", "-n", "ns"]).run().success().stdout();
     assert!(text.contains("namespace ns, level normal, strategy round-robin"), "{text}");
-    assert!(text.contains("work-premium  -  route: the route `ns` does not include it"), "{text}");
+    assert!(text.contains("work-premium  -  route: it is not in the route `ns`"), "{text}");
     assert!(text.ends_with("\nnext: personal\n"), "{text}");
     sandbox.kage(["sub", "route", "--priority", "high", "--subscriptions", "work-premium"]).run().success();
     let text = sandbox.kage(["why", "-n", "ns", "-p", "high"]).run().success().stdout();
-    assert!(text.contains("work-premium  -  route: the route `ns` does not include it"), "{text}");
-    assert!(text.contains("personal      -  route: the route `high` does not include it"), "{text}");
+    assert!(text.contains("work-premium  -  route: it is not in the route `ns`"), "{text}");
+    assert!(text.contains("personal      -  route: it is not in the route `high`"), "{text}");
     let json = sandbox.kage(["why", "-t", "backend", "--json"]).run().success().stdout();
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], &json["chosen"]), (&json!(1), &json!("work-premium")));
@@ -229,7 +229,7 @@ fn no_ready_subscription_prints_the_reason_and_the_time() {
 }
 
 #[test]
-fn an_unreadable_secret_fails_before_the_agent_and_after_three_times_makes_the_subscription_unhealthy() {
+fn an_unreadable_secret_stops_the_run_and_the_third_time_makes_the_subscription_unhealthy() {
     let sandbox = Sandbox::new();
     sandbox.config("[subscriptions.pool.work]\ncredential = { command = \"exit 1\" }\n");
     for _ in 0..3 {
@@ -283,5 +283,5 @@ fn kage_never_runs_itself() {
         "claude",
         &format!("#!/bin/sh\nexec '{}' exec -- claude\n", crate::support::kage().display()),
     );
-    sandbox.kage(["exec", "--", "claude"]).run().status(125).mentions("kage runs itself, 8 levels deep");
+    sandbox.kage(["exec", "--", "claude"]).run().status(125).mentions("kage called itself, 8 levels deep");
 }

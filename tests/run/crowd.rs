@@ -1,4 +1,4 @@
-//! Many kages on one pool: no run is lost or counted twice, and the work is shared as configured.
+//! Many concurrent runs on one pool: no run is lost or counted twice, and the work is shared as configured.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]

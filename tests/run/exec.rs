@@ -160,7 +160,7 @@ fn a_relative_state_directory_stays_the_same_in_every_directory() {
 }
 
 #[test]
-fn a_closed_stream_is_never_a_file_of_kage() {
+fn a_closed_stream_never_becomes_a_file_of_kage() {
     let sandbox = pool_of_one();
     let open = "known=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo \"$known\" > streams";
     for (flags, expected) in [("<&-", 1), (">&- 2>&-", 2), ("<&- >&- 2>&-", 3)] {

@@ -209,7 +209,7 @@ fn a_subscription_whose_credential_cannot_be_read_is_skipped() {
     let broken = "\n[subscriptions.pool.c]\npriority = 150\ncredential = { command = \"false\" }\n";
     sandbox.config(&format!("{config}{broken}"));
     let ran = exec(&sandbox, &[], &[]).run().success().prints("Answer of b.\n");
-    ran.mentions("kage: warning: credential of `c` could not be read: ").mentions("; continuing on b\n");
+    ran.mentions("kage: warning: the credential of `c` could not be read: ").mentions("; continuing on b\n");
     assert_eq!(attempts(&sandbox), ["a", "b"]);
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null);
 }
@@ -268,7 +268,7 @@ fn waiting_has_a_time_limit() {
     assert!(ran.stdout().starts_with("You've hit your 5-hour limit"), "{}", ran.stdout());
     exec(&sandbox, &["--wait=1s"], &[]).run().status(75).prints("");
     exec(&sandbox, &["--wait=soon"], &[]).run().status(2).is_one_line_and_a_hint();
-    // kage does not wait for a subscription that no time makes eligible.
+    // kage does not wait for a subscription that cannot become eligible.
     sandbox.kage(["exec", "--wait", "-t", "gpu", "--", "claude", "-p", "hi"]).run().status(75);
 }
 
@@ -396,7 +396,7 @@ fn a_conversation_that_stays_open_is_relayed_immediately() {
     call.command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut kage = call.command.spawn().unwrap();
     let mut lines = BufReader::new(kage.stdout.take().unwrap()).lines();
-    // The line comes while the agent is still running.
+    // The line arrives while the agent is still running.
     assert!(lines.next().unwrap().unwrap().contains("\"init\""));
     crate::support::wait_until("the agent listens", || sandbox.path("home/slow").exists());
     std::process::Command::new("kill").arg(kage.id().to_string()).status().unwrap();

@@ -10,7 +10,7 @@ use crate::pty::on_a_terminal;
 use crate::shell::{agent, pids, wait_until_gone};
 use crate::support::{Sandbox, has_all, kage, wait_until};
 
-/// An agent that logs the signal and dies by it.
+/// An agent that logs the signal and dies from it.
 const NOTES: &str = r#"$SIG{HUP} = sub {
     open my $f, ">>", "signals"; print $f "HUP\n"; close $f; $SIG{HUP} = "DEFAULT"; kill HUP => $$ };
 idle"#;

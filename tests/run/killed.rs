@@ -1,5 +1,5 @@
-//! After kills, damage and full disks the state loads, no lease is left, and no agent starts without a
-//! booking.
+//! After kills, damage and full disks the state loads, no lease is left, and kage starts no agent whose run
+//! it could not book.
 
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -74,7 +74,7 @@ fn round(sandbox: &Sandbox, dice: &mut Dice) -> bool {
     let ended = kage.wait().unwrap();
     match (ended.code(), ended.signal()) {
         (Some(0), _) => assert_eq!(agent, "brief"),
-        // The agent died by a signal that kage reports as 128 plus the signal.
+        // The agent died from a signal that kage reports as 128 plus the signal.
         (Some(137), _) => assert_ne!(victim, 0),
         (_, Some(9)) => assert_ne!(victim, 1),
         _ => panic!("kage ended with {ended}"),
@@ -105,7 +105,7 @@ fn kill_9_at_any_time_leaves_state_and_ledger_consistent() {
     sandbox.kage(["exec", "--", "true"]).run().success().says("");
     assert_eq!(sandbox.state()["leases"], Value::Null, "a lease was left");
     assert_eq!(damaged(&sandbox), Vec::<String>::new());
-    // Surviving kages have booked their run; a killed one may have booked it just before.
+    // A kage that survived has booked its run; a killed one may have booked it just before.
     let lines = sandbox.ledger().len() - 1;
     let rounds = usize::try_from(LANES * ROUNDS).unwrap();
     assert!((booked..=rounds).contains(&lines), "{booked} of {rounds} survived, {lines} are booked");

@@ -93,7 +93,7 @@ fn in_a_pipeline_kage_leaves_the_modes_to_the_reader() {
 }
 
 #[test]
-fn what_an_agent_changes_on_purpose_stays() {
+fn modes_that_an_agent_changes_on_purpose_stay_changed() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let kage = kage().display().to_string();

@@ -13,7 +13,7 @@ use crate::support::{Call, Sandbox, has_all, kage, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// An agent that logs each ^C and dies by the first.
+/// An agent that logs each ^C and dies from the first.
 const NOTES: &str = r#"$SIG{INT} = sub {
     open my $f, ">>", "signals"; print $f "INT\n"; close $f; $SIG{INT} = "DEFAULT"; kill INT => $$ };
 idle"#;
@@ -258,7 +258,7 @@ fn three_hundred_runs_end_with_the_expected_status() {
     });
 }
 
-/// From its start on: while kage reads its config, while it has the lease, while the agent starts.
+/// At any time after its start: while kage reads its config, while it has the lease, while the agent starts.
 #[test]
 fn a_signal_at_any_time_leaves_no_agent() {
     if !has_all(&["perl"]) {

@@ -22,7 +22,7 @@ fn in_background(call: Call) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The same, after `setup` has run between fork and exec, as if another parent had started it.
+/// Like `in_background`, but `setup` runs between fork and exec, as if another parent had started kage.
 #[allow(unsafe_code)]
 fn in_background_after(mut call: Call, setup: fn()) -> Child {
     let prepare = move || {
@@ -159,7 +159,7 @@ fn color_is_used_only_on_terminals_that_want_it() {
 fn one_interrupt_ends_a_loop_and_reaches_the_agent_once() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
-    // The agent logs the signal and then dies by it, as programs do by default.
+    // The agent logs the signal and then dies from it, as programs do by default.
     sandbox.program(
         "agent",
         "#!/bin/sh\ntrap 'echo interrupted >>signals; trap - INT; kill -INT $$' INT\necho started\nwhile :; do sleep 0.01; done\n",

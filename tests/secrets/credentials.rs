@@ -1,4 +1,4 @@
-//! The encrypted credentials file with concurrent kages and on a full disk, and the commands that edit
+//! The encrypted credentials file under concurrent changes and on a full disk, and the commands that edit
 //! secrets.
 
 #![allow(clippy::unwrap_used)]
@@ -46,7 +46,7 @@ fn concurrent_kages_lose_no_secret() {
 }
 
 #[test]
-fn of_concurrent_adds_of_one_name_the_first_keeps_its_secret() {
+fn only_one_of_several_concurrent_adds_of_a_name_stores_its_secret() {
     for _ in 0..4 {
         let sandbox = Sandbox::new();
         let secrets: Vec<_> = (0..6).map(|number| token(&number.to_string())).collect();
@@ -120,7 +120,7 @@ fn an_unused_passphrase_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.add("work", &[]);
     let add = sandbox.kage(["sub", "add", "other", "--credential", "file"]).env("KAGE_PASSPHRASE", "x");
-    add.stdin(&crate::support::token("other")).run().success().mentions("the passphrase is not used for it");
+    add.stdin(&crate::support::token("other")).run().success().mentions("the passphrase is not used");
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn a_missing_bus_is_reported_and_nothing_is_written() {
     }
     let sandbox = Sandbox::new();
     let add = ["subscription", "add", "work"];
-    let cause = "the keychain is missing: there is no session bus";
+    let cause = "the keychain is not available: there is no session bus";
     let unset = || {
         let mut call = on_bus(&sandbox, "", &add);
         call.command.env_remove("DBUS_SESSION_BUS_ADDRESS");
@@ -194,7 +194,7 @@ fn a_bus_without_a_secret_service_is_reported_and_nothing_is_written() {
     let sandbox = Sandbox::new();
     let session = Session::without_service(&sandbox.path("keyring"));
     let kage = |args: &[&str]| on_bus(&sandbox, &session.address, args);
-    let cause = "the keychain is missing: no Secret Service runs on the session bus";
+    let cause = "the keychain is not available: no Secret Service runs on the session bus";
     let add = kage(&["subscription", "add", "work"]).stdin(&token("work"));
     run_promptly(add).status(1).is_one_line_and_a_hint().mentions(cause).mentions(ALTERNATIVE);
     assert!(!sandbox.path("home/.config").exists(), "something was written");
@@ -344,7 +344,7 @@ fn stored_names_are_listed_and_a_moved_secret_leaves_the_keyring() {
 }
 
 #[test]
-fn while_the_agent_runs_kage_holds_nothing_of_the_keychain() {
+fn while_the_agent_runs_kage_has_no_keychain_thread_or_socket() {
     let Some(machine) = Machine::new() else { return };
     machine.add("work");
     // The agent inspects its parent after the process that fetched the secret has had time to end.

@@ -309,7 +309,7 @@ fn garbage() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn any_answer_of_a_bus_ends_in_one_line() {
+fn an_invalid_answer_of_a_bus_is_reported_in_one_line() {
     let sandbox = sandbox(&["work"]);
     let mut dice = Dice::new(seed());
     let noise = |length: usize, dice: &mut Dice| -> Vec<u8> {
@@ -346,7 +346,7 @@ fn kage_gives_up_in_time_on_a_bus_that_is_silent_or_never_stops_sending() {
     for scripts in [
         vec![Script::Hang],
         vec![Script::Forever([OK, &Message::signal().to_vec()].concat(), Message::signal().to_vec())],
-        // The fast path fails late and the helper process hangs: together they have the time of one.
+        // The fast path fails late and the helper process hangs: both share one time limit.
         vec![
             Script::Late(Duration::from_secs(4), [OK, &drip, b"rubbish, and more of it"].concat()),
             Script::Hang,

@@ -80,7 +80,7 @@ fn a_broken_config_gives_no_names_and_no_message() {
     let sandbox = named();
     sandbox.config("[subscriptions\n");
     complete(&sandbox, &["exec", "-s", ""]).prints("");
-    complete(&sandbox, &["wh"]).prints("why\tShow which subscription a run would get, and why not another\n");
+    complete(&sandbox, &["wh"]).prints("why\tShow which subscription a run would get, and why\n");
     sandbox.config("");
     complete(&sandbox, &["exec", "-s", ""]).prints("");
     sandbox.kage(["--", "kage"]).env("KAGE_COMPLETE", "18446744073709551615").run().success().says("");

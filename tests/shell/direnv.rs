@@ -102,8 +102,11 @@ fn unusable_values_are_reported_and_set_nothing() {
     }
     let sandbox = installed();
     let rows = [
-        ("use kage", "expected a namespace and, optionally, a level: use kage backend batch"),
-        ("use kage a b c", "expected a namespace and, optionally, a level: use kage backend batch"),
+        ("use kage", "expected a namespace and optionally a level, for example: use kage backend batch"),
+        (
+            "use kage a b c",
+            "expected a namespace and optionally a level, for example: use kage backend batch",
+        ),
         ("use kage 'back end'", "'back end' is not a valid namespace (letters, digits, '.', '_', '-')"),
         ("use kage tag:x", "'tag:x' is not a valid namespace (letters, digits, '.', '_', '-')"),
         ("use kage -n", "'-n' is not a valid namespace (letters, digits, '.', '_', '-')"),
@@ -130,7 +133,7 @@ fn the_file_is_installed_where_direnv_reads_it_and_removed_again() {
     let shown = sandbox.path(LIB).display().to_string();
     kage(&["--uninstall"]).run().success().says(&format!("kage: {shown} does not exist\n"));
     let refused = format!(
-        "kage: no terminal to ask whether to change {shown}\nhint: kage init direnv --install --yes\n"
+        "kage: cannot ask whether to change {shown}: there is no terminal\nhint: kage init direnv --install --yes\n"
     );
     kage(&["--install"]).run().status(2).says(&refused);
     kage(&["--install", "-y"]).run().success().says(&format!("kage: wrote {shown}\n")).prints("");

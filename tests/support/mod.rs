@@ -22,7 +22,7 @@ pub struct Sandbox {
 impl Sandbox {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("kage-test-").tempdir().unwrap();
-        // Below /tmp on macOS the temporary directory is a link; agents name directories by their real path.
+        // On macOS the temporary directory is below a link. Agents name directories by their real path.
         let sandbox = Self { dir };
         for inside in ["home", "bin", "work"] {
             fs::create_dir(sandbox.path(inside)).unwrap();
@@ -69,7 +69,7 @@ impl Sandbox {
         self.add_with(name, &format!("{name}--ok"), flags)
     }
 
-    /// The same with a token that ends in `tail`. Stand-ins choose their behavior by it.
+    /// Like `add`, with a token that ends in `tail`. Stand-ins choose their behavior by it.
     pub fn add_with(&self, name: &str, tail: &str, flags: &[&str]) -> &Self {
         let add =
             ["subscription", "add", name, "--credential", "file"].into_iter().chain(flags.iter().copied());

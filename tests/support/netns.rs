@@ -19,7 +19,7 @@ pub fn is_inside(test: impl Fn()) -> bool {
     is_inside_with(&test, || Box::new(MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// The same for a test that measures time: no other test of this suite runs at the same time.
+/// Like `is_inside`, for a test that measures time: no other test of this suite runs at the same time.
 pub fn is_inside_alone(test: impl Fn()) -> bool {
     is_inside_with(&test, || Box::new(MACHINE.write().unwrap_or_else(PoisonError::into_inner)))
 }

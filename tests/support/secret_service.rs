@@ -50,7 +50,7 @@ impl Session {
         session
     }
 
-    /// The same on a bus that listens at another address.
+    /// Like `unlocked`, on a bus that listens at another address.
     pub fn unlocked_at(home: &Path, listen: &str) -> Self {
         let session = Self::configured(home, &LISTENING.replace("LISTEN", listen), UNLOCKED);
         wait_until("the keyring is on the bus", || session.daemon().is_some());

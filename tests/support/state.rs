@@ -1,4 +1,4 @@
-//! Applies a line of `state.log` to the state, by the format alone.
+//! Applies a line of `state.log` to the state, independently of kage's own code.
 
 use serde_json::{Value, json};
 

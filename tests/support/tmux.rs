@@ -33,7 +33,7 @@ impl Tmux {
         Self::begin(environment, socket, &["-f", "/dev/null"])
     }
 
-    /// The same with the configuration in the home.
+    /// Like `start`, with the configuration in the home.
     pub fn configured(environment: Call, socket: PathBuf) -> Self {
         Self::begin(environment, socket, &[])
     }
@@ -155,7 +155,7 @@ impl Pane<'_> {
         self.is("a clear screen", |screen| screen.trim() == PROMPT.trim());
     }
 
-    /// Waits until the screen fulfills a condition and returns it.
+    /// Waits until the screen satisfies a condition and returns the screen.
     fn is(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {

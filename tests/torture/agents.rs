@@ -1,5 +1,5 @@
 //! Agents that misbehave: they close their streams, never read, leave a child that holds the pipe, write a
-//! gigabyte, lines of 100 MB, NULs and invalid UTF-8, end in the middle of a line, and die by each signal.
+//! gigabyte, lines of 100 MB, NULs and invalid UTF-8, end in the middle of a line, and die from each signal.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -167,7 +167,7 @@ fn odd(trial: &Trial<'_>) {
     let mut runs = Vec::new();
     for (at, one) in ODD.iter().enumerate() {
         program(&scene, one.script);
-        // The output of the agent's own children comes at no fixed time.
+        // The output of the agent's own children has no fixed time.
         let is_steady = !one.script.contains('&') || one.script.contains(">&");
         let expected = is_steady.then(|| plain(&scene));
         for words in FORMS {
@@ -199,8 +199,8 @@ fn plain(scene: &Scene) -> Vec<u8> {
     command.env("TAG", "plain").stderr(Stdio::null()).output().unwrap().stdout
 }
 
-/// An agent that dies by a signal: kage dies by the same signal if shells react to it, else it exits with 128
-/// plus the signal.
+/// An agent that dies from a signal: kage dies from the same signal if shells react to it, otherwise it exits
+/// with 128 plus the signal.
 fn signals(trial: &Trial<'_>) {
     let scene = scene(trial);
     program(&scene, "echo partial; kill -$SIGNAL $$; sleep 5");
@@ -234,7 +234,7 @@ fn signals(trial: &Trial<'_>) {
 /// A gigabyte of output, and endless lines: kage's memory does not grow with them.
 fn floods(trial: &Trial<'_>) {
     let scene = scene(trial);
-    // A gigabyte takes long, so only two of the scripts write that much.
+    // A gigabyte takes a long time, so only two of the scripts write that much.
     let (gigabyte, size) = (if trial.is_full_run() { 1 << 30 } else { 1 << 27 }, 1 << 27);
     let line = 100_000_000;
     let lines = format!("yes '{{\"type\":\"assistant\",\"message\":\"{}\"}}'", "x".repeat(200));

@@ -17,11 +17,11 @@ use crate::scene::{Scene, TOKENS};
 pub struct Run {
     /// The tag that its agent wrote to the log.
     pub tag: String,
-    /// The least and the greatest number of rows that it may have in the ledger.
+    /// The minimum and maximum number of rows that it may have in the ledger.
     pub booked: (u64, u64),
 }
 
-/// How much of the state and the ledger must be there.
+/// How complete the state and the ledger must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Records {
     /// Every run, and every token exactly once.

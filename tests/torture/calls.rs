@@ -1,5 +1,5 @@
-//! Every call that kage makes fails once: with an error, an interruption, half a write, a full disk from then
-//! on, or the end of the process. `shim.c` injects the failures.
+//! Every call that kage makes fails once: with an error, an interruption, a partial write, a disk that is
+//! full from then on, or the end of the process. `shim.c` injects the failures.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::scene::Ended;
 use crate::shim::{calls_of, preload, shim};
 use crate::stage::{STATUS, Stage};
 
-/// Scenes at the same time.
+/// The number of concurrent scenes.
 const LANES: u64 = 4;
 /// The commands whose calls fail.
 const VERBS: [&str; 6] = [
@@ -24,7 +24,7 @@ const VERBS: [&str; 6] = [
     "subscription set one --priority 7",
 ];
 
-/// The output of the last of them.
+/// The output of the last of these commands.
 const CHANGED: &str = "kage: updated `one`\n";
 
 /// A failure: its name, the library's `TORTURE_WITH`, and whether all later calls fail too.

@@ -18,9 +18,9 @@ use crate::shim::{preload, shim};
 
 const STATUS: i32 = 7;
 const YEAR: u64 = 366 * 24 * 3600;
-/// Runs of each thread in a scene.
+/// The number of runs of each thread in a scene.
 const ROUNDS: u64 = 12;
-/// Threads in a scene.
+/// The number of threads in a scene.
 const LANES: u64 = 3;
 
 /// A command of the scene's kage with a shifted clock.
@@ -66,7 +66,7 @@ pub fn jumps(trial: &Trial<'_>) {
             let lanes: Vec<_> = (0..LANES).map(|at| scope.spawn(move || lane(at))).collect();
             lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
         });
-        // The totals are those of the last day that any clock showed; all else must be as usual.
+        // The totals are those of the last day that any clock showed; everything else must be as usual.
         let found = audit(&scene, &runs, Records::Complete).into_iter();
         let found = found.filter(|found| !found.contains("in the totals"));
         trial.check(found, format_args!("after scene {number}"));

@@ -1,5 +1,5 @@
-//! Files that are truncated at any length, have a garbled byte, come from a later version, or have 64 MiB:
-//! the state, the ledger, its sums, the config, the credentials, the identity.
+//! Files that are truncated at any length, have a garbled byte, come from a later version, or are 64 MiB
+//! long: the state, the ledger, its sums, the config, the credentials, the identity.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -19,7 +19,7 @@ const KEYCHAIN: Duration = Duration::from_secs(10 + 10);
 const COMMAND: Duration = Duration::from_secs(60 + 20);
 /// Longer than all these times.
 const FOREVER: &str = "sleep 600";
-/// Concurrent runs that read from a keychain which does not answer.
+/// The number of concurrent runs that read from a keychain that does not answer.
 const ASKING: usize = 5;
 
 pub fn run(trial: &Trial<'_>) {
@@ -178,7 +178,7 @@ fn interrupted(trial: &Trial<'_>) {
         let mut command = scene.kage("exec -s work -- worker");
         let running = scene.start(in_a_group(&mut command));
         let group = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
-        // A signal that comes while kage starts the command may miss it, because it is not running yet.
+        // A signal that arrives while kage starts the command may miss it, because it is not running yet.
         crate::support::wait_until("the command runs", || {
             let is_it = |pid: &u32| {
                 fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"))

@@ -14,7 +14,7 @@ const KILLS: u64 = 2_000;
 /// Concurrent pools, and concurrent runs in each.
 const POOLS: u64 = 2;
 const LANES: u64 = 4;
-/// Runs of a thread between two audits.
+/// The number of runs of a thread between two audits.
 const ROUNDS: u64 = 12;
 
 /// The ways to run an agent; the last word is the program.

@@ -63,7 +63,7 @@ fn remove_dead_leases(trial: &Trial<'_>, have_transcripts: bool) {
         crate::scene::kill(pid);
     }
     trial.check(living.end(PATIENCE).err(), of);
-    // One kage may not finish the lost leases; the next ones do.
+    // One kage may not have time for all lost leases; the next ones finish them.
     for _ in 0..20 {
         if scene.sandbox.state()["lost"] == Value::Null {
             break;

@@ -11,7 +11,7 @@ use crate::dice::{Dice, seed};
 
 /// The default length of a run in seconds, short enough for the test suite.
 const SECONDS: u64 = 25;
-/// From this many seconds on a run is a full one. Shorter runs skip the tests that wait for a minute.
+/// A run of at least this many seconds is a full one. Shorter runs skip the tests that wait for a minute.
 pub const FULL: u64 = 100;
 /// A class ends after this many losses.
 const MOST_LOSSES: usize = 10;

@@ -1,4 +1,4 @@
-//! A sandbox with a pool, agents that log what they did, and kages that are killed if they take too long.
+//! A sandbox with a pool, agents that log what they did, and a kage that is killed if it takes too long.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -247,7 +247,8 @@ impl Ended {
         (errors > 1).then(|| format!("it printed more than one error: {:?}", self.err))
     }
 
-    /// The same, and reports a status that is neither the agent's nor a documented one of kage.
+    /// Like `wrong_output`, and also reports a status that is neither the agent's nor a documented one of
+    /// kage.
     pub fn undocumented_end(&self, agents: &[i32]) -> Option<String> {
         let known = self.code().is_some_and(|code| {
             agents.contains(&code) || (matches!(code, 1 | 2 | 75 | 125 | 126 | 127) && !self.err.is_empty())
@@ -259,7 +260,7 @@ impl Ended {
 
 /// Whether a line of kage is not an error.
 fn is_notice(line: &str) -> bool {
-    let starts = ["kage: warning: ", "kage: created the key ", "kage: updated `"];
+    let starts = ["kage: warning: ", "kage: created the identity file ", "kage: updated `"];
     starts.iter().any(|start| line.starts_with(start))
 }
 

@@ -1,4 +1,4 @@
-//! The library that is preloaded preload kage and the system: `shim.c`, built once per run.
+//! Builds `shim.c` once per run: a library that is preloaded into kage, between kage and the C library.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -33,7 +33,7 @@ impl Stage {
         Self { scene, rows_before, saved }
     }
 
-    /// Makes the present files the ones that `reset` restores.
+    /// Saves the current files. `reset` restores them.
     pub fn save(&mut self) {
         fs::remove_dir_all(&self.saved).unwrap();
         copy(&self.scene.path("home"), &self.saved);

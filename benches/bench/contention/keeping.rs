@@ -14,7 +14,7 @@ use super::SUBSCRIPTIONS;
 pub(super) enum Method {
     /// `FileStore::update`, as every command uses it.
     Kage,
-    /// The same, with fsync before the file is renamed.
+    /// Like `Kage`, with fsync before the file is renamed.
     KageSynced,
     /// A lock on the file that is replaced: a process that waited for it locks a file that was removed.
     Naive,
@@ -66,7 +66,7 @@ impl Method {
     /// The number of changes in the state: runs that were started, and booked tokens, one for each run.
     pub(super) fn kept(self, dir: &Path) -> u64 {
         let state = match self {
-            Self::Kage | Self::KageSynced => FileStore::new(dir).look().unwrap(),
+            Self::Kage | Self::KageSynced => FileStore::new(dir).read_strictly().unwrap(),
             Self::Naive => serde_json::from_slice(&fs::read(dir.join(NAIVE)).unwrap()).unwrap(),
         };
         let today = state.subscriptions.values().filter_map(|known| known.today.as_ref());

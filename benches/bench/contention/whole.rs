@@ -1,4 +1,4 @@
-//! The same with whole processes: concurrent callers that each start `kage exec` repeatedly.
+//! Contention between whole processes: concurrent callers that each start `kage exec` repeatedly.
 
 use std::thread;
 use std::time::{Duration, Instant};

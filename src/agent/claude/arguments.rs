@@ -22,7 +22,7 @@ pub(super) struct Conversation {
     pub prints: bool,
     /// `--output-format`.
     pub output: Option<OsString>,
-    /// Whether standard input delivers prompts as JSON lines, any number of them.
+    /// Whether standard input contains prompts as JSON lines; there may be any number of them.
     pub input_is_lines: bool,
     /// `--no-session-persistence`: the agent keeps no record.
     pub is_ephemeral: bool,
@@ -77,7 +77,7 @@ const SUBCOMMANDS: [&str; 25] = [
     "upgrade",
 ];
 
-/// Options that print something and exit, or that move the conversation to another location.
+/// Options that print something and exit, or that move the conversation out of this process.
 const NO_CONVERSATION: [&str; 7] = ["--help", "-h", "--version", "-v", "--cloud", "--teleport", "--desktop"];
 
 const WITH_VALUE: [&str; 23] = [
@@ -106,9 +106,9 @@ const WITH_VALUE: [&str; 23] = [
     "--system-prompt-snapshot",
 ];
 
-/// Options that choose the session. They are removed if another attempt resumes one. So are the options that
-/// create a worktree: a resumed session returns to its own worktree automatically, and these options would
-/// create another one, without the work done in the first.
+/// Options that choose the session. They are removed when another attempt resumes the session. So are the
+/// options that create a worktree: a resumed session returns to its own worktree automatically, and these
+/// options would create another one, without the work done in the first.
 const CHOOSE_SESSION: [&str; 7] =
     ["--continue", "--fork-session", "--from-pr", "--resume", "--session-id", "--tmux", "--worktree"];
 
@@ -133,7 +133,7 @@ pub(super) fn read(args: &[OsString]) -> Invocation {
 }
 
 /// Returns the command line that resumes a session: the same options, without the prompt and without the
-/// choice of a session. The new prompt comes before the options, where none of them can swallow it.
+/// choice of a session. The new prompt comes before the options, so that none of them can swallow it.
 pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
     let kept = Reader::read_all(args).map(|reader| reader.kept).unwrap_or_default();
     ["--resume", session, prompt].into_iter().map(OsString::from).chain(kept).collect()
@@ -322,7 +322,7 @@ impl<'a> Reader<'a> {
             kept.push(letter);
         }
         if kept.len() > 1 {
-            // The words after this one are the value of its last letter. They are removed with that letter.
+            // The words after this one are the value of its last letter, so they are kept or removed with it.
             let values = if keeps_value { start + 1..self.at } else { self.at..self.at };
             self.kept.push(kept.into());
             self.kept.extend_from_slice(&self.args[values]);

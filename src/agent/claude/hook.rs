@@ -1,7 +1,7 @@
 //! Reads what Claude Code reports to its hooks: the beginning and the end of a conversation, a submitted
-//! prompt, and the end of a turn: `Stop` after a good one, `StopFailure` after an error. Measured:
-//! `StopFailure` contains the class of the error and the line that the user saw, but not the reset time. The
-//! row of the transcript, which contains it, is written about 20 ms later.
+//! prompt, and the end of a turn (`Stop` after success, `StopFailure` after an error). Measured:
+//! `StopFailure` contains the error class and the line that the user saw, but not the reset time. The
+//! transcript row that contains the reset time is written about 20 ms later.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::agent::{HookEvent, Kind, ProviderError};
 /// The events that kage handles.
 const EVENTS: [&str; 4] = ["SessionStart", "UserPromptSubmit", "StopFailure", "SessionEnd"];
 
-/// The seconds after which the agent no longer waits for a hook.
+/// How long the agent waits for a hook, in seconds.
 const TIMEOUT: u32 = 5;
 
 #[derive(Deserialize)]
@@ -47,8 +47,8 @@ pub(super) fn read<'a>(inputs: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> O
     error
 }
 
-/// Adds kage's hooks to settings, after the existing hooks. Settings in a form that the agent does not know
-/// stay as they are.
+/// Adds kage's hooks to settings, after the existing hooks. Settings that are not in the agent's format stay
+/// as they are.
 pub(super) fn add(command: &str, settings: &mut Map<String, Value>) {
     let ours = json!({ "hooks": [{ "type": "command", "command": command, "timeout": TIMEOUT }] });
     let Some(hooks) = settings.entry("hooks").or_insert_with(|| json!({})).as_object_mut() else { return };

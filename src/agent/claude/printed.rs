@@ -52,8 +52,8 @@ struct Event {
     num_turns: u64,
     /// The tokens of this run, without subagents.
     usage: Option<Value>,
-    /// The tokens of the whole session by model. A resumed session continues to count, so this serves only to
-    /// find the main model.
+    /// The tokens of the whole session by model. A resumed session continues the earlier count, so this is
+    /// used only to find the main model.
     #[serde(rename = "modelUsage", deserialize_with = "lenient")]
     model_usage: BTreeMap<String, Value>,
 }
@@ -80,13 +80,13 @@ struct Head {
     rate_limit_info: Option<RateLimitInfo>,
 }
 
-/// Finds the field that marks a refusal. An answer contains it at most in its text. Built once, because it
-/// searches every answer.
+/// Finds the field that marks a refusal. An answer contains it only if its text quotes it. Built once,
+/// because it searches every answer.
 static REFUSED: LazyLock<memmem::Finder<'static>> =
     LazyLock::new(|| memmem::Finder::new("is_api_error_message"));
 
-/// Classifies a line of the stream. Nearly all lines are progress, which is quick to see: their type comes
-/// first.
+/// Classifies a line of the stream. Nearly all lines are progress. They are recognized quickly by their type,
+/// which comes first.
 pub(super) fn classify(line: &[u8]) -> Line {
     let begins = |with: &[u8]| line.starts_with(with);
     if begins(br#"{"type":"user""#) || begins(br#"{"type":"stream_event""#) {
@@ -114,8 +114,7 @@ pub(super) fn classify(line: &[u8]) -> Line {
     }
 }
 
-/// Reads the events of an attempt, of which those that are only progress may be missing. `None` if no line is
-/// an event.
+/// Reads the events of an attempt; progress events may be missing. Returns `None` if no line is an event.
 pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Option<Evidence> {
     let mut events = Collector::default();
     for line in lines {
@@ -174,7 +173,8 @@ impl Collector {
         }
     }
 
-    /// Records an error message. The conversation that started a subagent handles the subagent's errors.
+    /// Records an error message. Errors of a subagent are skipped: the conversation that started it handles
+    /// them.
     fn add_refusal(&mut self, event: &Event, now: &Zoned) {
         if event.parent_tool_use_id.is_some() {
             return;
@@ -201,8 +201,8 @@ impl Collector {
         if !event.is_error {
             self.error = None;
         }
-        let of_provider = event.terminal_reason.as_deref().is_none_or(|reason| reason == "api_error");
-        if !event.is_error || event.subtype != "success" || !of_provider {
+        let is_provider_error = event.terminal_reason.as_deref().is_none_or(|reason| reason == "api_error");
+        if !event.is_error || event.subtype != "success" || !is_provider_error {
             return;
         }
         let fields = ErrorFields {

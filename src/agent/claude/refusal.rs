@@ -1,4 +1,5 @@
-//! Interprets an error of Claude Code: its transcript, JSON lines and JSON result have the same fields.
+//! Interprets an error of Claude Code. Its transcript, JSON lines and JSON result describe an error with the
+//! same fields.
 
 use std::sync::LazyLock;
 
@@ -27,7 +28,7 @@ pub(super) fn family(model: &str) -> Option<String> {
     FAMILIES.into_iter().find(|family| model.contains(family)).map(str::to_owned)
 }
 
-/// The provider's report on the account's limits.
+/// The provider's report on the subscription's limits.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RateLimitInfo {
@@ -42,7 +43,7 @@ pub(super) struct RateLimitInfo {
     unified_windows: BTreeMap<String, WindowInfo>,
 }
 
-/// Reads a field of an unexpected type as missing: one odd field must not hide a record.
+/// Treats a field of an unexpected type as missing, so that one bad field does not hide the record.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     field: D,
 ) -> Result<T, D::Error> {
@@ -58,8 +59,8 @@ struct WindowInfo {
 }
 
 impl RateLimitInfo {
-    /// Whether the account is over a limit of its plan. A refusal without a window is not a limit: it is sent
-    /// for any 429. Paid overage is not a limit either.
+    /// Whether the subscription is over a limit of its plan. A refusal without a window is not a limit: the
+    /// agent reports one for any 429. Paid overage is not a limit either.
     pub(super) fn is_limit(&self) -> bool {
         self.status == "rejected" && self.has_window()
     }
@@ -130,12 +131,12 @@ fn limit(info: &RateLimitInfo, at: Timestamp, known: ProviderError) -> ProviderE
     ProviderError { scope, window, resets_at, ..known }
 }
 
-/// Returns the kind of an error. The agent's class and code come first; what they leave open is decided by
-/// `rendered`, the kind of the marker that matches the text.
+/// Returns the kind of an error. The agent's class and code decide first. If they do not, `rendered` decides:
+/// the kind of the marker that matches the text.
 fn kind(fields: &ErrorFields<'_>, info: Option<&RateLimitInfo>, rendered: Option<Kind>) -> Kind {
-    let open = || match fields.code {
+    let fallback = || match fields.code {
         Some("connection_failed") => Kind::Network,
-        _ => rendered.or_else(|| of_status(fields.status)).unwrap_or(Kind::None),
+        _ => rendered.or_else(|| status_kind(fields.status)).unwrap_or(Kind::None),
     };
     if fields.code == Some("usage_limit_reached") {
         return Kind::UsageLimit;
@@ -143,7 +144,7 @@ fn kind(fields: &ErrorFields<'_>, info: Option<&RateLimitInfo>, rendered: Option
     match fields.class.unwrap_or_default() {
         "rate_limit" if info.is_some_and(RateLimitInfo::has_window) => Kind::UsageLimit,
         "rate_limit" if info.is_some_and(|info| info.is_using_overage) => Kind::Throttled,
-        // Some limits have no window, and some requests are refused because of what they ask for.
+        // Some limits have no window, and some requests are refused because of their content.
         "rate_limit" => {
             rendered.filter(|kind| matches!(kind, Kind::UsageLimit | Kind::None)).unwrap_or(Kind::Throttled)
         }
@@ -153,17 +154,17 @@ fn kind(fields: &ErrorFields<'_>, info: Option<&RateLimitInfo>, rendered: Option
         "oauth_org_not_allowed" => Kind::Organization,
         "billing_error" => Kind::Billing,
         "overloaded" => Kind::Overloaded,
-        "server_error" => of_status(fields.status).unwrap_or_else(|| match open() {
+        "server_error" => status_kind(fields.status).unwrap_or_else(|| match fallback() {
             Kind::None => Kind::Overloaded,
             other => other,
         }),
         "invalid_request" | "model_not_found" | "max_output_tokens" => Kind::None,
-        _ => open(),
+        _ => fallback(),
     }
 }
 
 /// Returns the kind that an HTTP status indicates.
-fn of_status(status: Option<u16>) -> Option<Kind> {
+fn status_kind(status: Option<u16>) -> Option<Kind> {
     match status? {
         429 => Some(Kind::Throttled),
         401 | 403 => Some(Kind::Auth),

@@ -1,4 +1,4 @@
-//! Reads a saved output, transcript or hook input. Called by `kage detect`, which knows only its bytes: an
+//! Reads a saved output, transcript or hook input. Called by `kage detect`, which has only the bytes. An
 //! answer that quotes records is not a record.
 
 use jiff::Zoned;

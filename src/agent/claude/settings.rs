@@ -1,9 +1,9 @@
 //! In Claude Code, settings override the environment: an `env` key or an `apiKeyHelper` in a settings file
 //! replaces the credential that kage passes. This module finds such keys and switches them off for one run.
 //!
-//! Measured on 2.1.330: `--settings` overrides the other files; an empty value in it means unset; of two
-//! `--settings` the first is ignored, so kage merges the user's own; and with
-//! `CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST` set, the agent ignores its settings' credential variables.
+//! Measured on 2.1.330: `--settings` overrides the other files; an empty value in it means unset; the agent
+//! ignores all but the last `--settings`, so kage merges the user's into its own; and with
+//! `CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST` set, the agent ignores the credential variables in its settings.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,10 +15,10 @@ use super::arguments::Conversation;
 use super::{environment, hook};
 use crate::agent::{Effect, Grant, Job, LaunchPlan, Setting};
 
-/// Makes the agent ignore the credential variables in its settings. Used if a settings file sets a variable
-/// that kage sets too, because an empty value in `--settings` would also clear kage's value, and for other
-/// programs, to which kage adds no `--settings`. Never used with a login directory: the agent would ignore
-/// its own login too.
+/// Makes the agent ignore the credential variables in its settings. Set in two cases: a settings file sets a
+/// variable that kage sets too (an empty value in `--settings` would also clear kage's value), or the program
+/// is not the agent (kage adds no `--settings` to it). Never set with a login directory: the agent would
+/// ignore its own login too.
 const MANAGED_BY_HOST: &str = "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST";
 const HELPER: &str = "apiKeyHelper";
 const HOOKS_OFF: &str = "disableAllHooks";
@@ -33,7 +33,7 @@ const MANAGED: [&str; 2] = [
 #[derive(Default)]
 struct Competing {
     variables: BTreeSet<String>,
-    /// The file whose helper would supply another key.
+    /// The settings file whose `apiKeyHelper` would supply another key.
     helper: Option<PathBuf>,
 }
 
@@ -132,7 +132,7 @@ pub(super) fn add_to_plan(conversation: &Conversation, job: &Job<'_>, config: &P
         switch_off(&competing, job, &mut merged, plan);
         from_file |= contains_own_env(&competing, job);
     }
-    // Such settings contain nothing of this run, so their file is not removed.
+    // Settings with only hooks are the same for all runs, so their file is not removed.
     let only_hooks = merged.is_empty();
     if let Some(hook) = &job.hook {
         hook::add(hook.command, &mut merged);
@@ -155,7 +155,7 @@ pub(super) fn add_to_plan(conversation: &Conversation, job: &Job<'_>, config: &P
 }
 
 /// Whether the user passes a file that kage wrote for an earlier run: on exit, the agent prints its arguments
-/// so that the user can resume the conversation. A merged file no longer exists then.
+/// so that the user can resume the conversation. By then, kage has removed a merged file.
 fn is_kage_file(given: &Path, job: &Job<'_>, plan: &mut LaunchPlan) -> bool {
     if job.hook.is_some_and(|hook| hook.file == given) {
         return true;
@@ -192,7 +192,7 @@ fn switch_off(competing: &Competing, job: &Job<'_>, merged: &mut Map<String, Val
 }
 
 /// Returns the value that replaces a competing one in the run's settings: empty, or the subscription's own.
-/// `None` for a variable that kage puts into the environment, which the settings must not contain.
+/// Returns `None` for a variable that kage sets in the environment: the settings must not contain it.
 fn replacement<'a>(name: &str, job: &'a Job<'_>) -> Option<&'a str> {
     let own = job.own_env.get(name).map(String::as_str);
     match job.grant {
@@ -207,8 +207,8 @@ fn contains_own_env(competing: &Competing, job: &Job<'_>) -> bool {
     competing.variables.iter().any(|name| replacement(name, job).is_some_and(|value| !value.is_empty()))
 }
 
-/// Protects the credential in a program that may start the agent. kage adds no arguments to it, so it can
-/// change only the environment.
+/// Protects the credential if the program is not the agent but may start it. kage adds no arguments to such a
+/// program, so it can change only the environment.
 pub(super) fn guard_other_program(job: &Job<'_>, config: &Path, plan: &mut LaunchPlan) {
     let competing = Competing::find(job, config);
     let login = matches!(job.grant, Grant::Home(_));
@@ -220,7 +220,7 @@ pub(super) fn guard_other_program(job: &Job<'_>, config: &Path, plan: &mut Launc
     };
     plan.warnings.push(format!(
         "{winner} would override this subscription when the program starts claude; \
-         run claude itself with `kage exec`, which switches it off"
+         run claude itself with `kage exec`, which disables it"
     ));
 }
 
@@ -243,8 +243,8 @@ fn warn_about_managed(job: &Job<'_>, plan: &mut LaunchPlan) {
     }
 }
 
-/// Reads a settings file as an object. A missing or broken file is ignored, as the agent ignores it. A byte
-/// order mark, which editors on other systems write, is accepted.
+/// Reads a settings file as an object. Ignores a missing or broken file, as the agent does. Accepts a byte
+/// order mark, which editors on other systems write.
 fn read(file: &Path) -> Option<Map<String, Value>> {
     let bytes = fs::read(file).ok()?;
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);

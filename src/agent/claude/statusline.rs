@@ -1,5 +1,5 @@
-//! Reads the input of Claude Code's status line. Measured on 2.1.330: `rate_limits` exists from the first
-//! answer of a session on, and only with the login of a subscription.
+//! Reads the input of Claude Code's status line. Measured on 2.1.330: `rate_limits` is present only with the
+//! login of a subscription, from the first answer of a session on.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_odd_windows_are_left_out() {
+    fn malformed_windows_are_skipped() {
         let limits = json!({
             "five_hour": { "used_percentage": 42, "resets_at": 1_795_352_400 },
             "seven_day": null,

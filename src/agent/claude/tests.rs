@@ -67,7 +67,7 @@ fn an_answer_that_quotes_an_error_is_an_answer() {
 }
 
 #[test]
-fn the_transcript_comes_before_the_printed_output() {
+fn the_transcript_takes_precedence_over_the_printed_output() {
     for printed in [LIMIT.to_owned(), result().to_string()] {
         for rows in [&[refusal()][..], &[answer(), refusal()]] {
             let evidence = collect(&printed, Some(rows));

@@ -24,7 +24,7 @@ pub(super) use self::answers::count;
 
 /// Records the lengths of the session's files before the attempt begins.
 pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, began: Timestamp) -> Watch {
-    // Rows have milliseconds.
+    // The timestamps of rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
     let mut watch = Watch {
         records: projects,
@@ -42,7 +42,7 @@ pub(super) fn watch(projects: PathBuf, session: Option<String>, cwd: &Path, bega
     watch
 }
 
-/// Returns the session of a directory that was written last, which `--continue` resumes.
+/// Returns the session of a directory that was written most recently: the one that `--continue` resumes.
 pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
     let entries = fs::read_dir(projects.join(slug(cwd))).ok()?.flatten();
     let sessions = entries.filter_map(|entry| {
@@ -54,11 +54,12 @@ pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
     sessions.max().map(|(_, id)| id)
 }
 
-/// The longest name of a folder. The agent cuts a longer one here and appends a hash of the whole path.
+/// The longest name of a folder. The agent truncates a longer one to this length and appends a hash of the
+/// whole path.
 const LONGEST_SLUG: usize = 200;
 
 /// Returns the name of a directory's folder: all but ASCII letters and digits become `-`. The agent counts in
-/// UTF-16 units, so a character outside the basic plane becomes two.
+/// UTF-16 units, so a character outside the basic plane becomes two dashes.
 fn slug(cwd: &Path) -> String {
     let path = cwd.to_string_lossy();
     let units = path.encode_utf16().map(|unit| u8::try_from(unit).map_or('-', char::from));
@@ -79,7 +80,7 @@ fn hash(path: &str) -> String {
     digits.iter().rev().collect()
 }
 
-/// Returns the existing files of a session, its own first.
+/// Returns the existing files of a session: its own transcript first, then those of its subagents.
 fn files(watch: &Watch, session: &str) -> Vec<PathBuf> {
     let name = format!("{session}.jsonl");
     let expected = watch.records.join(slug(&watch.cwd)).join(&name);
@@ -95,8 +96,8 @@ fn files(watch: &Watch, session: &str) -> Vec<PathBuf> {
     [main].into_iter().chain(subagents).collect()
 }
 
-/// How many directories below its session's a subagent's file may be: in `subagents`, or deeper if subagents
-/// are grouped.
+/// How many directories deep the files of subagents are searched for: they are in `subagents`, or deeper if
+/// subagents are grouped.
 const DEEPEST: u8 = 4;
 
 /// Returns the transcript files in a directory and below. Links to directories are not followed.
@@ -120,7 +121,7 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
     let visits = visits(watch);
     for (number, visit) in visits.iter().enumerate() {
         if number > 0 && visits[number - 1].session != visit.session {
-            rows.mark_overtaken(); // the user is in another conversation
+            rows.mark_superseded(); // the user has moved to another conversation
         }
         let end = watch.span().end;
         let during = visit.since..visit.until.unwrap_or(end).min(end);
@@ -135,7 +136,7 @@ pub(super) fn read(watch: &Watch, zone: &TimeZone) -> Option<Evidence> {
     found.then(|| Evidence { session, ..rows.evidence() })
 }
 
-/// Returns the conversations of the attempt. If the hooks reported none, it is the expected one.
+/// Returns the conversations of the attempt. If the hooks reported none, returns the expected one.
 fn visits(watch: &Watch) -> Vec<Visit> {
     let began = |session: &String| Visit { session: session.clone(), since: watch.began, until: None };
     let mut visits = watch.visits.clone();
@@ -152,7 +153,7 @@ fn visits(watch: &Watch) -> Vec<Visit> {
 /// error of any turn needs.
 const END_OF_RECORD: u64 = 256 * 1024;
 
-/// Reads the state of the main conversation since a time from the end of its transcript.
+/// Reads the end of a transcript: what happened in the main conversation since a time.
 pub(super) fn read_end(path: &Path, since: Timestamp, zone: &TimeZone) -> Evidence {
     let mut rows = Rows::new(zone);
     let length = fs::metadata(path).map_or(0, |known| known.len());
@@ -188,7 +189,8 @@ struct Row {
 }
 
 impl Row {
-    /// Whether it is a copy from another session, which may still be in use while it is forked.
+    /// Whether the row is a copy from another session. Its timestamp does not show that: a session may be
+    /// forked while it is in use.
     fn is_copy(&self) -> bool {
         self.request_session_id.is_some() && self.request_session_id != self.session_id
     }
@@ -198,7 +200,7 @@ impl Row {
 struct Message {
     id: Option<String>,
     model: Option<String>,
-    /// Not typed: a number of an unexpected kind must not hide the row.
+    /// Not typed, so that an unexpected value does not hide the row.
     #[serde(default)]
     usage: Value,
 }
@@ -232,7 +234,7 @@ impl Rows {
         let Ok(row) = serde_json::from_slice::<Row>(line) else { return };
         let Some(at) = row.timestamp else { return };
         if row.r#type == "user" && is_main && !row.is_sidechain && !row.is_meta && during.contains(&at) {
-            self.mark_overtaken();
+            self.mark_superseded();
         }
         if row.r#type != "assistant" {
             return;
@@ -262,7 +264,7 @@ impl Rows {
         self.answers.add(id, row.request_id, Answer { at, model, count: count(&usage) });
     }
 
-    fn mark_overtaken(&mut self) {
+    fn mark_superseded(&mut self) {
         self.errors.iter_mut().for_each(|error| error.superseded = true);
     }
 

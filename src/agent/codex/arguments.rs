@@ -30,7 +30,7 @@ pub(super) struct Conversation {
     pub is_ephemeral: bool,
     /// `--oss`: a local model, which needs no credential.
     pub local: bool,
-    /// The indexes of the arguments that only open the conversation: its prompt, images and session.
+    /// The indexes of the arguments that a resumed command drops: its prompt, images and session.
     pub opening: Vec<usize>,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum Session {
     Resumed(String),
     /// `resume --last`.
     Latest,
-    /// One given by name, or one that the agent asks for.
+    /// One given by name, or one that the user chooses inside the agent.
     Unknown,
     /// `review`.
     Review,
@@ -114,7 +114,7 @@ pub(super) fn read(args: &[OsString]) -> Invocation {
 }
 
 /// Returns the command line that resumes a session: the same options, without the arguments that opened the
-/// conversation. `resume` does not accept all options of `exec`, so all of them come before it.
+/// conversation. `resume` does not accept all options of `exec`, so all options come before `resume`.
 pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
     let Invocation::Conversation(conversation) = read(args) else { return args.to_vec() };
     let is_kept = |&(at, _): &(usize, &OsString)| !conversation.opening.contains(&at);
@@ -127,7 +127,7 @@ pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec
 enum Position {
     /// A subcommand, or the prompt.
     Front,
-    /// After `exec`: a subcommand of it, or the prompt.
+    /// After `exec`: one of its subcommands, or the prompt.
     Exec,
     /// After `resume`: the session, then the prompt.
     Resume,

@@ -1,12 +1,12 @@
-//! The variables that make Codex use another credential, account or address.
+//! The variables that make Codex use another credential, organization or address.
 
 /// Whether a variable competes with the chosen subscription.
 pub(super) fn competes(name: &str) -> bool {
     COMPETING.binary_search(&name).is_ok()
 }
 
-/// Sorted for the binary search. Found in the binary of 0.169.0, which does not read all of them in each
-/// subcommand: `OPENAI_API_KEY` counts if the config names it, `OPENAI_BASE_URL` counted in older versions.
+/// Sorted for the binary search. Found in the binary of 0.169.0. Not every subcommand reads all of them:
+/// `OPENAI_API_KEY` is read only if the config names it, and `OPENAI_BASE_URL` only by older versions.
 const COMPETING: [&str; 16] = [
     "CODEX_ACCESS_TOKEN",
     "CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL",

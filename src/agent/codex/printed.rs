@@ -27,8 +27,7 @@ struct Item {
     r#type: String,
 }
 
-/// Words of the lines that may be something other than progress. Most lines contain none of them and need no
-/// parsing.
+/// Every line that is not progress contains one of these words. Most lines contain none and need no parsing.
 const NOT_PROGRESS: [&[u8]; 3] = [b"\"error\"", b"\"thread.started\"", b"\"turn.started\""];
 
 /// Classifies a line of the stream.
@@ -57,8 +56,7 @@ fn is_retry(message: &str) -> bool {
     message.starts_with("Reconnecting...")
 }
 
-/// Reads the events of an attempt, of which those that are only progress may be missing. `None` if no line is
-/// an event.
+/// Reads the events of an attempt; progress events may be missing. Returns `None` if no line is an event.
 pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Option<Evidence> {
     let mut evidence = None::<Evidence>;
     for line in lines {
@@ -104,7 +102,7 @@ const ERROR: &str = "ERROR: ";
 const TOKENS_USED: &str = "tokens used";
 
 /// Returns the error at the end, without its prefix. Earlier errors may come from a tool. If the log has not
-/// begun, no tool has run, and the error may be about the arguments, with another prefix.
+/// begun, no tool has run: the error may be about the arguments and have another prefix.
 pub(super) fn error_lines(stderr: &[u8]) -> Vec<String> {
     let mut lines = said::lines(stderr);
     if lines.len() > 2 && lines[lines.len() - 2] == TOKENS_USED && is_count(&lines[lines.len() - 1]) {
@@ -116,19 +114,20 @@ pub(super) fn error_lines(stderr: &[u8]) -> Vec<String> {
     if lines.len() <= 1 {
         return lines;
     }
-    if said::filled(stderr).any(|line| line.starts_with(HEADER)) {
+    if said::non_blank(stderr).any(|line| line.starts_with(HEADER)) {
         return Vec::new();
     }
     let is_error = |line: &String| line.starts_with("error: ") || line.starts_with("Error: ");
     said::last_lines(stderr, LAST_LINES).into_iter().filter(is_error).collect()
 }
 
-/// The same for a saved text of unknown origin. It must be the log of a run, only its notices, or one line.
+/// Like `error_lines`, but for a saved text of unknown origin, which must be the log of a run, only notices,
+/// or a single line.
 pub(super) fn saved_error_lines(text: &[u8]) -> Vec<String> {
     let is_notice = |line: &[u8]| line.starts_with(ERROR.as_bytes()) || line.starts_with(b"warning: ");
     let is_total = |line: &[u8]| line == TOKENS_USED.as_bytes() || str::from_utf8(line).is_ok_and(is_count);
-    let is_log = said::filled(text).any(|line| line.starts_with(HEADER));
-    let is_only_notices = || said::filled(text).all(|line| is_notice(line) || is_total(line.trim_ascii()));
+    let is_log = said::non_blank(text).any(|line| line.starts_with(HEADER));
+    let is_only_notices = || said::non_blank(text).all(|line| is_notice(line) || is_total(line.trim_ascii()));
     if is_log || is_only_notices() { error_lines(text) } else { said::sole_line(text).into_iter().collect() }
 }
 
@@ -139,9 +138,11 @@ fn is_count(line: &str) -> bool {
 
 /// Whether these are the agent's events: other programs also print lines of type `error`.
 pub(super) fn are_events(records: &[&[u8]]) -> bool {
-    let of_a_run = |event: &Event| event.r#type == "thread.started" || event.r#type.starts_with("turn.");
+    let belongs_to_run =
+        |event: &Event| event.r#type == "thread.started" || event.r#type.starts_with("turn.");
     let events = records.iter().filter_map(|record| serde_json::from_slice::<Event>(record).ok());
-    events.into_iter().any(|event| of_a_run(&event)) || records.iter().all(|record| is_bare_error(record))
+    events.into_iter().any(|event| belongs_to_run(&event))
+        || records.iter().all(|record| is_bare_error(record))
 }
 
 fn is_bare_error(record: &[u8]) -> bool {

@@ -17,7 +17,7 @@ pub(super) static MARKERS: LazyLock<Vec<Marker>> =
 /// The longest text of an error that is kept, in characters.
 const LONGEST_TEXT: usize = 200;
 
-/// The agent's code of an error, and the HTTP status in it: `"usage_limit_exceeded"`, or
+/// The agent's error code, and the HTTP status in it: `"usage_limit_exceeded"`, or
 /// `{"http_connection_failed": {"http_status_code": 401}}`.
 #[derive(Debug, Default, Clone, Copy)]
 struct Code<'a> {
@@ -60,13 +60,15 @@ pub(super) fn refusal(
     if kind == Kind::UsageLimit { with_window(error, readings, at.timestamp()) } else { error }
 }
 
-/// Adds the window that is full, unless the text names one. The text has its reset time to the minute only.
+/// Adds the window that is full, unless the text names one. The text contains the reset time only to the
+/// minute.
 fn with_window(error: ProviderError, readings: &BTreeMap<String, Reading>, at: Timestamp) -> ProviderError {
     let named = error.window.as_ref().is_some_and(|window| window.name != "usage");
     let full = readings.iter().filter(|(_, reading)| reading.value >= 1.0);
     let last = full.max_by_key(|(_, reading)| reading.resets_at);
-    let meant = || readings.iter().find(|(_, reading)| is_minute_of(error.resets_at, reading.resets_at));
-    match last.or_else(meant).filter(|_| !named) {
+    let same_minute =
+        || readings.iter().find(|(_, reading)| is_minute_of(error.resets_at, reading.resets_at));
+    match last.or_else(same_minute).filter(|_| !named) {
         Some((name, reading)) => {
             let window = markers::window(name.clone(), reading.resets_at, at);
             ProviderError { window: Some(window), resets_at: reading.resets_at.or(error.resets_at), ..error }
@@ -75,18 +77,18 @@ fn with_window(error: ProviderError, readings: &BTreeMap<String, Reading>, at: T
     }
 }
 
-/// Whether a reset time in whole minutes means the same as an exact one.
+/// Whether an exact reset time is within the minute of a reset time without seconds.
 fn is_minute_of(minute: Option<Timestamp>, exact: Option<Timestamp>) -> bool {
     let within = SignedDuration::ZERO..SignedDuration::from_secs(60);
     minute.zip(exact).is_some_and(|(minute, exact)| within.contains(&exact.duration_since(minute)))
 }
 
-/// Returns the kind of an error. The agent's code comes first, but it is the same for several kinds, which
-/// only the text distinguishes: a limit of the plan, an account without credit, a plan without Codex.
+/// Returns the kind of an error. The agent's code decides first, but one code covers several kinds that only
+/// the text distinguishes: a limit of the plan, no credit left, a plan without Codex.
 fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
-    let of_text = rendered.filter(|kind| *kind != Kind::None);
+    let text_kind = rendered.filter(|kind| *kind != Kind::None);
     match code.word {
-        "usage_limit_exceeded" => of_text.unwrap_or(Kind::UsageLimit),
+        "usage_limit_exceeded" => text_kind.unwrap_or(Kind::UsageLimit),
         "rate_limit_exceeded" => Kind::Throttled,
         "server_overloaded" | "internal_server_error" => Kind::Overloaded,
         "unauthorized" => Kind::Auth,
@@ -94,16 +96,16 @@ fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
         | "response_stream_connection_failed"
         | "response_stream_disconnected"
         | "response_too_many_failed_attempts" => {
-            code.status.and_then(of_status).or(of_text).unwrap_or(Kind::Network)
+            code.status.and_then(status_kind).or(text_kind).unwrap_or(Kind::Network)
         }
-        "" | "other" => of_text.unwrap_or(Kind::None),
+        "" | "other" => text_kind.unwrap_or(Kind::None),
         // `context_window_exceeded`, `bad_request`, `sandbox_error`: another subscription would not help.
         _ => Kind::None,
     }
 }
 
 /// Returns the kind that an HTTP status indicates.
-fn of_status(status: u64) -> Option<Kind> {
+fn status_kind(status: u64) -> Option<Kind> {
     match status {
         429 => Some(Kind::Throttled),
         401 | 403 => Some(Kind::Auth),

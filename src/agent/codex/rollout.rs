@@ -1,5 +1,6 @@
 //! Reads Codex's record of a conversation: one JSON row per line. The format is undocumented; unknown rows
-//! are skipped. Only this record contains the class of an error and the utilization of the account's windows.
+//! are skipped. Only this record contains the class of an error and the utilization of the subscription's
+//! windows.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,7 +30,7 @@ pub(super) fn read(watch: &Watch, session: Option<&str>, zone: &TimeZone) -> Opt
     (!files.is_empty()).then(|| Evidence { session: known, ..rows.evidence() })
 }
 
-/// Words of the rows that matter even if an earlier attempt wrote them.
+/// Rows that contain one of these words matter even if an earlier attempt wrote them.
 const CARRIED_OVER: [&[u8]; 2] = [b"\"turn_context\"", b"\"total_token_usage\""];
 
 /// Reads saved rows.
@@ -48,7 +49,7 @@ struct Row {
     payload: Payload,
 }
 
-/// The fields of all types of rows. Not typed: a field of an unexpected kind must not hide the row.
+/// The fields of all types of rows. Not typed, so that an unexpected value does not hide the row.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Payload {
@@ -63,9 +64,9 @@ struct Payload {
 
 /// The result of all rows read so far.
 struct Rows<'a> {
-    /// From the record of each answer.
+    /// Counted from the record of each answer.
     records: Usage,
-    /// From running totals, for versions without a record of each answer.
+    /// Counted from running totals, for versions that write no record of each answer.
     totals: Usage,
     last_total: Value,
     readings: BTreeMap<String, Reading>,
@@ -154,8 +155,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Adds a row with the windows and the running total. It is repeated at each change of the windows; only
-    /// a new total means a new answer.
+    /// Adds a row with the windows and the running total. The agent repeats the row at each change of the
+    /// windows; only a new total means a new answer.
     fn add_total(&mut self, payload: &Payload, at: Timestamp) {
         self.readings.extend(readings(&payload.rate_limits));
         let total = payload.info.get("total_token_usage").cloned().unwrap_or_default();
@@ -208,9 +209,9 @@ fn count(usage: &Value) -> TokenCount {
 
 /// Returns the utilization of each window of the plan. Limits of a single model have another id.
 fn readings(limits: &Value) -> BTreeMap<String, Reading> {
-    let of_the_plan = matches!(limits.get("limit_id"), None | Some(Value::Null))
+    let is_plan_limit = matches!(limits.get("limit_id"), None | Some(Value::Null))
         || limits.get("limit_id").and_then(Value::as_str) == Some("codex");
-    let windows = ["primary", "secondary"].into_iter().filter(|_| of_the_plan);
+    let windows = ["primary", "secondary"].into_iter().filter(|_| is_plan_limit);
     let known = windows.filter_map(|slot| {
         let window = limits.get(slot)?;
         let value = window.get("used_percent")?.as_f64()? / 100.0;

@@ -16,7 +16,7 @@ const ZONES_APART: SignedDuration = SignedDuration::from_hours(26);
 
 /// Records what is known before the attempt begins.
 pub(super) fn watch(records: PathBuf, session: Option<String>, cwd: PathBuf, began: Timestamp) -> Watch {
-    // Rows have milliseconds.
+    // The timestamps of rows have milliseconds.
     let began = Timestamp::from_millisecond(began.as_millisecond()).unwrap_or(began);
     let file = session.as_ref().and_then(|id| file_of(&records, id));
     let length = |file: PathBuf| Some((fs::metadata(&file).ok()?.len(), file));
@@ -33,7 +33,8 @@ pub(super) fn watch(records: PathBuf, session: Option<String>, cwd: PathBuf, beg
     }
 }
 
-/// Returns the conversation of a directory that was written last, which `resume --last` resumes.
+/// Returns the conversation of a directory that was written most recently: the one that `resume --last`
+/// resumes.
 pub(super) fn latest(records: &Path, cwd: &Path) -> Option<String> {
     let mut files: Vec<_> =
         days(records).iter().rev().take(DAYS_BACK).flat_map(|day| files_in(day)).collect();
@@ -73,8 +74,9 @@ pub(super) fn any_since(watch: &Watch) -> bool {
     !files_since(&watch.records, watch.began).is_empty()
 }
 
-/// Returns the conversation of the attempt: the first one that began in the directory after the attempt and
-/// does not belong to another. Later ones do not count, because another kage may have started them.
+/// Returns the conversation of the attempt: the first one that began in the directory after the attempt did
+/// and does not belong to another attempt. Later ones do not count, because another kage may have started
+/// them.
 fn own_conversation(recent: &[PathBuf], watch: &Watch) -> Option<(PathBuf, String)> {
     let began = recent.iter().filter_map(|file| {
         let meta = meta(file)?;
@@ -93,15 +95,16 @@ fn own_conversation(recent: &[PathBuf], watch: &Watch) -> Option<(PathBuf, Strin
     Some((file, session))
 }
 
-/// The longest time from the start of an agent to the beginning of its conversation. It begins one when it is
-/// ready, not at the first prompt.
+/// The longest time from the start of an agent to the beginning of its conversation. The agent begins it when
+/// it is ready, not at the first prompt.
 const STARTING: SignedDuration = SignedDuration::from_secs(60);
 
-/// Returns which conversation belongs to the attempt, given when the conversations began, oldest first, and
-/// when `later` attempts began. Processes do not show it: a background server holds the records of all
-/// sessions of a login directory, even of those that ended. But an attempt begins a conversation soon after
-/// its start. So a conversation belongs to the last attempt that began before it. If several attempts start
-/// together, each gets one, and the last attempt gets the first conversation.
+/// Returns the index of the attempt's own conversation. `conversations` contains the times when conversations
+/// began, oldest first; `later` contains the times when later attempts began. Open files do not show the
+/// owner: a background server holds the records of all sessions of a login directory, even of those that
+/// ended. But an attempt begins its conversation soon after its start, so a conversation belongs to the last
+/// attempt that began before it. If several attempts start together, each gets one, and the last attempt gets
+/// the first conversation.
 fn index_of_own(conversations: &[Timestamp], began: Timestamp, later: &[Timestamp]) -> Option<usize> {
     let mut later = later.to_vec();
     later.sort();
@@ -118,8 +121,9 @@ fn index_of_own(conversations: &[Timestamp], began: Timestamp, later: &[Timestam
     left.into_iter().find(|&(_, at)| at < began + STARTING).map(|(at, _)| at)
 }
 
-/// Whether a terminal session is here only because login directories share their `sessions`. The login
-/// directory in which it began has a mark of it. Versions without these marks have no such directory.
+/// Whether a terminal session is here only because several login directories share one `sessions` directory.
+/// The agent marks the session in the login directory where it began. Versions that write no marks have no
+/// directory of marks.
 fn is_from_another_home(meta: &Meta, records: &Path) -> bool {
     let marks = records.with_file_name("tui-thread-reference-capabilities");
     meta.originator == "codex-tui" && marks.is_dir() && !marks.join(&meta.session).exists()
@@ -170,7 +174,7 @@ struct Meta {
     session: String,
     timestamp: Timestamp,
     cwd: PathBuf,
-    /// The agent's program that began it.
+    /// The program of the agent that began the conversation.
     #[serde(default)]
     originator: String,
 }

@@ -1,6 +1,7 @@
 //! Settings in `config.toml` that compete with a key from the environment. Measured on 0.169.0: a provider
-//! that the user defines uses its own credential; if the config requires the login of a plan, an agent that
-//! gets a key logs the user out, which deletes the login; a project's `.codex/config.toml` can set neither.
+//! that the user defines uses its own credential; if the config requires the login of a plan and the agent
+//! gets a key, it logs the user out, which deletes the login; a project's `.codex/config.toml` can set
+//! neither.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::agent::{Effect, LaunchPlan, Setting};
 
 /// The provider that uses the key.
 const OPENAI: &str = "openai";
-/// Keys that give a provider another credential than the agent's login.
+/// Keys that give a provider a credential other than the agent's login.
 const OWN_CREDENTIALS: [&str; 5] =
     ["env_key", "experimental_bearer_token", "auth", "http_headers", "env_http_headers"];
 
@@ -26,7 +27,7 @@ pub(super) fn override_config(conversation: &Conversation, home: &Path, plan: &m
         ));
         return;
     }
-    // Always set: several files can contain `forced_login_method`, and it would cost the user a login.
+    // Always set: `forced_login_method` can be in any of several files, and it would delete the user's login.
     let mut settings = vec!["forced_login_method=api".to_owned()];
     if !conversation.local && other_provider(&read(home)).is_some() {
         settings.push(format!("model_provider={OPENAI}"));
@@ -37,8 +38,8 @@ pub(super) fn override_config(conversation: &Conversation, home: &Path, plan: &m
     plan.args.splice(at..at, options.collect::<Vec<_>>());
 }
 
-/// Warns about a program that may start the agent. kage adds no arguments to it, so it can only report what
-/// will happen.
+/// Warns about a program that may start the agent. kage adds no arguments to such a program, so it can only
+/// report what will happen.
 pub(super) fn guard_other_program(home: &Path, plan: &mut LaunchPlan) {
     let config = read(home);
     let login = config.get("forced_login_method").and_then(Value::as_str);
@@ -50,7 +51,7 @@ pub(super) fn guard_other_program(home: &Path, plan: &mut LaunchPlan) {
         None => return,
     };
     plan.warnings.push(format!(
-        "{}: {wrong}; run codex itself with `kage exec`, which switches that off",
+        "{}: {wrong}; run codex itself with `kage exec`, which disables that",
         home.join("config.toml").display()
     ));
 }
@@ -69,9 +70,9 @@ pub(super) fn competing_setting(home: &Path) -> Option<Setting> {
 fn other_provider(config: &Table) -> Option<&str> {
     let name = config.get("model_provider")?.as_str().filter(|name| *name != OPENAI)?;
     let provider = config.get("model_providers").and_then(|providers| providers.get(name));
-    let says = |key: &str| provider.and_then(|provider| provider.get(key));
-    let uses_login = says("requires_openai_auth").and_then(Value::as_bool) == Some(true);
-    let has_own = OWN_CREDENTIALS.iter().any(|key| says(key).is_some());
+    let field = |key: &str| provider.and_then(|provider| provider.get(key));
+    let uses_login = field("requires_openai_auth").and_then(Value::as_bool) == Some(true);
+    let has_own = OWN_CREDENTIALS.iter().any(|key| field(key).is_some());
     (!uses_login || has_own).then_some(name)
 }
 

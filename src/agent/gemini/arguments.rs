@@ -1,5 +1,6 @@
-//! Reads Gemini CLI's command line as far as kage needs it: whether it starts a conversation, which one, and
-//! how it is printed. Source: `gemini --help` of 0.61.0, and the behavior of its parser (yargs).
+//! Reads the parts of Gemini CLI's command line that kage needs: whether it starts a conversation, in which
+//! session, and in which output format. Source: `gemini --help` of 0.61.0, and the behavior of its parser
+//! (yargs).
 
 use std::ffi::OsString;
 
@@ -7,7 +8,7 @@ use std::ffi::OsString;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invocation {
     Conversation(Conversation),
-    /// A subcommand, `--help`, a list, a protocol for editors: runs unchanged.
+    /// A subcommand, `--help`, a list, a protocol for editors: kage does not change these.
     Other,
 }
 
@@ -67,18 +68,18 @@ const WITH_VALUE: [&str; 10] = [
 ];
 
 /// Options that another attempt must not repeat: it has its own prompt and resumes a known session.
-const OF_ONE_ATTEMPT: [&str; 5] =
+const NOT_KEPT: [&str; 5] =
     ["--prompt", "--prompt-interactive", "--resume", "--session-file", "--session-id"];
 
 /// Reads the arguments after the program.
 pub(super) fn read(args: &[OsString]) -> Invocation {
-    Reader::through(args).map_or(Invocation::Other, |reader| Invocation::Conversation(reader.seen))
+    Reader::read_all(args).map_or(Invocation::Other, |reader| Invocation::Conversation(reader.seen))
 }
 
 /// Returns the arguments that resume a session with another prompt. The options are kept, and the prompt is
 /// passed in the same way as the original.
 pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
-    let Some(Reader { seen, kept, .. }) = Reader::through(args) else { return args.to_vec() };
+    let Some(Reader { seen, kept, .. }) = Reader::read_all(args) else { return args.to_vec() };
     let opening: &[&str] = if seen.prints {
         &["--resume", session, "--prompt", prompt]
     } else {
@@ -99,7 +100,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads all arguments; `None` if they do not start a conversation.
-    fn through(args: &'a [OsString]) -> Option<Self> {
+    fn read_all(args: &'a [OsString]) -> Option<Self> {
         let seen = Conversation::default();
         let mut reader = Self { args, at: 0, seen, positional: false, kept: Vec::new() };
         while let Some(arg) = args.get(reader.at) {
@@ -130,7 +131,7 @@ impl<'a> Reader<'a> {
         if names.starts_with("--") {
             let name = kebab(names);
             self.apply(&name, value)?;
-            if !OF_ONE_ATTEMPT.contains(&name.as_str()) {
+            if !NOT_KEPT.contains(&name.as_str()) {
                 self.kept.extend_from_slice(&self.args[start..self.at]);
             }
             return Some(());
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
             } else {
                 self.apply_without_value(name)?;
             }
-            if !OF_ONE_ATTEMPT.contains(&name) {
+            if !NOT_KEPT.contains(&name) {
                 let spelled = value.map_or_else(
                     || format!("-{letter}").into(),
                     |value| {
@@ -166,7 +167,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Applies a short option that another one follows in the same argument.
+    /// Applies a short option that is not the last one in its argument.
     fn apply_without_value(&mut self, name: &str) -> Option<()> {
         self.seen.prints |= name == "--prompt";
         (!NO_CONVERSATION.contains(&name)).then_some(())

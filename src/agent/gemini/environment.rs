@@ -17,7 +17,7 @@ const HOME: &str = "GEMINI_CLI_HOME";
 /// The value in the settings that means an API key.
 const BY_KEY: &str = "gemini-api-key";
 
-/// The variable of the address for Google logins, and the agent's own address.
+/// The variable that sets the address for Google logins, and the agent's default.
 const ENDPOINT: &str = "CODE_ASSIST_ENDPOINT";
 const OWN_ENDPOINT: &str = "https://cloudcode-pa.googleapis.com";
 
@@ -81,7 +81,7 @@ fn override_env_files(job: &Job<'_>, plan: &mut LaunchPlan) {
             continue;
         }
         plan.set.push((name.to_owned(), neutral(name).into()));
-        if files.iter().any(|file| names(file, name)) {
+        if files.iter().any(|file| contains_name(file, name)) {
             plan.switched_off.push(format!("`{name}`"));
         }
     }
@@ -101,17 +101,17 @@ fn env_files(cwd: &Path, own_dir: &Path, home: &Path) -> impl Iterator<Item = Pa
 }
 
 /// Whether a file contains the name as a whole word.
-fn names(file: &[u8], name: &str) -> bool {
-    let is_of_name =
+fn contains_name(file: &[u8], name: &str) -> bool {
+    let is_name_byte =
         |byte: Option<&u8>| byte.is_some_and(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
     memmem::find_iter(file, name).any(|at| {
         let before = at.checked_sub(1).and_then(|at| file.get(at));
-        !is_of_name(before) && !is_of_name(file.get(at + name.len()))
+        !is_name_byte(before) && !is_name_byte(file.get(at + name.len()))
     })
 }
 
-/// Warns about a login method in the settings. It overrides a key in the environment, and neither the command
-/// line nor the environment can override the settings.
+/// Warns about a login method in the settings. This method overrides a key in the environment, and neither
+/// the command line nor the environment can override it.
 fn warn_about_settings(job: &Job<'_>, plan: &mut LaunchPlan) {
     if let Some((file, chosen)) = other_login(job) {
         plan.warnings.push(format!(
@@ -146,8 +146,9 @@ pub(super) fn relevant_settings(job: &Job<'_>) -> Vec<Setting> {
     });
     let named = files.flat_map(|(file, bytes)| {
         let carries_the_secret = |name: &str| name == KEY && matches!(job.grant, Grant::Secret(..));
-        let named =
-            COMPETING.into_iter().filter(move |name| !carries_the_secret(name) && names(&bytes, name));
+        let named = COMPETING
+            .into_iter()
+            .filter(move |name| !carries_the_secret(name) && contains_name(&bytes, name));
         let setting = move |name: &str| Setting {
             file: file.clone(),
             key: name.to_owned(),

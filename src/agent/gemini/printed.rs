@@ -40,7 +40,7 @@ struct Stats {
     models: BTreeMap<String, Value>,
 }
 
-/// Words in lines that may be more than progress. Only lines with one of them are parsed; most have none.
+/// Every line that is not progress contains one of these words. Most lines contain none and need no parsing.
 const SIGNIFICANT: [&[u8]; 4] = [b"\"init\"", b"\"user\"", b"\"error\"", b"\"result\""];
 
 /// Returns the role of a line in the stream.
@@ -76,7 +76,7 @@ pub(super) struct Printed {
     pub answered: bool,
 }
 
-/// Reads an object or the lines of a stream. Lines that are only progress may be missing.
+/// Reads an object or the lines of a stream. Lines of progress may be missing.
 pub(super) fn read<'a>(texts: impl Iterator<Item = &'a [u8]>, now: &Zoned) -> Printed {
     let mut printed = Printed::default();
     for event in texts.filter_map(|text| serde_json::from_slice::<Event>(text).ok()) {
@@ -94,10 +94,10 @@ pub(super) fn ending(stderr: &[u8]) -> Option<&[u8]> {
 
 /// Returns the object at the end of a saved text, if the agent's own error message precedes it. The text may
 /// come from any program.
-pub(super) fn ending_of_own(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn saved_ending(text: &[u8]) -> Option<&[u8]> {
     let object = ending(text)?;
     let before = &text[..text.len() - object.len()];
-    let is_own = said::filled(before).any(|line| line.starts_with(refusal::ENDED.as_bytes()));
+    let is_own = said::non_blank(before).any(|line| line.starts_with(refusal::ENDED.as_bytes()));
     let has_session =
         || serde_json::from_slice::<Event>(object).is_ok_and(|event| event.session_id.is_some());
     Some(object).filter(|_| is_own && has_session())
@@ -140,7 +140,7 @@ impl Printed {
     }
 }
 
-/// Returns the usage in the sums of a run. Models without a successful request are listed too, with no
+/// Returns the usage in the totals of a run. Models without a successful request are listed too, with no
 /// tokens.
 fn usage(stats: &Stats, now: &Zoned) -> Usage {
     let mut usage = Usage::default();

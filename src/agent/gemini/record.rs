@@ -18,7 +18,7 @@ use crate::agent::{Evidence, Others, Watch, Work, appended};
 use crate::pool::{TokenCount, Usage};
 
 /// How many characters of the session id are in the file name.
-const IN_NAME: usize = 8;
+const ID_CHARS_IN_NAME: usize = 8;
 
 /// Returns the watch of a session, with the lengths of its files before the attempt begins.
 pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Timestamp) -> Watch {
@@ -40,12 +40,12 @@ pub(super) fn watch(projects: PathBuf, session: String, cwd: &Path, began: Times
     watch
 }
 
-/// Returns the session of a directory that began last, which `--resume latest` resumes.
+/// Returns the session of a directory that began most recently: the one that `--resume latest` resumes.
 pub(super) fn latest(projects: &Path, cwd: &Path) -> Option<String> {
-    let is_of_cwd = |project: &PathBuf| {
+    let belongs_to_cwd = |project: &PathBuf| {
         fs::read_to_string(project.join(".project_root")).is_ok_and(|root| Path::new(root.trim()) == cwd)
     };
-    let project = entries(projects).find(is_of_cwd)?;
+    let project = entries(projects).find(belongs_to_cwd)?;
     let heads = sessions(&project.join("chats")).filter_map(|file| head(&file));
     heads.max_by_key(|head| head.start_time).map(|head| head.session_id)
 }
@@ -68,25 +68,25 @@ fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-fn is_rows(path: &Path) -> bool {
+fn is_record_file(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("jsonl"))
 }
 
 fn sessions(chats: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    entries(chats).filter(|path| is_rows(path) && path.is_file())
+    entries(chats).filter(|path| is_record_file(path) && path.is_file())
 }
 
 /// Returns the existing files of a session. The name of the project's directory is not known, so all are
 /// searched.
 fn files(watch: &Watch) -> Vec<PathBuf> {
     let Some(session) = &watch.session else { return Vec::new() };
-    let begins = session.chars().take(IN_NAME).collect::<String>();
+    let begins = session.chars().take(ID_CHARS_IN_NAME).collect::<String>();
     let ending = format!("-{begins}.jsonl");
     let is_named = |path: &PathBuf| path.to_str().is_some_and(|path| path.ends_with(&ending));
-    let is_of_session = |path: &PathBuf| head(path).is_some_and(|head| head.session_id == *session);
+    let belongs_to_session = |path: &PathBuf| head(path).is_some_and(|head| head.session_id == *session);
     let chats = entries(&watch.records).map(|project| project.join("chats"));
     let found = chats.flat_map(|chats| {
-        let own = sessions(&chats).filter(|path| is_named(path) && is_of_session(path));
+        let own = sessions(&chats).filter(|path| is_named(path) && belongs_to_session(path));
         own.chain(sessions(&chats.join(session))).collect::<Vec<_>>()
     });
     found.collect()

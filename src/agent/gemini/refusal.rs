@@ -52,7 +52,7 @@ pub(super) fn error(message: &str, code: Option<i64>, now: &Zoned) -> ProviderEr
     let lines = lines(message, code);
     let words = lines.first().cloned().unwrap_or_default();
     match markers::find(lines.iter(), &[&MARKERS], now) {
-        // The message tells the user more than the status.
+        // The message is more useful to the user than the status.
         Some(error) if error.text.starts_with("code: ") => ProviderError { text: words, ..error },
         Some(error) => error,
         None => ProviderError::new(Kind::None, words, "result"),
@@ -98,8 +98,8 @@ pub(super) fn rendered(stderr: &[u8], now: &Zoned) -> Vec<String> {
 }
 
 /// Returns the error lines of a text that may come from any program. They count only if the text ends with
-/// the error and its stack trace, or if it is only the message as shown to the user, or only one line.
-pub(super) fn quotable(text: &[u8]) -> Vec<String> {
+/// the error and its stack trace, or consists of only the message as shown to the user, or of a single line.
+pub(super) fn saved_error_lines(text: &[u8]) -> Vec<String> {
     let lines = said::lines(text);
     let Some((first, rest)) = lines.split_first() else { return Vec::new() };
     if let Some(message) = first.strip_prefix(SHOWN) {
@@ -115,14 +115,14 @@ pub(super) fn quotable(text: &[u8]) -> Vec<String> {
             if is_own && is_last { error_lines(all[at], block) } else { Vec::new() }
         }
         None => cut_while_retrying(&all)
-            .or_else(|| said::sole_line(text).filter(|line| !is_of_block(line)))
+            .or_else(|| said::sole_line(text).filter(|line| !belongs_to_block(line)))
             .into_iter()
             .collect(),
     }
 }
 
-/// Returns the status for which the agent was retrying when it was killed: only the stack trace follows the
-/// notice of the retry. Needed for a saved text; for a run, kage knows whether the agent was killed.
+/// Returns the status after which the agent was retrying when it was killed: only the stack trace follows the
+/// retry notice. Needed only for a saved text; in a run, kage knows whether the agent was killed.
 fn cut_while_retrying(all: &[&str]) -> Option<String> {
     let at = all.iter().rposition(|line| line.starts_with("Attempt "))?;
     let (_, status) = all[at].split_once(" failed with status ")?;
@@ -133,7 +133,7 @@ fn cut_while_retrying(all: &[&str]) -> Option<String> {
 }
 
 /// Whether a line counts only within the block of an error, because any program may print it.
-fn is_of_block(line: &str) -> bool {
+fn belongs_to_block(line: &str) -> bool {
     let line = line.trim_start();
     ["code: ", "status: ", "reason: ", "Permission denied: ", TERMINAL]
         .iter()
@@ -190,8 +190,8 @@ pub(super) fn complete(outcome: &mut Outcome, case: &Case<'_>) {
     }
 }
 
-/// Whether the exit status reports a problem of the agent's own, not a refusal by the provider: its input,
-/// its settings, too many turns, a directory that is not trusted, an interruption.
+/// Whether the exit status reports a local problem, not a refusal by the provider: the input, the settings,
+/// too many turns, a directory that is not trusted, an interruption.
 pub(super) fn is_own_status(exit: Exit) -> bool {
     matches!(exit, Exit::Code(42 | 52 | 53 | 55 | 130))
 }
@@ -215,7 +215,7 @@ fn next_day(now: &Zoned) -> Option<Timestamp> {
     Some(there.checked_add(1.day()).ok()?.start_of_day().ok()?.timestamp())
 }
 
-/// The time zone from the system's database, or with its current rules if there is no database.
+/// Pacific time, from the system's time zone database, or with its current rules if there is no database.
 static PACIFIC: LazyLock<TimeZone> = LazyLock::new(|| {
     let known = TimeZone::get("America/Los_Angeles");
     known.or_else(|_| TimeZone::posix("PST8PDT,M3.2.0,M11.1.0")).unwrap_or(TimeZone::UTC)

@@ -266,7 +266,7 @@ fn a_user_marker_finds_the_reset() {
 }
 
 #[test]
-fn a_marker_of_an_organization_has_two_spellings() {
+fn the_organization_kind_has_two_spellings() {
     for kind in ["organisation", "organization"] {
         let mine = own(&format!("kind = '{kind}'\npattern = 'Not for your team'"));
         let found = find(["Not for your team".to_owned()].iter(), &[&[mine]], &now());

@@ -7,13 +7,13 @@ use super::first_match;
 
 /// A time that passed at most this long ago means today, not tomorrow: the agent wrote it before it passed.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
-/// A date without a year is in the nearest year.
+/// A date without a year means the nearest such date.
 const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(183 * 24);
 const CLOCKS: [&str; 5] = ["%I%p", "%I:%M%p", "%I:%M:%S%p", "%H:%M", "%H:%M:%S"];
 const DATES: [&str; 6] = ["%b %d", "%B %d", "%b %d %Y", "%B %d %Y", "%a", "%A"];
 const ORDINALS: [&str; 4] = ["st", "nd", "rd", "th"];
 
-/// The day, as far as the text contains it.
+/// The day, as precisely as the text names it.
 #[derive(Debug, Clone, Copy)]
 enum Day {
     Any,
@@ -66,7 +66,8 @@ fn day_of(words: &[&str]) -> Option<Day> {
     }
 }
 
-/// Returns the earliest instant that a day can mean. A reset is in the future, but a known date may be over.
+/// Returns the earliest instant that a day can mean. A reset is in the future, but an exact date may be in
+/// the past.
 fn earliest(day: Day, now: &Zoned) -> Option<Timestamp> {
     match day {
         Day::Any | Day::Week(_) => now.timestamp().checked_sub(GRACE).ok(),
@@ -76,8 +77,8 @@ fn earliest(day: Day, now: &Zoned) -> Option<Timestamp> {
 }
 
 /// Returns the instants around now that match the day and time, in order. If the clocks go back and a time
-/// occurs twice, both instants are included. If the clocks go forward and skip a time, it is as much later as
-/// they moved.
+/// occurs twice, both instants are included. If the clocks go forward and skip a time, the instant is later
+/// by the skipped amount.
 fn candidates(day: Day, time: Time, now: &Zoned) -> Vec<Timestamp> {
     let instants = |date: Date| {
         let at = now.time_zone().to_ambiguous_timestamp(date.to_datetime(time));

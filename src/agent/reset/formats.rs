@@ -1,4 +1,4 @@
-//! Parses a text with the first format that matches.
+//! Used by `clock` and `zone` to try several formats.
 
 use jiff::fmt::strtime;
 

@@ -271,7 +271,7 @@ fn a_time_skipped_when_clocks_go_forward_is_later_by_the_same_amount() {
 }
 
 #[test]
-fn a_time_that_occurs_twice_when_clocks_go_back_is_the_next_of_both() {
+fn a_time_that_occurs_twice_when_clocks_go_back_means_the_next_occurrence() {
     for (zone, night, evening) in [
         ("Europe/Berlin", "2026-10-25T02", "2026-10-24"),
         ("America/New_York", "2026-11-01T01", "2026-10-31"),
@@ -297,6 +297,6 @@ fn the_abbreviation_of_the_local_zone_distinguishes_a_repeated_hour() {
         &[("3:00 PM IST", "2026-11-22T15:00:00"), ("3:00 PM IDT", "")],
     );
     let now: Zoned = "2026-10-24T22:00:00[Asia/Jerusalem]".parse().unwrap();
-    let apart = |text: &str| parse(text, &now).unwrap().duration_since(now.timestamp());
-    assert_eq!(apart("1:30 AM IST") - apart("1:30 AM IDT"), SignedDuration::from_hours(1));
+    let wait = |text: &str| parse(text, &now).unwrap().duration_since(now.timestamp());
+    assert_eq!(wait("1:30 AM IST") - wait("1:30 AM IDT"), SignedDuration::from_hours(1));
 }

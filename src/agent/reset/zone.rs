@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::first_match;
 
-/// Returns the zone of a name in lower case: `utc`, `gmt+5:30`, the current abbreviation of the local zone
+/// Returns the zone for a lower-case name: `utc`, `gmt+5:30`, the current abbreviation of the local zone
 /// (`pdt`), or a name in the system's time zone database.
 pub(super) fn find(name: &str, now: &Zoned) -> Option<TimeZone> {
     fixed(name).or_else(|| local(name, now)).or_else(|| known(name))
@@ -25,8 +25,8 @@ fn fixed(name: &str) -> Option<TimeZone> {
 }
 
 /// Resolves an abbreviation of the local zone. Abbreviations are ambiguous (`ist` has three meanings), but
-/// agents print that of their own zone. It also distinguishes the two hours of the night in which the clocks
-/// go back.
+/// agents print the one of their own zone. An abbreviation also distinguishes the two occurrences of an hour
+/// when the clocks go back.
 fn local(name: &str, now: &Zoned) -> Option<TimeZone> {
     let zone = now.time_zone();
     let offset_at = |at: Timestamp| {
@@ -38,6 +38,6 @@ fn local(name: &str, now: &Zoned) -> Option<TimeZone> {
 }
 
 fn known(name: &str) -> Option<TimeZone> {
-    // jiff also finds the name `Etc/Unknown`, and would use UTC.
+    // jiff also accepts the name `Etc/Unknown`, and treats it as UTC.
     TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())
 }

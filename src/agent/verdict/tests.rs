@@ -51,7 +51,7 @@ fn every_kind_of_error_has_its_verdict() {
 }
 
 #[test]
-fn a_reset_too_far_away_is_not_believed() {
+fn a_reset_too_far_in_the_future_is_not_believed() {
     let year = SignedDuration::from_hours(366 * 24);
     for (pause, believed) in [(year, Some(year)), (year * 2, None), (SignedDuration::MAX, None)] {
         let slow = ProviderError { retry_after: Some(pause), ..error(Kind::Throttled) };
@@ -62,7 +62,7 @@ fn a_reset_too_far_away_is_not_believed() {
     {
         let Verdict::UsageLimit { resets_at, .. } = verdict(Exit::Code(1), &[limit(None, Some(until))])
         else {
-            panic!("it is a limit");
+            panic!("expected a usage limit");
         };
         assert_eq!(resets_at, Some(until.parse().unwrap()).filter(|_| believed), "{until}");
     }
@@ -166,7 +166,7 @@ fn without_evidence_only_the_exit_status_counts() {
 }
 
 #[test]
-fn a_user_marker_classifies_an_error_of_no_known_kind() {
+fn a_user_marker_classifies_an_error_of_unknown_kind() {
     let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
     let raw: crate::agent::RawMarker =
         toml::from_str("kind = 'billing'\npattern = 'The purse is empty'").unwrap();

@@ -1,4 +1,4 @@
-//! The agents of the pool: whether they are on PATH besides kage's shims, executable, and new enough.
+//! The agents of the pool: whether they are on PATH (not only as shims), executable, and new enough.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ fn check_agent(agent: &dyn Agent, scene: &Scene) -> Finding {
     let shown = scene.shown(&program.path);
     let version = match version(agent, &program.path, scene) {
         Answer::Said(line) => line,
-        // kage does not know the options of an agent from the config.
+        // kage does not know whether an agent that the config defines supports `--version`.
         Answer::Failed(_) | Answer::Silent(_) if agent.install_info().is_none() => String::new(),
         Answer::Silent(timeout) => {
             let message = format!("`{shown} --version` did not answer within {} s", timeout.as_secs());
@@ -47,8 +47,10 @@ fn check_agent(agent: &dyn Agent, scene: &Scene) -> Finding {
         && version < oldest
     {
         let [major, minor, patch] = oldest;
-        let message =
-            format!("{name} {} is too old: it {why}; {major}.{minor}.{patch} is needed", dotted(version));
+        let message = format!(
+            "{name} {} is too old: it {why}; {major}.{minor}.{patch} or newer is needed",
+            dotted(version)
+        );
         return Finding::warning("agent-old", message, release.update);
     }
     let version = version_in(&version).map(dotted).unwrap_or_default();
@@ -80,7 +82,7 @@ fn not_found(agent: &dyn Agent, why: &str, scene: &Scene) -> Finding {
     let (code, message) = if is_shim {
         (
             "agent-only-shim",
-            format!("`{}` on PATH is only kage's shim; the agent itself is missing", agent.program()),
+            format!("`{}` on PATH is only kage's shim; the agent itself was not found", agent.program()),
         )
     } else {
         ("agent-missing", format!("the agent `{}` is not on PATH", agent.program()))

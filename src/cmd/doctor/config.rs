@@ -47,7 +47,7 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
         && pool.subscriptions.values().all(|subscription| !subscription.enabled)
     {
         let fix = format!("kage subscription enable {first}");
-        found.push(Finding::warning("none-enabled", "every subscription is disabled", fix));
+        found.push(Finding::warning("none-enabled", "all subscriptions are disabled", fix));
     }
     if found.is_empty() {
         let subscriptions = counted(pool.subscriptions.len() as u64, "subscription");
@@ -78,25 +78,25 @@ fn invalid(file: &Path, why: &str, scene: &Scene) -> Finding {
     }
 }
 
-/// Whether other users can read or write the config. It contains commands that kage runs.
+/// The findings if other users can read or write the config, which contains commands that kage runs.
 fn permissions(file: &Path, config: &Config, scene: &Scene) -> Vec<Finding> {
     let mode = fs::metadata(file).map_or(0, |known| known.permissions().mode());
     let shown = scene.shown(file);
     if mode & 0o002 != 0 {
-        let message = format!("all users can write {shown}, and so run commands as you");
+        let message = format!("all users can write to {shown} and so run commands as you");
         return vec![Finding::error("config-writable", message, format!("chmod o-w {}", word(file)))];
     }
     let mut variables = config.pool.subscriptions.values().flat_map(|known| known.env.keys());
     let has_secrets = variables.any(|name| secret::is_secret_name(name));
     if mode & 0o077 != 0 && has_secrets {
-        let message = format!("others can read {shown}, which contains a secret in an `env`");
+        let message = format!("other users can read {shown}, which contains a secret in an `env`");
         return vec![Finding::warning("config-readable", message, format!("chmod 600 {}", word(file)))];
     }
     Vec::new()
 }
 
-/// Whether `kage subscription` cannot change the config. A config in another location may be read-only on
-/// purpose.
+/// The finding if `kage subscription` cannot change the config. A config in another location may be read-only
+/// on purpose.
 fn not_changeable(file: &Path, scene: &Scene) -> Option<Finding> {
     let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -141,8 +141,8 @@ fn is_empty(route: &Route, pool: &Pool) -> bool {
     })
 }
 
-/// Whether the program of the event command is missing. A command that begins with shell syntax cannot be
-/// checked.
+/// The finding if the program of the event command is missing. A command that begins with shell syntax cannot
+/// be checked.
 fn event_command(command: &str, scene: &Scene) -> Option<Finding> {
     let program = command.split_whitespace().next()?;
     let odd = |letter: char| !letter.is_ascii_alphanumeric() && !"-_./~+".contains(letter);
@@ -156,7 +156,7 @@ fn event_command(command: &str, scene: &Scene) -> Option<Finding> {
     match ask(Path::new("/bin/sh"), &["-c", &lookup], &scene.withheld) {
         Answer::Said(_) | Answer::Silent(_) => None,
         Answer::Failed(_) => {
-            let message = format!("`{program}` of `[events] command` was not found");
+            let message = format!("`{program}` in `[events] command` was not found");
             let line = config::line_of(&scene.paths, &["events", "command"]);
             Some(Finding::warning("event-command-missing", message, edit(&scene.paths.config, line)))
         }

@@ -1,5 +1,5 @@
-//! The locations of secrets: a test secret is written, read and removed in each. Then the secret of each
-//! subscription.
+//! Checks each location of secrets by writing, reading and removing a test secret. Then checks the secret of
+//! each subscription.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -55,7 +55,7 @@ fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
         .into_iter()
         .filter_map(|(code, path)| {
             let mode = fs::metadata(path).ok()?.permissions().mode();
-            let message = format!("others can read {}", scene.shown(path));
+            let message = format!("other users can read {}", scene.shown(path));
             (mode & 0o077 != 0).then(|| Finding::warning(code, message, format!("chmod 600 {}", word(path))))
         });
     let mut found: Vec<_> = private.collect();
@@ -82,7 +82,7 @@ fn file(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     or_ok(
         found,
         "credentials-file",
-        format!("credentials file {}: {secrets}, writing and reading work", scene.shown(store)),
+        format!("credentials file {}: {secrets}, readable and writable", scene.shown(store)),
     )
 }
 
@@ -118,7 +118,7 @@ fn keychain(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     let source = Source::Keychain;
     if let Err(why) = round_trip(&source, &scene.paths) {
         let unreachable = subscriptions.iter().map(|known| {
-            let message = format!("the secret of `{}` could not be read: {why:#}", known.name);
+            let message = format!("the credential of `{}` could not be read: {why:#}", known.name);
             let fix = format!("kage subscription credential {} --credential file", known.name);
             Finding::error("keychain-unreachable", message, fix)
         });
@@ -128,11 +128,11 @@ fn keychain(subscriptions: &[&Subscription], scene: &Scene) -> Vec<Finding> {
     let mut found = orphans(&names, &source, scene, manual_keychain_removal);
     found.extend(secret::examine(subscriptions, scene));
     let secrets = counted(subscriptions.len() as u64, "secret");
-    or_ok(found, "keychain", format!("keychain: {secrets}, writing and reading work"))
+    or_ok(found, "keychain", format!("keychain: {secrets}, readable and writable"))
 }
 
-/// The secrets that no subscription uses. All configs share their location: with a config set by `KAGE_CONFIG`,
-/// or an empty config, another config may use the secrets, so none is reported.
+/// The findings for secrets that no subscription uses. All configs share the locations of secrets: if the
+/// config is set by `KAGE_CONFIG` or is empty, another config may use the secrets, and none is reported.
 fn orphans(names: &[Name], source: &Source, scene: &Scene, fix: impl Fn(&Name) -> String) -> Vec<Finding> {
     let pool = scene.config.as_ref().map(|config| &config.pool.subscriptions);
     let Some(pool) = pool.filter(|pool| !pool.is_empty() && !config_is_named()) else { return Vec::new() };

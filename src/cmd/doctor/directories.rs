@@ -51,14 +51,14 @@ fn finding(one: &Exposed, variable: &str, scene: &Scene) -> Finding {
     let code = if one.owner.is_some() { "directory-foreign" } else { "directory-writable" };
     let regain_access = || regain_access(&one.dir, scene);
     let fix = if one.is_own {
-        one.close()
+        one.fix_command()
     } else if scene.variable(variable).is_some() {
         unset(variable, scene)
     } else if one.owner.is_none() && one.below.is_some() {
         // Other users may need to write there. With the sticky bit they cannot replace files of others.
         format!("sudo chmod +t {}", word(&one.dir))
     } else if one.is_open {
-        format!("{} && {}", regain_access(), one.close())
+        format!("{} && {}", regain_access(), one.fix_command())
     } else {
         regain_access()
     };

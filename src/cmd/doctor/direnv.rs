@@ -20,9 +20,9 @@ pub(super) fn examine(scene: &Scene) -> Option<Finding> {
         found_on_path("direnv", scene)?;
         return Some(outdated(&lib, scene).unwrap_or_else(|| {
             let message = if lib.is_file() {
-                format!("direnv, with `use kage` in {}", scene.shown(&lib))
+                format!("direnv, with `use kage` from {}", scene.shown(&lib))
             } else {
-                "direnv, without `use kage` (`kage init direnv --install`)".to_owned()
+                "direnv, without `use kage` (to add it: `kage init direnv --install`)".to_owned()
             };
             Finding::ok("direnv", message)
         }));
@@ -33,16 +33,16 @@ pub(super) fn examine(scene: &Scene) -> Option<Finding> {
         return Some(Finding::warning("direnv-missing", message, install("direnv", scene)));
     }
     if !lib.is_file() {
-        let message = format!("{shown} contains `use kage`, which direnv does not know");
+        let message = format!("{shown} contains `use kage`, but kage is not set up in direnv");
         return Some(Finding::warning("direnv-not-set-up", message, install_lib));
     }
     let problem = outdated(&lib, scene).or_else(|| no_hook(&file, scene)).or_else(|| denied(&file, scene));
     Some(problem.unwrap_or_else(|| {
-        Finding::ok("direnv", format!("direnv, with `use kage` in {}", scene.shown(&lib)))
+        Finding::ok("direnv", format!("direnv, with `use kage` from {}", scene.shown(&lib)))
     }))
 }
 
-/// Whether kage's file is from another version. A file that the user wrote is not checked.
+/// The finding if kage's file is from another version. A file that the user wrote is not checked.
 fn outdated(lib: &Path, scene: &Scene) -> Option<Finding> {
     let text = fs::read_to_string(lib).ok()?;
     let message = format!("{} is from another version of kage", scene.shown(lib));
@@ -50,7 +50,7 @@ fn outdated(lib: &Path, scene: &Scene) -> Option<Finding> {
         .then(|| Finding::warning("direnv-outdated", message, "kage init direnv --install --yes"))
 }
 
-/// Whether no start-up file of the user's shell mentions direnv, so direnv never reads the .envrc.
+/// The finding if no start-up file of the user's shell mentions direnv: then direnv never reads the .envrc.
 fn no_hook(file: &Path, scene: &Scene) -> Option<Finding> {
     let shell = scene.shell()?;
     let mut files = start_up::files(scene).into_iter().filter(|file| is_users_shell(file, scene));
@@ -66,13 +66,13 @@ fn no_hook(file: &Path, scene: &Scene) -> Option<Finding> {
         Shell::Fish => "direnv hook fish | source".to_owned(),
         _ => format!("eval \"$(direnv hook {shell})\""),
     };
-    let message = format!("{} contains `use kage`, but {shell} does not start direnv", scene.shown(file));
+    let message = format!("{} contains `use kage`, but {shell} has no direnv hook", scene.shown(file));
     let fix = format!("echo '{line}' >>{}", word(&start_up_file(shell, &scene.paths)));
     Some(Finding::warning("direnv-no-hook", message, fix))
 }
 
-/// Whether the user has not yet allowed direnv to run the file. Older versions print `true` or `false`, newer
-/// ones a number, where 0 means allowed. Source: direnv's `rc.go`.
+/// The finding if the user has not yet allowed direnv to run the file. Older versions print `true` or
+/// `false`, newer ones a number, where 0 means allowed. Source: direnv's `rc.go`.
 fn denied(file: &Path, scene: &Scene) -> Option<Finding> {
     let status = "direnv status | grep '^Found RC allowed '";
     let Answer::Said(said) = ask(Path::new("/bin/sh"), &["-c", status], &scene.withheld) else {

@@ -21,7 +21,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     found.extend(harmful(scene));
     found.extend(location(scene));
     if found.is_empty() {
-        found.push(Finding::ok("environment", "no variable competes with the pool"));
+        found.push(Finding::ok("environment", "no environment variable overrides a subscription"));
     }
     found
 }

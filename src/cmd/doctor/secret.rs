@@ -119,7 +119,7 @@ fn login(subscription: &Subscription, agent: &dyn Agent, scene: &Scene) -> Vec<F
         replace = format!("{replace} && kage subscription reset {name}");
     }
     if !dir.is_dir() {
-        let message = format!("the login directory {shown} of `{name}` is missing");
+        let message = format!("the login directory {shown} of `{name}` does not exist");
         return vec![Finding::error("login-missing", message, replace)];
     }
     if agent.is_logged_in(dir) == Some(false) {
@@ -136,7 +136,7 @@ fn unhealthy_reason(subscription: &Subscription, scene: &Scene) -> Option<String
     (unhealthy.until > now).then_some(unhealthy.reason)
 }
 
-/// Whether the reason is a credential that could not be read, also in the words of a state that kage 0.1 wrote.
+/// Whether the reason is a credential that could not be read, including in the words of kage 0.1.
 fn is_missing_credential(reason: &str) -> bool {
     [NO_CREDENTIAL, "its credential cannot be had"].contains(&reason)
 }
@@ -147,7 +147,7 @@ fn unhealthy(subscription: &Subscription, scene: &Scene, replace: &str) -> Optio
     let name = &subscription.name;
     let message = match subscription.credential.source {
         Source::Command(_) if !is_missing_credential(&reason) => {
-            format!("`{name}` is unhealthy: {reason}; its command still prints the secret that was refused")
+            format!("`{name}` is unhealthy: {reason}; its command still prints the rejected secret")
         }
         _ => format!("`{name}` is unhealthy: {reason}"),
     };
@@ -165,7 +165,7 @@ mod tests {
     fn a_missing_credential_is_recognized_in_an_old_state() {
         assert!(is_missing_credential(NO_CREDENTIAL));
         assert!(is_missing_credential("its credential cannot be had"));
-        assert!(!is_missing_credential("the credential is rejected"));
+        assert!(!is_missing_credential("its credential was rejected"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     }
     let found: Vec<_> = settings.iter().map(|setting| finding(setting, scene)).collect();
     if found.is_empty() {
-        return vec![Finding::ok("settings", "no settings file of the agents competes with the pool")];
+        return vec![Finding::ok("settings", "no agent setting overrides a subscription")];
     }
     found
 }
@@ -28,18 +28,17 @@ fn finding(setting: &Setting, scene: &Scene) -> Finding {
     let Setting { file, key, effect } = setting;
     let shown = scene.shown(file);
     match effect {
-        Effect::SwitchedOff => Finding::ok(
-            "setting-switched-off",
-            format!("`{key}` in {shown}: kage switches it off for its runs"),
-        ),
+        Effect::SwitchedOff => {
+            Finding::ok("setting-switched-off", format!("`{key}` in {shown}: kage disables it for its runs"))
+        }
         Effect::Overrides => {
             let message =
-                format!("`{key}` in {shown} overrides the subscription, and kage cannot switch it off");
+                format!("`{key}` in {shown} overrides the subscription, and kage cannot disable it");
             Finding::warning("setting-wins", message, edit(file, line_of(file, key)))
         }
         Effect::DisablesHooks => {
             let message =
-                format!("`{key}` in {shown}: kage gets no reports of limits in a session or of /clear");
+                format!("`{key}` in {shown} disables hooks: kage cannot see limits or /clear in a session");
             Finding::warning("hooks-off", message, edit(file, line_of(file, key)))
         }
     }

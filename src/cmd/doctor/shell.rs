@@ -25,7 +25,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
         if found.is_empty() {
             let mut ways: Vec<_> = with_functions.iter().map(|file| scene.shown(&file.file)).collect();
             ways.extend((!shims.is_empty()).then(|| scene.shown(&scene.paths.shims)));
-            let message = format!("shell: agents run through kage by {}", ways.join(", "));
+            let message = format!("shell: agents run through kage ({})", ways.join(", "));
             found.push(Finding::ok("shell", message));
         }
     } else if scene.config.is_some() {
@@ -35,7 +35,7 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     found
 }
 
-/// Whether login shells of bash, as in a pane of tmux, do not read the file that loads kage.
+/// The finding if login shells of bash, as in a pane of tmux, do not read the file that loads kage.
 fn login_shells(with_functions: &[&StartUp], scene: &Scene) -> Option<Finding> {
     let bashrc = start_up_file(Shell::Bash, &scene.paths);
     let [StartUp { file, .. }] = with_functions else { return None };
@@ -114,8 +114,8 @@ fn bypassing_overrides(files: &[StartUp], has_shim: bool, scene: &Scene) -> Vec<
     found
 }
 
-/// Finds kages of other versions on PATH. One that comes first is a problem, because the user and scripts
-/// call it. The others are only mentioned, because a package may have installed them.
+/// Finds other versions of kage on PATH. One that comes first is a problem, because the user and scripts call
+/// it. The others are only mentioned, because a package may have installed them.
 fn other_kages(scene: &Scene) -> (Option<Finding>, Vec<Finding>) {
     let own = version_in(concat!("kage ", env!("CARGO_PKG_VERSION")));
     let myself = std::env::current_exe().and_then(|exe| exe.canonicalize()).ok();

@@ -71,7 +71,7 @@ fn check_shim(shim: &Shim, scene: &Scene) -> Option<Finding> {
 
 /// Why a kage cannot be started, as the predicate of a sentence.
 pub(super) fn why_unusable(kage: &Path) -> &'static str {
-    if kage.exists() { "is not executable" } else { "is gone" }
+    if kage.exists() { "is not executable" } else { "does not exist" }
 }
 
 /// Whether two paths lead to the same directory. PATH may contain a link.
@@ -79,7 +79,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
-/// Whether the agent itself comes before its shim on PATH.
+/// The finding if an agent comes before its own shim on PATH.
 fn not_first(shims: &[Shim], scene: &Scene) -> Option<Finding> {
     let dirs = scene.path_dirs();
     // A shim that is not executable has its own finding.

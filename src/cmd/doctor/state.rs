@@ -46,12 +46,12 @@ pub(super) fn examine(scene: &mut Scene) -> Vec<Finding> {
         found.extend(hooks(&dir, scene));
     }
     if found.is_empty() {
-        found.push(Finding::ok("state", format!("state {}: writable, its lock is free", scene.shown(&dir))));
+        found.push(Finding::ok("state", format!("state {}: writable and not locked", scene.shown(&dir))));
     }
     found
 }
 
-/// Whether the ledger, which has one file per month, and the locks can be written.
+/// The finding if a file of the ledger, which has one file per month, or a lock cannot be written.
 fn ledger(usage: &Path, scene: &Scene) -> Option<Finding> {
     not_writable("ledger-not-writable", usage, "KAGE_STATE_DIR", scene).or_else(|| {
         let months = fs::read_dir(usage).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -62,18 +62,18 @@ fn ledger(usage: &Path, scene: &Scene) -> Option<Finding> {
             .chain(months)
             .filter(|file| file.is_file())
             .find_map(|file| inaccessible_part(&file, wanted))?;
-        let message = format!("{} cannot be written, so kage fails when it needs it", scene.shown(&file));
+        let message = format!("{} is not writable, so kage fails when it needs it", scene.shown(&file));
         Some(Finding::error("ledger-not-writable", message, regain_access(&file, scene)))
     })
 }
 
-/// Whether files cannot be created in a directory. The directory itself may not exist yet.
+/// The finding if files cannot be created in a directory. The directory itself may not exist yet.
 pub(super) fn not_writable(code: &'static str, dir: &Path, variable: &str, scene: &Scene) -> Option<Finding> {
     let nearest = dir.ancestors().find(|dir| dir.exists())?;
     let why = if !nearest.is_dir() {
         format!("{} is not a directory", scene.shown(nearest))
     } else if let Err(why) = access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
-        format!("{} cannot be written: {why}", scene.shown(nearest))
+        format!("{} is not writable: {why}", scene.shown(nearest))
     } else {
         return None;
     };
@@ -97,7 +97,7 @@ fn on_network(dir: &Path, scene: &Scene) -> Option<Finding> {
     Some(Finding::warning("state-on-network", message, "export KAGE_STATE_DIR=/var/tmp/kage-$(id -u)"))
 }
 
-/// Whether a lock cannot be acquired, and which process holds it.
+/// The finding if a lock cannot be acquired. Its fix names the process that holds the lock.
 pub(super) fn locked(code: &'static str, lock: &Path, scene: &Scene) -> Option<Finding> {
     if !lock.exists() {
         return None;
@@ -129,9 +129,9 @@ fn unusable(dir: &Path, why: &anyhow::Error, scene: &Scene) -> Finding {
         let [whole, log] = &files;
         let is_of_log = message.starts_with(&log.display().to_string());
         let (file, lost) = if is_of_log {
-            (word(log), "the latest changes of limits and today's totals are lost")
+            (word(log), "the latest changes to limits, health, turns and today's totals are lost")
         } else {
-            (word(whole), "limits and today's totals are reset")
+            (word(whole), "limits, health, turns and today's totals are reset")
         };
         Finding::warning("state-damaged", format!("{message}; {lost}"), format!("mv {file} {file}.damaged"))
     }
@@ -182,7 +182,7 @@ fn hooks(dir: &Path, scene: &Scene) -> Option<Finding> {
     let recent: Vec<_> = text.lines().filter(is_recent).collect();
     let latest = recent.last()?.split_once(": ").map_or("", |(_, problem)| problem);
     let count = counted(recent.len() as u64, "problem");
-    let message = format!("session hooks had {count} in the last day; the latest: {}", one_line(latest));
+    let message = format!("session hooks logged {count} in the last 24 hours; latest: {}", one_line(latest));
     let log = word(&log);
     Some(Finding::warning("hook-problems", message, format!("cat {log} && rm {log}")))
 }

@@ -39,7 +39,7 @@ fn tmux(scene: &Scene) -> Option<Finding> {
     if calls.is_empty() && !is_plugin(&text, &file, scene) {
         return Some(Finding::ok(
             "tmux",
-            format!("{said}, without kage's settings (`kage init tmux --install`)"),
+            format!("{said}, without kage's settings (to add them: `kage init tmux --install`)"),
         ));
     }
     match version_in(&said) {

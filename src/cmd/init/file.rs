@@ -1,5 +1,5 @@
-//! A file that kage alone writes, in a directory that another program reads. A file that kage did not write
-//! is left unchanged.
+//! A file that only kage writes, in a directory that another program reads. A file that kage did not write is
+//! left unchanged.
 
 use std::fs;
 use std::io::ErrorKind;

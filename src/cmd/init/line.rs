@@ -123,13 +123,13 @@ pub(super) fn link_target(file: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Asks whether a file may be changed; no is a failure. `instead` is the command that needs no answer.
+/// Asks whether a file may be changed. A no is an error. `instead` is the command that needs no answer.
 pub(super) fn ask(question: &str, file: &Path, instead: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !report::can_ask() {
-        let message = format!("no terminal to ask whether to change {}", file.display());
+        let message = format!("cannot ask whether to change {}: there is no terminal", file.display());
         return Err(Failure::usage(message).hint(instead).into());
     }
     if question::confirm(question, true)? {

@@ -12,8 +12,7 @@ use rustix::io::Errno;
 /// The maximum number of bytes that are read; a real input has a few thousand.
 const LONGEST: usize = 1 << 20;
 
-/// Reads standard input to its end or until the deadline. The agent may keep it open, so the end may never
-/// come.
+/// Reads standard input to its end or until the deadline. The agent may keep it open, so it may never end.
 pub(super) fn read(deadline: Instant) -> Vec<u8> {
     let stdin = rustix::stdio::stdin();
     let (mut input, mut piece) = (Vec::new(), [0; 8192]);

@@ -161,7 +161,7 @@ pub(super) fn minted(
     }
 }
 
-/// Asks for the secret to store. Other sources store none; there kage only checks that the secret or login is
+/// Asks for the secret to store. For a source that stores none, kage only checks that the secret or login is
 /// available.
 pub(super) fn obtain(
     source: &Source,
@@ -173,10 +173,10 @@ pub(super) fn obtain(
     match source {
         Source::Home(dir) => {
             if !dir.is_dir() {
-                let message = format!("login directory {} does not exist", dir.display());
+                let message = format!("the login directory {} does not exist", dir.display());
                 let hint = agent.login_hint(dir);
-                let hint =
-                    hint.unwrap_or_else(|| "use its key: --credential keychain, file or command:CMD".into());
+                let hint = hint
+                    .unwrap_or_else(|| "use an API key: --credential keychain, file or command:CMD".into());
                 return Err(Failure::usage(message).hint(hint).into());
             }
             Ok(None)
@@ -206,10 +206,7 @@ fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
         std::mem::take(&mut *bytes)
     };
     Secret::parse(bytes).map_err(|why| {
-        let message = format!("the credential cannot be used: {why}");
-        Failure::usage(message)
-            .hint(format!("{}; then: kage subscription add {name}", agent.how_to_get()))
-            .into()
+        Failure::usage(format!("the credential is unusable: {why}")).hint(agent.how_to_get()).into()
     })
 }
 

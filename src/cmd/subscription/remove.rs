@@ -17,14 +17,14 @@ pub(super) fn run(args: &Remove) -> Result<()> {
     let source = context.config.subscription(name)?.credential.source.clone();
     let routes = routes_naming(&context.config.pool, name);
     if !routes.is_empty() && !args.force {
-        let message = format!("`{name}` is used by the route {}", routes.join(", "));
+        let message = format!("`{name}` is still used by routes: {}", routes.join(", "));
         return Err(Failure::new(Status::Failed, message)
             .hint(format!("change the route, or: kage subscription remove {name} --force"))
             .into());
     }
     if !args.force {
         if !report::can_ask() {
-            let message = format!("removing `{name}` also deletes its secret");
+            let message = format!("cannot ask whether to remove `{name}`: there is no terminal");
             return Err(Failure::usage(message)
                 .hint(format!("kage subscription remove {name} --force"))
                 .into());

@@ -24,8 +24,8 @@ pub(super) fn with_backend<T>(
 }
 
 /// Edits the config and stores a secret, both or neither. The secret is stored after the edit, while the
-/// config is locked: if two kages add the same name, the second fails before it can overwrite the secret of
-/// the first.
+/// config is locked: if two processes add the same name, the second fails before it can overwrite the secret
+/// of the first.
 pub(super) fn edit_with_secret(
     context: &Context,
     name: &Name,

@@ -13,7 +13,7 @@ pub(super) fn run(args: &Set) -> Result<()> {
     let context = crate::cmd::context::open()?;
     context.config.subscription(&args.name)?;
     if is_empty(&args.fields) {
-        let message = format!("nothing to set for `{}`", args.name);
+        let message = format!("no settings given for `{}`", args.name);
         return Err(Failure::usage(message).hint("kage subscription set --help").into());
     }
     edit::edit(&context.paths, |draft| write(draft, &args.name, &args.fields))?;

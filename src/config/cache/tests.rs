@@ -72,7 +72,7 @@ fn a_config_that_was_just_written_is_not_cached() {
 fn an_invalid_config_is_not_cached_and_is_reported_as_usual() {
     let (_dir, paths) = sandbox("[subscriptions]\nstrategy = \"best\"");
     let plain = Config::load_and_cache(&paths).unwrap_err();
-    // The same if it is in the cache anyway.
+    // The error is the same if an invalid config is in the cache anyway.
     let cache = settled(&paths);
     let document = b"{\"subscriptions\":{\"strategy\":\"best\"}}";
     fs::write(&cache.path, [&cache.head[..], &sum(document)[..], &document[..]].concat()).unwrap();

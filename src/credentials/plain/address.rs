@@ -14,8 +14,8 @@ pub(super) struct Address {
     pub(super) guid: Option<String>,
 }
 
-/// Returns the addresses of the session bus in the order in which they must be tried, up to the first one that is
-/// not a socket of this machine.
+/// Returns the addresses of the session bus in the order in which they must be tried, up to the first one
+/// that is not a socket of this machine.
 pub(super) fn of_session() -> Vec<Address> {
     if let Ok(list) = env::var("DBUS_SESSION_BUS_ADDRESS") {
         return parse(&list);

@@ -1,5 +1,6 @@
-//! A connection to a message bus on a socket of this machine. It is closed when dropped, and the received bytes are
-//! wiped. Every wait ends at the deadline. Source: D-Bus Specification, "Authentication Protocol".
+//! A connection to a message bus on a socket of this machine. When it is dropped, it is closed and the
+//! received bytes are wiped. Every wait ends at the deadline. Source: D-Bus Specification, "Authentication
+//! Protocol".
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -16,9 +17,9 @@ use super::message::{self, Answer, HEAD};
 /// Why the plain session returned no secret.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::credentials) enum Miss {
-    /// The other way may find it, or can report why not.
+    /// The separate process may find it, or can report why not.
     Elsewhere,
-    /// The deadline has passed; the other way would get no answer either.
+    /// The deadline has passed; the separate process would get no answer either.
     Late,
     /// The stored value is not a secret; the reason, as a clause about it.
     Unusable(&'static str),
@@ -56,11 +57,11 @@ pub(super) fn greeting() -> Vec<u8> {
 impl Bus {
     /// Connects to the first address that accepts a connection.
     pub(super) fn connect(addresses: Vec<Address>, until: Instant) -> Result<Self, Miss> {
-        for Address { socket: place, guid } in addresses {
+        for Address { socket: address, guid } in addresses {
             // A blocking socket would wait forever for a bus that no longer accepts connections.
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            match net::connect(&socket, &place) {
+            match net::connect(&socket, &address) {
                 Ok(()) => {}
                 Err(Errno::AGAIN) => return Err(Miss::Elsewhere),
                 Err(_) => continue,
@@ -126,7 +127,7 @@ impl Bus {
             (self.received, self.end, self.begin) = (wider, self.end - self.begin, 0);
         }
         while self.end < self.begin + length {
-            // A bus that never stops sending must not hold kage either.
+            // A bus that never stops sending must not block kage either.
             if Instant::now() >= self.until {
                 return Err(Miss::Late);
             }

@@ -1,5 +1,5 @@
-//! D-Bus messages as bytes, for `bus` and the calls of `plain`. Sizes are checked against what was received before
-//! `zvariant` decodes anything. Source: D-Bus Specification, "Message Protocol".
+//! D-Bus messages as bytes, for `bus` and the calls of `plain`. Sizes are checked against what was received
+//! before `zvariant` decodes anything. Source: D-Bus Specification, "Message Protocol".
 
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
@@ -8,12 +8,12 @@ use zvariant::{DynamicType, Endian, Signature, Type, Value};
 
 /// The largest message that kage reads, in bytes. A secret of a subscription is much shorter.
 const LARGEST: usize = 256 * 1024;
-/// The part of a message that says how long it is.
+/// The length of the beginning of a message, which contains the size of the message.
 pub(super) const HEAD: usize = 16;
 const VERSION: u8 = 1;
 const METHOD_CALL: u8 = 1;
 const METHOD_RETURN: u8 = 2;
-/// The service must run already: starting it is left to the other way.
+/// The service must already be running: starting it is left to the separate process.
 const NO_AUTO_START: u8 = 2;
 const PATH: u8 = 1;
 const INTERFACE: u8 = 2;
@@ -22,13 +22,15 @@ const REPLY_SERIAL: u8 = 5;
 const DESTINATION: u8 = 6;
 const SIGNATURE: u8 = 8;
 
-/// The header of a received message: byte order, type, flags, version, length of the body, serial, and fields by code.
+/// The header of a received message: byte order, type, flags, version, length of the body, serial, and fields
+/// by code.
 type Header<'a> = (u8, u8, u8, u8, u32, u32, Vec<(u8, Value<'a>)>);
 
 /// The header of a call. A field's value is text of one of the types `o`, `s` and `g`.
 type CallHeader<'a> = (u8, u8, u8, u8, u32, u32, Vec<(u8, Field<'a>)>);
 
-/// A variant that holds text. `zvariant` would write the signature of two arguments as that of a structure.
+/// A variant that contains text. `zvariant` would write the signature of two arguments as that of a
+/// structure.
 struct Field<'a> {
     signature: &'static str,
     text: &'a str,
@@ -80,7 +82,7 @@ impl Call<'_> {
     }
 }
 
-/// Returns how many bytes the message has that begins with these.
+/// Returns the size of the message that begins with these bytes.
 pub(super) fn size_of(head: &[u8]) -> Option<usize> {
     let endian = endian(head)?;
     let number = |at: usize| {
@@ -107,9 +109,9 @@ fn endian(head: &[u8]) -> Option<Endian> {
     }
 }
 
-/// The return of a call, or any message that is not an error.
+/// The reply to a call, or any other message that is not an error.
 pub(super) struct Answer<'a> {
-    /// The serial of the call; 0 if the message returns from no call.
+    /// The serial of the call; 0 if the message is not a reply.
     pub(super) to: u32,
     signature: String,
     body: Data<'a, 'static>,

@@ -7,7 +7,7 @@ use crate::engine::context::Context;
 use crate::pool::{Administer, Name, State};
 
 impl Context {
-    /// Begins the state of a new subscription. An earlier subscription may have had the same name.
+    /// Begins the state of a new subscription. Drops the state of an earlier one with the same name.
     pub(crate) fn begin_subscription(&self, name: &Name, minted: Option<Timestamp>) -> Result<()> {
         self.administer(&Administer::Begin { name, minted }).map(drop)
     }
@@ -29,7 +29,7 @@ impl Context {
         self.administer(&Administer::NewCredential { name, minted, now }).map(drop)
     }
 
-    /// Removes everything that the state has about a subscription.
+    /// Removes a subscription from the state.
     pub(crate) fn forget_subscription(&self, name: &Name) -> Result<()> {
         self.administer(&Administer::Remove(name)).map(drop)
     }

@@ -1,5 +1,5 @@
-//! Which other attempts may have transcripts among those of an attempt, if kage did not choose the
-//! conversation's id.
+//! Other attempts whose transcripts are in the same location as an attempt's own. If kage did not choose the
+//! id of the conversation, their transcripts must not be taken for the attempt's own.
 
 use crate::agent::{Others, Watch};
 use crate::engine::context::Context;
@@ -7,8 +7,8 @@ use crate::pool::{Lease, State};
 
 impl Context {
     /// Returns what is known about other attempts of the same agent whose transcripts are in the same
-    /// location. The state must be read before the ledger: an attempt that has left the state is then in the
-    /// ledger.
+    /// location. The state must be read before the ledger: an attempt that is no longer in the state is then
+    /// in the ledger.
     pub(in crate::engine) fn others(&self, own: &Lease, watch: &Watch, state: &State) -> Others {
         let Some(record) = watch.record().filter(|_| watch.session.is_none()) else {
             return Others::default();

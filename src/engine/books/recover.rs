@@ -16,15 +16,16 @@ use crate::ledger::{Attempt, Trace};
 use crate::pool::{Administer, Lease, LeaseId, Moment, Outcome, State, Verdict};
 use crate::process::{ProcessWithVariable, processes_with_variable};
 
-/// How long to wait for the lock. While another kage counts, this one leaves the counting to it.
+/// How long to wait for the lock. If another kage holds it, that one does the counting.
 const LOCK_PATIENCE: Duration = Duration::from_millis(10);
-/// No kage counts for longer than this: after a crash of the machine there may be thousands of runs, and each
-/// one is searched for in the ledger.
+/// How long one kage counts at most. After a crash of the machine there may be thousands of runs, and each is
+/// looked up in the ledger.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 /// A program starts within this time after its run reserved a place, unless reading its credential takes
 /// longer.
 const START_LIMIT: SignedDuration = SignedDuration::from_secs(10);
-/// How long an agent that has outlived its kage is waited for. Processes that it leaves behind may never end.
+/// How long a lost run remains uncounted because its agent still runs. Processes that an agent started may
+/// never end.
 const ORPHAN_LIMIT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Context {
@@ -112,7 +113,7 @@ impl Context {
         Ok(true)
     }
 
-    /// Returns the evidence and the outcome from its transcript; `None` if there is none.
+    /// Returns the evidence and the outcome from its transcript; `None` if there is nothing to count.
     fn examine(
         &self,
         lost: &Lease,
@@ -128,9 +129,9 @@ impl Context {
         if evidence.usage.requests == 0 && evidence.errors.is_empty() {
             return None;
         }
-        // No process saw how it ended, but its transcript contains a refusal.
+        // No process saw how it ended. Only a refusal in its transcript is certain.
         let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), now);
-        if !outcome.verdict.concerns_account() {
+        if !outcome.verdict.concerns_subscription() {
             outcome.verdict = Verdict::Interrupted;
         }
         Some((evidence, outcome))

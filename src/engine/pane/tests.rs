@@ -149,7 +149,7 @@ fn a_stopped_server_removes_the_marks_when_it_continues_after_the_run() {
     let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     server.allow("stopped");
-    // Meanwhile the test asks the server nothing, and continues it even if the wait fails.
+    // The test does not query the server while it is stopped, and continues it even if the wait fails.
     let dropped = server.dir.path().join("dropped");
     let begun = Instant::now();
     while !dropped.exists() && begun.elapsed() < END_LIMIT * 5 {

@@ -77,7 +77,7 @@ impl<'a> Live<'a> {
     fn step(&mut self) -> Result<Response> {
         let state = self.run.context.view()?;
         let lease = &self.state.lease;
-        // If the lease is missing in the state, what the user did is not known.
+        // If the lease is not in the state, it is not known whether the user continued.
         let known = state.held(&lease.id, &lease.subscription);
         let held = known.unwrap_or(lease);
         match self.stage.clone() {
@@ -120,7 +120,7 @@ impl<'a> Live<'a> {
             self.status("active");
         }
         let (evidence, outcome, now) = self.judge(held);
-        if !outcome.verdict.concerns_account() || !self.is_new(&evidence) {
+        if !outcome.verdict.concerns_subscription() || !self.is_new(&evidence) {
             let Some(pause) = pause_after(searches) else { return Ok(self.be_quiet()) };
             self.stage = Stage::Searching { searches: searches + 1 };
             return Ok(Response::Until(Instant::now() + pause));
@@ -201,13 +201,13 @@ impl<'a> Live<'a> {
     }
 
     /// Ends the grace period. The other subscription is reserved and its credential read before the session
-    /// is ended, so that the session is not ended in vain. Reading a credential may take long, and the user
+    /// is ended: if that fails, the session keeps running. Reading a credential may take time, and the user
     /// can still continue meanwhile.
     fn finish_grace(&mut self, held: &Lease) -> Result<Response> {
         self.stage = Stage::Quiet;
         self.banner.clear();
         let (evidence, outcome, _) = self.judge(held);
-        if outcome.verdict.concerns_account() && self.is_new(&evidence) {
+        if outcome.verdict.concerns_subscription() && self.is_new(&evidence) {
             return self.step(); // another prompt was refused: it gets its own grace period
         }
         if !matches!(outcome.verdict, Verdict::UsageLimit { .. }) {

@@ -267,9 +267,9 @@ fn config(scene: &Scene, dir: &Path) -> Config {
 
 /// Runs a scene.
 pub(super) fn run(scene: &Scene) -> Outcome {
-    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let dir = dir.path();
-    let start: Timestamp = "2026-11-22T10:00:00Z".parse().expect("it is a valid time");
+    let start: Timestamp = "2026-11-22T10:00:00Z".parse().expect("the literal is a valid time");
     NOW.set(start);
     let paths = Paths {
         home: dir.to_owned(),
@@ -281,7 +281,7 @@ pub(super) fn run(scene: &Scene) -> Outcome {
     };
     let store: &'static Memory = Box::leak(Box::new(Memory::default()));
     if let Some((name, duration)) = scene.limited_for {
-        let name: Name = name.parse().expect("it is a valid name");
+        let name: Name = name.parse().expect("the scene has valid names");
         let window = "five_hour".to_owned();
         let limit = Limit {
             scope: Scope::All,

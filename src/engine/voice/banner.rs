@@ -1,8 +1,8 @@
 //! The banner that kage shows while a session fills the screen: at the top of the screen, and in tmux also as
 //! a message.
 //!
-//! Nothing is read from the terminal and nothing scrolls. The cursor returns to where the agent left it, so
-//! only the banner's own lines of the agent's screen change.
+//! Nothing is read from the terminal and nothing scrolls. The cursor returns to where the agent left it, and
+//! only the lines that the banner covers change.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::{iter, mem};
@@ -11,7 +11,7 @@ use crate::engine::pane::Pane;
 use crate::terminal;
 use crate::text::one_line;
 
-/// The greatest height of the banner, in lines. The rest of the screen belongs to the agent.
+/// The maximum height of the banner, in lines. The rest of the screen belongs to the agent.
 const MAX_ROWS: usize = 3;
 
 /// Shows one text at a time.
@@ -46,7 +46,7 @@ impl Banner {
         }
     }
 
-    /// Clears the banner's lines. What they covered returns when the agent redraws it.
+    /// Clears the banner's lines. The text that they covered reappears when the agent redraws it.
     pub(in crate::engine) fn clear(&mut self) {
         if self.rows > 0 {
             write(iter::repeat_n(String::new(), mem::take(&mut self.rows)));
@@ -54,8 +54,8 @@ impl Banner {
     }
 }
 
-/// Writes the rows over the first lines of the screen, in one write so that no output of the agent comes in
-/// between.
+/// Writes the rows over the first lines of the screen, in one write so that they are not mixed with output of
+/// the agent.
 fn write(rows: impl Iterator<Item = String>) {
     let rows = (1..).zip(rows).map(|(at, row)| format!("\u{1b}[{at};1H\u{1b}[0m\u{1b}[2K{row}"));
     let _ = io::stderr().write_all(format!("\u{1b}7{}\u{1b}8", rows.collect::<String>()).as_bytes());

@@ -14,7 +14,7 @@ use crate::pool::{PromptLength, Slice, TokenCount};
 const QUARTER: i64 = 15 * 60;
 
 /// The quarter hour, the index of the model, the prompt length, then the counts in the order of
-/// `TokenKind::ALL`. There are no names, because a session of a working day has dozens of cells.
+/// `TokenKind::ALL`. The values have no keys, because a day-long session has dozens of cells.
 #[derive(Clone, Copy)]
 pub(super) struct Cell {
     quarter: i64,

@@ -20,7 +20,7 @@ pub(super) fn models(slices: &BTreeMap<Slice, TokenCount>) -> usize {
     slices.keys().map(|slice| &slice.model).collect::<BTreeSet<_>>().len()
 }
 
-/// Merges hours into intervals of `width`, each of which gets the time of its beginning.
+/// Merges hours into intervals of `width`, each with the time at which it begins.
 pub(super) fn coarser(
     slices: &BTreeMap<Slice, TokenCount>,
     width: SignedDuration,
@@ -35,15 +35,15 @@ pub(super) fn coarser(
     })
 }
 
-/// Keeps the `most` models with the most tokens, and sums the others.
+/// Keeps up to `limit` models, those with the most tokens, and sums the others.
 pub(super) fn without_small_models(
     slices: &BTreeMap<Slice, TokenCount>,
-    most: usize,
+    limit: usize,
 ) -> BTreeMap<Slice, TokenCount> {
     let usage = Usage { slices: slices.clone(), ..Usage::default() };
     let mut models: Vec<_> = usage.models().into_iter().collect();
     models.sort_by_key(|(_, count)| Reverse(count.tokens()));
-    let kept: Vec<_> = models.iter().take(most).map(|(model, _)| *model).collect();
+    let kept: Vec<_> = models.iter().take(limit).map(|(model, _)| *model).collect();
     regrouped(slices, |slice| {
         if kept.contains(&slice.model.as_str()) {
             slice.clone()

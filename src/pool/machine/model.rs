@@ -21,9 +21,9 @@ pub(super) struct Model {
     namespaces: BTreeMap<Name, (Date, Sum)>,
 }
 
-/// Returns the sum that counts now. A later day than the counted one begins at zero. After the clock was set
-/// back to an earlier day, the counted day continues.
-fn of_today(known: Option<&(Date, Sum)>, moment: &Moment) -> Sum {
+/// Returns the sum that counts now. A new day begins at zero. If the clock was set back to an earlier day,
+/// the counted day continues.
+fn sum_today(known: Option<&(Date, Sum)>, moment: &Moment) -> Sum {
     known.filter(|(date, _)| *date >= moment.today).map(|(_, sum)| *sum).unwrap_or_default()
 }
 
@@ -31,7 +31,7 @@ impl Model {
     fn count(&mut self, name: &Name, namespace: Option<&Name>, moment: &Moment, add: impl Fn(&mut Sum)) {
         let both = [(&mut self.subscriptions, Some(name)), (&mut self.namespaces, namespace)];
         for (sums, name) in both.into_iter().filter_map(|(sums, name)| Some((sums, name?))) {
-            let mut sum = of_today(sums.get(name), moment);
+            let mut sum = sum_today(sums.get(name), moment);
             let day = sums.get(name).map_or(moment.today, |(date, _)| moment.today.max(*date));
             if day == moment.today {
                 add(&mut sum);
@@ -62,12 +62,12 @@ impl Model {
         for (name, known) in &self.subscriptions {
             let today = state.of(name).today(moment);
             let sum = Sum { runs: today.runs, tokens: today.tokens.tokens() };
-            prop_assert_eq!(sum, of_today(Some(known), moment), "{}", name);
+            prop_assert_eq!(sum, sum_today(Some(known), moment), "{}", name);
         }
         for (name, known) in &self.namespaces {
             let today = state.namespaces.get(name).cloned().unwrap_or_default().today(moment);
             let sum = Sum { runs: today.runs, tokens: today.tokens.tokens() };
-            prop_assert_eq!(sum, of_today(Some(known), moment), "{}", name);
+            prop_assert_eq!(sum, sum_today(Some(known), moment), "{}", name);
         }
         Ok(())
     }
@@ -83,11 +83,11 @@ pub(super) fn eligible(
 ) -> Vec<(Name, bool)> {
     let spent =
         |tokens: u64, most: Option<u64>| most.is_some_and(|most| tokens >= most) && !request.over_budget;
-    let of_namespace = |name: &Name| {
-        let tokens = of_today(model.namespaces.get(name), moment).tokens;
+    let is_spent = |name: &Name| {
+        let tokens = sum_today(model.namespaces.get(name), moment).tokens;
         pool.namespaces.get(name).is_some_and(|budgets| spent(tokens, budgets.tokens_per_day))
     };
-    let namespace_is_spent = request.namespace.as_ref().is_some_and(of_namespace);
+    let namespace_is_spent = request.namespace.as_ref().is_some_and(is_spent);
     let may = |one: &Subscription| {
         let running = state.leases.iter().filter(|lease| lease.subscription == one.name).count();
         let known = state.of(&one.name);
@@ -98,7 +98,7 @@ pub(super) fn eligible(
         let limited = known.limits.iter().any(|limit| limit.until > moment.now && covers(&limit.scope));
         let unhealthy = known.unhealthy.as_ref();
         let unhealthy = unhealthy.is_some_and(|known| known.until > moment.now || running > 0);
-        let tokens = of_today(model.subscriptions.get(&one.name), moment).tokens;
+        let tokens = sum_today(model.subscriptions.get(&one.name), moment).tokens;
         one.enabled
             && one.agent == request.agent
             && request.tags.iter().all(|tag| one.tags.contains(tag))

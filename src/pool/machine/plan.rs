@@ -1,4 +1,4 @@
-//! Generates any pool, and any steps that can happen to it.
+//! Generates random pools, and random steps to apply to them.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;

@@ -8,7 +8,7 @@ use super::super::{LeaseId, Today, TokenCount, TokenKind};
 use super::*;
 
 fn name() -> impl Strategy<Value = Name> {
-    "[a-d]".prop_map(|text| text.parse().expect("a letter is a name"))
+    "[a-d]".prop_map(|text| text.parse().expect("a letter is a valid name"))
 }
 
 fn known() -> impl Strategy<Value = SubscriptionState> {
@@ -23,7 +23,7 @@ fn known() -> impl Strategy<Value = SubscriptionState> {
 fn totals() -> impl Strategy<Value = Totals> {
     let kinds = uniform::<_, { TokenKind::ALL.len() }>(0..2u64);
     (0..3u64, any::<bool>(), kinds).prop_map(|(runs, has_month, kinds)| {
-        let date = "2026-11-22".parse().expect("a day");
+        let date = "2026-11-22".parse().expect("a valid date");
         let today = Today {
             date,
             began: None,
@@ -55,7 +55,7 @@ fn state() -> impl Strategy<Value = State> {
         namespaces,
         leases,
         lost,
-        looked_at: looked_at.map(|at| Timestamp::from_second(at).expect("a time")),
+        looked_at: looked_at.map(|at| Timestamp::from_second(at).expect("a valid time")),
     })
 }
 
@@ -74,7 +74,7 @@ proptest! {
         }
     }
 
-    /// A patch of another state may fit or be refused.
+    /// A patch for another state may apply or be refused.
     #[test]
     fn a_patch_of_another_state_never_panics(before in state(), after in state(), mut other in state()) {
         if let Some(patch) = Patch::between(before, &after) {
@@ -85,9 +85,9 @@ proptest! {
 
 #[test]
 fn the_patch_of_a_choice_among_many_is_short() {
-    let names = (0..20).map(|at| format!("subscription-{at:02}").parse().expect("a name"));
+    let names = (0..20).map(|at| format!("subscription-{at:02}").parse().expect("a valid name"));
     let today = Today {
-        date: "2026-11-22".parse().expect("a day"),
+        date: "2026-11-22".parse().expect("a valid date"),
         began: None,
         runs: 5,
         tokens: TokenCount::default(),

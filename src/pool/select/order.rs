@@ -7,7 +7,8 @@ use crate::pool::{State, Strategy, Subscription, SubscriptionState};
 
 use super::{Exclusion, Rule};
 
-/// The most runs that a subscription can lag or lead its share by; credit beyond that is dropped.
+/// The maximum number of runs that a subscription can be behind or ahead of its share; credit beyond that is
+/// dropped.
 const MAX_LAG: i64 = 3;
 
 /// The properties that decide before turns do. Candidates of equal class take turns.
@@ -38,7 +39,7 @@ impl Eligible<'_> {
 
     /// Returns what decides the order: `0 running, priority 150`.
     pub(super) fn detail(&self, strategy: Strategy) -> String {
-        let kept = if self.class.not_preferred { "" } else { "it ran this conversation last, " };
+        let kept = if self.class.not_preferred { "" } else { "last ran this conversation, " };
         let fallback = if self.class.tier == Tier::Fallback { "fallback, " } else { "" };
         let near = match &self.overruled {
             Some(Exclusion { rule: Rule::Budget, .. }) => "over budget, ",
@@ -46,8 +47,8 @@ impl Eligible<'_> {
             _ => "",
         };
         let used = match (strategy, self.utilization) {
-            (Strategy::LeastUsed, Some(part)) => format!("{:.0} % used, ", part * 100.0),
-            (Strategy::LeastUsed, None) => format!("{} tokens in 5 hours, ", self.recent_tokens),
+            (Strategy::LeastUsed, Some(part)) => format!("{:.0}% used, ", part * 100.0),
+            (Strategy::LeastUsed, None) => format!("{} tokens in the last 5 hours, ", self.recent_tokens),
             _ => String::new(),
         };
         let Self { running, subscription, .. } = self;
@@ -55,13 +56,14 @@ impl Eligible<'_> {
     }
 }
 
-/// The order of the eligible subscriptions. They are sorted by class. Within a class, those that lag their
-/// share by more than one run come first, and those that lead it by one run or more come last. The next keys
-/// are the fewest running agents for the weight, and then the turn. Ties keep name order.
+/// The order of the eligible subscriptions. They are sorted by class. Within a class, those that are more
+/// than one run behind their share come first, and those that are one run or more ahead of it come last. The
+/// next keys are the fewest running agents relative to the weight, and then the turn. Ties keep name order.
 ///
-/// Without the lag, a subscription whose runs end sooner would receive more and more runs. Running agents are
-/// counted in whole rounds (what the lightest of the class runs while all run their share), so that equal
-/// weights spread strictly and unequal weights keep their proportion even when few agents run.
+/// Without the comparison with the share, a subscription whose runs end sooner would receive more and more
+/// runs. Running agents are counted in whole rounds: how many agents the lightest subscription of the class
+/// would run if all ran their share, rounded down. So equal weights get equal numbers of agents, and unequal
+/// weights keep their proportion even when few agents run.
 pub(super) struct Order(BTreeMap<Class, Round>);
 
 impl Order {
@@ -87,8 +89,8 @@ impl Order {
     /// Returns the sort key of a subscription, lowest first.
     pub(super) fn key(&self, one: &Eligible<'_>) -> impl Ord + use<> {
         let round = &self.0[&one.class];
-        // Each run beyond the share costs a whole round of credit. `ahead` is -1 for a lag of more than one
-        // run, 1 for a lead of one run or more, and 0 in between.
+        // Each run beyond the share costs a whole round of credit. `ahead` is -1 for more than one run behind
+        // the share, 1 for one run or more ahead of it, and 0 in between.
         let ahead = round.whole.saturating_sub(one.credit).div_euclid(2 * round.whole);
         let rounds = i64::from(one.running) * round.lightest / one.weight();
         (one.class, ahead, rounds, one.credit.saturating_add(one.weight()).saturating_neg())
@@ -115,9 +117,9 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Applies smooth weighted round-robin within the class of the chosen: each is credited its weight, and
-    /// the chosen pays the sum. Credit is limited to a few runs, so that a subscription that was excluded for
-    /// long does not receive a burst of runs.
+    /// Applies smooth weighted round-robin within the class of the chosen subscription: each subscription is
+    /// credited its weight, and the chosen one pays the sum. Credit is limited to a few runs, so that a
+    /// subscription that was excluded for a long time does not receive a burst of runs.
     pub(super) fn charge(&self, state: &mut State) {
         let chosen = &self.eligible[self.chosen];
         let peers = || self.eligible.iter().filter(|one| one.class == chosen.class);

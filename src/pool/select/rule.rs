@@ -60,7 +60,7 @@ impl Request {
 pub struct Exclusion {
     pub rule: Rule,
     pub until: Option<Timestamp>,
-    /// A clause to be shown: `2 of 2 agents are running`.
+    /// A clause for the user: `2 of 2 agents are running`.
     pub detail: String,
     /// Whether the clause is about the namespace of the request and not about this subscription.
     pub of_namespace: bool,

@@ -6,7 +6,7 @@ use crate::pool::{Budgets, Gauge, LimitKind, Moment, Owner, Pool, Request, Route
 
 use super::{Exclusion, Rule};
 
-/// The share of `requests_per_window` (0.0-1.0) from which a subscription is near its limit and ranks last.
+/// A subscription is near its limit, and ranks last, if it used at least this share of `requests_per_window`.
 const NEAR_WINDOW: f64 = 0.8;
 
 /// One subscription, judged for one request.
@@ -26,13 +26,13 @@ impl Case<'_> {
     pub(super) fn exclusion(&self, routes: &[(&str, &Route)]) -> Option<Exclusion> {
         let Self { subscription, request, .. } = self;
         if subscription.agent != request.agent {
-            return Some(Exclusion::new(Rule::Agent, format!("its agent is {}", subscription.agent)));
+            return Some(Exclusion::new(Rule::Agent, format!("it is for the agent {}", subscription.agent)));
         }
         // Rules that `-s` cannot overrule come first, so that an overrulable rule does not hide them.
         self.firm_exclusion()
             .or_else(|| {
                 let key = refusing(routes, subscription)?;
-                Some(Exclusion::new(Rule::Route, format!("the route `{key}` does not include it")))
+                Some(Exclusion::new(Rule::Route, format!("it is not in the route `{key}`")))
             })
             .or_else(|| {
                 let missing = request.tags.iter().find(|tag| !subscription.tags.contains(tag))?;
@@ -41,9 +41,9 @@ impl Case<'_> {
             .or_else(|| self.temporary_exclusion())
     }
 
-    /// Returns the exclusion that ends on its own. If a budget lasts longer than the provider's refusal, the
-    /// budget is reported, so that a waiting run learns the right time. With `--over-budget` the refusal is
-    /// reported.
+    /// Returns the exclusion that ends on its own. If a budget excludes the subscription for longer than the
+    /// provider's refusal does, the budget is reported, so that a waiting run knows how long to wait. With
+    /// `--over-budget` the refusal is reported.
     fn temporary_exclusion(&self) -> Option<Exclusion> {
         let refused = self.limited().or_else(|| self.unhealthy());
         let spent = self.over_budget();
@@ -77,15 +77,15 @@ impl Case<'_> {
         let limits = self.known.active_limits(self.moment.now).filter(|limit| covers(&limit.scope));
         let limit = limits.max_by_key(|limit| limit.until)?;
         let what = match (&limit.scope, limit.kind) {
-            (Scope::Model(model), _) => format!("its {model} limit is reached"),
+            (Scope::Model(model), _) => format!("it is at its {model} limit"),
             (Scope::All, LimitKind::RateLimited) => "it is rate_limited".to_owned(),
             (Scope::All, LimitKind::Exhausted) => "it is exhausted".to_owned(),
         };
         Some(Exclusion::new(Rule::Limited, what).until(Some(limit.until)))
     }
 
-    /// Until the deadline no run may try an unhealthy subscription. After it one run may, and others wait for
-    /// its outcome.
+    /// Until the deadline no run may try an unhealthy subscription. After it, one run may try it, and the
+    /// others wait for the outcome.
     fn unhealthy(&self) -> Option<Exclusion> {
         let unhealthy = self.known.unhealthy.as_ref()?;
         let detail = format!("it is unhealthy ({})", unhealthy.reason);
@@ -111,7 +111,7 @@ impl Case<'_> {
         let (pool, now) = (self.pool, self.moment.now);
         let most = self.subscription.requests_per_window.filter(|&most| self.requests() >= most)?;
         let free = self.known.requests.below(most, pool.rate_limit_window, now);
-        let detail = format!("its budget of {most} requests per {:#} is used up", pool.rate_limit_window);
+        let detail = format!("it is out of budget ({most} requests per {:#})", pool.rate_limit_window);
         Some(Exclusion::new(Rule::Budget, detail).until(free))
     }
 

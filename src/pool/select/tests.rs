@@ -114,7 +114,7 @@ fn work_is_shared_in_proportion_to_priority() {
 }
 
 #[test]
-fn a_priority_of_zero_still_takes_part() {
+fn a_subscription_with_priority_zero_is_still_chosen() {
     let pool = pool(&[("a", 0), ("b", 1)]);
     let mut state = State::default();
     let turns: Vec<_> = (0..4).map(|_| choose(&pool, &mut state, &request()).unwrap()).collect();
@@ -347,7 +347,7 @@ fn explaining_changes_nothing_and_ranks_the_next_choice_first() {
 proptest! {
     /// Each subscription receives its share, for any number of overlapping runs of any length.
     #[test]
-    fn shares_keep_their_proportion_whenever_runs_end(
+    fn shares_stay_proportional_no_matter_when_runs_end(
         weights in prop::collection::vec(20u8..=200, 2..6),
         parallel in 1usize..12,
         ends in prop::collection::vec(any::<prop::sample::Index>(), 400),
@@ -373,7 +373,7 @@ proptest! {
         }
     }
 
-    /// While runs only start, the numbers of agents on subscriptions of equal weight differ by one at most.
+    /// While runs only start, the numbers of agents on subscriptions of equal weight differ by at most one.
     #[test]
     fn equal_weights_stay_within_one(members in 1usize..8, runs in 1usize..60) {
         let names: Vec<String> = (0..members).map(|at| format!("s{at}")).collect();

@@ -117,7 +117,7 @@ fn a_limit_of_one_model_leaves_the_subscription_active() {
     let change = settle(&mut state, 0, 1, verdict, 0).unwrap();
     assert_eq!(change.to, "limited for model:opus");
     assert_eq!(state.of(&name()).active_limits(at(1).now).count(), 1);
-    // An answer of another model does not remove it.
+    // An answer from another model does not remove it.
     settle(&mut state, 2, 3, Verdict::Succeeded, 1);
     assert_eq!(state.of(&name()).active_limits(at(3).now).count(), 1);
 }
@@ -147,7 +147,7 @@ fn runs_refused_at_the_same_time_count_as_one_failure() {
 }
 
 #[test]
-fn success_removes_what_it_disproves_and_nothing_else() {
+fn a_success_clears_only_what_it_disproves() {
     let mut state = State::default();
     settle(&mut state, 0, 5, Verdict::AuthRejected, 0);
     // This run began before the refusal, so it proves nothing about the time after it.
@@ -173,7 +173,7 @@ fn a_success_without_records_makes_it_healthy_after_the_deadline() {
 }
 
 #[test]
-fn outcomes_that_are_not_the_accounts_fault_change_nothing() {
+fn outcomes_that_do_not_concern_the_subscription_change_nothing() {
     let mut state = State::default();
     for verdict in [Verdict::AgentFailed, Verdict::Interrupted, Verdict::Overloaded, Verdict::Succeeded] {
         assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);
@@ -267,7 +267,7 @@ fn a_passed_deadline_makes_it_active_once() {
 }
 
 #[test]
-fn failures_of_the_provider_and_the_command_line_are_not_the_accounts_fault() {
+fn failures_of_the_provider_and_the_command_line_do_not_concern_the_subscription() {
     let mut state = State::default();
     for verdict in [Verdict::Overloaded, Verdict::Unreachable, Verdict::TimedOut, Verdict::NotStarted] {
         assert_eq!(settle(&mut state, 0, 1, verdict, 0), None);

@@ -23,7 +23,7 @@ const DAYS: [&str; 9] = [
     "2026-03-08T01:00:00[America/Havana]",
     "2026-11-01T00:00:00-04:00[America/Havana]",
 ];
-/// The range of minutes around the start of a day. It covers three dates, and that day is the last.
+/// The range of minutes around the start of a day. It covers three dates, of which that day is the last.
 const FIRST: i64 = -40 * 60;
 const LAST: i64 = 20 * 60;
 
@@ -362,7 +362,7 @@ fn a_namespace_is_forgotten_when_its_month_is_over_on_every_clock() {
     }
 }
 
-/// Older kages did not store when a day began.
+/// Older versions did not store when a day began.
 #[test]
 fn a_day_without_a_stored_start_begins_at_midnight() {
     let known = r#"{"today":{"date":"2026-11-23","runs":3,"tokens":{"input_tokens":7}}}"#;

@@ -71,7 +71,7 @@ kage_utilization_ratio{subscription="work",window="five_hour"} 0.425
 kage_utilization_ratio{subscription="work",window="quota"} 0.5
 # TYPE kage_reset_seconds gauge
 # UNIT kage_reset_seconds seconds
-# HELP kage_reset_seconds Time until the window is reset.
+# HELP kage_reset_seconds Time until the window resets.
 kage_reset_seconds{subscription="work",window="five_hour"} 3600
 # TYPE kage_limit_seconds gauge
 # UNIT kage_limit_seconds seconds

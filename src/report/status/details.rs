@@ -76,7 +76,7 @@ fn today(row: &Row<'_>) -> String {
 fn cost_today(row: &Row<'_>) -> String {
     let CostToday { cost, unpriced } = row.cost_today();
     match (row.cost_today().dollars(), unpriced) {
-        (None, _) => format!("unpriced ({} tokens, cache included)", grouped(unpriced)),
+        (None, _) => format!("unpriced ({} tokens, including cache)", grouped(unpriced)),
         (Some(_), 0) => dollars(cost),
         (Some(_), _) => format!("{}, plus {} unpriced tokens", dollars(cost), grouped(unpriced)),
     }

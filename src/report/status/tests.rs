@@ -166,7 +166,7 @@ work.premium  rate_limited  45,230 tokens
 }
 
 #[test]
-fn a_low_screen_has_no_headings_and_no_borders() {
+fn a_screen_with_few_lines_has_no_headings_and_no_borders() {
     let scene = scene();
     let frame = |columns, height| {
         let lines = with(&scene, |overview| overview.frame(columns, height));

@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan as _};
 
 use crate::ledger::{Key, Keys, Query, Tally};
 
-/// From this number of days on, days before the first run are left out.
+/// In a series of this many days or more, the days before the first run are left out.
 const LONG: i32 = 366;
 /// Ten years. A day farther from today comes from a wrong clock: it counts in the totals, but is not drawn.
 const FARTHEST: i32 = 3660;

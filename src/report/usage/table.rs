@@ -48,13 +48,13 @@ pub fn table(usage: &Usage<'_>, extras: &Extras<'_>, terminal: &Terminal) -> Str
         let version = usage.prices;
         let note = format!(
             "\nCost is API-equivalent: what these tokens would cost at public API prices \
-             (table of {version}), not what you paid.\n"
+             (price table of {version}), not what you paid.\n"
         );
         text += &wrapped(&note, terminal);
     }
     if !extras.unpriced.is_empty() {
         let models = extras.unpriced.iter().map(|model| one_line(model)).collect::<Vec<_>>().join(", ");
-        let note = format!("\nNo price is known for {models}; add it to `[prices]` in the config.\n");
+        let note = format!("\nNo price is known for {models}; add prices in `[prices]` of the config.\n");
         text += &wrapped(&note, terminal);
     }
     text
@@ -130,7 +130,7 @@ struct Rows<'a> {
     usage: &'a Usage<'a>,
     tallies: Vec<&'a Tally>,
     keys: Vec<Vec<String>>,
-    /// The tokens of the row with most tokens.
+    /// The tokens of the row that has the most.
     most: u64,
     unicode: bool,
 }

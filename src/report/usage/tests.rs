@@ -71,9 +71,9 @@ Usage since 2026-11-20
 Tokens by day (peak 4.0k)
 Nov 20 ▁ █  Nov 23
 
-Cost is API-equivalent: what these tokens would cost at public API prices (table of 2026-11-01), not what you paid.
+Cost is API-equivalent: what these tokens would cost at public API prices (price table of 2026-11-01), not what you paid.
 
-No price is known for gpt- 6; add it to `[prices]` in the config.
+No price is known for gpt- 6; add prices in `[prices]` of the config.
 ";
     assert_eq!(shown(&answer(), By::Namespace, None, true), expected);
 }

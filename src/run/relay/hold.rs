@@ -11,7 +11,7 @@ use crate::agent::Captured;
 pub use lines::Lines;
 pub use whole::Whole;
 
-/// The most output that is withheld, and the longest line that is classified, in bytes.
+/// The maximum length of withheld output, and of a line that is classified, in bytes.
 pub const MAX_HELD: usize = 1 << 20;
 
 /// Receives the bytes to write now.
@@ -23,11 +23,11 @@ pub trait Hold: Send {
     /// immediately.
     fn begin(&mut self, hold: bool);
 
-    /// Takes the next output and returns how many of its bytes are done. The rest, which is never longer than
-    /// `MAX_HELD`, must be passed again with more output after it.
+    /// Takes the next output and returns how many bytes of it were consumed. The rest, which is never longer
+    /// than `MAX_HELD`, must be passed again with more output after it.
     fn feed(&mut self, bytes: &[u8], out: Out<'_>) -> io::Result<usize>;
 
-    /// Ends the output of the attempt. `rest` is what `feed` left.
+    /// Ends the output of the attempt. `rest` is what `feed` did not consume.
     fn finish(&mut self, rest: &[u8], out: Out<'_>) -> io::Result<()>;
 
     /// Writes the withheld output: the attempt is final.

@@ -19,7 +19,7 @@ pub(in crate::run) type Stream = Arc<dyn AsFd + Send + Sync>;
 /// pipes open for days.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The most that one read takes, in bytes.
+/// The maximum length of one read, in bytes.
 const BLOCK: usize = 256 << 10;
 
 /// How much of the end of standard error is kept, in bytes.
@@ -74,7 +74,7 @@ impl EndNotifier {
     }
 }
 
-/// A pipe to which the agent writes, as a thread reads it.
+/// The reading end of a pipe to which the agent writes.
 pub(super) struct OutputPipe {
     pipe: PipeReader,
     end: Arc<AgentEnd>,
@@ -89,9 +89,10 @@ impl OutputPipe {
         Ok(Self { pipe, end: Arc::clone(end), left: None })
     }
 
-    /// Reads and returns how much was read; 0 at the end. Even if kage's reader is slow, the content of the
-    /// pipe at the end of the grace period is still read, which includes all that the agent itself wrote.
-    /// Nothing more is read, so that a child of the agent that writes without end does not hold kage.
+    /// Reads and returns how much was read; 0 at the end. Even if kage's reader is slow, everything that is
+    /// in the pipe at the end of the grace period is still read, which includes all that the agent itself
+    /// wrote. Later output is not read, so that a child of the agent that writes endlessly does not block
+    /// kage.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         loop {
             if self.left.is_none() && self.end.is_grace_over() {
@@ -130,7 +131,7 @@ pub(super) fn output(mut pipe: OutputPipe, hold: &mut dyn Hold, to: &Stream) -> 
     }
 }
 
-/// Copies standard error as it comes and returns its end.
+/// Copies standard error as it arrives and returns its last bytes.
 pub(super) fn errors(mut pipe: OutputPipe, to: &Stream) -> Vec<u8> {
     let mut buffer = vec![0; TAIL];
     let mut tail = Vec::new();

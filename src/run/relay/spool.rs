@@ -1,5 +1,5 @@
-//! Keeps standard input for another attempt: in memory while it is small, else in an unnamed file that no
-//! other process can open.
+//! Keeps standard input for another attempt: in memory while it is small, otherwise in an unnamed file that
+//! no other process can open.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 

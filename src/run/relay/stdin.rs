@@ -117,8 +117,8 @@ impl CopiedInput {
 
 struct Recording {
     spool: Spool,
-    /// Whether the end was read. It is not read past: a FIFO could get another writer, whose data is not for
-    /// this run.
+    /// Whether the end was read. Nothing is read after it: a FIFO could get another writer, whose data is not
+    /// for this run.
     is_at_end: bool,
 }
 
@@ -149,8 +149,8 @@ impl Feeder {
     fn run(self) {
         let mut recording = self.copied.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = vec![0; BLOCK];
-        // If the spool is not complete, the agent gets no input: half a prompt may mean something else than
-        // all of it.
+        // If the spool is not complete, the agent gets no input: half a prompt may have another meaning than
+        // the whole prompt.
         if self.copied.is_whole.load(Ordering::SeqCst) && self.replay(&mut recording, &mut buffer).is_ok() {
             let _ = self.copy_new(&mut recording, &mut buffer);
         }
@@ -198,7 +198,7 @@ impl Feeder {
         }
     }
 
-    /// Sleeps until there is something to read. Nothing is read if no agent is left to take it.
+    /// Sleeps until there is something to read. Nothing is read if no agent is left to use it.
     fn wait_for_more(&self) -> Result<(), Stopped> {
         let stream = self.copied.stream.as_fd();
         self.wait(&mut [PollFd::new(&stream, PollFlags::IN)])

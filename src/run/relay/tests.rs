@@ -127,7 +127,7 @@ fn a_socket_is_read_like_a_pipe() {
 }
 
 #[test]
-fn input_that_comes_late_delays_no_attempt_and_is_not_lost() {
+fn late_input_delays_no_attempt_and_is_not_lost() {
     let (input, mut writer) = open_pipe();
     let (mut relay, reading) = relay(input, Output::Whole);
     let begun = Instant::now();
@@ -220,7 +220,7 @@ fn without_hold_input_is_not_kept() {
 }
 
 #[test]
-fn lines_flow_and_the_reader_sees_one_stream() {
+fn lines_of_several_attempts_form_one_stream() {
     let (mut relay, reading) = relay(null(), lines());
     let failed = attempt(&mut relay, Input::FromStart, r"printf 'o1\nf\377\000\n'");
     assert_eq!(failed.captured.lines, [&b"o1"[..], b"f\xff\0"]);

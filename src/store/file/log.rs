@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, Durability};
 use crate::pool::{Patch, State};
 
-/// The size in bytes up to which a log grows. The limit is half the size of the state if that is more. Beyond
-/// it the state is written whole, because each start reads both files.
+/// The maximum size of a log in bytes, or half the size of the state if that is larger. A log that has
+/// reached it accepts no more changes, and the whole state is written again, because each start reads both
+/// files.
 const MAX_SIZE: u64 = 2 << 10;
 
 /// The first line of a log. `of` is the id of the base state.
@@ -62,8 +63,7 @@ impl Log {
         files::replace(&self.path, &head, Durability::Process)
     }
 
-    /// Appends a change at the end of the last complete one. If the disk is full, nothing of the change
-    /// remains.
+    /// Appends a change after the last complete one. If the disk is full, removes the part that was written.
     pub(super) fn append(&self, end: u64, patch: &Patch, durability: Durability) -> io::Result<()> {
         let mut line = serde_json::to_vec(patch)?;
         line.push(b'\n');

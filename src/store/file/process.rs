@@ -32,9 +32,10 @@ const FEW: usize = 16;
 /// With more leases, the start times are checked this often.
 const CHECK_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 
-/// Drops the leases of dead processes. Hundreds of kages do so at every start and end, and reading the start
-/// time of a process costs a hundred times as much as checking whether a pid exists. So with many leases,
-/// those with a reused pid are dropped once per second, and those without a process immediately.
+/// Drops the leases of dead processes. Hundreds of kages may do so at every start and end, and reading the
+/// start time of a process costs a hundred times as much as checking whether a pid exists. So if there are
+/// many leases, those without a process are dropped immediately, but those with a reused pid only once per
+/// second.
 pub(super) fn reap_dead(state: &mut State) {
     let now = Timestamp::now();
     let is_recent = |checked: Timestamp| now.duration_since(checked).abs() < CHECK_INTERVAL;
@@ -76,9 +77,9 @@ pub fn marked_holder(run: &LeaseId) -> Option<u32> {
     holder_in(&env::var(HOLDER).ok()?, run)
 }
 
-/// Reads the holder of a run from a mark. The mark names its run, because an older kage inside of the run
-/// sets no mark of its own. The mark also holds the start time, because the process may be gone and its pid
-/// reused. Without start times (0) a reused pid cannot be detected, so there is no holder.
+/// Reads the holder of a run from a mark. The mark names its run, because an older version of kage, started
+/// within the run, sets no mark of its own. The mark also holds the start time, because the process may be
+/// gone and its pid reused. Without start times (0) a reused pid cannot be detected, so there is no holder.
 fn holder_in(mark: &str, run: &LeaseId) -> Option<u32> {
     let words: Vec<_> = mark.split(' ').collect();
     let [marked, pid, since] = words[..] else { return None };

@@ -157,7 +157,7 @@ fn a_damaged_log_loses_the_changes_after_the_damage() {
         fs::write(store.log.path(), [lines[0], lines[1], damage.as_bytes(), lines[3]].concat()).unwrap();
         let (whole, _) = bytes_of(&store);
         assert_eq!(credit(&store), 2, "{damage:?}");
-        assert!(store.look().is_err());
+        assert!(store.read_strictly().is_err());
         store.update(Durability::Process, |_| ()).unwrap();
         assert_eq!(credit(&store), 2, "the changes before the damage are kept");
         store.update(Durability::Process, touch).unwrap();
@@ -173,7 +173,7 @@ fn a_damaged_log_loses_the_changes_after_the_damage() {
     }
 }
 
-/// Readers take no lock. They always see a state that existed, while writers change it.
+/// Readers take no lock, but always see a state that existed, even while writers change it.
 #[test]
 fn a_reader_never_sees_half_a_change_or_an_older_state() {
     let (_dir, store) = store();
@@ -187,7 +187,7 @@ fn a_reader_never_sees_half_a_change_or_an_older_state() {
         let writer = scope.spawn(|| (0..500).for_each(|_| store.update(Durability::Process, both).unwrap()));
         let mut last = 0;
         while !writer.is_finished() {
-            let state = store.look().unwrap();
+            let state = store.read_strictly().unwrap();
             let [a, b] = ["a", "b"].map(|name| state.subscriptions[name].credit);
             assert!(a == b && a >= last, "{a} {b} {last}");
             last = a;

@@ -10,7 +10,7 @@ use crate::support::{Call, Ran};
 const FORMATS: [&[&str]; 3] =
     [&[], &["--output-format", "json"], &["--output-format", "stream-json", "--verbose"]];
 
-/// A pool that tries `work` first. The provider treats `work` like this, and answers `spare`.
+/// A pool that tries `work` first. The provider treats `work` as `behavior` says, and answers `spare`.
 fn pool(scene: &Scene, behavior: &str) {
     scene
         .sandbox
@@ -28,7 +28,7 @@ fn ask(scene: &Scene, format: &[&str], on_stdin: bool) -> Call {
     }
 }
 
-/// The lines of an output without what differs between runs (ids and times).
+/// The lines of an output without the values that differ between runs (ids and times).
 fn comparable(output: &str) -> Vec<Value> {
     let mut lines: Vec<Value> =
         output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!(line))).collect();

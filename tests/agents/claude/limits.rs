@@ -62,8 +62,8 @@ fn a_limit_of_one_model_does_not_limit_the_others() {
 }
 
 #[test]
-fn throttling_rests_a_subscription_for_seconds() {
-    let Some(scene) = Scene::of(throttling_rests_a_subscription_for_seconds) else { return };
+fn throttling_limits_a_subscription_for_seconds() {
+    let Some(scene) = Scene::of(throttling_limits_a_subscription_for_seconds) else { return };
     scene.sandbox.config("[failover]\nattempts = 0\n");
     let (ran, status) = refused(&scene, "429bare");
     assert_one_line(&ran, "work was throttled; ");
@@ -81,8 +81,8 @@ fn a_rejected_token_makes_a_subscription_unhealthy() {
 }
 
 #[test]
-fn an_answered_request_is_no_limit() {
-    let Some(scene) = Scene::of(an_answered_request_is_no_limit) else { return };
+fn an_answered_request_is_not_a_limit() {
+    let Some(scene) = Scene::of(an_answered_request_is_not_a_limit) else { return };
     for behavior in ["overage", "warn"] {
         scene.add(behavior, &format!("{behavior}--{behavior}"));
         let args = ["exec", "-s", behavior, "--", "claude", "-p", "hi"];

@@ -1,4 +1,4 @@
-//! A terminal session in tmux, used as a person would, when its subscription hits a limit.
+//! A terminal session in tmux whose subscription hits a limit. The tests type and read as a user does.
 
 use std::fs;
 use std::path::Path;
@@ -346,8 +346,8 @@ fn the_model_stays_when_a_session_continues_with_an_api_key() {
 }
 
 #[test]
-fn a_refused_probe_at_the_start_is_no_limit() {
-    let Some(scene) = scene(a_refused_probe_at_the_start_is_no_limit) else { return };
+fn a_refused_probe_at_the_start_is_not_a_limit() {
+    let Some(scene) = scene(a_refused_probe_at_the_start_is_not_a_limit) else { return };
     scene.add_first("work", "work--429five").add("spare", "spare--ok");
     let tmux = tmux(&scene);
     let pane = tmux.first();

@@ -20,12 +20,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The scene of a test; none if the agent is missing or another process runs the test (see `netns`).
+    /// The scene of a test; `None` if the agent is missing or another process runs the test (see `netns`).
     pub(crate) fn of(test: impl Fn()) -> Option<Self> {
         Self::with_tool("true", test)
     }
 
-    /// The same with a provider whose tool calls run this shell command.
+    /// Like `of`, with a provider whose tool calls run this shell command.
     pub(crate) fn with_tool(command: &str, test: impl Fn()) -> Option<Self> {
         Self::inside(command, || netns::is_inside(test))
     }
@@ -52,7 +52,7 @@ impl Scene {
         self
     }
 
-    /// The same, but the strategy `priority` tries it before all others.
+    /// Like `add`, but the strategy `priority` tries the subscription before all others.
     pub(crate) fn add_first(&self, name: &str, tail: &str) -> &Self {
         self.sandbox.add_with(name, tail, &["--priority", "200", "--env", &self.address()]);
         self
@@ -82,8 +82,9 @@ impl Scene {
         self.prepared(self.sandbox.call(&self.sandbox.path("bin/claude"), args))
     }
 
-    /// The agent sends only the requests for an answer, each once. It may run as root, and gets its own
-    /// temporary directory: an agent of another user may have created the default one.
+    /// Prepares the environment so that the agent sends only the requests for an answer, each once, and may
+    /// run as root. It gets its own temporary directory: an agent of another user may have created the
+    /// default one.
     pub(crate) fn prepared(&self, call: Call) -> Call {
         call.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
             .env("CLAUDE_CODE_MAX_RETRIES", "0")

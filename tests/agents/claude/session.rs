@@ -1,4 +1,4 @@
-//! Resumed conversations, and calls that are no conversation.
+//! Resumed conversations, and calls without a conversation.
 
 use std::fs;
 
@@ -105,8 +105,8 @@ fn a_limited_session_continues_elsewhere_without_running_its_tool_again() {
 }
 
 #[test]
-fn calls_that_are_no_conversation_run_unchanged() {
-    let Some(scene) = Scene::of(calls_that_are_no_conversation_run_unchanged) else { return };
+fn calls_without_a_conversation_run_unchanged() {
+    let Some(scene) = Scene::of(calls_without_a_conversation_run_unchanged) else { return };
     scene.add("work", "work--ok");
     for args in [["--version"].as_slice(), &["mcp", "list"], &["--help"]] {
         let bare = scene.bare(args).run().success();

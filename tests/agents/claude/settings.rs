@@ -89,7 +89,7 @@ fn a_variable_named_by_keep_env_is_kept() {
     assert!(scene.provider.messages()[0].headers.contains(&traced));
 }
 
-/// Adds a hook that leaves a trace, as in the user's own `--settings`.
+/// Adds a hook that creates the file `hook-ran`, as in the user's own `--settings`.
 fn with_a_hook(mut settings: Value) -> Value {
     settings["hooks"] = hook("Stop", "echo stopped > hook-ran");
     settings

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::codex::scene::{ANSWER, ONE_ANSWER, Scene, key};
 
-/// A pool that tries `work` first. The provider treats `work` like this, and answers `spare`.
+/// A pool that tries `work` first. The provider treats `work` as `behavior` says, and answers `spare`.
 fn pool(test: impl Fn(), behavior: &str) -> Option<Scene> {
     let scene = Scene::of(test)?;
     scene.add("work", behavior).add("spare", "ok");

@@ -48,8 +48,8 @@ fn a_subscription_with_a_rejected_key_is_unhealthy() {
 }
 
 #[test]
-fn too_many_requests_rest_a_subscription_for_seconds() {
-    let Some(scene) = Scene::of(too_many_requests_rest_a_subscription_for_seconds) else { return };
+fn too_many_requests_limit_a_subscription_for_seconds() {
+    let Some(scene) = Scene::of(too_many_requests_limit_a_subscription_for_seconds) else { return };
     let status = refused(&scene, "429");
     assert_eq!(status["status"], "rate_limited");
     let until: Timestamp = status["until"].as_str().unwrap().parse().unwrap();

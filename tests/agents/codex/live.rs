@@ -1,4 +1,5 @@
-//! A terminal session in tmux, used as a person would. kage determines its verdict after it has ended.
+//! A terminal session in tmux. The tests type and read as a user does. kage determines the verdict after the
+//! session has ended.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -46,7 +46,7 @@ fn running_below(dir: &Path) -> Vec<Pid> {
 }
 
 impl Scene {
-    /// The scene of a test; none if the agent is missing or another process runs the test (see `netns`).
+    /// The scene of a test; `None` if the agent is missing or another process runs the test (see `netns`).
     pub(crate) fn of(test: impl Fn()) -> Option<Self> {
         let agent = agent();
         if !has_all(&[agent.to_str()?, "node"]) || !netns::is_inside(test) {

@@ -38,7 +38,7 @@ impl Counts {
         counts
     }
 
-    /// The same with all cache writes in one number, as ccusage reports them.
+    /// These counts with all cache writes in one number, as ccusage reports them.
     pub(crate) fn merged(&self) -> Self {
         let merged = |&[input, output, read, short, long]: &Count| [input, output, read, short + long, 0];
         Self(self.0.iter().map(|(model, count)| (model.clone(), merged(count))).collect())

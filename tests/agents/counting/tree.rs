@@ -75,7 +75,7 @@ impl Tree {
         fs::metadata(self.file_of(session)).unwrap().len()
     }
 
-    /// Does runs of every kind, first one after another, then in parallel.
+    /// Makes runs of every kind, first one after another, then in parallel.
     pub(crate) fn run_every_kind(&mut self) {
         self.run_alone(&Begin::New);
         for _ in 0..3 {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::gemini::scene::{ONE_ANSWER, Scene, answer, key};
 use crate::support::Ran;
 
-/// A pool that tries `spent` first. The service treats `spent` like this, and answers `spare`.
+/// A pool that tries `spent` first. The service treats `spent` as `behavior` says, and answers `spare`.
 fn pool(scene: &Scene, behavior: &str) {
     scene.add("spent", &format!("spent--{behavior}")).add("spare", "spare--ok");
     scene.sandbox.kage(["subscription", "set", "spent", "--priority", "200"]).run().success();

@@ -25,8 +25,8 @@ fn midnight_pacific() -> Timestamp {
 }
 
 #[test]
-fn a_spent_daily_quota_exhausts_until_midnight_pacific_in_each_format() {
-    let test = a_spent_daily_quota_exhausts_until_midnight_pacific_in_each_format;
+fn a_used_up_daily_quota_lasts_until_midnight_pacific_in_each_format() {
+    let test = a_used_up_daily_quota_lasts_until_midnight_pacific_in_each_format;
     let Some(scene) = Scene::of(test) else { return };
     for format in FORMATS {
         let before = midnight_pacific();
@@ -60,10 +60,10 @@ fn refusals_are_distinguished() {
 }
 
 #[test]
-fn a_limit_in_the_text_of_the_model_is_no_limit() {
+fn a_limit_in_the_text_of_the_model_is_not_a_limit() {
     let Some(scene) = Scene::with_tool(
         "echo You have exhausted your daily quota on this model.",
-        a_limit_in_the_text_of_the_model_is_no_limit,
+        a_limit_in_the_text_of_the_model_is_not_a_limit,
     ) else {
         return;
     };

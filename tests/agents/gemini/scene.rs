@@ -22,12 +22,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The scene of a test; none if the agent is missing or another process runs the test (see `netns`).
+    /// The scene of a test; `None` if the agent is missing or another process runs the test (see `netns`).
     pub(crate) fn of(test: impl Fn()) -> Option<Self> {
         Self::with_tool("true", test)
     }
 
-    /// The same with a service whose tool calls run this shell command.
+    /// Like `of`, with a service whose tool calls run this shell command.
     pub(crate) fn with_tool(command: &str, test: impl Fn()) -> Option<Self> {
         let agent = agent();
         if !has_all(&[agent.to_str()?, "node"]) || !netns::is_inside(test) {

@@ -80,7 +80,7 @@ fn an_agent_of_the_config_is_opened_at_its_line() {
 }
 
 #[test]
-fn settings_that_would_win_are_no_problem_because_kage_disables_them() {
+fn settings_that_would_win_are_not_a_problem_because_kage_disables_them() {
     let fixture = Fixture::healthy();
     let settings = r#"{ "env": { "ANTHROPIC_API_KEY": "sk-x" }, "apiKeyHelper": "echo k" }"#;
     fixture.sandbox.write("home/.claude/settings.json", settings);
@@ -159,7 +159,7 @@ fn settings_of_the_administrator_are_opened_at_their_line() {
     }
     let shown = unshare(&["sh", "-c", &script]).success().stdout();
     let problem = format!(
-        "`apiKeyHelper` in {file} overrides the subscription, and kage cannot switch it off [setting-wins]\n         \
+        "`apiKeyHelper` in {file} overrides the subscription, and kage cannot disable it [setting-wins]\n         \
          fix: editor +2 {file}\n"
     );
     assert!(shown.contains(&problem) && shown.contains("\n1 warning.\n"), "{shown}");

@@ -1,4 +1,4 @@
-//! A home without problems, in which a test creates one and then runs the fix exactly as the doctor prints
+//! A home without problems. A test creates a problem in it and then runs the fix exactly as the doctor prints
 //! it.
 
 use std::fs;
@@ -89,7 +89,8 @@ impl Fixture {
         self
     }
 
-    /// The same, but root owns this path, as after `sudo kage`. `None` if the tests do not run as root.
+    /// Like `unprivileged`, but root owns this path, as after `sudo kage`. `None` if the tests do not run as
+    /// root.
     pub(crate) fn unprivileged_except(self, inside: &str) -> Option<Self> {
         let is_root = rustix::process::getuid().is_root();
         is_root.then(|| {
@@ -115,7 +116,7 @@ impl Fixture {
             .success();
     }
 
-    /// The same for a directory without its contents.
+    /// Changes the owner of a directory without its contents.
     pub(crate) fn chown_one(&self, inside: &str, owner: &str) {
         let path = self.sandbox.path(inside);
         self.sandbox.call("chown".as_ref(), [owner.as_ref(), path.as_os_str()]).run().success();
@@ -148,7 +149,7 @@ impl Fixture {
         self.after("", "", "d")
     }
 
-    /// The same after a command in the same shell.
+    /// Returns the findings after a command in the same shell.
     fn after(&self, command: &str, stdin: &str, edit: &str) -> Findings {
         let command = if command.is_empty() { ":" } else { command };
         let kage = self.doctor.as_deref().unwrap_or("kage");
@@ -239,12 +240,12 @@ impl Problem<'_> {
         self.run_fix("", "d");
     }
 
-    /// The same for a fix that asks for a secret.
+    /// Like `apply_fix`, for a fix that asks for a secret.
     pub(crate) fn apply_fix_with(self, secret: &str) {
         self.run_fix(secret, "d");
     }
 
-    /// The same for a fix that opens an editor. This sed command changes the line.
+    /// Like `apply_fix`, for a fix that opens an editor. This sed command changes the line.
     pub(crate) fn apply_fix_by_editing(self, sed: &str) {
         assert!(self.fix.starts_with("editor +"), "{}", self.fix);
         self.run_fix("", sed);

@@ -106,7 +106,7 @@ fn a_variable_that_names_a_missing_config_or_a_directory_is_unset() {
 }
 
 #[test]
-fn a_config_that_everybody_can_write_is_closed_to_them() {
+fn write_access_of_other_users_to_the_config_is_removed() {
     let fixture = Fixture::healthy();
     fixture.mode(CONFIG, 0o666);
     fixture.finds("error", "config-writable").apply_fix();
@@ -153,7 +153,7 @@ fn a_config_at_another_location_may_be_read_only() {
     fixture.mode("store", 0o755);
     let Some(fixture) = fixture.unprivileged_except("store") else { return };
     fixture.mode("store/config.toml", 0o644);
-    assert!(fixture.findings().message("config-read-only").contains("store cannot be written"));
+    assert!(fixture.findings().message("config-read-only").contains("store is not writable"));
     fixture.assert_no_problems();
 }
 

@@ -169,7 +169,7 @@ fn a_setup_token_is_a_warning_before_its_year_ends_and_an_error_after_it() {
 }
 
 #[test]
-fn an_old_state_without_dates_of_secrets_is_no_problem() {
+fn an_old_state_without_dates_of_secrets_is_not_a_problem() {
     let fixture = Fixture::healthy();
     fixture.sandbox.write(
         "home/.local/state/kage/state.json",
@@ -257,7 +257,8 @@ fn a_refused_secret_from_a_command_is_replaced() {
     fixture
         .config(&format!("[subscriptions.pool.vault]\ncredential = {{ command = \"echo {}\" }}", token("x")));
     drop(fixture.sandbox.kage(["exec", "-q", "-s", "vault", "--", "claude", "-p", "x"]).run());
-    let problem = fixture.finds("warning", "subscription-unhealthy").mentions("still prints the secret");
+    let problem =
+        fixture.finds("warning", "subscription-unhealthy").mentions("still prints the rejected secret");
     problem.has_fix("kage subscription credential vault --credential file").apply_fix_with(&token("vault"));
 }
 

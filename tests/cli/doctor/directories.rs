@@ -62,14 +62,14 @@ fn each_directory_of_kage_that_others_can_write_to_is_made_private() {
     }
     for dir in ours {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
-        let problem = fixture.finds("error", CODE).mentions("others can write to ~/");
+        let problem = fixture.finds("error", CODE).mentions("other users can write to ~/");
         problem.has_fix(&format!("chmod 700 {}", dir.display())).apply_fix();
         assert_eq!(mode(&dir), 0o700);
     }
 }
 
 #[test]
-fn a_directory_above_those_of_kage_is_only_closed_to_writers() {
+fn only_write_access_to_a_directory_above_those_of_kage_is_removed() {
     let fixture = used();
     for inside in ["", "home", "home/.config", "home/.local", "home/.local/state", "home/.local/share"] {
         let dir = fixture.sandbox.path(inside);
@@ -181,7 +181,7 @@ fn directories_along_links_are_checked() {
 }
 
 #[test]
-fn a_sticky_directory_of_the_user_is_no_problem() {
+fn a_sticky_directory_of_the_user_is_not_a_problem() {
     let fixture = used();
     for dir in [STATE, "home/.config/kage", "home/.local/share/kage/shims"] {
         fixture.mode(dir, 0o1777);

@@ -15,7 +15,7 @@ fn a_variable_that_competes_is_unset() {
 }
 
 #[test]
-fn inside_a_run_the_credential_of_the_run_is_no_problem() {
+fn inside_a_run_the_credential_of_the_run_is_not_a_problem() {
     let fixture = Fixture::healthy();
     let nested =
         fixture.sandbox.kage(["exec", "--", "sh", "-c", "kage doctor --json"]).env("SHELL", "/bin/bash");

@@ -25,7 +25,7 @@ fn fixture() -> Option<(Session, Fixture)> {
 fn a_keychain_in_use_is_tested_and_not_changed() {
     let Some((session, fixture)) = fixture() else { return };
     fixture.assert_no_problems();
-    assert_eq!(fixture.findings().message("keychain"), "keychain: 1 secret, writing and reading work");
+    assert_eq!(fixture.findings().message("keychain"), "keychain: 1 secret, readable and writable");
     assert_eq!(session.lookup("work"), Some(token("work")));
     assert_eq!(session.lookup("-doctor"), None);
 }

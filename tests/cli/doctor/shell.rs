@@ -106,7 +106,7 @@ fn an_alias_that_bypasses_kage_is_opened_at_its_line() {
 }
 
 #[test]
-fn an_agent_before_its_shim_in_path_is_moved_after_it() {
+fn a_shim_after_its_agent_in_path_is_moved_before_it() {
     let fixture = Fixture::healthy();
     let shims = install_shim(&fixture, "claude");
     let fix = format!("export PATH={}:\"$PATH\"", shims.display());

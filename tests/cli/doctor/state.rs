@@ -47,7 +47,7 @@ fn a_directory_at_the_path_of_the_state_or_its_lock_is_moved_away() {
 fn a_state_directory_that_cannot_be_written_is_made_writable() {
     let fixture = Fixture::healthy().unprivileged();
     fixture.mode(DIR, 0o500);
-    fixture.finds("error", "state-not-writable").mentions("cannot be written").apply_fix();
+    fixture.finds("error", "state-not-writable").mentions("is not writable").apply_fix();
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_ledger_that_cannot_be_written_is_made_writable() {
     fixture.sandbox.kage(["exec", "-q", "--", "true"]).run().success();
     fixture.chown_to_user();
     fixture.mode(&usage, 0o500);
-    fixture.finds("error", "ledger-not-writable").mentions("usage cannot be written").apply_fix();
+    fixture.finds("error", "ledger-not-writable").mentions("usage is not writable").apply_fix();
     let month = fs::read_dir(fixture.sandbox.path(&usage)).unwrap().flatten().map(|entry| entry.path());
     let month = month.into_iter().find(|file| file.extension().is_some_and(|is| is == "jsonl")).unwrap();
     fixture.mode(&format!("{usage}/{}", month.file_name().unwrap().display()), 0o400);
@@ -177,6 +177,6 @@ fn problems_in_the_hooks_are_shown_for_a_day() {
     log(&jiff::Timestamp::now().to_string());
     fixture
         .finds("warning", "hook-problems")
-        .mentions("1 problem in the last day; the latest: gave up: twice")
+        .mentions("1 problem in the last 24 hours; latest: gave up: twice")
         .apply_fix();
 }

@@ -27,7 +27,7 @@ fn a_tmux_that_calls_a_missing_kage_is_set_up_again() {
     let conf = "home/.tmux.conf";
     let line = "run-shell \"if [ -x /opt/gone/kage ]; then /opt/gone/kage init tmux | sh; fi\"";
     fixture.sandbox.write(conf, &format!("set -g mouse on\n{line} # added by kage\n"));
-    let gone = || fixture.finds("error", "tmux-kage-gone").mentions("/opt/gone/kage, which is gone");
+    let gone = || fixture.finds("error", "tmux-kage-gone").mentions("/opt/gone/kage, which does not exist");
     gone().has_fix("kage init tmux --install --yes").apply_fix();
     fixture.sandbox.write(conf, &format!("set -g mouse on\n{line}\n"));
     let fix = format!("editor +2 {}", fixture.sandbox.path(conf).display());

@@ -15,7 +15,7 @@ impl Table<'_> {
         self.claude_with(None, situation, dir, words);
     }
 
-    /// The same with one more variable.
+    /// Like `claude`, with one more variable.
     fn claude_with(&mut self, variable: Option<(&str, &str)>, situation: &str, dir: &str, words: &str) {
         let sandbox = self.sandbox;
         let path = format!("{}:{}", sandbox.path(dir).display(), sandbox.path("bin").display());

@@ -163,7 +163,7 @@ fn it_never_delays_the_agent_or_fails() {
         "\"$KAGE\" hook </dev/null".to_owned(),
         "echo '{\"hook' | \"$KAGE\" hook".to_owned(),
         "head -c 100000 /dev/urandom | \"$KAGE\" hook".to_owned(),
-        // The row with the error never comes.
+        // The row with the error is never written.
         "\"$KAGE\" hook <failure".to_owned(),
         "KAGE_RUN=nobody \"$KAGE\" hook <another".to_owned(),
         "KAGE_CONFIG=/dev/full \"$KAGE\" hook <another".to_owned(),

@@ -165,7 +165,7 @@ fn protected_kages_that_start_each_other_end() {
         let dirs = [sandbox.path(dir), sandbox.path("bin"), "/usr/bin".into(), "/bin".into()];
         let path = std::env::join_paths(dirs).unwrap();
         let ran = user.call("sh", ["-c", "exec claude -p hi"]).env("PATH", path).run().status(125);
-        ran.mentions("kage runs itself, 8 levels deep");
+        ran.mentions("kage called itself, 8 levels deep");
         assert_eq!(sandbox.read("home/times").lines().count(), 8, "{dir}");
         std::fs::remove_file(sandbox.path("home/times")).unwrap();
     }

@@ -141,12 +141,12 @@ fn a_directory_that_others_can_write_to_causes_a_warning() {
     for (dir, problem, flags) in [
         (STATE, format!("{path}, which holds kage's files"), "700"),
         ("home/.local/state/kage/usage", format!("{path}/usage, which holds kage's files"), "700"),
-        ("home/.local", format!("{}, and so replace {path}", sandbox.path("home/.local").display()), "go-w"),
+        ("home/.local", format!("{} and so replace {path}", sandbox.path("home/.local").display()), "go-w"),
     ] {
         let dir = sandbox.path(dir);
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
         let hint = format!("chmod {flags} {}", dir.display());
-        run().says(&format!("kage: warning: others can write to {problem}\nhint: {hint}\n"));
+        run().says(&format!("kage: warning: other users can write to {problem}\nhint: {hint}\n"));
         sandbox.call("sh".as_ref(), ["-c", &hint]).run().success();
         run().says("");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).unwrap();
@@ -166,7 +166,7 @@ fn a_new_state_directory_that_others_can_replace_causes_a_warning() {
     let hint = format!("chmod go-w '{}'", shared.display().to_string().replace('\'', r"'\''"));
     let path = shared.display();
     let said =
-        format!("kage: warning: others can write to {path}, and so replace {path}/new\nhint: {hint}\n");
+        format!("kage: warning: other users can write to {path} and so replace {path}/new\nhint: {hint}\n");
     run().says(&said);
     run().says(&said);
     sandbox.call("sh".as_ref(), ["-c", &hint]).run().success();
@@ -193,7 +193,7 @@ fn the_hint_for_a_directory_that_the_user_cannot_fix_is_kage_doctor() {
     mode(&above, 0o777);
     let (shown, path) = (above.display(), state.display());
     let hint = "hint: kage doctor\n";
-    run().says(&format!("kage: warning: others can write to {shown}, and so replace {path}\n{hint}"));
+    run().says(&format!("kage: warning: other users can write to {shown} and so replace {path}\n{hint}"));
     owner("home/.local/state", "12345:12345");
     let whose = "belongs to another user (uid 12345)";
     run().says(&format!("kage: warning: {shown} {whose}, who can replace {path}\n{hint}"));

@@ -115,7 +115,7 @@ fn a_shim_whose_kage_is_missing_reports_it_and_runs_nothing() {
     claude(&sandbox, ["-p", "hi"]).run().success();
     fs::remove_file(&other).unwrap();
     let said = format!(
-        "kage: {} is missing, so `claude` cannot run on a subscription\n\
+        "kage: {} is missing or not executable, so `claude` cannot run on a subscription\n\
          hint: install kage there again, or remove this shim: rm '{}'\n",
         other.display(),
         shim(&sandbox).display()
@@ -145,7 +145,7 @@ fn a_shim_of_an_agent_that_is_no_longer_configured_runs_nothing() {
     sandbox.config(&config);
     let ran = sandbox.call(&sandbox.path(SHIMS).join("aider"), ["-m", "hi"]).run().status(2).prints("");
     ran.is_one_line_and_a_hint()
-        .mentions("no agent has the program `aider`")
+        .mentions("`aider` is not the program of a known agent")
         .mentions("kage shim remove aider");
     sandbox.kage(["shim", "remove", "aider"]).run().success();
 }

@@ -1,4 +1,4 @@
-//! kage never runs itself endlessly, for any contents of PATH.
+//! kage never runs itself endlessly, with any contents of PATH.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -121,7 +121,7 @@ fn a_script_with_the_agents_name_that_calls_the_shim_ends_after_a_few_levels() {
         sandbox.program("claude", &format!("#!/bin/sh\n{before}{again}\n"));
         for args in [["-p", "hi"], ["--version", ""]] {
             let ran = claude(&sandbox, args).run().status(125).prints("");
-            ran.mentions("kage runs itself, 8 levels deep");
+            ran.mentions("kage called itself, 8 levels deep");
         }
     }
     assert_eq!(sandbox.state()["leases"], serde_json::Value::Null, "a lease was left");
@@ -166,11 +166,11 @@ fn a_script_that_also_clears_the_environment_still_ends() {
     let again = format!(r#"exec env -i HOME="$HOME" PATH="$PATH" '{}' "$@""#, shim(&sandbox).display());
     sandbox.program("claude", &format!("#!/bin/sh\necho once >>\"$HOME/times\"\n{again}\n"));
     let ran = claude(&sandbox, ["-p", "hi"]).run().status(125).prints("");
-    ran.mentions("kage runs itself, 8 levels deep");
+    ran.mentions("kage called itself, 8 levels deep");
     assert_eq!(sandbox.read("home/times").lines().count(), 8);
     // A call without a subscription replaces kage, so all of it is one process, which ends too.
     let ran = claude(&sandbox, ["--version"]).run().status(125).prints("");
-    ran.mentions("kage runs itself, 8 levels deep");
+    ran.mentions("kage called itself, 8 levels deep");
 }
 
 #[test]

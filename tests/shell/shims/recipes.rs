@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::shims::scene::{ANSWER, install, set_up, shim, shimmed};
 use crate::support::{Call, Sandbox, has_all, missing_is_failure, wait_until};
 
-/// A snippet of the page, found by its language and a part of it, with the sandbox's home instead of the reader's.
+/// A snippet of the page, found by its language and a part of it, with the sandbox's home instead of the
+/// reader's.
 fn snippet(sandbox: &Sandbox, language: &str, part: &str) -> String {
     let page = include_str!("../../../docs/recipes.md");
     let opening = format!("\n```{language}\n");

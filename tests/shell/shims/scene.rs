@@ -26,7 +26,7 @@ pub(crate) fn shimmed() -> Sandbox {
     sandbox
 }
 
-/// The same with an agent that prints its environment.
+/// Like `shimmed`, with the agent [`PRINTING`].
 pub(crate) fn printing() -> Sandbox {
     let sandbox = shimmed();
     sandbox.program("claude", PRINTING);

@@ -154,7 +154,7 @@ fn the_list_shows_each_shims_kage_and_real_program() {
     fs::write(shim(&sandbox), text.replace(kage().to_str().unwrap(), "/gone/kage")).unwrap();
     assert_eq!(listed(&set_up(&sandbox))["shims"][0]["kage_is_there"], false);
     let shown = sandbox.kage(["shim", "list"]).env("PATH", set_up(&sandbox)).run().success().stdout();
-    assert!(shown.contains("/gone/kage (gone)") && shown.contains("First on PATH"), "{shown}");
+    assert!(shown.contains("/gone/kage (missing)") && shown.contains("First on PATH"), "{shown}");
     sandbox.kage(["shim", "remove"]).run().success();
     sandbox
         .kage(["shim", "list"])
@@ -182,7 +182,7 @@ fn the_list_fits_the_terminal_and_keeps_the_end_of_a_path() {
     fs::write(shim(&sandbox), text.replace(kage().to_str().unwrap(), long)).unwrap();
     let whole = sandbox.kage(["shim", "list"]).env("PATH", set_up(&sandbox)).run().success().stdout();
     assert!(
-        whole.contains(&format!("{long} (gone)")) && whole.contains(" ~/.local/share/kage/shims/claude "),
+        whole.contains(&format!("{long} (missing)")) && whole.contains(" ~/.local/share/kage/shims/claude "),
         "{whole}"
     );
     for (columns, heads) in [
@@ -196,7 +196,7 @@ fn the_list_fits_the_terminal_and_keeps_the_end_of_a_path() {
         let cells: String = shown.lines().nth(1).unwrap().split('│').map(str::trim).collect();
         assert_eq!(cells, heads, "at {columns}:\n{shown}");
         assert!(
-            shown.contains(" claude ") && shown.contains("(gone) ") && shown.contains(" yes "),
+            shown.contains(" claude ") && shown.contains("(missing) ") && shown.contains(" yes "),
             "{shown}"
         );
     }

@@ -81,7 +81,7 @@ fn a_limit_is_read_from_the_stream_with_its_window_and_reset_time() {
         assert_eq!((whole.kind, whole.text.as_str()), (Kind::UsageLimit, text));
         let expected = (name.to_owned(), scope.to_owned(), Some(resets_at));
         assert_eq!(window(&whole), expected);
-        // Any part says the same: the file may be truncated, or contain only the result.
+        // Each part alone shows the same limit: the file may be truncated, or contain only the result.
         for part in [&events[1..2], &events[2..3], &events[3..], &events[..2], &events[2..]] {
             assert_eq!(window(&error(part).unwrap()), expected, "{part:?}");
         }
@@ -130,7 +130,7 @@ fn a_refusal_without_a_window_is_throttling() {
     for part in [&events[..], &events[1..2], &events[2..3], &events[3..]] {
         assert_eq!(error(part).map(|error| error.kind), Some(Kind::Throttled), "{part:?}");
     }
-    // A token without a subscription gets the headers of one, but neither a window nor a code.
+    // A token without a subscription gets the headers of a subscription, but no window and no code.
     let text = "API Error: Request rejected (429) · This request would exceed your account's rate limit.";
     for part in [[refused("rate_limit", 429, text)], [result(Some(429), text)]] {
         assert_eq!(error(&part).map(|error| error.kind), Some(Kind::Throttled));
@@ -178,7 +178,7 @@ fn every_other_error_has_the_same_kind_in_each_form() {
 }
 
 #[test]
-fn a_result_of_an_older_version_is_read_by_its_text() {
+fn the_result_of_an_older_version_is_recognized_by_its_text() {
     let mut old = result(Some(429), "Claude AI usage limit reached|1795352400");
     old.as_object_mut()
         .unwrap()

@@ -142,7 +142,7 @@ fn settings_that_cannot_be_read_are_left_to_the_agent() {
 }
 
 #[test]
-fn a_variable_of_keep_env_is_not_switched_off() {
+fn a_kept_variable_is_not_switched_off() {
     let mut scene = Scene::new().user_settings(r#"{"env":{"ANTHROPIC_BASE_URL":"http://mine"}}"#);
     scene.keep = vec!["ANTHROPIC_BASE_URL".into()];
     assert_eq!(scene.settings(&["-p", "hi"]), None);

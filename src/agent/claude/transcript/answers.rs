@@ -16,13 +16,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The counts by which the rows of one answer are compared: rows written before its end have lower ones.
+    /// The counts that order the rows of one answer: rows written before the answer is complete have lower
+    /// counts.
     fn completeness(&self) -> (u64, u64) {
         (self.count.output_tokens, self.count.prompt())
     }
 }
 
-/// Answers by the ids of message and request. An answer of several blocks has several rows with the same ids,
+/// Answers by message id and request id. An answer with several blocks has several rows with the same ids,
 /// and a row may appear in the files of both the conversation and a subagent.
 #[derive(Default)]
 pub(super) struct Answers(HashMap<(String, String), Answer>);

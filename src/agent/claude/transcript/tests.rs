@@ -82,7 +82,7 @@ fn an_answer_of_several_blocks_counts_once() {
 }
 
 #[test]
-fn of_the_rows_of_one_answer_the_most_complete_counts_in_any_order_and_file() {
+fn the_most_complete_row_of_an_answer_counts_in_any_order_and_file() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[answer(AFTER, "m1", 34), answer(AFTER, "m1", 1), answer(AFTER, "m2", 1)]);
@@ -133,7 +133,7 @@ fn the_tokens_of_subagents_count_but_not_their_errors() {
 }
 
 #[test]
-fn only_what_was_appended_in_the_attempt_counts() {
+fn only_rows_appended_during_the_attempt_count() {
     let scene = Scene::new();
     scene.append(&main_file(), &[answer(AFTER, "old", 100), limit(AFTER, "five_hour")]);
     let watch = scene.watch(BEGAN);
@@ -174,7 +174,7 @@ fn a_limit_is_read_with_its_window_and_reset_time() {
 }
 
 #[test]
-fn an_answer_after_an_error_shows_that_it_is_over() {
+fn an_answer_after_an_error_shows_that_the_error_is_over() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     scene.append(&main_file(), &[limit(AFTER, "five_hour"), answer(AFTER, "m1", 1)]);
@@ -211,7 +211,7 @@ fn a_limit_without_a_recorded_window_is_recognized_by_its_text() {
 }
 
 #[test]
-fn odd_numbers_do_not_hide_a_row() {
+fn malformed_counts_do_not_hide_a_row() {
     let scene = Scene::new();
     let watch = scene.watch(BEGAN);
     let mut odd = limit(AFTER, "five_hour");
@@ -245,7 +245,7 @@ fn broken_and_unknown_rows_are_skipped() {
 }
 
 #[test]
-fn a_session_in_a_folder_of_another_name_is_found() {
+fn a_session_in_a_folder_with_another_name_is_found() {
     let scene = Scene::new();
     let watch = Watch { cwd: "/a/link/to/it".into(), ..scene.watch(BEGAN) };
     scene.append(&main_file(), &[answer(AFTER, "m1", 3)]);
@@ -267,7 +267,7 @@ fn the_latest_session_is_the_one_written_last() {
 }
 
 #[test]
-fn another_conversation_overtakes_an_error() {
+fn another_conversation_supersedes_an_error() {
     const OTHER: &str = "0a1b2c3d-0000-4000-8000-000000000002";
     let scene = Scene::new();
     let mut watch = scene.watch(BEGAN);

@@ -21,7 +21,7 @@ const LIMIT: &str = "You\u{2019}ve hit your usage limit. Upgrade to Pro (https:/
     https://chatgpt.com/settings/usage to purchase more credits or try again at 1:13 PM.";
 
 #[test]
-fn the_code_decides_the_kind_and_the_text_decides_what_the_code_leaves_open() {
+fn the_code_decides_the_kind_or_else_the_text_does() {
     let status = |word: &str, status: u64| json!({ word: { "http_status_code": status } });
     for (info, text, kind) in [
         (json!("usage_limit_exceeded"), LIMIT, Kind::UsageLimit),
@@ -61,7 +61,7 @@ fn the_full_window_gives_the_reset_time_to_the_second() {
         (1.0, 0.2, "five_hour", "2026-11-22T12:13:17Z"),
         (0.4, 1.0, "seven_day", "2026-11-27T00:00:09Z"),
         (1.0, 1.0, "seven_day", "2026-11-27T00:00:09Z"),
-        // Full, but reported as less: the text has the minute of its reset time.
+        // Full, but reported as less: the text contains the minute of its reset time.
         (0.99, 0.2, "five_hour", "2026-11-22T12:13:17Z"),
     ] {
         let info = json!("usage_limit_exceeded");

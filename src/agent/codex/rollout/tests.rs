@@ -116,7 +116,7 @@ fn tokens_are_counted_by_model_and_cached_ones_separately() {
 }
 
 #[test]
-fn an_earlier_running_total_that_is_repeated_is_not_counted_again() {
+fn a_repeated_running_total_is_not_counted_again() {
     let scene = Scene::new();
     scene.append(SESSION, &[opening(SESSION), vec![counted(1.0, 1000)]].concat());
     let watch = scene.watch(Some(SESSION));
@@ -152,7 +152,7 @@ fn a_refused_turn_has_the_window_that_is_full() {
 }
 
 #[test]
-fn an_answer_after_an_error_shows_that_it_is_over() {
+fn an_answer_after_an_error_shows_that_the_error_is_over() {
     let scene = Scene::new();
     let watch = scene.watch(None);
     scene.append(SESSION, &[opening(SESSION), vec![limit(), answer()]].concat());

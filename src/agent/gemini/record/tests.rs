@@ -101,7 +101,7 @@ fn subagents_count_and_other_sessions_do_not() {
 }
 
 #[test]
-fn the_latest_session_is_of_the_working_directory() {
+fn the_latest_session_belongs_to_the_working_directory() {
     let scene = Scene::new();
     let projects = scene.0.path();
     let later = "1b2c3d4e-0000-4000-8000-000000000001";

@@ -28,12 +28,12 @@ fn judged(exit: Exit, evidence: &Evidence) -> Outcome {
     outcome
 }
 
-fn of_text(stderr: &str) -> Verdict {
+fn verdict_of_text(stderr: &str) -> Verdict {
     let evidence = Evidence { said: rendered(stderr.as_bytes(), &now()), ..Evidence::default() };
     judged(Exit::Code(1), &evidence).verdict
 }
 
-fn of_message(message: &str, code: i64) -> Verdict {
+fn verdict_of_message(message: &str, code: i64) -> Verdict {
     let errors = vec![error(message, Some(code), &now())];
     let exit = Exit::Code(i32::try_from(code % 256).unwrap());
     judged(exit, &Evidence { errors, ..Evidence::default() }).verdict
@@ -113,11 +113,11 @@ fn table() -> Vec<(&'static str, &'static str, i64, Verdict)> {
 #[test]
 fn an_error_has_the_same_verdict_as_text_as_an_object_and_as_a_line() {
     for (class, message, code, verdict) in table() {
-        assert_eq!(of_text(&text(class, message, code)), verdict, "as text: {message}");
-        assert_eq!(of_message(message, code), verdict, "as an object: {message}");
+        assert_eq!(verdict_of_text(&text(class, message, code)), verdict, "as text: {message}");
+        assert_eq!(verdict_of_message(message, code), verdict, "as an object: {message}");
         let advice = "\nPlease wait and try again later. To increase your limits, request a quota increase";
         assert_eq!(
-            of_message(&format!("[API Error: {message}]{advice}"), code),
+            verdict_of_message(&format!("[API Error: {message}]{advice}"), code),
             verdict,
             "as a line: {message}"
         );
@@ -127,30 +127,30 @@ fn an_error_has_the_same_verdict_as_text_as_an_object_and_as_a_line() {
 #[test]
 fn an_error_that_the_agent_does_not_retry_is_a_quota_with_any_text() {
     let unknown = text("TerminalQuotaError", "Something new.", 429);
-    assert_eq!(of_text(&unknown), limit("quota", true, None));
+    assert_eq!(verdict_of_text(&unknown), limit("quota", true, None));
 }
 
 #[test]
-fn the_notice_of_a_wait_of_hours_is_a_quota() {
+fn a_notice_of_a_wait_for_hours_is_a_quota() {
     let waits = |reset: &str, wait: &str| {
         format!(
             "Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after \
              {reset}.. Retrying after {wait}ms...\n"
         )
     };
-    let long = of_text(&waits("8h44m7s", "37485929"));
+    let long = verdict_of_text(&waits("8h44m7s", "37485929"));
     assert_eq!(long, limit("quota", true, Some("2026-11-22T18:44:07Z")));
-    assert_eq!(of_text(&waits("5s", "5827")), Verdict::AgentFailed);
+    assert_eq!(verdict_of_text(&waits("5s", "5827")), Verdict::AgentFailed);
 }
 
 #[test]
 fn only_the_error_that_ended_the_run_counts() {
-    let on_the_way = "Attempt 1 failed: You have exhausted your daily quota on this model.. Retrying\n\
+    let earlier = "Attempt 1 failed: You have exhausted your daily quota on this model.. Retrying\n\
          Error generating content via API. Full report available at: /tmp/x.json TerminalQuotaError: You have \
          exhausted your daily quota on this model.\n";
-    assert_eq!(of_text(on_the_way), Verdict::AgentFailed);
-    let at_last = text("Error", "exception TypeError: fetch failed sending request", 1);
-    assert_eq!(of_text(&format!("{on_the_way}{at_last}")), Verdict::Unreachable);
+    assert_eq!(verdict_of_text(earlier), Verdict::AgentFailed);
+    let final_error = text("Error", "exception TypeError: fetch failed sending request", 1);
+    assert_eq!(verdict_of_text(&format!("{earlier}{final_error}")), Verdict::Unreachable);
 }
 
 #[test]
@@ -161,7 +161,11 @@ fn an_error_before_the_start_is_not_a_refusal() {
         "\u{1b}[31mGemini CLI is not running in a trusted directory. To proceed, either use\u{1b}[0m",
         "Error resuming session: Invalid session identifier \"x\".",
     ] {
-        assert_eq!(of_text(&format!("Ripgrep is not available.\n{line}\n")), Verdict::NotStarted, "{line}");
+        assert_eq!(
+            verdict_of_text(&format!("Ripgrep is not available.\n{line}\n")),
+            Verdict::NotStarted,
+            "{line}"
+        );
     }
 }
 
@@ -221,15 +225,15 @@ fn a_refusal_followed_by_an_answer_does_not_explain_a_later_failure() {
         "status: 429\n",
         "API key not valid. Please pass a valid API key.\n",
     ] {
-        assert_eq!(of_text(&format!("{RETRIED}{after}")), Verdict::AgentFailed, "{after}");
+        assert_eq!(verdict_of_text(&format!("{RETRIED}{after}")), Verdict::AgentFailed, "{after}");
     }
-    let at_last = text("Error", "Something odd.", 400);
-    assert_eq!(of_text(&format!("{RETRIED}{at_last}")), Verdict::AgentFailed);
-    assert_eq!(of_text(&format!("{at_last}{RETRIED}")), Verdict::AgentFailed);
+    let final_error = text("Error", "Something odd.", 400);
+    assert_eq!(verdict_of_text(&format!("{RETRIED}{final_error}")), Verdict::AgentFailed);
+    assert_eq!(verdict_of_text(&format!("{final_error}{RETRIED}")), Verdict::AgentFailed);
 }
 
 #[test]
-fn an_exit_status_of_the_agents_own_is_not_a_refusal_by_the_provider() {
+fn an_exit_status_for_a_local_problem_is_not_a_refusal() {
     let now = now();
     let said = rendered(text("TerminalQuotaError", "Something new.", 429).as_bytes(), &now);
     let evidence = Evidence { said, ..Evidence::default() };
@@ -262,7 +266,7 @@ fn a_saved_text_counts_only_without_other_text_around_the_error() {
         (format!("{shown}\nis shown\n"), false),
         (format!("It says:\n{message}\n"), false),
     ] {
-        let evidence = Evidence { said: quotable(text.as_bytes()), ..Evidence::default() };
+        let evidence = Evidence { said: saved_error_lines(text.as_bytes()), ..Evidence::default() };
         let is_limit = matches!(judged(Exit::Code(1), &evidence).verdict, Verdict::UsageLimit { .. });
         assert_eq!(is_limit, is, "{text}");
     }
@@ -281,7 +285,7 @@ fn a_message_is_recognized_as_the_user_sees_it() {
         ("Permission denied: /etc/shadow", Verdict::AgentFailed),
         ("reason: 'QUOTA_EXHAUSTED' is in the switch", Verdict::AgentFailed),
     ] {
-        let evidence = Evidence { said: quotable(shown.as_bytes()), ..Evidence::default() };
+        let evidence = Evidence { said: saved_error_lines(shown.as_bytes()), ..Evidence::default() };
         assert_eq!(judged(Exit::Code(1), &evidence).verdict, known, "{shown}");
     }
 }
@@ -292,9 +296,9 @@ fn a_saved_text_that_ends_with_a_retry_is_from_a_killed_run() {
                      at throwErrorIfNotOK (file:///opt/chunk.js:1:24)\n    \
                      at async main (file:///opt/gemini.js:2:5) {\n  status: 429\n";
     let cut = format!("Ripgrep is not available. Falling back to GrepTool.\n{trace}}}\n{trace}");
-    assert_eq!(quotable(cut.as_bytes()), ["status: 429"]);
+    assert_eq!(saved_error_lines(cut.as_bytes()), ["status: 429"]);
     // If other text follows, the agent recovered from the error.
-    let went_on = format!("{cut}}}\nReached max session turns for this session.\n");
-    assert_eq!(quotable(went_on.as_bytes()), [] as [&str; 0]);
-    assert_ne!(quotable(b"Attempt 1 failed with status 429, says the log.\n"), ["status: 429"]);
+    let continued = format!("{cut}}}\nReached max session turns for this session.\n");
+    assert_eq!(saved_error_lines(continued.as_bytes()), [] as [&str; 0]);
+    assert_ne!(saved_error_lines(b"Attempt 1 failed with status 429, says the log.\n"), ["status: 429"]);
 }

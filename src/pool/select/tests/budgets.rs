@@ -38,11 +38,11 @@ fn a_budget_that_is_used_up_excludes_until_its_day_or_month_ends() {
     let mut pool = pool(&[("a", 100)]);
     pool.subscriptions.get_mut("a").unwrap().budgets = budgets();
     let (midnight, month_ends) = ("2026-11-23T00:00:00Z", "2026-12-01T00:00:00Z");
-    let of_month = "its budget of 20.00 USD (API-equivalent) for this month is used up";
+    let of_month = "it is out of budget (20.00 USD API-equivalent per month)";
     for (tokens, today, month, expected) in [
         (999, 499, 1999, None),
-        (1000, 0, 0, Some(("its budget of 1000 tokens for today is used up", midnight))),
-        (0, 500, 500, Some(("its budget of 5.00 USD (API-equivalent) for today is used up", midnight))),
+        (1000, 0, 0, Some(("it is out of budget (1000 tokens per day)", midnight))),
+        (0, 500, 500, Some(("it is out of budget (5.00 USD API-equivalent per day)", midnight))),
         (0, 0, 2000, Some((of_month, month_ends))),
         // the budget that lasts longest decides
         (9999, 999, 9999, Some((of_month, month_ends))),
@@ -56,7 +56,7 @@ fn a_budget_that_is_used_up_excludes_until_its_day_or_month_ends() {
     know(&mut state, "a", used(1000, 500, 2000));
     let at = |time: &str| Moment::from(&time.parse().unwrap());
     let tomorrow = why_not(&pool, &state, &request(), &at("2026-11-23T00:00:00[UTC]")).unwrap();
-    assert!(tomorrow.0.contains("this month"), "the daily budgets were not reset: {tomorrow:?}");
+    assert!(tomorrow.0.contains("per month"), "the daily budgets were not reset: {tomorrow:?}");
     assert_eq!(why_not(&pool, &state, &request(), &at("2026-12-01T00:00:00[UTC]")), None);
 }
 
@@ -69,7 +69,7 @@ fn the_budget_of_a_namespace_covers_its_runs_on_any_subscription() {
     state.namespaces.insert(name("backend"), Totals { today, month });
     let backend = Request { namespace: Some(name("backend")), ..request() };
     let reason = why_not(&pool, &state, &backend, &moment()).unwrap();
-    let clause = "the budget of namespace `backend`, 5.00 USD (API-equivalent) for today, is used up";
+    let clause = "namespace `backend` is out of budget (5.00 USD API-equivalent per day)";
     assert_eq!(reason, (clause.to_owned(), "2026-11-23T00:00:00Z".to_owned()));
     assert_eq!(order(&pool, &state, &backend).1.len(), 2);
     for other in [None, Some(name("frontend"))] {
@@ -102,7 +102,7 @@ fn over_budget_overrules_budgets_and_nothing_else() {
 }
 
 #[test]
-fn from_80_percent_of_a_budget_a_subscription_ranks_last() {
+fn a_subscription_that_used_80_percent_of_a_budget_ranks_last() {
     let mut pool = pool(&[("a", 200), ("b", 100)]);
     pool.strategy = Strategy::Priority;
     pool.subscriptions.get_mut("a").unwrap().budgets = budgets();

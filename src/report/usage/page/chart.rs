@@ -11,9 +11,9 @@ const ABOVE: f64 = 8.0;
 const BELOW: f64 = 26.0;
 /// The width of the scale on the left, in pixels.
 const SCALE: u32 = 46;
-/// The greatest width of a column, in percent.
+/// The maximum width of a column, in percent.
 const WIDEST: f64 = 7.0;
-/// The most dates below a chart.
+/// The maximum number of dates below a chart.
 const DATES: usize = 5;
 
 /// The CSS class of a color.

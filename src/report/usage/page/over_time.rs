@@ -10,7 +10,7 @@ use crate::ledger::{Keys, Query, Tally};
 use crate::report::usage::series::{day_of, days_shown, each_day, text_of};
 use crate::text::one_line;
 
-/// The most columns: more would be too thin to distinguish.
+/// The maximum number of columns: more would be too thin to distinguish.
 const MOST_STEPS: usize = 120;
 
 /// The time that a column covers.

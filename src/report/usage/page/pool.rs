@@ -19,7 +19,7 @@ pub(super) fn subscriptions(usage: &Usage<'_>, charts: &Charts<'_>, over_time: &
     let items: Vec<_> = subscriptions.map(|one| subscription(one, usage, charts, over_time)).collect();
     let card = card("Subscriptions and their windows");
     if items.is_empty() {
-        return card.child(Element::of("p", "none").text("No matching subscription is in the pool."));
+        return card.child(Element::of("p", "none").text("The pool has no matching subscription."));
     }
     card.child(Element::of("ul", "subscriptions").children(items))
 }
@@ -45,7 +45,7 @@ fn subscription(
     let description = subscription.description.as_deref().map(one_line).filter(|text| !text.is_empty());
     item = item.child(Element::of("p", "quiet").name(&description.unwrap_or(agent)));
     if known.utilization.is_empty() {
-        return item.child(Element::of("p", "quiet").text("No window was read yet."));
+        return item.child(Element::of("p", "quiet").text("No window has been read yet."));
     }
     let near_limit = charts.pool.near_limit;
     item.children(known.utilization.iter().map(|(word, reading)| window(word, reading, near_limit, usage)))

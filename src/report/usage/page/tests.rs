@@ -58,7 +58,7 @@ fn a_window_has_its_utilization_and_its_reset() {
         "aria-label=\"5-hour window: 95% used\"",
         "<rect class=\"near\" width=\"95.00%\"",
         "resets 11:12 (1h 12m) · read 10:00",
-        "(table of 2026-11-01)",
+        "(price table of 2026-11-01)",
     ] {
         assert!(page.contains(part), "no {part} in {page}");
     }

@@ -9,14 +9,14 @@ use memchr::memchr_iter;
 use super::{Hold, MAX_HELD, Out};
 use crate::agent::{Captured, Line};
 
-/// The most lines of an attempt that are kept as evidence.
+/// The maximum number of lines of an attempt that are kept as evidence.
 const MAX_REMEMBERED: usize = 256;
 
 /// Bounds in bytes; small in tests.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// A longer line counts as progress without being classified. Lines of other kinds are short, and a line
-    /// that a program may write without end cannot be held.
+    /// A longer line counts as progress without being classified. Lines of other kinds are short, and an
+    /// endless line cannot be withheld.
     line: usize,
     /// The length of the queue. If it grows longer, the attempt has written too much to be discarded.
     queue: usize,
@@ -28,7 +28,8 @@ pub struct Lines {
     hold: bool,
     /// Whether the reader has seen an opening, of any attempt.
     opened: bool,
-    /// Whether the last line written has no newline. Another attempt's first line would become a part of it.
+    /// Whether the last line written has no newline. The first line of the next attempt would be joined to
+    /// it.
     unterminated: bool,
     /// The withheld lines, in order.
     queue: Vec<(Line, Vec<u8>)>,
@@ -236,7 +237,7 @@ impl Hold for Lines {
     }
 }
 
-/// The latest lines that are not only progress, as evidence.
+/// The latest lines other than progress, as evidence.
 #[derive(Default)]
 struct Seen {
     lines: VecDeque<(Line, Vec<u8>)>,
@@ -254,7 +255,7 @@ impl Seen {
         while self.lines.len() >= MAX_REMEMBERED || self.length > MAX_HELD {
             let Some((_, oldest)) = self.lines.pop_front() else { break };
             self.length -= oldest.len();
-            // Its memory is used again, because a stream may consist of notices only.
+            // Its memory is reused, because a stream may consist only of notices.
             copy = oldest;
         }
         copy.clear();

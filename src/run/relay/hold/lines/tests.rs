@@ -1,4 +1,5 @@
-//! The first letter of a line is its kind here: `o` opening, `f` failure, `n` notice, anything else progress.
+//! In these tests the first letter of a line is its kind: `o` opening, `f` failure, `n` notice, anything else
+//! progress.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,7 +29,7 @@ impl Run {
         Self { lines: Lines { limits, ..Lines::new(by_letter) }, written: Vec::new() }
     }
 
-    /// Runs an attempt whose output comes in these pieces, as from the pump.
+    /// Runs an attempt whose output arrives in these pieces, as from the pump.
     fn attempt<'a>(&mut self, hold: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Captured {
         let Self { lines, written } = self;
         let out = &mut |bytes: &[u8]| {
@@ -61,7 +62,7 @@ impl Run {
     }
 }
 
-/// Returns the output of attempts of which each except the last is discarded.
+/// Returns the output of a run whose attempts are all discarded except the last.
 fn written(attempts: &[&str]) -> String {
     let mut run = Run::new(SMALL);
     for (at, attempt) in attempts.iter().enumerate() {
