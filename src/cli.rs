@@ -166,7 +166,8 @@ pub(crate) enum Verb {
 /// "ask".
 ///
 /// With --replace kage becomes the agent, like `exec` in a shell. The subscription stays reserved while the
-/// agent runs. The next kage reads from the agent's records what it used and whether it was refused.
+/// agent runs. The next kage command reads the agent's records to learn what the agent used and whether
+/// it was refused.
 ///
 /// Exit status: the agent's, or one of kage's: 2 usage or config error, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.
@@ -325,7 +326,7 @@ pub(crate) struct Status {
     #[arg(short, long, conflicts_with_all = ["json", "format", "subscription"])]
     pub watch: bool,
     /// A table, JSON, or a segment for tmux's status line
-    #[arg(long, value_enum, value_name = "FORM", default_value_t, conflicts_with = "json")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, conflicts_with = "json")]
     pub format: Form,
     /// In the tmux segment, show this subscription first
     #[arg(short, long, value_name = "NAME")]

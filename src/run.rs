@@ -5,8 +5,8 @@
 //!   polled.
 //! - A signal that a process sends to kage is forwarded. A ^C typed at the terminal has already reached the
 //!   agent. kage itself survives these signals while the agent lives, so that it can book the attempt.
-//! - When the terminal hangs up and kage leads the session, kage forwards the hangup: the system sends it to
-//!   no other process.
+//! - When the terminal hangs up and kage leads the session, kage forwards the hangup, because the system
+//!   sends it only to kage.
 //! - When the agent stops under a shell, kage stops too. When the shell continues kage, kage continues the
 //!   agent.
 //! - If a signal ended the agent, kage restores the terminal's modes.
@@ -53,7 +53,7 @@ pub enum Streams<'a> {
     Relayed(&'a mut Relay, Input),
 }
 
-/// Runs a program as planned and waits until it ends. The error is why it could not be started.
+/// Runs a program as planned and waits until it ends. The error says why it could not be started.
 pub fn run(
     program: &Program,
     plan: &LaunchPlan,

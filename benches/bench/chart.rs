@@ -1,5 +1,5 @@
-//! The chart of the overhead, as SVG: a bar for each row; its length is the logarithm of the ratio. Without
-//! scripts, readable in light and dark mode. Pure: the same figures give the same bytes.
+//! The chart of the overhead, as SVG: a bar for each row; its length is the logarithm of the ratio. The SVG
+//! has no scripts and is readable in light and dark mode. Pure: the same figures give the same bytes.
 
 use std::fmt::Write as _;
 

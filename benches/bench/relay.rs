@@ -1,4 +1,4 @@
-//! An agent's JSON lines through kage, and through `cat` instead; and kage's memory during that.
+//! The throughput of an agent's JSON lines through kage, compared with `cat`, and kage's memory meanwhile.
 
 use std::fs;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! Runs every input of the corpus without a fuzzer, so that found bugs stay fixed, with any compiler.
+//! Runs every input of the corpus without a fuzzer and with any compiler, so that fixed bugs stay fixed.
 
 use std::fs;
 use std::path::Path;

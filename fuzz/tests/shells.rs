@@ -1,5 +1,5 @@
-//! The words of the quoting corpus and random ones in the real shells and the real tmux. This fails if the
-//! grammars of `src/quoting.rs` are wrong.
+//! Passes the words of the quoting corpus and random words through the real shells and the real tmux. Fails
+//! if the grammars of `src/quoting.rs` are wrong.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,5 @@
-//! Facts about an agent that need no run: how to install it, and how its settings affect a run. Used by
-//! `kage doctor`.
+//! Facts about an agent that are known without running it: how to install it, and how its settings affect a
+//! run. Used by `kage doctor`.
 
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use crate::pool::Name;
 /// Set up the first subscription and your shell, and do a test run
 ///
 /// Asks what it needs to know and shows what it does; each answer can be given as a flag instead. --yes gives
-/// the default answer to every question except the credential, which is read from standard input if that is
+/// the default answer to every question except the secret, which is read from standard input if that is
 /// not a terminal. An existing subscription or startup line is left as it is.
 ///
 /// Exit status: 0, or 1 if a step failed, including the test run.
@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     /// Skip the test run
     #[arg(long)]
     pub no_test: bool,
-    /// Ask only for the credential
+    /// Ask only for the secret
     #[arg(short, long)]
     pub yes: bool,
 }

@@ -91,7 +91,7 @@ pub(crate) enum Subscription {
 
 /// Add a subscription and store its credential
 ///
-/// kage asks for the credential at the terminal, or reads it from standard input if that is not a terminal.
+/// kage asks for the secret at the terminal, or reads it from standard input if that is not a terminal.
 ///
 /// Examples:
 ///   kage subscription add work-premium --priority 150 --tags backend,audited
@@ -122,7 +122,7 @@ pub(crate) struct Fields {
     /// 0-255: its share of the runs or its rank, depending on the strategy [default: 100]
     #[arg(long)]
     pub priority: Option<u8>,
-    /// Words by which routes and --tag select it
+    /// Tags that routes and --tag can select
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub tags: Option<Vec<String>>,
     /// A description in your own words

@@ -1,5 +1,5 @@
 //! `kage doctor`: checks everything that kage needs, and names the command that fixes each problem. It never
-//! fails and never waits long. Checks that an earlier problem makes impossible are skipped.
+//! fails and never waits long. It skips a check that an earlier problem makes impossible.
 
 mod agents;
 mod config;

@@ -154,7 +154,7 @@ impl Guide {
             }
             "home" => {
                 let directory = format!("~/.{}-work", agent.name());
-                let help = "kage does not store or read anything there";
+                let help = "the agent logs in there; kage stores no secret";
                 format!("home:{}", question::text("Which directory?", &directory, help, not_empty)?)
             }
             location => location.to_owned(),

@@ -36,7 +36,7 @@ impl SecretCommand {
     fn failure(&self, what: impl std::fmt::Display) -> Failure {
         let line = &self.line;
         Failure::new(Status::Failed, format!("the credential command `{line}` {what}"))
-            .hint(format!("try it: {line}"))
+            .hint(format!("to test it: {line}"))
     }
 }
 

@@ -94,7 +94,7 @@ impl EncryptedFile {
             ),
             KeyForm::Argon2id { .. } => ("the passphrase".to_owned(), "check KAGE_PASSPHRASE"),
         };
-        let message = format!("{what} does not open {}, or the file was changed", self.path.display());
+        let message = format!("{what} does not decrypt {}, or the file was changed", self.path.display());
         Failure::new(Status::Failed, message).hint(hint)
     }
 

@@ -47,7 +47,7 @@ pub(super) fn for_new_file(identity: &Path) -> Result<(KeyForm, Key, Option<Noti
     let key = make_identity(identity)?;
     let message = format!(
         "created the identity file {}: it protects copies and backups of the credentials file, \
-         but not against programs that run as you",
+         but programs that run as you can still read the secrets",
         identity.display()
     );
     Ok((KeyForm::Identity, key, Some(Notice::news(message))))
@@ -113,7 +113,7 @@ fn passphrase() -> Result<Option<Secret>> {
             Output::Bytes(bytes) => (PASSPHRASE_COMMAND, bytes),
             Output::Failed(why) => {
                 let message = format!("{PASSPHRASE_COMMAND} `{line}` {why}");
-                return Err(Failure::new(Status::Failed, message).hint(format!("try it: {line}")).into());
+                return Err(Failure::new(Status::Failed, message).hint(format!("to test it: {line}")).into());
             }
         }
     } else {

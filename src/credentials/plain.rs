@@ -3,7 +3,7 @@
 //! In any unusual case (no bus, a locked item, two items) `keychain` starts its separate process instead,
 //! which can ask the user and has the error messages.
 //!
-//! It uses no D-Bus library: the one behind `keyring` needs threads that outlive the call, and takes four
+//! It uses no D-Bus library: the one in `keyring` needs threads that outlive the call, and takes four
 //! times as long. The small synchronous one that was tried waits without a deadline during authentication,
 //! reads messages of any size, does not check who runs the bus, and leaves the secret in freed memory. Only
 //! the values are read and written by a library, `zvariant`.

@@ -78,7 +78,7 @@ fn a_changed_file_and_a_file_with_another_identity_are_not_opened() {
     let other = Paths { credentials: PathBuf::from("/nonexistent"), ..paths.clone() };
     let elsewhere = Paths { credentials: paths.home.join("other"), ..other };
     backend(&Source::File, &elsewhere).set(&name("x"), &secret("new identity")).unwrap();
-    assert!(refused(file.get(&name("a"))).contains("does not open"));
+    assert!(refused(file.get(&name("a"))).contains("does not decrypt"));
 
     std::fs::write(&paths.identity, identity).unwrap();
     assert_eq!(exposed(file.get(&name("a"))), "one");
@@ -87,7 +87,7 @@ fn a_changed_file_and_a_file_with_another_identity_are_not_opened() {
     let letter = if &sealed[at..=at] == "A" { "B" } else { "A" };
     let changed = format!("{}{letter}{}", &sealed[..at], &sealed[at + 1..]);
     std::fs::write(&paths.credentials, changed).unwrap();
-    assert!(refused(file.get(&name("a"))).contains("does not open"));
+    assert!(refused(file.get(&name("a"))).contains("does not decrypt"));
     std::fs::write(&paths.credentials, &sealed[..sealed.len() / 2]).unwrap();
     assert!(refused(file.get(&name("a"))).contains("is damaged"));
 }

@@ -17,7 +17,7 @@ pub(crate) struct Launch<'a> {
 
 /// The operating system as a run uses it. Tests have an implementation without processes.
 pub(crate) trait Host {
-    /// Runs an agent and waits until it ends. The error is why it could not be started.
+    /// Runs an agent and waits until it ends. The error says why it could not be started.
     fn run(&self, launch: Launch<'_>, streams: Streams<'_>) -> Result<Launched, Failure>;
 
     /// Sleeps. The error is the number of a signal that ends kage.

@@ -227,8 +227,8 @@ pub enum Administer<'a> {
         now: Timestamp,
     },
     Remove(&'a Name),
-    /// Changes nothing itself: before each change, the store moves the leases of dead processes to the lost
-    /// ones.
+    /// Makes no change of its own. Before each change, the store moves the leases of dead processes to the
+    /// lost ones; this operation only triggers that.
     Reap,
     /// Drops lost leases that have nothing to count, identified by run and start time.
     ForgetLost(&'a BTreeSet<(LeaseId, Timestamp)>),

@@ -158,7 +158,7 @@ impl Totals {
         Month::at(self.month.as_ref(), moment)
     }
 
-    /// Whether the totals belong to a month that some correct clock still shows. Older totals are not used.
+    /// Whether the totals belong to a month that a correct clock can still show. Older totals are not used.
     pub(super) fn are_current(&self, moment: &Moment) -> bool {
         let month = moment.today.saturating_sub(DAYS_APART.days()).first_of_month();
         let is_current = |date: Date| is_current(date.first_of_month(), month, moment);

@@ -30,8 +30,8 @@ pub struct Program {
 
 impl Program {
     /// Looks up a name on `PATH`; a path is used as it is. kage itself and its shims, which have the names of
-    /// agents, are skipped: kage would run itself. If a path leads to one of them, its file name is looked up
-    /// on `PATH` instead.
+    /// agents, are skipped: otherwise kage would run itself. If a path leads to one of them, its file name is
+    /// looked up on `PATH` instead.
     pub fn find(name: &OsStr, shims: &Path) -> Result<Self, Failure> {
         let shown = Path::new(name).display();
         let kage = Kage::current(shims);
@@ -65,8 +65,8 @@ impl Program {
     }
 
     /// Like `find`, for a kage that was itself called through `PATH`: searches only the entries after kage's
-    /// own. If kage started another tool's wrapper, and that looked up the next program of its name and found
-    /// kage again, only the entries after the wrapper are searched.
+    /// own. If kage started another tool's wrapper, and the wrapper looked up the next program of its name
+    /// and found kage again, only the entries after the wrapper are searched.
     pub fn find_after(name: &OsStr, shims: &Path, wrapper: Option<&Path>) -> Result<Self, Failure> {
         let kage = Kage::current(shims);
         let known = |path: PathBuf| (kage.is(&path), path);

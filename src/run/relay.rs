@@ -40,8 +40,8 @@ pub enum Output {
 
 /// The streams of a run, through all its attempts.
 pub struct Relay {
-    /// The rules for the output. While an attempt runs, its thread owns them. A thread that is stuck in a
-    /// write when kage ends keeps them.
+    /// The rules for the output. While an attempt runs, its thread owns them. If a thread is stuck in a
+    /// write when kage ends, it keeps them.
     rules: Option<Box<dyn Hold>>,
     hold: bool,
     input: Source,

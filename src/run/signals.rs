@@ -192,8 +192,8 @@ pub fn reset_sigchld() {
     unsafe { libc::signal(SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Unblocks the signals that kage waits for while this value lives, and then restores the mask. A parent may
-/// have left them blocked: then the agent's end would not wake kage, and a SIGTERM would not be forwarded.
+/// While this value lives, the signals that kage waits for are unblocked; then the mask is restored. A parent
+/// may have left them blocked: the agent's end would not wake kage, and a SIGTERM would not be forwarded.
 /// The value is created after the spawn, because the child inherits the mask and must get the one that kage
 /// was started with. A signal that arrived before is pending, not lost.
 pub(super) struct Unblocked(libc::sigset_t);

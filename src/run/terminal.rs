@@ -12,8 +12,8 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp
 use crate::agent::Exit;
 use crate::process::group_of;
 
-/// Resets what a killed program that draws may have left on: a hidden cursor, bracketed paste, focus and
-/// mouse reports, a keyboard protocol, colors.
+/// Resets what a full-screen program that was killed may have left on: a hidden cursor, bracketed paste,
+/// focus and mouse reports, a keyboard protocol, colors.
 ///
 /// The alternate screen is not left. kage cannot find out whether it is on. If it is off, the usual sequence
 /// to leave it moves the cursor up into the text. If it is on, it shows the agent's last output.

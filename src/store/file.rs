@@ -49,11 +49,11 @@ struct Read {
 }
 
 /// What the user loses with a damaged state file.
-const LOST: &str = "limits, health, turns and today's totals are reset; \
+const LOST: &str = "limits, health, rotation and today's totals are reset; \
                     subscriptions, secrets and the usage ledger are untouched";
 
 /// What the user loses with a damaged log.
-const LOST_OF_LOG: &str = "the latest changes to limits, health, turns and today's totals are lost";
+const LOST_OF_LOG: &str = "the latest changes to limits, health, rotation and today's totals are lost";
 
 /// The shared state of one user.
 #[derive(Debug)]

@@ -92,7 +92,7 @@ fn every_failure_ends_with_a_command_to_type() {
         .mentions("use an API key");
     let sealed = sandbox.kage(["sub", "add", "y", "--credential", "file"]).stdin(&token("y--ok"));
     let refused = sealed.env("KAGE_PASSPHRASE_COMMAND", "false").env("HOME", sandbox.path("work")).run();
-    refused.is_one_line_and_a_hint().mentions("\nhint: try it: false\n");
+    refused.is_one_line_and_a_hint().mentions("\nhint: to test it: false\n");
 }
 
 #[test]

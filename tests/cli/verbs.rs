@@ -274,7 +274,7 @@ fn a_passphrase_opens_the_file_and_does_not_reach_the_agent() {
         .run()
         .status(125)
         .is_one_line_and_a_hint()
-        .mentions("does not open");
+        .mentions("does not decrypt");
 }
 
 #[test]

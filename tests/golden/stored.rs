@@ -1,4 +1,4 @@
-//! What is stored: states of both versions are read and continued, and the first changes are written as
+//! What is stored: states of both versions can be read and changed, and the first changes are written as
 //! before.
 
 use std::fs;

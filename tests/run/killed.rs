@@ -137,7 +137,7 @@ fn a_damaged_state_is_set_aside_with_one_warning_and_the_run_continues() {
         let said = sandbox.kage(["exec", "--", "echo", "ran"]).run().success().prints("ran\n").stderr();
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.starts_with("kage: warning: "), "{said}");
-        assert!(said.contains("limits, health, turns and today's totals are reset"), "{said}");
+        assert!(said.contains("limits, health, rotation and today's totals are reset"), "{said}");
         let aside = damaged(&sandbox);
         assert!(aside.len() == 1 && aside[0].starts_with("state.json.damaged-"), "{aside:?}");
         assert!(said.contains(&aside[0]), "{said}");

@@ -1,4 +1,4 @@
-//! A private tmux server for a test, with what a user does in it: look and type.
+//! A private tmux server for a test. The test looks at its panes and types into them, as a user does.
 
 // Each suite uses its part; a failed unwrap is a failed test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! Agents that misbehave: they close their streams, never read, leave a child that holds the pipe, write a
-//! gigabyte, lines of 100 MB, NULs and invalid UTF-8, end in the middle of a line, and die from each signal.
+//! Agents that misbehave: they close their streams, never read, leave a child that holds the pipe, end in
+//! the middle of a line, die from each signal, or write a gigabyte, lines of 100 MB, NULs or invalid UTF-8.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

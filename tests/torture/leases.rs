@@ -1,5 +1,5 @@
-//! 5,000 leases of processes that have ended, half of them with process ids that another process has now. One
-//! kage removes them all.
+//! 5,000 leases of processes that have ended, half of them with process ids that now belong to other
+//! processes. One kage removes them all.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The same two transactions in `SQLite`, by a small program in C, because kage itself uses no database.
+//! The same two transactions in `SQLite`, run by a small C program, because kage itself uses no database.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

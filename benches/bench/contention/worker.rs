@@ -1,4 +1,4 @@
-//! One of the concurrent processes: selects and settles with kage's own pool until its time is over.
+//! One of the concurrent processes: selects and settles with kage's own pool until its time is up.
 
 use std::collections::BTreeMap;
 use std::fs;

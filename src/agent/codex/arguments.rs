@@ -1,4 +1,4 @@
-//! Reads the parts of Codex's command line that kage needs: whether it starts one answer or a terminal
+//! Reads the parts of Codex's command line that kage needs: whether it asks for one answer or a terminal
 //! session, in which conversation, and which words are the prompt. Source: the help texts of 0.169.0.
 
 use std::ffi::{OsStr, OsString};

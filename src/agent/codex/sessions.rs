@@ -1,5 +1,5 @@
-//! Finds the records of Codex: one file per conversation, `sessions/YYYY/MM/DD/rollout-<time>-<id>.jsonl`, by
-//! the local date of its beginning. A subagent has its own file, which names its parent's session.
+//! Finds the records of Codex: one file per conversation, `sessions/YYYY/MM/DD/rollout-<time>-<id>.jsonl`,
+//! under the local date on which it began. A subagent has its own file, which names its parent's session.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -129,9 +129,9 @@ fn unusable(dir: &Path, why: &anyhow::Error, scene: &Scene) -> Finding {
         let [whole, log] = &files;
         let is_of_log = message.starts_with(&log.display().to_string());
         let (file, lost) = if is_of_log {
-            (word(log), "the latest changes to limits, health, turns and today's totals are lost")
+            (word(log), "the latest changes to limits, health, rotation and today's totals are lost")
         } else {
-            (word(whole), "limits, health, turns and today's totals are reset")
+            (word(whole), "limits, health, rotation and today's totals are reset")
         };
         Finding::warning("state-damaged", format!("{message}; {lost}"), format!("mv {file} {file}.damaged"))
     }

@@ -40,7 +40,7 @@ impl StartUpLine {
         let text = self.read()?;
         let shown = self.file.display();
         if let Found::ByUser(at) = find(&text, &self.call) {
-            report::say(format_args!("{shown}:{at} already does this"));
+            report::say(format_args!("{shown}:{at} already loads kage"));
             return Ok(false);
         }
         let wanted = with_line(&text, &self.call, line);

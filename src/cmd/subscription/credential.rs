@@ -206,7 +206,7 @@ fn ask(name: &Name, agent: &dyn Agent, from_stdin: bool) -> Result<Secret> {
         std::mem::take(&mut *bytes)
     };
     Secret::parse(bytes).map_err(|why| {
-        Failure::usage(format!("the credential is unusable: {why}")).hint(agent.how_to_get()).into()
+        Failure::usage(format!("the secret is unusable: {why}")).hint(agent.how_to_get()).into()
     })
 }
 

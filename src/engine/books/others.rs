@@ -1,5 +1,5 @@
 //! Other attempts whose transcripts are in the same location as an attempt's own. If kage did not choose the
-//! id of the conversation, their transcripts must not be taken for the attempt's own.
+//! id of the conversation, it must not mistake their transcripts for the attempt's own.
 
 use crate::agent::{Others, Watch};
 use crate::engine::context::Context;

@@ -280,7 +280,7 @@ fn countdown(refusal: Refusal, to: Name, until: Instant) -> Said {
     Said::Countdown { refusal, to, seconds: left.as_millis().div_ceil(1000) }
 }
 
-/// Returns when the countdown shows its next number.
+/// Returns the time at which the countdown shows its next number.
 fn next_second(until: Instant) -> Instant {
     let left = until.saturating_duration_since(Instant::now());
     let whole = left.as_millis().div_ceil(1000).saturating_sub(1);

@@ -111,7 +111,8 @@ impl Case<'_> {
         let (pool, now) = (self.pool, self.moment.now);
         let most = self.subscription.requests_per_window.filter(|&most| self.requests() >= most)?;
         let free = self.known.requests.below(most, pool.rate_limit_window, now);
-        let detail = format!("it is out of budget ({most} requests per {:#})", pool.rate_limit_window);
+        let unit = if most == 1 { "request" } else { "requests" };
+        let detail = format!("it is out of budget ({most} {unit} per {:#})", pool.rate_limit_window);
         Some(Exclusion::new(Rule::Budget, detail).until(free))
     }
 

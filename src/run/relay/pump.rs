@@ -15,7 +15,7 @@ use crate::run::signals::time_left;
 /// One of kage's own streams, or its replacement in a test.
 pub(in crate::run) type Stream = Arc<dyn AsFd + Send + Sync>;
 
-/// How long after the agent's end kage reads what the agent's own children still write. They may keep the
+/// How long kage keeps reading after the agent has ended, as its children may still write. They may keep the
 /// pipes open for days.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -2,8 +2,8 @@
 //! passes it to each attempt. Any other input is read by the agent itself.
 //!
 //! No attempt waits for another attempt's thread to end. All that the threads share is protected by one lock,
-//! which a thread holds until its agent has ended. A thread that is blocked in a read adds what it then gets
-//! to the spool, where the next attempt finds it.
+//! which a thread holds until its agent has ended. When a blocked read of an earlier attempt returns, its
+//! thread adds the input to the spool, where the next attempt finds it.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Seek as _, SeekFrom};
@@ -126,7 +126,7 @@ struct Recording {
 fn feed(copied: &Arc<CopiedInput>, end: &Arc<AgentEnd>, keep: bool) -> io::Result<Stdio> {
     copied.was_given.store(true, Ordering::SeqCst);
     let (reader, agent) = io::pipe()?;
-    // Non-blocking, so that the thread does not stay in a write after an agent that did not read has ended,
+    // Non-blocking, so that the thread does not stay in a write once its agent has ended without reading,
     // even if the agent's children keep the pipe open. The agent's end of the pipe remains blocking.
     ioctl_fionbio(&agent, true)?;
     let feeder = Feeder { copied: Arc::clone(copied), end: Arc::clone(end), agent, keep };

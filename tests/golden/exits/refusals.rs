@@ -1,4 +1,4 @@
-//! How `exec` ends after a refusal: the agent behaves as given on `a`, and answers on `b`.
+//! How `exec` ends after a refusal: on `a` the agent behaves as the row says, on `b` it answers.
 
 use rustix::process::Signal;
 

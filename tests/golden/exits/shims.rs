@@ -1,4 +1,4 @@
-//! kage under an agent's name: started by a shim or through a link, also when these are broken.
+//! kage under an agent's name: started by a shim or through a link, including broken ones.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -105,7 +105,7 @@ fn the_users_own_line_is_enough_and_is_not_removed() {
         let sandbox = home();
         let text = format!("{OWN}{}", shell.line());
         sandbox.write(shell.startup_file, &text);
-        assert!(install(&sandbox, shell).contains(":3 already does this"));
+        assert!(install(&sandbox, shell).contains(":3 already loads kage"));
         let refused = sandbox.kage(["init", shell.name, "--uninstall", "--yes"]).run().status(1);
         refused.mentions("+3 ").is_one_line_and_a_hint();
         assert_eq!(sandbox.read(shell.startup_file), text);

@@ -1,4 +1,4 @@
-//! Calls of a shim.
+//! What a shim does when it is called.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,4 +1,4 @@
-//! kage never runs itself endlessly, with any contents of PATH.
+//! kage never runs itself endlessly, regardless of what is on PATH.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

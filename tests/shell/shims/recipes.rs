@@ -1,4 +1,4 @@
-//! The recipes of docs/recipes.md, taken literally.
+//! The recipes of docs/recipes.md, run exactly as written.
 
 use std::collections::BTreeMap;
 use std::fs;

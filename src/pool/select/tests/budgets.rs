@@ -3,7 +3,8 @@
 use super::*;
 use crate::pool::totals::Totals;
 
-/// Returns the state of a subscription that used this many tokens and cents today, and cents this month.
+/// Returns the state of a subscription that used this many tokens and cents today, and this many cents this
+/// month.
 fn used(tokens: u64, today_cents: u128, month_cents: u128) -> SubscriptionState {
     let mut state = SubscriptionState::default();
     let mut today = state.today(&moment());
