@@ -1,7 +1,7 @@
 //! Tests of the run loop without processes: with a fake agent, host, clock and store, and a recorded voice.
 
+mod fakes;
 mod memory;
-mod pretend;
 
 use super::run::RunEnd;
 use super::said::Said;
@@ -9,7 +9,7 @@ use crate::agent::{Form, Work};
 use crate::config::Interactive;
 use crate::pool::{Scope, Status, Verdict, Window};
 use crate::run::Response;
-use pretend::{Attempt, Outcome, Scene, run};
+use fakes::{Attempt, Outcome, Scene, run};
 
 fn limit() -> Verdict {
     let window = Window { name: "five_hour".into(), long: false };

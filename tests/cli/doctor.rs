@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
-mod clinic;
 mod config;
 mod credentials;
 mod directories;
 mod environment;
+mod fixture;
 mod health;
 #[cfg(target_os = "linux")]
 mod keychain;

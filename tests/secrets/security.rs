@@ -3,10 +3,10 @@
 // A failed unwrap is a failed test.
 #![allow(clippy::unwrap_used)]
 
+mod files;
 mod helpers;
+mod hostile_text;
 mod memory;
 mod model;
-mod places;
 mod repository;
-mod somebody;
-mod words;
+mod unprivileged_user;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 #[cfg(target_os = "linux")]
 use crate::support::{has_all, missing_is_failure};
 

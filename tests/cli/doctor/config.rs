@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::{CONFIG, has_all, token};
 
 #[test]

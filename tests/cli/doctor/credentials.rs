@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::{CONFIG, has_all, token};
 
 const FILE: &str = "home/.local/share/kage/credentials";

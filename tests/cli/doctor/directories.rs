@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rexpect::session::spawn_command;
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::has_all;
 
 const CODE: &str = "directory-writable";

@@ -1,6 +1,6 @@
 //! Problems with the environment and the project.
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 
 #[test]
 fn a_variable_that_competes_is_unset() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rexpect::session::spawn_command;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::{Sandbox, has_all, kage};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::secret_service::{PROGRAMS, Session};
 use crate::support::{CONFIG, has_all, token};
 

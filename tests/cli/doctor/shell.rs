@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::kage;
 
 const BASHRC: &str = "home/.bashrc";

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::{has_all, wait_until};
 
 const DIR: &str = "home/.local/state/kage";

@@ -1,6 +1,6 @@
 //! Problems with tmux and direnv.
 
-use super::clinic::Fixture;
+use super::fixture::Fixture;
 use crate::support::has_all;
 
 const LIB: &str = "home/.config/direnv/lib/kage.sh";

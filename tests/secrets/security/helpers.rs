@@ -8,7 +8,7 @@ use std::{fs, thread};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::security::somebody::UnprivilegedUser;
+use crate::security::unprivileged_user::UnprivilegedUser;
 use crate::support::{CONFIG, Call, Sandbox, has_all, token, wait_until};
 use crate::tmux::Tmux;
 

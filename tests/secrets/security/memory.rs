@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
-use crate::security::somebody::UnprivilegedUser;
+use crate::security::unprivileged_user::UnprivilegedUser;
 use crate::support::{Call, Sandbox, pool, token, wait_until};
 
 /// Prints 128 if an aborting child leaves a core dump, else 0; then the size limit of core dumps.

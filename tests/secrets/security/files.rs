@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rexpect::session::spawn_command;
 
-use super::somebody::UnprivilegedUser;
+use super::unprivileged_user::UnprivilegedUser;
 use crate::support::{CONFIG, Call, Sandbox, kage, pool, token};
 
 const STATE: &str = "home/.local/state/kage";
