@@ -86,7 +86,7 @@ fn a_secret_comes_over_a_plain_session_without_another_process() {
         found[0]
     };
     // kage starts one process, the agent, and no thread.
-    let agent = at("clone");
+    let agent = at(" clone");
     let requested = at("OpenSession");
     assert_eq!(at("SearchItems"), requested, "both requests are in one write");
     assert!(trace.has("plain") && !trace.has("dh-ietf1024"), "{}", trace.calls);
