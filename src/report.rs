@@ -72,11 +72,6 @@ pub fn print_json(value: &Value) -> Result<()> {
     print(&format!("{}\n", text::json(format!("{value:#}"))))
 }
 
-/// One JSON object on one line, for an event command.
-pub fn json_line(value: &Value) -> String {
-    text::json(value.to_string()) + "\n"
-}
-
 /// Whether the user's locale uses UTF-8. Source for the order of the variables: locale(7).
 fn shows_unicode() -> bool {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
