@@ -6,7 +6,7 @@
 #
 # Prints a Markdown table on standard output and writes bench.json, bench.md and bench.svg to target/bench. The figures
 # are valid only for the machine and time of the run: compare only ratios within one run. --beside measures another
-# build in the same rounds. To update the figures in the README:
+# build in the same rounds. To update the figures in docs/performance.md:
 #
 #   cp target/bench/bench.json benches/figures.json && UPDATE=1 cargo test --test project figures
 #
@@ -59,7 +59,7 @@ install_peers() {
 
 install_peers
 
-# Measures both builds that the README names; the static one only if the C library can be linked statically. The first
+# Measures both builds that docs/performance.md names; the static one only if the C library can be linked statically. The first
 # is copied, because `cargo bench` builds a kage with another panic strategy to the same path.
 cargo build --locked --release
 cp "$target/release/kage" "$out/kage"

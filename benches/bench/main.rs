@@ -13,8 +13,8 @@ mod figures;
 mod idle;
 mod machine;
 mod overhead;
+mod page;
 mod peers;
-mod readme;
 mod relay;
 mod rounds;
 mod scale;
@@ -58,7 +58,7 @@ fn main() {
     fs::create_dir_all(&args.out).unwrap();
     let figures = measure(&args);
     let text = table::all(&figures);
-    let part = readme::part(&figures);
+    let part = page::part(&figures);
     let json = serde_json::to_string_pretty(&figures).unwrap() + "\n";
     for (name, text) in [("bench.json", &json), ("bench.md", &part), ("bench.svg", &chart::draw(&figures))] {
         fs::write(args.out.join(name), text).unwrap();

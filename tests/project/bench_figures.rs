@@ -38,7 +38,7 @@ fn the_chart_and_the_tables_match_the_figures() {
     let text = fs::read_to_string(file(PAGE)).unwrap();
     let (before, rest) = text.split_once(BEGIN).expect("the page has the mark at which the figures begin");
     let (_, after) = rest.split_once(END).expect("the page has the mark at which the figures end");
-    let generated = crate::readme::part(&figures);
+    let generated = crate::page::part(&figures);
     assert_current(PAGE, &format!("{before}{BEGIN}{generated}{END}{after}"));
     assert!(before.contains("](../benches/overhead.svg)"), "the page does not show the chart");
 }

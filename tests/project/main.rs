@@ -9,10 +9,10 @@ mod chart;
 mod figures;
 #[path = "../../benches/bench/overhead.rs"]
 mod overhead;
+#[path = "../../benches/bench/page.rs"]
+mod page;
 #[path = "../../benches/bench/peers.rs"]
 mod peers;
-#[path = "../../benches/bench/readme.rs"]
-mod readme;
 #[path = "../../benches/bench/rounds.rs"]
 #[allow(dead_code)]
 mod rounds;

@@ -22,15 +22,11 @@ const REPLY_SERIAL: u8 = 5;
 const DESTINATION: u8 = 6;
 const SIGNATURE: u8 = 8;
 
-/// The header of a received message: byte order, type, flags, version, length of the body, serial, and fields
-/// by code.
-type Header<'a> = (u8, u8, u8, u8, u32, u32, Vec<(u8, Value<'a>)>);
+/// The header of a message: byte order, type, flags, version, length of the body, serial, and fields by code.
+type Header<F> = (u8, u8, u8, u8, u32, u32, Vec<(u8, F)>);
 
-/// The header of a call. A field's value is text of one of the types `o`, `s` and `g`.
-type CallHeader<'a> = (u8, u8, u8, u8, u32, u32, Vec<(u8, Field<'a>)>);
-
-/// A variant that contains text. `zvariant` would write the signature of two arguments as that of a
-/// structure.
+/// A field of a call's header: a variant with text of the type `o`, `s` or `g`. `zvariant`'s own value would
+/// write the signature of two arguments as that of a structure.
 struct Field<'a> {
     signature: &'static str,
     text: &'a str,
@@ -74,7 +70,7 @@ impl Call<'_> {
             fields.push(field(SIGNATURE, "g", &types));
         }
         let length = u32::try_from(body.len()).ok()?;
-        let header: CallHeader = (b'l', METHOD_CALL, NO_AUTO_START, VERSION, length, serial, fields);
+        let header: Header<Field> = (b'l', METHOD_CALL, NO_AUTO_START, VERSION, length, serial, fields);
         let mut message = zvariant::to_bytes(context, &header).ok()?.to_vec();
         message.resize(message.len().next_multiple_of(8), 0);
         message.extend_from_slice(&body);
@@ -122,7 +118,7 @@ impl<'a> Answer<'a> {
     pub(super) fn read(message: &'a [u8]) -> Option<Self> {
         let context = Context::new_dbus(endian(message)?, 0);
         let data = Data::new(message, context);
-        let (header, length): (Header, usize) = data.deserialize().ok()?;
+        let (header, length): (Header<Value>, usize) = data.deserialize().ok()?;
         let (_, kind, _, _, _, _, fields) = header;
         let (mut to, mut signature) = (0, String::new());
         for (code, value) in fields {

@@ -1,5 +1,5 @@
-//! The README's section: the main results in a few lines, and all figures in a collapsed block. Pure, like
-//! the tables.
+//! The generated part of docs/performance.md: the main results in a few lines, and all figures in a collapsed
+//! block. Pure, like the tables.
 
 use crate::figures::{Contest, Figures, Kind, Row};
 use crate::table::{CROWD, LARGEST_MS, P99_MS, PER_SECOND, about, at_least, at_most, grouped, short, tables};
