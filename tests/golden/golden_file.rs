@@ -164,7 +164,8 @@ pub(crate) fn command_line(call: &Call, placeholders: &Placeholders) -> String {
     let text = |word: &OsStr| word.to_string_lossy().into_owned();
     let variables = call.command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?))));
     let is_usual = |(name, value): &(String, String)| {
-        ["PATH", "HOME", "LANG"].contains(&name.as_str()) || (name == "TZ" && value == "UTC")
+        ["PATH", "HOME", "LANG"].contains(&name.as_str())
+            || (name == "TZ" && (value == "UTC" || value.starts_with("Etc/")))
     };
     let variables = variables.filter(|variable| !is_usual(variable));
     let variables = variables.map(|(name, value)| format!("{name}={}", quoted(&value)));

@@ -49,7 +49,7 @@ static COMPILED_SLOTS: LazyLock<Regex> = LazyLock::new(|| Regex::new(SLOTS).unwr
 
 /// The placeholders for the output of one sandbox.
 pub(crate) struct Placeholders {
-    paths: [(String, &'static str); 3],
+    names: [(String, &'static str); 4],
 }
 
 impl Placeholders {
@@ -58,14 +58,17 @@ impl Placeholders {
         let dir = dir.trim_end_matches('/').to_owned();
         // How claude names the folder for the transcripts of a directory.
         let folder = dir.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        Self { paths: [(kage().display().to_string(), "<kage>"), (dir, "<path>"), (folder, "<path>")] }
+        let program = kage().display().to_string();
+        // A scenario may use another zone, so that its day does not end soon.
+        let zone = sandbox.zone().to_owned();
+        Self { names: [(program, "<kage>"), (dir, "<path>"), (folder, "<path>"), (zone, "UTC")] }
     }
 
     /// The text with placeholders.
     pub(crate) fn put_into(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (path, with) in &self.paths {
-            text = text.replace(path, with);
+        for (name, with) in &self.names {
+            text = text.replace(name, with);
         }
         for (pattern, kind) in COMPILED_IDS.iter() {
             text = numbered(pattern, kind, &text);

@@ -99,7 +99,7 @@ fn run_all(file: &mut GoldenFile, sandbox: &Sandbox) {
 }
 
 fn scenario() -> Vec<GoldenFile> {
-    let sandbox = sandbox();
+    let sandbox = sandbox().in_the_morning();
     let names = ["pool-runs", "pool-status", "pool-show", "pool-why", "pool-usage", "pool-stored"];
     let [mut runs, mut status, mut show, mut why, mut usage, mut stored] =
         names.map(|name| GoldenFile::new(name, &sandbox));

@@ -17,17 +17,31 @@ mod state;
 /// A fresh home with nothing in its environment but PATH, HOME, a UTF-8 locale and UTC.
 pub struct Sandbox {
     dir: TempDir,
+    zone: String,
 }
 
 impl Sandbox {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("kage-test-").tempdir().unwrap();
         // On macOS the temporary directory is below a link. Agents name directories by their real path.
-        let sandbox = Self { dir };
+        let sandbox = Self { dir, zone: "UTC".into() };
         for inside in ["home", "bin", "work"] {
             fs::create_dir(sandbox.path(inside)).unwrap();
         }
         sandbox
+    }
+
+    /// The same sandbox in a zone where it is before noon, so that the day does not end soon.
+    pub fn in_the_morning(mut self) -> Self {
+        let hour = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour();
+        // The sign is inverted: `Etc/GMT+3` is three hours west of Greenwich.
+        self.zone = if hour < 12 { "UTC".into() } else { format!("Etc/GMT+{}", hour - 11) };
+        self
+    }
+
+    /// The name of the time zone.
+    pub fn zone(&self) -> &str {
+        &self.zone
     }
 
     /// A path in the sandbox: `home/...`, `bin/...` (on PATH), `work` (the working directory of kage).
@@ -87,7 +101,7 @@ impl Sandbox {
         let mut command = Command::new(program);
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("bin").display());
         command.env_clear().env("PATH", path).env("HOME", self.path("home"));
-        command.env("LANG", "C.UTF-8").env("TZ", "UTC").current_dir(self.path("work")).args(args);
+        command.env("LANG", "C.UTF-8").env("TZ", &self.zone).current_dir(self.path("work")).args(args);
         Call { command, stdin: None }
     }
 
