@@ -1,6 +1,7 @@
 //! What kage knows about agents: how to start one with a credential, and what its records mean afterwards.
 //!
-//! Called by the config (names) and by `exec`. One module per agent; each knows only the pool's types.
+//! Called by the config (names), the engine, the run and the verbs. One module per agent; each knows only the
+//! pool's types.
 
 mod appended;
 mod claude;

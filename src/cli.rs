@@ -31,7 +31,7 @@ pub(crate) use usage::{By, Period, Usage};
 /// kage chooses a subscription that is ready, starts the unmodified agent with that subscription's
 /// credential, checks how the agent ends, and records what it used.
 ///
-/// Exit status: 0 success, 1 failure, 2 usage or config error. `kage exec` and `kage detect` have more.
+/// Exit status: 0 success, 1 failure, 2 usage or config error. `exec`, `detect` and `doctor` have their own.
 ///
 /// Examples:
 ///   kage setup

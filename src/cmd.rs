@@ -43,7 +43,7 @@ pub fn read(words: Vec<OsString>) -> Result<Cli, clap::Error> {
     run_as::called_as_agent(words.iter().cloned()).map_or_else(|| Cli::read(&words), Ok)
 }
 
-/// Runs a command and returns the exit status. Only this function prints the error that ends kage.
+/// Runs a command and returns the exit status. If the command fails, prints the error.
 pub fn run(cli: Cli) -> u8 {
     let before_start = matches!(cli.verb, Verb::Exec(_) | Verb::RunAs(_));
     let status = dispatch(cli).unwrap_or_else(|failed| {

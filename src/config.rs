@@ -1,7 +1,8 @@
 //! The user's definitions: subscriptions, routes, strategy, namespaces. The config is read and checked as a
 //! whole: one error rejects all of it.
 //!
-//! Called by the verbs. Every error names the file, the line and the key.
+//! Called by the engine, the verbs and `complete`. An error in the text names the file, the line and, if
+//! known, the key.
 
 mod agents;
 mod cache;

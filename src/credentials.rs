@@ -1,6 +1,7 @@
 //! The credential locations: four backends with one trait. A secret is in exactly one of them.
 //!
-//! Called by a run (get) and the subscription verbs. Nothing here knows agents or the config.
+//! Called by a run, which only reads secrets, and by `subscription`, `setup` and `doctor`. Nothing here knows
+//! agents or the config.
 
 mod backend;
 mod command;

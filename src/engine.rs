@@ -2,8 +2,8 @@
 //! outcome, and decides what follows.
 //!
 //! Called by the verbs. It imports neither `cli` nor `report`: its messages are `Said` values, which the
-//! `Voice` turns into sentences with a function that the verb passes in. Only `books` writes the state and
-//! the ledger.
+//! `Voice` turns into sentences with a function that the verb passes in. Only `books` writes the ledger. Only
+//! `books` and `choose`, which reserves places, write the state.
 
 mod after;
 mod books;

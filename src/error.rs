@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The exit statuses of kage. All others are the agent's.
+/// The exit statuses of kage's own failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// A command other than `exec` failed.

@@ -14,9 +14,9 @@ pub(crate) fn is_secret_name(variable: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Prevents core dumps, and other processes of the user from reading the memory and environment of this
-/// process. Called before this process reads a secret. `execve` restores the default for an agent that this
-/// process starts. Source: `PR_SET_DUMPABLE(2const)`.
+/// Prevents core dumps. Also prevents other processes of the user from reading the memory and environment of
+/// this process. Called before this process reads a secret. `execve` restores the default for an agent that
+/// this process starts. Source: `PR_SET_DUMPABLE(2const)`.
 pub fn make_undumpable() {
     #[cfg(target_os = "linux")]
     {

@@ -1,7 +1,6 @@
 //! The store of the state that all kage processes share. Each change is one of the pool's operations.
 //!
-//! Called by the engine, which does the bookkeeping, and by the doctor. Knows only the pool's types; never
-//! prints.
+//! Called by the engine, which does the bookkeeping. Knows only the pool's types; never prints.
 
 mod file;
 

@@ -18,7 +18,7 @@ pub enum Exit {
 /// The role of one line in an agent's JSON lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Opens the stream. A run relays only one, even if it has several attempts.
+    /// Opens the stream. A run relays only one such line, even if it has several attempts.
     Opening,
     /// The conversation has advanced, so the attempt was useful.
     Progress,
@@ -137,12 +137,12 @@ pub enum Kind {
     Network,
     Timeout,
     Auth,
-    /// The organization of the subscription does not allow it.
+    /// The organization of the subscription does not allow this use.
     #[serde(rename = "organisation", alias = "organization")]
     Organization,
     Billing,
     /// The agent rejected its arguments or settings.
     Startup,
-    /// Not an error, although the text is similar: a warning, a notice.
+    /// None of the kinds above: a warning or a notice, or an error of another or an unknown kind.
     None,
 }

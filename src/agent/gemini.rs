@@ -231,8 +231,8 @@ impl Agent for Gemini {
     }
 }
 
-/// Prefers the printed usage, which includes every request, even those that choose a model. Records include
-/// only the requests of the conversation, but may be the only source.
+/// Prefers the printed usage, which includes every request, even those with which the agent chooses a model.
+/// Records include only the requests of the conversation, but may be the only source.
 fn more_complete(printed: Usage, recorded: Usage) -> Usage {
     if printed.slices.is_empty() {
         return recorded;

@@ -1,5 +1,5 @@
 //! Markers: the texts in which an agent reports a refusal, as data. A marker is matched against a short line,
-//! from its beginning, and only if the agent's records contain no error.
+//! from its beginning. Lines of plain output are tried only if the agent's records contain no error.
 
 use std::collections::BTreeMap;
 

@@ -201,7 +201,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 /// Where the secret comes from and where it is stored
 #[derive(Debug, Args)]
 pub(crate) struct SecretInput {
-    /// keychain, file, command:CMD or home:DIR [default: keychain]
+    /// keychain, file, command:CMD or home:DIR [default: where the secret already is, else keychain]
     #[arg(long, value_name = "LOCATION")]
     pub credential: Option<String>,
     /// Read the secret from standard input, even at a terminal

@@ -62,7 +62,7 @@ struct DemoHome {
 
 impl DemoHome {
     fn build() -> Result<Self> {
-        let kage = env::current_exe().context("could not find this program")?;
+        let kage = env::current_exe().context("could not find the path of kage")?;
         let home = env::temp_dir().join(format!("kage-demo-{}", std::process::id()));
         fs::DirBuilder::new()
             .mode(0o700)

@@ -100,7 +100,7 @@ fn tmux(args: &Init, paths: &Paths) -> Result<()> {
         if start_up.add(&shell::tmux_line(&kage), args.yes)? {
             let file = quoted(&start_up.file.display().to_string());
             report::say(format_args!(
-                "it takes effect in new servers; in this one, run: tmux source-file {file}"
+                "it takes effect in new tmux servers; in this one, run: tmux source-file {file}"
             ));
         }
         Ok(())

@@ -28,8 +28,8 @@ pub(super) const AGENT_TIMEOUT: Duration = Duration::from_secs(15);
 const NEEDED: [&str; 2] = ["HOME", "PATH"];
 
 /// The variables of this process that are withheld from the programs: those that contain a credential of an
-/// agent, including the agents of the config. If the config is invalid, its agents are unknown. Then all
-/// variables are withheld that occur in its text or have the name of a secret.
+/// agent, including the agents of the config. If the config is invalid, its agents are unknown. Then a
+/// variable is withheld if its name occurs in the text of the config or suggests that it holds a secret.
 pub(super) fn withheld_variables(paths: &Paths) -> Vec<OsString> {
     if let Ok(config) = Config::load(paths) {
         return withheld(&config.agents);

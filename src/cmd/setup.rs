@@ -25,7 +25,7 @@ const DEFAULT_NAME: &str = "work";
 pub(super) fn run(args: Setup, dispatch: fn(Cli) -> Result<i32>) -> Result<()> {
     if !args.yes && !report::can_ask() {
         return Err(Failure::usage("setup asks questions and needs a terminal")
-            .hint("kage setup --yes --name work <token")
+            .hint("kage setup --yes --name work <token.txt")
             .into());
     }
     let guide = Guide { paths: Paths::from_environment()?, args, dispatch };

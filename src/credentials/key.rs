@@ -137,7 +137,7 @@ fn read_identity(path: &Path) -> Result<Option<Key>> {
     let decoded = line.and_then(|line| Base64::decode(line.trim(), &mut *key).ok().map(<[u8]>::len));
     if decoded != Some(KEY) {
         let message = format!("{} is not a kage identity", path.display());
-        let hint = "restore that file, or set KAGE_IDENTITY to its path";
+        let hint = "restore that file, or set KAGE_IDENTITY to the path of the right identity file";
         return Err(Failure::new(Status::Failed, message).hint(hint).into());
     }
     Ok(Some(key))

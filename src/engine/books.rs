@@ -1,5 +1,5 @@
 //! The books: reads and judges the evidence of an attempt, and writes it into the ledger and the state.
-//! Nothing else writes them.
+//! Nothing else writes the ledger. In the state, `choose` also writes reservations.
 
 mod administration;
 mod others;

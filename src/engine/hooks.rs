@@ -137,8 +137,8 @@ impl HookHandler<'_> {
     /// Books the refusal immediately, for all other runs, and wakes the kage that started the agent, which
     /// does the rest.
     fn failed(&self, session: &str, record: &Path) -> Result<()> {
-        // The hooks for the start of this conversation and for its prompt failed. It began when the previous
-        // conversation ended.
+        // If the lease has no conversation, the hooks for the start of this conversation and for its prompt
+        // failed. The conversation began when the previous one ended.
         if self.lease.session().is_none() {
             let since = self.lease.visits.last().and_then(|visit| visit.until).unwrap_or(self.lease.since);
             self.note_at(since, SessionEvent::Entered(session))?;

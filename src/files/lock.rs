@@ -47,7 +47,7 @@ impl Lock {
                 let seconds = patience.as_secs();
                 let message = format!("another kage has held {} for {seconds} s", path.display());
                 Err(Failure::new(Status::Failed, message)
-                    .hint("`kage doctor` shows which process holds it; end it if it is stopped")
+                    .hint("`kage doctor` shows which process holds it; resume or end that process")
                     .into())
             }
         }

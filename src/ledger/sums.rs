@@ -129,7 +129,7 @@ fn read(file: &Path) -> Option<Kept> {
 }
 
 /// Hashes the UTC offsets of a time zone during a month and during the attempts that began in it. Zones with
-/// the same days share their sums, and a zone whose rules have changed does not use its old ones.
+/// the same days share their sums, and a zone whose rules have changed does not use its old sums.
 fn fingerprint(zone: &TimeZone, first: Date) -> Option<u64> {
     let begin = first.to_zoned(TimeZone::UTC).ok()?.timestamp() - SignedDuration::from_hours(48);
     let end = begin + LONGEST_ATTEMPT;

@@ -54,7 +54,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// Whether 80 % or more is used: the subscription then ranks last.
+    /// Whether 80 % or more is used. If it is a subscription's budget, the subscription then ranks last.
     pub fn is_near(&self) -> bool {
         self.used.saturating_mul(5) >= self.most.saturating_mul(4)
     }

@@ -22,7 +22,7 @@ pub struct Pool {
     pub strategy: Strategy,
     /// The window in which `requests_per_window` counts.
     pub rate_limit_window: SignedDuration,
-    /// How long a limit without a reset time lasts.
+    /// How long a short limit (one of hours) without a reset time lasts.
     pub rate_limit_cooldown: SignedDuration,
     /// A subscription ranks last if its utilization (0.0-1.0) is at least this.
     pub near_limit: f64,

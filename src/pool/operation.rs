@@ -9,7 +9,7 @@ use super::{
     Reading, Record, Request, State, take,
 };
 
-/// The process that reserves: all fields of a lease except the subscription.
+/// The process that reserves: the fields of a lease that are known before a subscription is chosen.
 #[derive(Debug, Clone)]
 pub struct Holder {
     pub id: LeaseId,
@@ -183,7 +183,8 @@ impl Settle<'_> {
 pub enum Release<'a> {
     /// A lease whose agent never started. It does not count as a run.
     NotStarted(&'a Lease),
-    /// Like `NotStarted`, because the credential could not be read. `reason` is shown to the user.
+    /// A lease whose agent never started because the credential could not be read. It does not count as a
+    /// run. `reason` is shown to the user.
     CredentialFailed { lease: &'a Lease, reason: &'a str, now: Timestamp },
     /// All leases of a run.
     Run(&'a LeaseId),

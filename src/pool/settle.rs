@@ -16,7 +16,8 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How long a throttled subscription pauses if the provider names no time.
 const THROTTLE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
-/// The longest pause after throttling. Throttling is never a limit of the plan.
+/// The longest pause after throttling if the provider names no time, without the jitter. Throttling is never
+/// a limit of the plan.
 const LONGEST_THROTTLE_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 /// The number of consecutive failures to read the credential that makes a subscription unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;

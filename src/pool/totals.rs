@@ -20,8 +20,8 @@ const DAYS_APART: i64 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
     pub date: Date,
-    /// When the day began, by the clock of the kage that counted on it first. Older versions did not store
-    /// it.
+    /// When the day began, by the clock of the kage that first counted something on that day. Older versions
+    /// did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "second::optional")]
     pub began: Option<Timestamp>,
     pub runs: u64,
@@ -66,7 +66,7 @@ fn without_zeros<S: Serializer>(tokens: &TokenCount, to: S) -> Result<S::Ok, S::
 }
 
 /// Whether a stored day or month, which begins on `date`, counts now. `own` is the first day of the current
-/// one by this kage's clock. An older day or month does not count, a later one does.
+/// one by this kage's clock. An older day or month does not count; a later one does.
 ///
 /// The stored one is later if another kage's clock is some minutes ahead or its time zone is farther east, or
 /// if this kage books late. The totals of this kage's own day no longer exist then. Counting that day again

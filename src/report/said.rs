@@ -95,7 +95,7 @@ fn lacks_conversation(name: &Name) -> String {
 
 fn waiting(at: Option<Timestamp>, began: Timestamp, now: &Zoned) -> String {
     let line = match at {
-        None => "waiting for a free place".to_owned(),
+        None => "waiting for a running agent to end".to_owned(),
         Some(at) => {
             let (total, elapsed) = (at.duration_since(began), now.timestamp().duration_since(began));
             format!("waiting {} until {}", progress(elapsed, total), until(at, now))

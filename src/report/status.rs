@@ -114,7 +114,7 @@ impl Overview<'_> {
         let mut lines = if whole.len() <= height { whole } else { self.dense(&rows, columns) };
         if let Some(excess) = lines.len().checked_sub(height).filter(|&excess| excess > 0) {
             lines.truncate(height.saturating_sub(1));
-            lines.push(format!("{}; enlarge the window", counted(excess as u64 + 1, "more line")));
+            lines.push(format!("{}; enlarge the terminal", counted(excess as u64 + 1, "more line")));
         }
         lines.iter().map(|line| clipped(line, columns)).take(height).collect()
     }

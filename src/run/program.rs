@@ -1,6 +1,6 @@
 //! Finds a program on `PATH`, skipping kage itself under any name, and becomes that program.
 //!
-//! Called by `exec`, the shims and the status line. It does not know subscriptions.
+//! Called by `exec`, `setup`, the doctor, the shims and the status line. It does not know subscriptions.
 
 use std::convert::Infallible;
 use std::env;

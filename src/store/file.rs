@@ -1,6 +1,7 @@
 //! The state in a JSON file, with a lock file and a log of the changes since the file was written. A change
 //! is a line appended to the log, which costs a fraction of writing a new file. When the log has grown, the
-//! whole state is written again. `FileStore::update` is the only way to change the state.
+//! whole state is written again. Only `FileStore::update` and `FileStore::update_within` change
+//! the state.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -70,7 +71,7 @@ struct Loaded {
     state: State,
     /// The offset of the next change in the log; `None` if the whole state must be written.
     end: Option<u64>,
-    /// The damaged file, and what is wrong with it. `state` is what could be read without it.
+    /// The damaged file, and what is wrong with it. `state` is what could still be read.
     damage: Option<(PathBuf, String)>,
 }
 

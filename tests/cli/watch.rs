@@ -151,7 +151,7 @@ personal  5h ████▎░░░░░  42%  resets in 3h";
     let screen: Vec<_> = pane.screen().lines().map(|line| line.trim_end().to_owned()).collect();
     assert!(screen.join("\n").starts_with(expected), "{screen:?}");
     pane.resizes(30, 3);
-    wait_until("the smaller output", || pane.screen().contains("2 more lines; enlarge the wind"));
+    wait_until("the smaller output", || pane.screen().contains("2 more lines; enlarge the term"));
     pane.resizes(100, 30);
     pane.shows("│ work-premium │");
     pane.press("q");

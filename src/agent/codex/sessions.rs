@@ -214,8 +214,8 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Returns when the attempt's own conversation began, given when all conversations, the attempt and later
-    /// attempts began.
+    /// Returns when the attempt's own conversation began. The arguments are the times when all conversations,
+    /// the attempt and later attempts began.
     fn found(conversations: &[i64], began: i64, later: &[i64]) -> Option<i64> {
         let at = |seconds: &[i64]| seconds.iter().copied().map(at).collect::<Vec<_>>();
         index_of_own(&at(conversations), self::at(began), &at(later)).map(|index| conversations[index])

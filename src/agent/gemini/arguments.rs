@@ -76,8 +76,8 @@ pub(super) fn read(args: &[OsString]) -> Invocation {
     Reader::read_all(args).map_or(Invocation::Other, |reader| Invocation::Conversation(reader.seen))
 }
 
-/// Returns the arguments that resume a session with another prompt. The options are kept, and the prompt is
-/// passed in the same way as the original.
+/// Returns the arguments that resume a session with another prompt. The options are kept. The prompt is
+/// passed with `--prompt` if the original one was, otherwise as a positional argument.
 pub(super) fn resume_args(args: &[OsString], session: &str, prompt: &str) -> Vec<OsString> {
     let Some(Reader { seen, kept, .. }) = Reader::read_all(args) else { return args.to_vec() };
     let opening: &[&str] = if seen.prints {

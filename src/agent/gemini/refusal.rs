@@ -79,8 +79,8 @@ fn error_body(text: &str) -> Option<ErrorBody> {
 }
 
 /// Returns the lines of standard error that report the error of a run, without the stack trace. If no error
-/// ended the run, only an error before any request counts: the others are from tools, or the agent recovered
-/// from them.
+/// ended the run, only an error before any request counts, or a last line that says that the agent waits
+/// until the reset. Other errors are from tools, or the agent recovered from them.
 pub(super) fn rendered(stderr: &[u8], now: &Zoned) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
     let all: Vec<&str> = text.lines().collect();
@@ -121,8 +121,9 @@ pub(super) fn saved_error_lines(text: &[u8]) -> Vec<String> {
     }
 }
 
-/// Returns the status after which the agent was retrying when it was killed: only the stack trace follows the
-/// retry notice. Needed only for a saved text; in a run, kage knows whether the agent was killed.
+/// Returns the HTTP status in the last retry notice, if the agent was killed while it retried: then only the
+/// stack trace follows the notice. Needed only for a saved text; in a run, kage knows whether the agent was
+/// killed.
 fn cut_while_retrying(all: &[&str]) -> Option<String> {
     let at = all.iter().rposition(|line| line.starts_with("Attempt "))?;
     let (_, status) = all[at].split_once(" failed with status ")?;

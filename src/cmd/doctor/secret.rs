@@ -147,7 +147,7 @@ fn unhealthy(subscription: &Subscription, scene: &Scene, replace: &str) -> Optio
     let name = &subscription.name;
     let message = match subscription.credential.source {
         Source::Command(_) if !is_missing_credential(&reason) => {
-            format!("`{name}` is unhealthy: {reason}; its command still prints the rejected secret")
+            format!("`{name}` is unhealthy: {reason}; its command may still print the rejected secret")
         }
         _ => format!("`{name}` is unhealthy: {reason}"),
     };

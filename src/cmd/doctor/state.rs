@@ -62,7 +62,7 @@ fn ledger(usage: &Path, scene: &Scene) -> Option<Finding> {
             .chain(months)
             .filter(|file| file.is_file())
             .find_map(|file| inaccessible_part(&file, wanted))?;
-        let message = format!("{} is not writable, so kage fails when it needs it", scene.shown(&file));
+        let message = format!("{} is not writable, so commands that use it fail", scene.shown(&file));
         Some(Finding::error("ledger-not-writable", message, regain_access(&file, scene)))
     })
 }

@@ -77,7 +77,7 @@ impl StartUpLine {
                 Err(Failure::new(Status::Failed, message).hint(open_at(&self.file, at)).into())
             }
             _ if left == text => {
-                report::say(format_args!("{shown} does not have this line"));
+                report::say(format_args!("{shown} does not have kage's line"));
                 Ok(())
             }
             _ => Ok(()),

@@ -89,8 +89,8 @@ impl Order {
     /// Returns the sort key of a subscription, lowest first.
     pub(super) fn key(&self, one: &Eligible<'_>) -> impl Ord + use<> {
         let round = &self.0[&one.class];
-        // Each run beyond the share costs a whole round of credit. `ahead` is -1 for more than one run behind
-        // the share, 1 for one run or more ahead of it, and 0 in between.
+        // Each run beyond the share costs a whole round of credit. `ahead` is negative for more than one run
+        // behind the share, positive for one run or more ahead of it, and 0 in between.
         let ahead = round.whole.saturating_sub(one.credit).div_euclid(2 * round.whole);
         let rounds = i64::from(one.running) * round.lightest / one.weight();
         (one.class, ahead, rounds, one.credit.saturating_add(one.weight()).saturating_neg())

@@ -186,7 +186,7 @@ work.premium  5h ========== 100%  resets in 2h 10m
     assert!(low.ends_with("personal  backend    12m  ~/code/api\n"), "{low}");
     assert!(frame(58, 40).starts_with("Subscription Pool Status\n"));
     let cut = frame(58, 4);
-    assert!(cut.ends_with("6 more lines; enlarge the window\n") && cut.lines().count() == 4, "{cut}");
+    assert!(cut.ends_with("6 more lines; enlarge the terminal\n") && cut.lines().count() == 4, "{cut}");
     assert_eq!(frame(3, 1).len(), 4, "three columns and a line break");
     frame(0, 0);
 }

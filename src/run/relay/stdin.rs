@@ -1,9 +1,9 @@
 //! The agent's standard input. A pipe can be read only once, so kage reads it, keeps what it has read and
 //! passes it to each attempt. Any other input is read by the agent itself.
 //!
-//! No attempt waits for another attempt's thread to end. All that the threads share is protected by one lock,
-//! which a thread holds until its agent has ended. When a blocked read of an earlier attempt returns, its
-//! thread adds the input to the spool, where the next attempt finds it.
+//! No attempt waits for another attempt's thread to end. The recording that the threads share is protected by
+//! one lock, which a thread holds until its agent has ended. When a blocked read of an earlier attempt
+//! returns, its thread adds the input to the spool, where the next attempt finds it.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Seek as _, SeekFrom};

@@ -258,7 +258,7 @@ fn a_refused_secret_from_a_command_is_replaced() {
         .config(&format!("[subscriptions.pool.vault]\ncredential = {{ command = \"echo {}\" }}", token("x")));
     drop(fixture.sandbox.kage(["exec", "-q", "-s", "vault", "--", "claude", "-p", "x"]).run());
     let problem =
-        fixture.finds("warning", "subscription-unhealthy").mentions("still prints the rejected secret");
+        fixture.finds("warning", "subscription-unhealthy").mentions("may still print the rejected secret");
     problem.has_fix("kage subscription credential vault --credential file").apply_fix_with(&token("vault"));
 }
 

@@ -50,7 +50,7 @@ fn the_line_is_added_once_works_and_is_removed_completely() {
             .kage(["init", shell.name, "--uninstall", "--yes"])
             .run()
             .success()
-            .mentions("does not have this line");
+            .mentions("does not have kage's line");
     }
 }
 
