@@ -166,8 +166,8 @@ pub(crate) enum Verb {
 /// "ask".
 ///
 /// With --replace kage becomes the agent, like `exec` in a shell. The subscription stays reserved while the
-/// agent runs. The next kage command reads the agent's records to learn what the agent used and whether
-/// it was refused.
+/// agent runs. The next `kage exec`, `status` or `usage` reads the agent's records to learn what the agent
+/// used and whether it was refused.
 ///
 /// Exit status: the agent's, or one of kage's: 2 usage or config error, 75 no subscription is ready,
 /// 125 kage failed before the agent started, 126 cannot execute, 127 not found.

@@ -16,7 +16,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use crate::cli::Cli;
 
 /// Set by the scripts to the index of the word at the cursor, counted from 0. The words follow after a
-/// leading `--`. No other call of kage begins with `--`, so a leftover variable does no harm.
+/// leading `--`. No other call of kage has `--` as its first argument, so a leftover variable does no harm.
 const VARIABLE: &str = "KAGE_COMPLETE";
 
 /// Makes the shell complete files, because it knows how to quote them. The value contains a space, so it

@@ -43,7 +43,7 @@ impl Prices {
         ModelPrices { periods: known.unwrap_or_default() }
     }
 
-    /// Returns the date of kage's table, followed by `+own` if the user has own prices.
+    /// Returns the date of kage's table, followed by `+own` if the user has defined prices.
     pub fn version(&self) -> String {
         let own = if self.own == Table::default() { "" } else { "+own" };
         format!("{}{own}", built_in::TABLE.version)

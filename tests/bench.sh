@@ -59,8 +59,9 @@ install_peers() {
 
 install_peers
 
-# Measures both builds that docs/performance.md names; the static one only if the C library can be linked statically. The first
-# is copied, because `cargo bench` builds a kage with another panic strategy to the same path.
+# Measures both builds that docs/performance.md names. The static one needs a C library that can be linked
+# statically. The other one is copied, because `cargo bench` builds a kage with another panic strategy to the
+# same path.
 cargo build --locked --release
 cp "$target/release/kage" "$out/kage"
 if [[ $host == *-linux-gnu ]] && echo 'int main(void) { return 0; }' | cc -static -x c -o "$out/static-probe" - 2>/dev/null; then

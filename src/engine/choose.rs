@@ -176,8 +176,8 @@ impl Run<'_> {
         })
     }
 
-    /// Returns the run's request for its next attempt. If the command line names no model, a limit of one
-    /// model shows which model the run uses.
+    /// Returns the run's request for its next attempt. If the command line names no model, the model is
+    /// taken from the limit of one model that an earlier attempt met.
     pub(super) fn request_of(&self, state: &RunState) -> Request {
         let model = self.request.model.clone().or_else(|| state.limited_model.clone());
         Request { model, ..self.request.clone() }

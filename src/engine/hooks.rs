@@ -130,7 +130,7 @@ impl HookHandler<'_> {
     fn note_at(&self, at: Timestamp, event: SessionEvent<'_>) -> Result<()> {
         let hooked_pid = self.hooked_pid;
         self.context.observe(self.lease, Observation::Session { event, at, hooked_pid })?;
-        // kage needs to know of an event only after a refusal: the user may have continued.
+        // kage is woken only after a refusal: the event may show that the user has continued.
         if self.lease.refused.is_some() { self.wake() } else { Ok(()) }
     }
 

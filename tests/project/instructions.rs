@@ -57,7 +57,7 @@ fn pool(kage: &Path) -> Sandbox {
     for file in ["state.json", "state.log"] {
         fs::remove_file(sandbox.path("home/.local/state/kage").join(file)).unwrap();
     }
-    // Until every subscription has run and the complete state has just been written.
+    // Continues until every subscription has run and the complete state has just been written.
     let log = sandbox.path("home/.local/state/kage/state.log");
     let mut runs = 0;
     while runs < 20 || fs::metadata(&log).unwrap().len() > 1000 {

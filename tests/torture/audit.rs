@@ -120,7 +120,7 @@ fn leases(scene: &Scene) -> Option<String> {
     Some(format!("there is a lost lease: {old}"))
 }
 
-/// Whether enough time has passed that no agent of the lease can still be about to start.
+/// Whether the lease is so old that its agent cannot start any more.
 fn is_over(since: Timestamp) -> bool {
     let age = Timestamp::now().duration_since(since);
     age.is_negative() || age > SignedDuration::from_secs(12)

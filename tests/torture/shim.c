@@ -69,8 +69,8 @@ __attribute__((destructor)) static void end(void) {
 }
 
 static int is_under(const char *path) { return under && path && !strncmp(path, under, strlen(under)); }
-/* std calls statx with a null path to find out whether it exists. The declaration says that the path is not null, so
- * without `noipa` the compiler would drop this check. */
+/* std calls statx with a null path to find out whether the kernel has statx. The declaration says that the path
+ * is not null, so without `noipa` the compiler would drop this check. */
 __attribute__((noipa)) static int is_named(const char *path) { return path && *path; }
 static int is_below(int fd) { return fd >= 0 && fd < 4096 && below[fd]; }
 

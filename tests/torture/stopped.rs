@@ -124,7 +124,7 @@ fn wait_briefly(trial: &Trial<'_>, library: &PathBuf, lane: u64) {
     check_holder_ends(trial, &scene, holder, 1, &of);
 }
 
-/// A kage that only reads is stopped. Meanwhile a run ends that it may have read as still running.
+/// A kage that only reads is stopped. Meanwhile a run ends. The reader may have seen it as still running.
 fn stop_reader(trial: &Trial<'_>, library: &PathBuf, lane: u64) {
     let scene = Scene::new(trial.plan);
     let mut dice = trial.dice(lane);
