@@ -11,6 +11,7 @@ mod detect;
 mod evidence;
 mod gemini;
 mod install;
+mod launch_plan;
 mod markers;
 mod records;
 pub mod redact;
@@ -22,6 +23,8 @@ mod watch;
 
 #[cfg(test)]
 mod false_positives;
+#[cfg(test)]
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,13 +32,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, Zoned};
 
-use crate::pool::{Delivery, Outcome, Reading, Visit};
+use crate::pool::{Delivery, Outcome, Reading};
 use crate::secret::Secret;
 
 pub use custom::Definition;
 pub use detect::{Detected, Saved};
 pub use evidence::{Captured, Evidence, Exit, Kind, Line, ProviderError, Work};
 pub use install::{Effect, InstallInfo, Setting};
+pub use launch_plan::LaunchPlan;
 pub use markers::{Marker, RawMarker};
 pub use registry::Agents;
 pub use verdict::Case;
@@ -284,8 +288,8 @@ pub struct Job<'a> {
     pub opening: Opening<'a>,
     /// The model to name in the arguments, so that it does not change with the subscription.
     pub model: Option<&'a str>,
-    /// Whether kage continues the run if the agent fails. The agent then needs fewer retries of its own.
-    pub takes_over: bool,
+    /// How long the agent retries on its own.
+    pub patience: Patience,
     pub grant: Grant<'a>,
     /// The subscription's own variables.
     pub own_env: &'a BTreeMap<String, String>,
@@ -300,6 +304,17 @@ pub struct Job<'a> {
     /// The command that the agent calls while it runs, if kage handles hooks.
     pub hook: Option<Hook<'a>>,
     pub began: Timestamp,
+}
+
+/// How long the agent retries on its own before it gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it always does: nothing follows.
+    Own,
+    /// Some seconds: this is kage's retry after an error of the provider.
+    Bounded,
+    /// One or two requests: kage continues the run.
+    Short,
 }
 
 /// The command that reports the events of a running agent to kage.
@@ -336,61 +351,5 @@ impl Job<'_> {
 
     fn keeps(&self, name: &str) -> bool {
         self.keep.iter().any(|kept| kept == name)
-    }
-}
-
-/// How to start the agent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LaunchPlan {
-    pub args: Vec<OsString>,
-    /// Variables of kage's environment that must not reach the child.
-    pub remove: Vec<String>,
-    pub set: Vec<(String, OsString)>,
-    /// A file that must exist before the start: its path and its text.
-    pub settings: Option<(PathBuf, String)>,
-    /// Where the records of the attempt will be, if known.
-    pub watch: Option<Watch>,
-    /// Whether the arguments ask for JSON output. If not, all output is an answer, even if it quotes such
-    /// JSON.
-    pub prints_json: bool,
-    /// Keys of the agent's settings that would override the credential, and are switched off for the run.
-    pub switched_off: Vec<String>,
-    /// Whether the arguments make the agent ignore this kind of credential. An authentication error then says
-    /// nothing about the subscription.
-    pub ignores_credential: bool,
-    /// What kage could not set up, as text for standard error.
-    pub warnings: Vec<String>,
-}
-
-impl LaunchPlan {
-    /// The part that is the same for all agents: removes the variables that compete with the credential, and
-    /// sets the variable of the login directory and the subscription's own variables.
-    fn new(args: Vec<OsString>, job: &Job<'_>, competes: impl Fn(&str) -> bool, home_variable: &str) -> Self {
-        let inherited = job.environment.iter().filter(|(_, value)| !value.is_empty());
-        let names = inherited.filter_map(|(name, _)| name.to_str());
-        let remove = names.filter(|name| competes(name) && !job.keeps(name)).map(str::to_owned).collect();
-        let home = match job.grant {
-            Grant::Home(home) => Some((home_variable.to_owned(), home.into())),
-            Grant::Secret(..) => None,
-        };
-        let own = job.own_env.iter().map(|(name, value)| (name.clone(), value.into()));
-        Self { args, remove, set: home.into_iter().chain(own).collect(), ..Self::default() }
-    }
-
-    /// The same plan, with the visits that the agent's hooks have reported since.
-    pub fn with_visits(&self, visits: &[Visit]) -> Self {
-        let mut plan = self.clone();
-        if let Some(watch) = &mut plan.watch {
-            watch.visits = visits.to_vec();
-        }
-        plan
-    }
-
-    /// The same plan, with what is known about other attempts.
-    pub fn with_others(mut self, others: Others) -> Self {
-        if let Some(watch) = &mut self.watch {
-            watch.others = others;
-        }
-        self
     }
 }

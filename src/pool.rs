@@ -38,7 +38,7 @@ pub use patch::Patch;
 pub use route::{Route, Selector};
 pub use select::{Candidate, Exclusion, NotReady, Ranking, Rule, Selection, explain, peek, take};
 pub use settle::Cooldowns;
-pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, Utilization};
+pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, UNTIL_RESET, Utilization};
 pub(crate) use tokens::token_kinds;
 pub use tokens::{TokenCount, TokenKind};
 pub use totals::Costs;

@@ -36,7 +36,7 @@ fn own(text: &[u8]) -> Option<Marker> {
 
 fn judged(agent: &dyn Agent, said: &[String], more: &[Marker], exit: Exit, now: &Zoned) -> Outcome {
     let evidence = Evidence { said: said.to_vec(), ..Evidence::default() };
-    agent.judge(&Case { exit, evidence: &evidence, more, now })
+    agent.judge(&Case { exit, evidence: &evidence, more, model: None, now })
 }
 
 fn check_lines(agent: &dyn Agent, said: &[String], now: &Zoned) {

@@ -144,6 +144,8 @@ fn check_runs(state: &State, now: &Zoned) {
                     readings: [("five_hour".to_owned(), reading)].into(),
                     rule: "rule".into(),
                     evidence: None,
+                    act: None,
+                    also: Vec::new(),
                 };
                 state.settle(&lease, &outcome, &BTreeMap::new(), Cooldowns::from(&pool), &moment);
                 state.credential_failed(&lease.subscription, "reason", moment.now);

@@ -42,7 +42,7 @@ fn check_evidence(agent: &dyn Agent, evidence: &Evidence, now: &Zoned) {
         assert!(text.chars().count() <= LONGEST_TEXT, "{text}");
     }
     for exit in EXITS {
-        let outcome = agent.judge(&Case { exit, evidence, more: &[], now });
+        let outcome = agent.judge(&Case { exit, evidence, more: &[], model: None, now });
         check_outcome(&outcome, now);
         assert_eq!(outcome.usage, evidence.usage);
         if exit == Exit::Code(0) && evidence.errors.is_empty() {

@@ -3,6 +3,7 @@
 mod arguments;
 mod environment;
 mod hook;
+mod message;
 mod printed;
 mod refusal;
 mod saved;
@@ -18,7 +19,8 @@ use jiff::{Timestamp, Zoned};
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Evidence, Form, Grant, HookEvent, InstallInfo, Intent, Job, Kind, LaunchPlan, Line,
-    Marker, Opening, ProviderError, Resumed, SecretKind, Setting, StatuslineReading, Work, markers, said,
+    Marker, Opening, Patience, ProviderError, Resumed, SecretKind, Setting, StatuslineReading, Work, markers,
+    said,
 };
 use crate::secret::Secret;
 use crate::text::in_single_quotes;
@@ -26,9 +28,8 @@ use refusal::MARKERS;
 
 pub(super) struct Claude;
 
-/// How many times the agent retries a request if kage continues after its failure. By default it retries for
-/// three minutes.
-const RETRIES: (&str, &str) = ("CLAUDE_CODE_MAX_RETRIES", "2");
+/// The variable for how many times the agent retries a request. By default it retries for three minutes.
+const RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 
 /// The credential of a subscription, from `claude setup-token`.
 static SETUP_TOKEN: SecretKind = SecretKind {
@@ -171,8 +172,16 @@ impl Agent for Claude {
             Opening::Resuming { session, prompt } => arguments::resume_args(job.args, session, prompt),
         };
         let mut plan = LaunchPlan::new(args, job, environment::competes, "CLAUDE_CONFIG_DIR");
-        if job.takes_over && job.variable(RETRIES.0).is_none() {
-            plan.set.push((RETRIES.0.into(), RETRIES.1.into()));
+        let models = environment::gateway_models(&plan.remove, job.environment);
+        plan.remove.extend(models.into_iter().filter(|name| !job.keeps(name)));
+        // Two retries take 2 seconds, five take 18.
+        let retries = match job.patience {
+            Patience::Short => Some("2"),
+            Patience::Bounded => Some("5"),
+            Patience::Own => None,
+        };
+        if let Some(retries) = retries.filter(|_| job.variable(RETRIES).is_none()) {
+            plan.set.push((RETRIES.into(), retries.into()));
         }
         match arguments::read(&plan.args) {
             Invocation::Conversation(conversation) if job.is_agent => {
@@ -263,8 +272,8 @@ impl Agent for Claude {
 /// The lines that may be an error message: the only line of standard output. If that is empty, an error about
 /// the arguments may be on standard error.
 fn error_lines(out: &[u8], err: &[u8], now: &Zoned) -> Vec<String> {
-    if let Some(line) = said::sole_line(out) {
-        return vec![line];
+    if let Some(message) = message::sole_message(out) {
+        return message::forms(message);
     }
     if said::non_blank(out).next().is_some() {
         return Vec::new();

@@ -35,7 +35,8 @@ impl Agents {
         let tried = self.all().filter(|agent| named.is_none_or(|named| named.name() == agent.name()));
         let examined: Vec<_> = tried.map(|agent| (agent, agent.examine(saved.text, saved.at))).collect();
         let judge = |agent: &'static dyn Agent, evidence: &Evidence| {
-            let case = Case { exit: saved.exit, evidence, more: self.markers(agent), now: saved.at };
+            let case =
+                Case { exit: saved.exit, evidence, more: self.markers(agent), model: None, now: saved.at };
             Detected { agent: Some(agent), outcome: agent.judge(&case) }
         };
         let records: Vec<_> =

@@ -57,6 +57,8 @@ pub struct Evidence {
     pub readings: BTreeMap<String, Reading>,
     /// Errors in the main conversation, from records and structured output, oldest first.
     pub errors: Vec<ProviderError>,
+    /// Limits that only subagents met. They do not change the verdict, but their windows are full.
+    pub met_by_subagents: Vec<ProviderError>,
     /// An error in structured output that counts only if the attempt failed. If the attempt succeeded, the
     /// agent recovered from the error, or the error was not its own.
     pub if_failed: Option<ProviderError>,
@@ -104,6 +106,11 @@ pub struct ProviderError {
     pub at: Option<Timestamp>,
     /// Whether the user has continued the conversation since.
     pub superseded: bool,
+    /// What a person must do before the provider accepts the account again, as text for the user. Without
+    /// this, a rejected account is tried again after some time.
+    pub act: Option<Cow<'static, str>>,
+    /// Whether a limit covers only the model of the request, although the message does not name it.
+    pub limits_requested_model: bool,
 }
 
 impl ProviderError {
@@ -120,6 +127,8 @@ impl ProviderError {
             answered_since: false,
             at: None,
             superseded: false,
+            act: None,
+            limits_requested_model: false,
         }
     }
 }

@@ -14,7 +14,7 @@ use jiff::Zoned;
 use self::arguments::{Conversation, Invocation, Session};
 use super::{
     Agent, Captured, Case, Evidence, Form, InstallInfo, Intent, Job, LaunchPlan, Line, Marker, Opening,
-    Resumed, SecretKind, Setting, Work, records, verdict,
+    Patience, Resumed, SecretKind, Setting, Work, records, verdict,
 };
 use crate::pool::{Outcome, Usage};
 use crate::secret::Secret;
@@ -277,7 +277,7 @@ fn plan_conversation(conversation: &Conversation, job: &Job<'_>, plan: &mut Laun
     if let Some(model) = job.model {
         plan.args.splice(0..0, ["--model".into(), model.into()]);
     }
-    if (conversation.prints || job.takes_over) && job.variable(NO_RELAUNCH).is_none() {
+    if (conversation.prints || job.patience != Patience::Own) && job.variable(NO_RELAUNCH).is_none() {
         plan.set.push((NO_RELAUNCH.into(), "1".into()));
     }
 }

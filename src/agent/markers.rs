@@ -1,6 +1,7 @@
 //! Markers: the texts in which an agent reports a refusal, as data. A marker is matched against a short line,
 //! from its beginning. Lines of plain output are tried only if the agent's records contain no error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
@@ -24,6 +25,8 @@ pub struct Marker {
     window: Option<String>,
     model: Option<String>,
     resets: Resets,
+    act: Option<String>,
+    limits_requested_model: bool,
     /// Maps the name of a window in a message, in lower case, to the provider's name.
     windows: BTreeMap<String, String>,
 }
@@ -55,6 +58,12 @@ pub struct RawMarker {
     /// The duration after which the limit is reset, or a pattern that finds the time of the reset in the
     /// line.
     reset: Option<String>,
+    /// What a person must do before the provider accepts the account again. The subscription is then not
+    /// selected until its health is reset or it has a new credential.
+    act: Option<String>,
+    /// Whether the limit covers only the model of the request, although the text does not name it.
+    #[serde(default)]
+    limits_requested_model: bool,
     /// Where the text was seen. For readers of the file.
     #[serde(rename = "source")]
     _source: Option<String>,
@@ -88,6 +97,8 @@ impl RawMarker {
             window: self.window,
             model: self.model,
             resets,
+            act: self.act,
+            limits_requested_model: self.limits_requested_model,
             windows: windows.clone(),
         })
     }
@@ -156,9 +167,11 @@ pub(super) fn read(line: &str, markers: &[&[Marker]], now: &Zoned) -> Option<Pro
     markers.iter().copied().flatten().find(matches)?.read(&line, now)
 }
 
-/// Removes escape sequences and surrounding blanks, and replaces typographic apostrophes.
+/// Removes escape sequences, surrounding blanks and the corner with which a terminal interface begins a
+/// message, and replaces typographic apostrophes.
 fn clean(line: &str) -> String {
-    anstream::adapter::strip_str(line).to_string().trim().replace('\u{2019}', "'")
+    let line = anstream::adapter::strip_str(line).to_string();
+    line.trim().trim_start_matches('\u{23bf}').trim_start().replace('\u{2019}', "'")
 }
 
 impl Marker {
@@ -166,6 +179,8 @@ impl Marker {
         let groups = self.pattern.captures(line)?;
         let resets_at = self.resets_at(line, &groups, now);
         let mut error = ProviderError::new(self.kind, line, format!("marker {}", self.name));
+        error.act = self.act.clone().map(Cow::Owned);
+        error.limits_requested_model = self.limits_requested_model;
         match self.kind {
             Kind::UsageLimit => {
                 let model = group(&groups, "model").or(self.model.clone());
@@ -204,7 +219,21 @@ impl Marker {
 /// Returns a window, marked as long (counted in days) if its name or its reset time shows that.
 pub(super) fn window(name: String, resets_at: Option<Timestamp>, now: Timestamp) -> Window {
     let far = resets_at.is_some_and(|at| at.duration_since(now) > LONGEST_SHORT_WINDOW);
-    let days = ["day", "week", "month", "quota", "credit", "spend"].iter().any(|word| name.contains(word));
+    let days = [
+        "day",
+        "week",
+        "month",
+        "quota",
+        "credit",
+        "spend",
+        "pool",
+        "seat",
+        "allocation",
+        "org_usage",
+        "access",
+    ]
+    .iter()
+    .any(|word| name.contains(word));
     let long = days || (far && name != "five_hour");
     Window { name, long }
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod formats;
+mod localized;
 mod zone;
 
 use formats::first_match;
@@ -31,7 +32,9 @@ pub fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
     }
     let text = plain(text);
     let words = without_lead(first_clause(&text));
-    let at = instant(words, now).or_else(|| instant_in_zone(words, now))?;
+    let at = instant(words, now)
+        .or_else(|| instant_in_zone(words, now))
+        .or_else(|| localized::parse(&text.to_lowercase(), now))?;
     let latest = now.timestamp().checked_add(FARTHEST).ok()?;
     (at <= latest).then_some(at)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Zoned};
 
 use super::markers::{self, Marker};
 use super::redact::redacted;
@@ -17,6 +17,8 @@ pub struct Case<'a> {
     pub evidence: &'a Evidence,
     /// The user's own markers.
     pub more: &'a [Marker],
+    /// The model family of the request, if known.
+    pub model: Option<&'a str>,
     pub now: &'a Zoned,
 }
 
@@ -29,7 +31,7 @@ pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -
     let judged = |error: &ProviderError| {
         let known = Some(error.clone()).filter(|error| error.kind != Kind::None);
         let error = known.or_else(|| failed.then(|| by_user_markers(error, case))?)?;
-        verdict_of(&error, now).map(|verdict| (error, verdict))
+        verdict_of(&error, case).map(|verdict| (error, verdict))
     };
     let latest = || evidence.errors.iter().rev().find_map(judged);
     // A limit that has not been reset counts even if another error follows, such as a broken connection.
@@ -43,10 +45,11 @@ pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -
             return None;
         }
         let error = markers::find(evidence.said.iter(), &[case.more, built_in()], case.now)?;
-        verdict_of(&error, now).map(|verdict| (error, verdict))
+        verdict_of(&error, case).map(|verdict| (error, verdict))
     };
     let outcome = match recorded.or_else(structured).or_else(rendered) {
         Some((error, verdict)) => Outcome {
+            act: error.act.filter(|_| verdict.is_refused_account()),
             verdict,
             rule: error.rule,
             evidence: Some(redacted(&error.text)).filter(|text| !text.is_empty()),
@@ -54,7 +57,9 @@ pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -
         },
         None => by_exit_alone(case.exit),
     };
-    Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), ..outcome }
+    let also = evidence.met_by_subagents.iter().filter(|error| is_ahead(error));
+    let also = also.map(|error| usage_limit(error, case)).collect();
+    Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), also, ..outcome }
 }
 
 /// Classifies an error of unknown kind by the user's own markers.
@@ -77,23 +82,21 @@ pub(super) fn by_exit_alone(exit: Exit) -> Outcome {
         readings: BTreeMap::new(),
         rule: "exit".into(),
         evidence: None,
+        act: None,
+        also: Vec::new(),
     }
 }
 
 /// Returns the verdict for an error at the end of the attempt, or `None` if the error is over. An error is
 /// over if the provider answered afterwards, except a limit of one model family: the answer came from another
 /// family.
-fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
+fn verdict_of(error: &ProviderError, case: &Case<'_>) -> Option<Verdict> {
     let limits_one_model = error.kind == Kind::UsageLimit && matches!(error.scope, Scope::Model(_));
     if error.answered_since && !limits_one_model {
         return None;
     }
     Some(match error.kind {
-        Kind::UsageLimit => Verdict::UsageLimit {
-            scope: error.scope.clone(),
-            window: error.window.clone().unwrap_or_else(|| Window { name: "usage".into(), long: false }),
-            resets_at: error.resets_at.filter(|at| at.duration_since(now) <= FARTHEST),
-        },
+        Kind::UsageLimit => usage_limit(error, case),
         Kind::Throttled => {
             Verdict::Throttled { retry_after: error.retry_after.filter(|pause| *pause <= FARTHEST) }
         }
@@ -106,6 +109,24 @@ fn verdict_of(error: &ProviderError, now: Timestamp) -> Option<Verdict> {
         Kind::Startup => Verdict::NotStarted,
         Kind::None => return None,
     })
+}
+
+/// The longest time that paid usage can be capped: caps are reset each month.
+const LONGEST_CAP: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+fn usage_limit(error: &ProviderError, case: &Case<'_>) -> Verdict {
+    let now = case.now.timestamp();
+    let unnamed = || Window { name: "usage".into(), long: false };
+    let mut window = error.window.clone().unwrap_or_else(unnamed);
+    let mut scope = error.scope.clone();
+    if let Some(model) = case.model.filter(|_| error.limits_requested_model && scope == Scope::All) {
+        window.name = format!("{}_{model}", window.name);
+        scope = Scope::Model(model.to_owned());
+    }
+    let resets_at = error.resets_at.filter(|at| at.duration_since(now) <= FARTHEST);
+    let latest = now.checked_add(LONGEST_CAP).ok().filter(|_| window.is_cap());
+    let resets_at = resets_at.map(|at| latest.map_or(at, |latest| at.min(latest)));
+    Verdict::UsageLimit { scope, window, resets_at }
 }
 
 fn by_exit(exit: Exit) -> Verdict {

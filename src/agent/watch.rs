@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::LaunchPlan;
-use crate::pool::{Lease, Record, Visit};
+use crate::pool::{Record, Visit};
 
 /// Where the records of an attempt are, and how to recognize them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,23 +48,5 @@ impl Watch {
     /// Returns the time span of the attempt's rows.
     pub(super) fn span(&self) -> Range<Timestamp> {
         self.began..self.ended.unwrap_or(Timestamp::MAX)
-    }
-}
-
-impl LaunchPlan {
-    /// Returns a plan for reading the records of an attempt whose kage is no longer running.
-    pub fn from_lost_lease(lease: &Lease, record: &Record, ended: Option<Timestamp>) -> Self {
-        let watch = Watch {
-            records: PathBuf::from(&record.dir),
-            session: record.session.clone(),
-            cwd: PathBuf::from(&record.cwd),
-            // Rows have times in whole milliseconds.
-            began: Timestamp::from_millisecond(lease.since.as_millisecond()).unwrap_or(lease.since),
-            ended,
-            lengths: BTreeMap::new(),
-            visits: lease.visits.clone(),
-            others: Others::default(),
-        };
-        Self { watch: Some(watch), ..Self::default() }
     }
 }

@@ -18,6 +18,9 @@ use crate::report;
 /// Only this many bytes at the end of a file are read, because an error is at the end.
 const LONGEST: usize = 64 << 20;
 
+/// A longer text is not searched for a line that is an error on its own.
+const LONGEST_PASTE: usize = 8 << 10;
+
 pub(super) fn run(args: &cli::Detect) -> Result<i32> {
     let config = Config::load(&Paths::from_environment()?)?;
     let agent = args.agent.as_deref().map(|name| config.agent(name)).transpose()?;
@@ -30,6 +33,15 @@ pub(super) fn run(args: &cli::Detect) -> Result<i32> {
         report::print_json(&report::detected_json(&detected))?;
     } else {
         report::print(&report::detected(&detected, &at))?;
+        let is_unknown = detected.outcome.rule == "exit" && detected.outcome.verdict == Verdict::AgentFailed;
+        let is_error = |line: &[u8]| {
+            let alone = config.agents.detect(agent, Saved { text: line, exit, at: &at });
+            alone.outcome.rule != "exit"
+        };
+        let mut lines = text.split(|&byte| byte == b'\n');
+        if is_unknown && text.len() <= LONGEST_PASTE && lines.any(is_error) {
+            report::say("several lines count as an answer of the agent; paste only the line of the error");
+        }
     }
     Ok(status(&detected.outcome.verdict))
 }

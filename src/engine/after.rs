@@ -10,8 +10,8 @@ use super::next::{self, How, Next, Situation, next};
 use super::run::Step;
 use super::said::{NoSuccessor, Said};
 use super::wait::WaitEnd;
-use crate::agent::{Opening, SecretKind};
-use crate::pool::{Lease, NotReady, Release, Request, Verdict};
+use crate::agent::{Opening, Patience, SecretKind};
+use crate::pool::{Lease, Name, NotReady, Release, Request, Verdict};
 use crate::run::Relay;
 
 impl Run<'_> {
@@ -39,6 +39,9 @@ impl Run<'_> {
                 attempts_left: self.retries().saturating_sub(state.number - 1),
                 paused_here: state.paused_on.contains(&state.lease.subscription),
                 paused: state.paused,
+                other_gateway: state.paused
+                    && !state.left_gateway
+                    && !self.by_gateway(state, false).is_empty(),
                 repeatable: self.intent.repeatable,
                 replayable: relay.is_some_and(Relay::can_replay),
                 committed: relay.is_some_and(Relay::is_committed),
@@ -48,7 +51,15 @@ impl Run<'_> {
         };
         match next(&situation) {
             Next::Retry { target: next::Target::Same, how } => self.retry_here(state, end, how),
-            Next::Retry { target: next::Target::Another, how } => self.switch(state, end, how),
+            Next::Retry { target: next::Target::Another, how } => {
+                if end.outcome.verdict == Verdict::Overloaded {
+                    // The others at the same address meet the same overload.
+                    let same = self.by_gateway(state, true);
+                    state.left_gateway = true;
+                    state.visited.tried.extend(same);
+                }
+                self.switch(state, end, how)
+            }
             Next::Stuck(why) => {
                 self.say(Said::NotRetried { refusal: end.refusal(), why });
                 Ok(Step::Final)
@@ -167,8 +178,8 @@ impl Run<'_> {
         let grant = self.grant(subscription, handover.as_ref());
         let kind = handover.as_ref().map(|handover| handover.kind);
         let model = self.pinned_model(state, kind);
-        let takes_over = self.takes_over(state, &lease)?;
-        let plan = self.plan(subscription, grant, opening, model.as_deref(), takes_over);
+        let patience = self.patience(state, &lease)?;
+        let plan = self.plan(subscription, grant, opening, model.as_deref(), patience);
         state.number += 1;
         (state.lease, state.handover, state.plan) = (lease, handover, plan);
         state.reads_input = how == How::AsTyped;
@@ -186,18 +197,38 @@ impl Run<'_> {
         state.used_model.clone().or_else(usual)
     }
 
-    /// Whether kage would continue elsewhere if the next attempt is refused. Only then does the plan shorten
-    /// the agent's own retries.
-    fn takes_over(&self, state: &RunState, lease: &Lease) -> Result<bool> {
-        // kage pauses for a provider error only once. After the next one the attempt is final, so the agent
-        // must use its own retries.
-        if state.number >= self.retries() || state.paused {
-            return Ok(false);
+    /// Returns how long the agent of the next attempt retries on its own: as long as it always does if nothing
+    /// follows, less if kage would continue.
+    fn patience(&self, state: &RunState, lease: &Lease) -> Result<Patience> {
+        if state.paused {
+            // Nothing or only a last attempt follows. The provider has had time, so some seconds are enough.
+            return Ok(Patience::Bounded);
+        }
+        if state.number >= self.retries() {
+            return Ok(Patience::Own);
         }
         let criteria = Criteria { request: self.request_of(state), resumes: None, reserves: false };
         let mut visited = state.visited.clone();
         visited.tried.push(lease.subscription.clone());
-        Ok(matches!(self.successor(&criteria, &mut visited)?, Successor::Ready(_)))
+        let continues = matches!(self.successor(&criteria, &mut visited)?, Successor::Ready(_));
+        Ok(if continues { Patience::Short } else { Patience::Own })
+    }
+
+    /// Returns the subscriptions that the run has not tried and that send requests to the same address as this
+    /// one, or to another one.
+    fn by_gateway(&self, state: &RunState, same: bool) -> Vec<Name> {
+        let pool = &self.context.config.pool.subscriptions;
+        let address = |name: &Name| {
+            let known = pool.get(name)?;
+            let own = known.env.iter().filter(|(variable, _)| self.agent.competes(variable));
+            Some(own.collect::<Vec<_>>())
+        };
+        let here = address(&state.lease.subscription);
+        let candidates = pool.values().filter(|one| one.enabled && one.agent == self.agent.name());
+        let untried = candidates
+            .map(|one| &one.name)
+            .filter(|name| **name != state.lease.subscription && !state.visited.tried.contains(name));
+        untried.filter(|name| (address(name) == here) == same).cloned().collect()
     }
 }
 

@@ -103,7 +103,7 @@ impl Run<'_> {
         let others = state.plan.watch.as_ref().map(|watch| context.others(lease, watch, &known));
         let plan = state.plan.with_visits(visits).with_others(others.unwrap_or_default());
         let evidence = self.agent.collect(&plan, &captured, &now);
-        let mut outcome = context.judge(self.agent, exit, &evidence, &now);
+        let mut outcome = context.judge(self.agent, exit, &evidence, self.request.model.as_deref(), &now);
         if state.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
         }

@@ -114,9 +114,17 @@ impl Context {
     }
 
     /// Returns the outcome that an agent's evidence shows, by the agent's own markers and those of the
-    /// config.
-    pub(super) fn judge(&self, agent: &dyn Agent, exit: Exit, evidence: &Evidence, now: &Zoned) -> Outcome {
-        agent.judge(&Case { exit, evidence, more: self.config.agents.markers(agent), now })
+    /// config. `model` is the family that the request names.
+    pub(super) fn judge(
+        &self,
+        agent: &dyn Agent,
+        exit: Exit,
+        evidence: &Evidence,
+        model: Option<&str>,
+        now: &Zoned,
+    ) -> Outcome {
+        let more = self.config.agents.markers(agent);
+        agent.judge(&Case { exit, evidence, more, model, now })
     }
 
     /// Returns what the tokens cost at the prices of their day. Tokens without a known price are left out.

@@ -149,7 +149,8 @@ impl HookHandler<'_> {
             let now = self.context.now();
             let evidence = self.agent.evidence_at_end(record, since, &now).final_errors();
             if !evidence.errors.is_empty() {
-                return self.refused(&self.context.judge(self.agent, Exit::Code(0), &evidence, &now));
+                let outcome = self.context.judge(self.agent, Exit::Code(0), &evidence, None, &now);
+                return self.refused(&outcome);
             }
             if Instant::now() >= deadline {
                 break;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::model::{Run, RunState};
 use super::said::Said;
-use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Watch};
+use crate::agent::{Grant, Hook, Job, LaunchPlan, Opening, Patience, Watch};
 use crate::credentials;
 use crate::error::{Failure, Notice, Status};
 use crate::pool::{Lease, Observation, Release, Source, Subscription};
@@ -87,10 +87,10 @@ impl Run<'_> {
         grant: Grant<'_>,
         opening: Opening<'_>,
         model: Option<&str>,
-        takes_over: bool,
+        patience: Patience,
     ) -> LaunchPlan {
         let prepare = |job: &Job<'_>| self.agent.prepare(job);
-        let mut plan = self.with_job(subscription, grant, opening, (model, takes_over), prepare);
+        let mut plan = self.with_job(subscription, grant, opening, (model, patience), prepare);
         let keeps = self.args.keep_env.iter().any(|kept| kept == PASSPHRASE);
         if env::var_os(PASSPHRASE).is_some() && !keeps {
             plan.remove.push(PASSPHRASE.to_owned());
@@ -102,7 +102,8 @@ impl Run<'_> {
     pub(super) fn can_resume(&self, session: &str, subscription: &Subscription, grant: Grant<'_>) -> bool {
         let can_resume = |job: &Job<'_>| self.agent.can_resume(session, job);
         // A conversation without an id cannot be resumed.
-        !session.is_empty() && self.with_job(subscription, grant, Opening::AsTyped, (None, false), can_resume)
+        !session.is_empty()
+            && self.with_job(subscription, grant, Opening::AsTyped, (None, Patience::Own), can_resume)
     }
 
     fn with_job<T>(
@@ -110,7 +111,7 @@ impl Run<'_> {
         subscription: &Subscription,
         grant: Grant<'_>,
         opening: Opening<'_>,
-        (model, takes_over): (Option<&str>, bool),
+        (model, patience): (Option<&str>, Patience),
         answer: impl FnOnce(&Job<'_>) -> T,
     ) -> T {
         let environment: Vec<_> = env::vars_os().collect();
@@ -120,7 +121,7 @@ impl Run<'_> {
             is_agent: self.is_agent,
             opening,
             model,
-            takes_over,
+            patience,
             grant,
             own_env: &subscription.env,
             keep: &self.args.keep_env,

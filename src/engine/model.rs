@@ -249,6 +249,8 @@ pub(crate) struct RunState {
     pub paused_on: Vec<Name>,
     /// Whether the run has already waited because of an error of the provider or the network.
     pub paused: bool,
+    /// Whether the run has left an overloaded address for another one.
+    pub left_gateway: bool,
 }
 
 /// The subscriptions that a search skips.
@@ -279,6 +281,7 @@ impl RunState {
             visited: Visited::default(),
             paused_on: Vec::new(),
             paused: false,
+            left_gateway: false,
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Print {
     pub paused_here: bool,
     /// Whether this run has already paused because of an error of the provider or the network.
     pub paused: bool,
+    /// Whether a subscription that the run has not tried sends its requests to another address.
+    pub other_gateway: bool,
     /// Whether the command may be run again as it was typed.
     pub repeatable: bool,
     /// Whether its standard input can be read again.
@@ -157,6 +159,8 @@ fn target(verdict: &Verdict, print: &Print) -> Option<Target> {
         Verdict::Throttled { .. } if print.paused_here => Some(Target::Another),
         Verdict::Throttled { retry_after: Some(pause) } if *pause > MAX_PAUSE => Some(Target::Another),
         Verdict::Throttled { .. } => Some(Target::Same),
+        // An overload that persists may end at the address, so another one gets one attempt.
+        Verdict::Overloaded if print.paused && print.other_gateway => Some(Target::Another),
         Verdict::Overloaded | Verdict::Unreachable | Verdict::TimedOut => {
             (!print.paused).then_some(Target::Same)
         }

@@ -14,7 +14,7 @@ use super::said::{Refusal, Said};
 use super::session::Live;
 use super::wait::WaitEnd;
 use super::withheld::withheld;
-use crate::agent::{Exit, Form, LaunchPlan, Opening};
+use crate::agent::{Exit, Form, LaunchPlan, Opening, Patience};
 use crate::error::Notice;
 use crate::pool::{Name, NotReady, Release, Rule, Source};
 use crate::run::{Input, Launched, Output, Relay, Released, SessionObserver, Streams};
@@ -87,7 +87,7 @@ impl Run<'_> {
         let lease = place.lease.expect("a reserved place has a lease");
         let handover = self.obtain(subscription, &lease)?;
         let grant = self.grant(subscription, handover.as_ref());
-        let plan = self.plan(subscription, grant, Opening::AsTyped, None, self.retries() > 0);
+        let plan = self.plan(subscription, grant, Opening::AsTyped, None, self.first_patience());
         let state = RunState::new(Reservation { lease, handover }, plan);
         self.announce(&state.plan);
         Ok(Beginning::Ready(Box::new(state)))
@@ -105,6 +105,11 @@ impl Run<'_> {
         self.wait(&self.request).map(Some)
     }
 
+    /// How long the agent of the first attempt retries on its own.
+    fn first_patience(&self) -> Patience {
+        if self.retries() > 0 { Patience::Short } else { Patience::Own }
+    }
+
     /// Returns what would run, without reserving a subscription or reading a secret.
     pub(crate) fn dry_run(&self) -> Result<DryRun> {
         let chosen = match self.peek(&self.request)? {
@@ -113,7 +118,7 @@ impl Run<'_> {
         };
         let subscription = &self.context.config.pool.subscriptions[&chosen];
         let grant = self.grant(subscription, None);
-        let plan = self.plan(subscription, grant, Opening::AsTyped, None, self.retries() > 0);
+        let plan = self.plan(subscription, grant, Opening::AsTyped, None, self.first_patience());
         let carrier = match &subscription.credential.source {
             Source::Home(dir) => format!("the login in {}", dir.display()),
             source => {

@@ -138,6 +138,8 @@ impl Machine {
             readings: BTreeMap::new(),
             rule: "rule".into(),
             evidence: None,
+            act: None,
+            also: Vec::new(),
         }
     }
 

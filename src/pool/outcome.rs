@@ -60,6 +60,11 @@ impl Verdict {
         }
     }
 
+    /// Whether the provider refused the account, not only its usage.
+    pub fn is_refused_account(&self) -> bool {
+        matches!(self, Self::AuthRejected | Self::OrganizationRefused | Self::BillingRejected)
+    }
+
     /// The word used in the ledger.
     pub fn word(&self) -> &'static str {
         match self {
@@ -86,6 +91,23 @@ pub struct Window {
     pub name: String,
     /// Whether it spans days or is a quota; if not, it spans hours.
     pub long: bool,
+}
+
+impl Window {
+    /// Whether it is a cap on paid usage, which is reset each month.
+    pub fn is_cap(&self) -> bool {
+        self.name.contains("spend") || self.name == "group_pool"
+    }
+
+    /// Whether someone must change the plan before the limit can end, so that it is tried again rarely.
+    pub fn is_rarely_reset(&self) -> bool {
+        self.is_cap() || ["seat", "allocation", "org_usage"].contains(&self.name.as_str())
+    }
+
+    /// Returns the model family that a window covers, from its name: `opus` for `seven_day_opus`.
+    pub fn model_of(name: &str) -> Option<&str> {
+        ["five_hour_", "seven_day_"].into_iter().find_map(|plan| name.strip_prefix(plan))
+    }
 }
 
 /// What a limit covers.
@@ -140,4 +162,9 @@ pub struct Outcome {
     pub rule: Cow<'static, str>,
     /// A short excerpt of the evidence, without secrets.
     pub evidence: Option<String>,
+    /// Limits that only subagents met. They do not change the verdict.
+    pub also: Vec<Verdict>,
+    /// What a person must do before the provider accepts the account again, as text for the user. Until then
+    /// no attempt can succeed.
+    pub act: Option<Cow<'static, str>>,
 }

@@ -188,7 +188,7 @@ fn judge_all<'a>(
                 overruled,
                 running,
                 credit: known.credit,
-                utilization: known.highest_utilization(moment.now),
+                utilization: known.highest_utilization(request.model.as_deref(), moment.now),
                 recent_tokens: known.recent_tokens(moment.now),
             }),
         }

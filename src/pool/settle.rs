@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::{SubscriptionState, USAGE_WINDOW, Unhealthy, Utilization};
+use super::state::{SubscriptionState, UNTIL_RESET, USAGE_WINDOW, Unhealthy, Utilization};
 use super::totals::Costs;
 use super::{
     Change, Lease, LeaseId, Limit, LimitKind, Moment, Name, Outcome, Pool, Reading, Refused, Scope, State,
@@ -14,11 +14,16 @@ use super::{
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long a throttled subscription pauses if the provider names no time.
 const THROTTLE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// The longest pause after throttling if the provider names no time, without the jitter. Throttling is never
 /// a limit of the plan.
 const LONGEST_THROTTLE_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+/// The window of a limit that comes from throttling.
+const THROTTLED: &str = "throttled";
+/// Subscriptions that are throttled within this time are throttled together.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(30);
 /// The number of consecutive failures to read the credential that makes a subscription unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
@@ -57,11 +62,12 @@ impl State {
         if let Some(namespace) = &lease.namespace {
             self.namespaces.entry(namespace.clone()).or_default().book(&outcome.usage, costs, moment);
         }
+        let is_shared = self.is_throttled_with_others(&name, outcome, moment.now);
         let known = self.subscriptions.entry(name).or_default();
         known.book_usage(&outcome.usage, costs, moment);
         known.book(outcome, cooldowns, moment);
         // A refusal that was booked when it happened is not booked again, perhaps hours later.
-        if settled { None } else { known.change(outcome, lease, cooldowns, moment.now) }
+        if settled || is_shared { None } else { known.change(outcome, lease, cooldowns, moment.now) }
     }
 
     /// Books a refusal immediately, while its agent still runs, so that every other run avoids the
@@ -78,11 +84,25 @@ impl State {
             return None; // both the hook and kage saw it
         }
         let name = held.subscription.clone();
+        let is_shared = self.is_throttled_with_others(&name, outcome, now);
         let known = self.subscriptions.entry(name).or_default();
-        let change = known.change(outcome, lease, cooldowns, now);
+        let change = if is_shared { None } else { known.change(outcome, lease, cooldowns, now) };
         let verdict = outcome.verdict.word().to_owned();
         self.note_refusal(lease, Refused { at: now, verdict });
         change
+    }
+
+    /// Whether an attempt was throttled moments after one of another subscription. The provider then throttles
+    /// the machine or its address, and the other subscriptions must not be put away one after another.
+    fn is_throttled_with_others(&self, name: &Name, outcome: &Outcome, now: Timestamp) -> bool {
+        let is_recent = |limit: &Limit| {
+            limit.window == THROTTLED && now.duration_since(limit.since).abs() <= AT_ONCE && limit.until > now
+        };
+        let mut others = self.subscriptions.iter().filter(|(other, _)| *other != name);
+        // A long pause that the provider names is the subscription's own.
+        let is_short = |pause: SignedDuration| pause <= LONGEST_THROTTLE_PAUSE;
+        matches!(outcome.verdict, Verdict::Throttled { retry_after } if retry_after.is_none_or(is_short))
+            && others.any(|(_, known)| known.limits.iter().any(is_recent))
     }
 
     /// Records how full the windows of a subscription are, as its agent reported while it ran.
@@ -165,9 +185,23 @@ impl SubscriptionState {
         cooldowns: Cooldowns,
         now: Timestamp,
     ) -> Option<Change> {
-        let change = self.apply(outcome, lease, cooldowns, now)?;
+        let change = self.apply(outcome, lease, cooldowns, now);
+        let of_subagents: Vec<_> =
+            outcome.also.iter().filter_map(|limit| self.add_limit(limit, cooldowns, now)).collect();
+        let change = change.or_else(|| {
+            let rule = "subagent".to_owned();
+            of_subagents.into_iter().next().map(|change| Change { rule, ..change })
+        })?;
         self.record(change.clone());
         Some(change)
+    }
+
+    /// Adds a usage limit. Any other verdict adds none.
+    fn add_limit(&mut self, verdict: &Verdict, cooldowns: Cooldowns, now: Timestamp) -> Option<Change> {
+        let Verdict::UsageLimit { scope, window, resets_at } = verdict else { return None };
+        let until = resets_at.unwrap_or_else(|| now + self.next_pause(window, cooldowns.cooldown));
+        let kind = if window.long { LimitKind::Exhausted } else { LimitKind::RateLimited };
+        self.limit(Limit { scope: scope.clone(), kind, window: window.name.clone(), since: now, until })
     }
 
     fn apply(
@@ -187,22 +221,18 @@ impl SubscriptionState {
             | Verdict::Overloaded
             | Verdict::Unreachable
             | Verdict::TimedOut => return None,
-            Verdict::UsageLimit { scope, window, resets_at } => {
-                let until = resets_at.unwrap_or_else(|| now + self.next_pause(window, cooldowns.cooldown));
-                let kind = if window.long { LimitKind::Exhausted } else { LimitKind::RateLimited };
-                self.limit(Limit {
-                    scope: scope.clone(),
-                    kind,
-                    window: window.name.clone(),
-                    since: now,
-                    until,
-                })?
-            }
+            limit @ Verdict::UsageLimit { .. } => self.add_limit(limit, cooldowns, now)?,
             Verdict::Throttled { retry_after } => {
                 let pause = retry_after.unwrap_or_else(|| self.next_throttle(lease));
                 let kind = LimitKind::RateLimited;
-                let window = "throttled".to_owned();
+                let window = THROTTLED.to_owned();
                 self.limit(Limit { scope: Scope::All, kind, window, since: now, until: now + pause })?
+            }
+            Verdict::AuthRejected | Verdict::OrganizationRefused | Verdict::BillingRejected
+                if outcome.act.is_some() =>
+            {
+                let reason = outcome.act.as_deref().unwrap_or_default();
+                self.refuse_until_reset(reason, &outcome.rule, now)
             }
             Verdict::AuthRejected => {
                 self.mark_unhealthy("its credential was rejected", &outcome.rule, HOUR, DAY, now)
@@ -297,9 +327,20 @@ impl SubscriptionState {
         Change { at: now, to, until: Some(until), rule: rule.to_owned(), evidence: Some(reason) }
     }
 
+    /// Marks the account as refused until its health is reset or it has a new credential.
+    fn refuse_until_reset(&mut self, reason: &str, rule: &str, now: Timestamp) -> Change {
+        self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+        self.unhealthy = Some(Unhealthy { reason: reason.to_owned(), since: now, until: UNTIL_RESET });
+        let to = Status::Unhealthy { until: UNTIL_RESET }.word().to_owned();
+        Change { at: now, to, until: None, rule: rule.to_owned(), evidence: None }
+    }
+
     fn next_pause(&mut self, window: &Window, cooldown: SignedDuration) -> SignedDuration {
         let repeats = self.repeats;
         self.repeats = repeats.saturating_add(1);
+        if window.is_rarely_reset() {
+            return doubled(DAY, repeats, WEEK);
+        }
         if window.long { doubled(HOUR, repeats, DAY) } else { doubled(cooldown, repeats, HOUR.max(cooldown)) }
     }
 

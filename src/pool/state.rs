@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::maps;
 use super::totals::{Costs, Month, Today, Totals};
 use super::window::Sliding;
-use super::{Lease, Moment, Name, Scope, Subscription, Usage};
+use super::{Lease, Moment, Name, Scope, Subscription, Usage, Window};
 
 /// The window in which `least-used` counts tokens if the utilization is not known.
 pub(super) const USAGE_WINDOW: SignedDuration = SignedDuration::from_hours(5);
@@ -165,10 +165,14 @@ impl SubscriptionState {
         self.limits.iter().filter(move |limit| limit.until > now)
     }
 
-    /// Returns the highest utilization (0.0-1.0) of the known windows that have not reset.
-    pub fn highest_utilization(&self, now: Timestamp) -> Option<f64> {
-        let known = self.utilization.values().filter(|reading| reading.resets_at.is_none_or(|at| at > now));
-        known.map(|reading| reading.value).max_by(f64::total_cmp)
+    /// Returns the highest utilization (0.0-1.0) of the known windows that have not reset. The window of one model counts only for requests for that model.
+    pub fn highest_utilization(&self, model: Option<&str>, now: Timestamp) -> Option<f64> {
+        let counts = |window: &str| Window::model_of(window).is_none_or(|covered| model == Some(covered));
+        let known = self
+            .utilization
+            .iter()
+            .filter(|(window, reading)| counts(window) && reading.resets_at.is_none_or(|at| at > now));
+        known.map(|(_, reading)| reading.value).max_by(f64::total_cmp)
     }
 
     /// Returns the tokens used in the last `USAGE_WINDOW`, which `least-used` compares.
@@ -245,8 +249,10 @@ impl Status {
         }
     }
 
+    /// Returns when the status ends; `None` if it does not end on its own, or is not known.
     pub fn until(self) -> Option<Timestamp> {
         match self {
+            Self::Unhealthy { until } if until >= UNTIL_RESET => None,
             Self::RateLimited { until } | Self::Exhausted { until } | Self::Unhealthy { until } => {
                 Some(until)
             }
@@ -279,9 +285,19 @@ pub struct Limit {
 pub struct Unhealthy {
     pub reason: String,
     pub since: Timestamp,
-    /// After this time, one run at a time may try the subscription.
+    /// After this time, one run at a time may try the subscription. `UNTIL_RESET` if no run may.
     pub until: Timestamp,
 }
+
+impl Unhealthy {
+    /// Whether only `kage subscription reset` or a new credential ends it.
+    pub fn is_until_reset(&self) -> bool {
+        self.until >= UNTIL_RESET
+    }
+}
+
+/// The deadline of a subscription that no run may try until its health is reset: the year 9999.
+pub const UNTIL_RESET: Timestamp = Timestamp::constant(253_370_764_800, 0);
 
 /// How full a provider's window was when last read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

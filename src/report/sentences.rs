@@ -7,7 +7,9 @@ use jiff::Zoned;
 use super::time::{clock, until};
 use crate::agent::{DEFAULT_AGENT, LaunchPlan};
 use crate::error::{Failure, Status};
-use crate::pool::{Candidate, Change, Exclusion, Name, NotReady, Outcome, Ranking, Request, Rule, Verdict};
+use crate::pool::{
+    Candidate, Change, Exclusion, Name, NotReady, Outcome, Ranking, Request, Rule, Verdict, Window,
+};
 use crate::text::{one_line, pasted, quoted};
 
 /// The maximum number of reasons in one line.
@@ -98,9 +100,10 @@ fn flags(request: &Request) -> String {
 
 /// The change of status that an attempt caused: `a hit its 5-hour limit; rate_limited until 13:00 (1h 12m)`.
 pub fn changed(name: &Name, change: &Change, outcome: &Outcome, now: &Zoned) -> String {
-    let Some(what) = what_happened(name, &outcome.verdict) else {
-        return format!("{name} is {} again", change.to);
-    };
+    let of_subagent = || outcome.also.iter().find_map(|limit| what_happened(name, limit));
+    let what =
+        what_happened(name, &outcome.verdict).or_else(|| Some(format!("{} in a subagent", of_subagent()?)));
+    let Some(what) = what else { return format!("{name} is {} again", change.to) };
     match change.until {
         Some(at) => format!("{what}; {} until {}", change.to, until(at, now)),
         None => format!("{what}; {}", change.to),
@@ -154,8 +157,18 @@ pub(super) fn window_word(window: &str) -> String {
     match window {
         "five_hour" => "5-hour".to_owned(),
         "seven_day" => "weekly".to_owned(),
-        other => other.strip_prefix("seven_day_").unwrap_or(other).replace('_', " "),
+        other => match Window::model_of(other) {
+            Some(model) => capitalized(model),
+            None => other.replace('_', " "),
+        },
     }
+}
+
+/// The name of a model family as its provider writes it: `Opus`.
+fn capitalized(model: &str) -> String {
+    let mut letters = model.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// What a run would do. The secret is not read.

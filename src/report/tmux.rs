@@ -50,7 +50,7 @@ fn summary(pool: &Pool, state: &State, with_window: bool, now: &Zoned) -> Vec<St
         return vec![count];
     }
     let of_active = all().zip(&statuses).filter(|(_, status)| **status == Status::Active);
-    let fullest = of_active.filter_map(|((_, known), _)| known.highest_utilization(now.timestamp()));
+    let fullest = of_active.filter_map(|((_, known), _)| known.highest_utilization(None, now.timestamp()));
     let fullest = fullest.max_by(f64::total_cmp);
     vec![count, fullest.map(|value| percentage(value, pool.near_limit)).unwrap_or_default()]
 }
@@ -60,11 +60,15 @@ fn state_of(one: &Subscription, known: &SubscriptionState, pool: &Pool, now: &Zo
     let at = now.timestamp();
     let until = |word: &str, until: Timestamp| styled(&format!("{word} {}", clock(until, now)), ALARM);
     match known.status(one, at) {
-        Status::Active => {
-            known.highest_utilization(at).map(|value| percentage(value, pool.near_limit)).unwrap_or_default()
-        }
+        Status::Active => known
+            .highest_utilization(None, at)
+            .map(|value| percentage(value, pool.near_limit))
+            .unwrap_or_default(),
         Status::RateLimited { until: end } | Status::Exhausted { until: end } => until("limited until", end),
-        Status::Unhealthy { until: end } => until("unhealthy until", end),
+        status @ Status::Unhealthy { .. } => match status.until() {
+            Some(end) => until("unhealthy until", end),
+            None => styled("unhealthy", ALARM),
+        },
         Status::Disabled => styled("disabled", WARNING),
     }
 }

@@ -188,6 +188,16 @@ fn any_input_is_accepted() {
 }
 
 #[test]
+fn a_message_within_other_lines_is_an_answer_and_the_user_learns_why() {
+    let sandbox = Sandbox::new();
+    let why = "kage: several lines count as an answer of the agent; paste only the line of the error\n";
+    for text in [format!("It printed:\n{FIVE}\n"), format!("{FIVE}\nand stopped.\n")] {
+        detect(&sandbox, &[], &text).status(0).says(why);
+    }
+    detect(&sandbox, &[], "Nothing here\nis an error.\n").status(0).says("");
+}
+
+#[test]
 fn only_the_end_of_a_very_long_file_is_read() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("work/long.jsonl");

@@ -416,7 +416,7 @@ fn given(sandbox: &Sandbox, what: &str) -> Vec<String> {
 fn the_agents_own_retries_are_limited_only_if_another_attempt_can_follow() {
     let sandbox = pool("overloaded");
     exec(&sandbox, &[], &[]).run().status(1);
-    assert_eq!(given(&sandbox, "retries"), ["2", ""], "no attempt follows a second overload");
+    assert_eq!(given(&sandbox, "retries"), ["2", "5"], "the retry after an overload has some seconds");
     let sandbox = pool("five");
     sandbox.add_with("c", "c--five", &["--priority", "150"]);
     exec(&sandbox, &["--retries", "1"], &[]).run().status(1);

@@ -67,7 +67,7 @@ impl Worker {
             moment: Moment::from(&zoned),
             pid,
             started: store::started(pid),
-            outcome: Outcome { verdict, usage, readings, rule, evidence: None },
+            outcome: Outcome { verdict, usage, readings, rule, evidence: None, act: None, also: Vec::new() },
         }
     }
 

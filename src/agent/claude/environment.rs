@@ -1,8 +1,28 @@
 //! The variables that make Claude Code use another credential, provider or address.
 
+use std::ffi::OsString;
+
 /// Whether a variable competes with the chosen subscription.
 pub(super) fn competes(name: &str) -> bool {
     name.starts_with(RETRY_WATCHDOG) || COMPETING.binary_search(&name).is_ok()
+}
+
+/// Returns the inherited variables that name the models of a gateway whose address is not passed on: the
+/// provider does not know them. `removed` are the variables that are not passed on for other reasons.
+pub(super) fn gateway_models(removed: &[String], inherited: &[(OsString, OsString)]) -> Vec<String> {
+    let is_gateway = |name: &String| name.ends_with("_BASE_URL") || name.starts_with("CLAUDE_CODE_USE_");
+    if !removed.iter().any(is_gateway) {
+        return Vec::new();
+    }
+    let set = inherited.iter().filter(|(_, value)| !value.is_empty());
+    set.filter_map(|(name, _)| name.to_str()).filter(|name| names_model(name)).map(str::to_owned).collect()
+}
+
+/// Whether a variable names a model. Sources: the agent's documentation, the binary of 2.1.332.
+fn names_model(name: &str) -> bool {
+    let is_default = || name.strip_prefix("ANTHROPIC_DEFAULT_").is_some_and(|rest| rest.contains("_MODEL"));
+    ["ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL"].contains(&name)
+        || is_default()
 }
 
 /// The prefix of a family of variables. If one of them is set, a limited agent sleeps until the reset instead
@@ -79,5 +99,24 @@ mod tests {
         }
         assert!(competes("CLAUDE_CODE_RETRY_WATCHDOG_MS"));
         assert!(!competes("ANTHROPIC_MODEL") && !competes("PATH"));
+    }
+
+    #[test]
+    fn the_models_of_a_gateway_are_removed_with_it_and_the_users_own_choice_stays() {
+        let models = [
+            "ANTHROPIC_DEFAULT_OPUS_MODEL",
+            "ANTHROPIC_DEFAULT_QUARTZ_MODEL_NAME",
+            "ANTHROPIC_MODEL",
+            "ANTHROPIC_SMALL_FAST_MODEL",
+            "CLAUDE_CODE_SUBAGENT_MODEL",
+        ];
+        let names = models.into_iter().chain(["PATH", "ANTHROPIC_BETAS"]);
+        let inherited: Vec<(OsString, OsString)> = names.map(|name| (name.into(), "x".into())).collect();
+        for gateway in ["ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL", "CLAUDE_CODE_USE_BEDROCK"] {
+            assert_eq!(gateway_models(&[gateway.into()], &inherited), models, "{gateway}");
+        }
+        assert!(gateway_models(&["ANTHROPIC_API_KEY".into()], &inherited).is_empty());
+        let empty = [("ANTHROPIC_MODEL".into(), OsString::new())];
+        assert!(gateway_models(&["ANTHROPIC_BASE_URL".into()], &empty).is_empty());
     }
 }

@@ -9,7 +9,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::refusal::{ErrorFields, RateLimitInfo, lenient, refusal};
+use super::refusal::{ErrorFields, Params, RateLimitInfo, lenient, refusal};
 use super::transcript;
 use crate::agent::{Evidence, Kind, Line, ProviderError, Work, records};
 use crate::pool::{Reading, Usage};
@@ -40,6 +40,8 @@ struct Event {
     #[serde(deserialize_with = "lenient")]
     api_error_status: Option<u16>,
     #[serde(deserialize_with = "lenient")]
+    api_error_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     api_error_params: Params,
     #[serde(deserialize_with = "lenient")]
     terminal_reason: Option<String>,
@@ -56,12 +58,6 @@ struct Event {
     /// used only to find the main model.
     #[serde(rename = "modelUsage", deserialize_with = "lenient")]
     model_usage: BTreeMap<String, Value>,
-}
-
-/// Further fields of an error message.
-#[derive(Deserialize, Default)]
-struct Params {
-    rate_limit_info: Option<RateLimitInfo>,
 }
 
 /// The fields of an event that classify its line.
@@ -88,6 +84,9 @@ static REFUSED: LazyLock<memmem::Finder<'static>> =
 /// Classifies a line of the stream. Nearly all lines are progress. They are recognized quickly by their type,
 /// which comes first.
 pub(super) fn classify(line: &[u8]) -> Line {
+    if line.trim_ascii().is_empty() {
+        return Line::Neutral;
+    }
     let begins = |with: &[u8]| line.starts_with(with);
     if begins(br#"{"type":"user""#) || begins(br#"{"type":"stream_event""#) {
         return Line::Progress;
@@ -184,6 +183,7 @@ impl Collector {
             class: event.error.as_deref(),
             code: event.api_error.as_deref(),
             status: event.api_error_status,
+            error_type: event.api_error_type.as_deref(),
             text: text.and_then(Value::as_str).unwrap_or_default(),
         };
         let info = self.limit.as_ref().or(event.api_error_params.rate_limit_info.as_ref());
@@ -209,6 +209,7 @@ impl Collector {
             class: None,
             code: event.api_error.as_deref(),
             status: event.api_error_status,
+            error_type: event.api_error_type.as_deref(),
             text: event.result.as_deref().unwrap_or_default(),
         };
         let error = refusal(&fields, self.limit.as_ref(), &at(event, now), "result");

@@ -4,18 +4,22 @@
 use jiff::Zoned;
 use serde::Deserialize;
 
-use super::{hook, printed, transcript};
-use crate::agent::{Evidence, Work, records, said};
+use super::{hook, message, printed, transcript};
+use crate::agent::{Evidence, Work, records};
 
 pub(super) fn examine(text: &[u8], now: &Zoned) -> Evidence {
     let Some(records) = records::of(text, is_whole_stream) else {
-        return Evidence { said: said::sole_line(text).into_iter().collect(), ..Evidence::default() };
+        let said = message::sole_message(text).map(message::forms).unwrap_or_default();
+        return Evidence { said, ..Evidence::default() };
     };
     let recorded = transcript::examine(records.iter().copied(), now.time_zone());
     let printed = printed::read(records.iter().copied(), now).unwrap_or_default();
     let reported = hook::read(records.iter().copied(), now);
     let work = if printed.work == Work::Done { Work::Done } else { recorded.work };
-    let errors = [recorded.errors, printed.errors, reported.into_iter().collect()];
+    // A file of a subagent contains nothing else. For its reader, its limit is the verdict.
+    let of_subagent =
+        if recorded.usage.requests == 0 { recorded.met_by_subagents.clone() } else { Vec::new() };
+    let errors = [recorded.errors, printed.errors, reported.into_iter().collect(), of_subagent];
     Evidence {
         errors: errors.into_iter().find(|errors| !errors.is_empty()).unwrap_or_default(),
         readings: printed.readings,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::refusal::{instant, lenient};
+use super::refusal::{self, lenient};
 use crate::agent::StatuslineReading;
 use crate::pool::Reading;
 
@@ -19,21 +19,13 @@ struct Input {
 
 pub(super) fn read(input: &[u8]) -> Option<StatuslineReading> {
     let input: Input = serde_json::from_slice(input).ok()?;
-    let windows = input.rate_limits.into_iter().filter(|(window, _)| is_word(window));
-    let readings = windows.filter_map(|(window, limit)| Some((window, reading(&limit)?))).collect();
+    let readings = input.rate_limits.iter().filter_map(|(window, limit)| reading(window, limit)).collect();
     Some(StatuslineReading { session: input.session_id, readings })
 }
 
-/// Whether the name of a window is safe to show and to store in the state.
-fn is_word(window: &str) -> bool {
-    let is_letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_';
-    (1..=32).contains(&window.len()) && window.bytes().all(is_letter)
-}
-
-fn reading(limit: &Value) -> Option<Reading> {
-    let percentage = limit.get("used_percentage")?.as_f64().filter(|&percentage| percentage >= 0.0)?;
-    let resets_at = limit.get("resets_at").and_then(instant);
-    Some(Reading { value: percentage / 100.0, resets_at })
+fn reading(window: &str, limit: &Value) -> Option<(String, Reading)> {
+    let percentage = limit.get("used_percentage")?.as_f64()?;
+    refusal::reading(window, percentage / 100.0, limit.get("resets_at").unwrap_or(&Value::Null))
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::answers::{Answer, Answers};
-use super::refusal::{ErrorFields, RateLimitInfo, lenient, refusal};
-use crate::agent::{Evidence, Others, ProviderError, Watch, Work, appended};
+use super::refusal::{ErrorFields, Params, RateLimitInfo, lenient, refusal};
+use crate::agent::{Evidence, Kind, Others, ProviderError, Watch, Work, appended};
 use crate::pool::Visit;
 
 pub(super) use self::answers::count;
@@ -209,6 +209,8 @@ struct Message {
 struct Rows {
     answers: Answers,
     errors: Vec<ProviderError>,
+    /// Limits that only subagents met.
+    of_subagents: Vec<ProviderError>,
     /// The model of the main conversation.
     model: Option<String>,
     /// The user's time zone.
@@ -217,7 +219,13 @@ struct Rows {
 
 impl Rows {
     fn new(zone: &TimeZone) -> Self {
-        Self { answers: Answers::default(), errors: Vec::new(), model: None, zone: zone.clone() }
+        Self {
+            answers: Answers::default(),
+            errors: Vec::new(),
+            of_subagents: Vec::new(),
+            model: None,
+            zone: zone.clone(),
+        }
     }
 
     fn read(&mut self, path: &Path, from: u64, is_main: bool, during: &Range<Timestamp>) {
@@ -243,8 +251,11 @@ impl Rows {
             return; // a forked or resumed session contains older rows
         }
         if row.is_api_error_message {
+            let error = provider_error(line, at, &self.zone);
             if is_main && !row.is_sidechain {
-                self.errors.extend(provider_error(line, at, &self.zone));
+                self.errors.extend(error);
+            } else {
+                self.of_subagents.extend(error.filter(|error| error.kind == Kind::UsageLimit));
             }
             return;
         }
@@ -271,7 +282,14 @@ impl Rows {
     fn evidence(self) -> Evidence {
         let usage = self.answers.usage(&self.zone);
         let work = if usage.requests > 0 { Work::Done } else { Work::None };
-        Evidence { usage, work, model: self.model, errors: self.errors, ..Evidence::default() }
+        Evidence {
+            usage,
+            work,
+            model: self.model,
+            errors: self.errors,
+            met_by_subagents: self.of_subagents,
+            ..Evidence::default()
+        }
     }
 }
 
@@ -284,6 +302,10 @@ struct ErrorRow {
     api_error: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     api_error_status: Option<u16>,
+    #[serde(default, deserialize_with = "lenient")]
+    api_error_type: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    api_error_params: Params,
     #[serde(default, deserialize_with = "lenient")]
     quota_limits: Option<RateLimitInfo>,
     message: ErrorMessage,
@@ -302,9 +324,11 @@ fn provider_error(line: &[u8], at: Timestamp, zone: &TimeZone) -> Option<Provide
         class: Some(&row.error),
         code: row.api_error.as_deref(),
         status: row.api_error_status,
+        error_type: row.api_error_type.as_deref(),
         text: text.unwrap_or_default(),
     };
-    let error = refusal(&fields, row.quota_limits.as_ref(), &at.to_zoned(zone.clone()), "transcript");
+    let info = row.quota_limits.as_ref().or(row.api_error_params.rate_limit_info.as_ref());
+    let error = refusal(&fields, info, &at.to_zoned(zone.clone()), "transcript");
     Some(ProviderError { at: Some(at), ..error })
 }
 

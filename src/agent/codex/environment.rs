@@ -5,9 +5,9 @@ pub(super) fn competes(name: &str) -> bool {
     COMPETING.binary_search(&name).is_ok()
 }
 
-/// Sorted for the binary search. Found in the binary of 0.169.0. Not every subcommand reads all of them:
+/// Sorted for the binary search. Found in the binary of 0.171.0. Not every subcommand reads all of them:
 /// `OPENAI_API_KEY` is read only if the config names it, and `OPENAI_BASE_URL` only by older versions.
-const COMPETING: [&str; 16] = [
+const COMPETING: [&str; 19] = [
     "CODEX_ACCESS_TOKEN",
     "CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL",
     "CODEX_AGENT_IDENTITY_JWKS_BASE_URL",
@@ -22,8 +22,11 @@ const COMPETING: [&str; 16] = [
     "OPENAI_BASE_URL",
     "OPENAI_FEDERATION_RULE_ID",
     "OPENAI_IDENTITY_TOKEN_FILE",
+    "OPENAI_IDENTITY_TOKEN_SOURCE",
     "OPENAI_ORGANIZATION",
     "OPENAI_PROJECT",
+    "OPENAI_SPIFFE_AUDIENCE",
+    "SPIFFE_ENDPOINT_SOCKET",
 ];
 
 #[cfg(test)]

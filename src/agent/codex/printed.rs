@@ -32,6 +32,9 @@ const NOT_PROGRESS: [&[u8]; 3] = [b"\"error\"", b"\"thread.started\"", b"\"turn.
 
 /// Classifies a line of the stream.
 pub(super) fn classify(line: &[u8]) -> Line {
+    if line.trim_ascii().is_empty() {
+        return Line::Neutral;
+    }
     let may_matter = NOT_PROGRESS.iter().any(|word| memmem::find(line, word).is_some());
     if !may_matter || !records::may_be_object(line) {
         return Line::Progress;

@@ -57,7 +57,15 @@ pub(super) fn refusal(
         || known.clone(),
         |error| ProviderError { text: known.text.clone(), rule: known.rule.clone(), ..error },
     );
-    if kind == Kind::UsageLimit { with_window(error, readings, at.timestamp()) } else { error }
+    match Code::of(info).word {
+        _ if kind != Kind::UsageLimit => error,
+        // A cap of the organization, not a window of the plan.
+        "organization_spend_limit_exceeded" if error.window.is_none() => {
+            let window = markers::window("org_spend".into(), error.resets_at, at.timestamp());
+            ProviderError { window: Some(window), ..error }
+        }
+        _ => with_window(error, readings, at.timestamp()),
+    }
 }
 
 /// Adds the window that is full, unless the text names one. The text contains the reset time only to the
@@ -89,6 +97,7 @@ fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
     let text_kind = rendered.filter(|kind| *kind != Kind::None);
     match code.word {
         "usage_limit_exceeded" => text_kind.unwrap_or(Kind::UsageLimit),
+        "organization_spend_limit_exceeded" | "organization_usage_limit_exceeded" => Kind::UsageLimit,
         "rate_limit_exceeded" => Kind::Throttled,
         "server_overloaded" | "internal_server_error" => Kind::Overloaded,
         "unauthorized" => Kind::Auth,

@@ -30,7 +30,7 @@ fn with_job<T>(
         is_agent: true,
         opening,
         model: None,
-        takes_over: true,
+        patience: crate::agent::Patience::Short,
         grant,
         own_env: &BTreeMap::new(),
         keep: &[],
@@ -114,8 +114,11 @@ fn an_attempt_without_a_record_is_judged_by_its_output() {
     let captured = Captured { stderr: limit.into(), ..Captured::default() };
     let evidence = Codex.collect(&LaunchPlan::default(), &captured, &now);
     assert_eq!(evidence.work, Work::Unknown);
-    let judged =
-        |exit| Codex.judge(&crate::agent::Case { exit, evidence: &evidence, more: &[], now: &now }).verdict;
+    let judged = |exit| {
+        Codex
+            .judge(&crate::agent::Case { exit, evidence: &evidence, more: &[], model: None, now: &now })
+            .verdict
+    };
     assert!(matches!(judged(Exit::Code(1)), Verdict::UsageLimit { .. }));
     assert_eq!(judged(Exit::Code(0)), Verdict::Succeeded);
 }

@@ -45,6 +45,9 @@ const SIGNIFICANT: [&[u8]; 4] = [b"\"init\"", b"\"user\"", b"\"error\"", b"\"res
 
 /// Returns the role of a line in the stream.
 pub(super) fn classify(line: &[u8]) -> Line {
+    if line.trim_ascii().is_empty() {
+        return Line::Neutral;
+    }
     let is_significant = SIGNIFICANT.iter().any(|word| memmem::find(line, word).is_some());
     if !is_significant || !records::may_be_object(line) {
         return Line::Progress;

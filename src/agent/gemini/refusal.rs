@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan as _, Zoned};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::{Case, Exit, Kind, Marker, ProviderError, markers, said};
+use crate::agent::{Case, Exit, Kind, Marker, ProviderError, markers, reset, said};
 use crate::pool::{Outcome, Verdict};
 
 pub(super) static MARKERS: LazyLock<Vec<Marker>> =
@@ -51,12 +51,25 @@ struct ErrorBody {
 pub(super) fn error(message: &str, code: Option<i64>, now: &Zoned) -> ProviderError {
     let lines = lines(message, code);
     let words = lines.first().cloned().unwrap_or_default();
-    match markers::find(lines.iter(), &[&MARKERS], now) {
+    let found = markers::find(lines.iter(), &[&MARKERS], now).map(|error| with_delay(error, message, now));
+    match found {
         // The message is more useful to the user than the status.
         Some(error) if error.text.starts_with("code: ") => ProviderError { text: words, ..error },
         Some(error) => error,
         None => ProviderError::new(Kind::None, words, "result"),
     }
+}
+
+/// Adds the provider's own delay to a limit without a reset time.
+fn with_delay(error: ProviderError, message: &str, now: &Zoned) -> ProviderError {
+    if error.kind != Kind::UsageLimit || error.resets_at.is_some() {
+        return error;
+    }
+    let body = message.find(['{', '[']).and_then(|at| error_body(&message[at..]));
+    let details = body.map(|body| body.details).unwrap_or_default();
+    let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str());
+    let resets_at = delay.and_then(|delay| reset::parse(delay, now)).filter(|at| *at > now.timestamp());
+    ProviderError { resets_at, ..error }
 }
 
 /// Splits a message into lines that markers recognize. It may contain the provider's JSON response.

@@ -65,7 +65,9 @@ fn a_limit_is_read_from_each_form_but_never_from_the_models_answer() {
         let plan = LaunchPlan { prints_json: true, ..LaunchPlan::default() };
         let evidence = Gemini.collect(&plan, captured, &now());
         let now = now();
-        Gemini.judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now }).verdict
+        Gemini
+            .judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], model: None, now: &now })
+            .verdict
     };
     let captured = |whole: &str, lines: &[&str], stderr: &str| Captured {
         whole: Some(whole.into()),
@@ -102,7 +104,9 @@ fn an_answer_outweighs_an_error_on_standard_error() {
         let plan = LaunchPlan { prints_json, ..LaunchPlan::default() };
         let evidence = Gemini.collect(&plan, &captured, &now());
         let now = now();
-        Gemini.judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now }).verdict
+        Gemini
+            .judge(&Case { exit: Exit::Code(code), evidence: &evidence, more: &[], model: None, now: &now })
+            .verdict
     };
     for (prints_json, out, stderr, code, verdict) in [
         (false, &sample[..], "", 1, Verdict::AgentFailed),

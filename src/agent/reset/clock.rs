@@ -10,7 +10,7 @@ const GRACE: SignedDuration = SignedDuration::from_mins(1);
 /// A date without a year means the nearest such date.
 const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(183 * 24);
 const CLOCKS: [&str; 5] = ["%I%p", "%I:%M%p", "%I:%M:%S%p", "%H:%M", "%H:%M:%S"];
-const DATES: [&str; 6] = ["%b %d", "%B %d", "%b %d %Y", "%B %d %Y", "%a", "%A"];
+const DATES: [&str; 7] = ["%b %d", "%B %d", "%b %d %Y", "%B %d %Y", "%Y-%m-%d", "%a", "%A"];
 const ORDINALS: [&str; 4] = ["st", "nd", "rd", "th"];
 
 /// The day, as precisely as the text names it.

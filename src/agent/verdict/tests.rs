@@ -19,7 +19,7 @@ fn outcome(exit: Exit, errors: &[ProviderError], said: &[&str]) -> Outcome {
     let now: Zoned = "2026-11-22T10:10:00[UTC]".parse().unwrap();
     let said = said.iter().map(|&line| line.to_owned()).collect();
     let evidence = Evidence { errors: errors.to_vec(), said, ..Evidence::default() };
-    judge(&Case { exit, evidence: &evidence, more: &[], now: &now }, || {
+    judge(&Case { exit, evidence: &evidence, more: &[], model: None, now: &now }, || {
         crate::agent::Agent::markers(&crate::agent::claude::Claude)
     })
 }
@@ -179,7 +179,7 @@ fn a_user_marker_classifies_an_error_of_unknown_kind() {
         (1, ProviderError { answered_since: true, ..error(Kind::None) }, Verdict::AgentFailed),
     ] {
         let evidence = Evidence { errors: vec![error], ..Evidence::default() };
-        let case = Case { exit: Exit::Code(exit), evidence: &evidence, more: &more, now: &now };
+        let case = Case { exit: Exit::Code(exit), evidence: &evidence, more: &more, model: None, now: &now };
         assert_eq!(judge(&case, || &[]).verdict, expected, "{exit}");
     }
 }

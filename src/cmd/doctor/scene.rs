@@ -106,7 +106,7 @@ impl Scene {
             is_agent: true,
             opening: Opening::AsTyped,
             model: None,
-            takes_over: false,
+            patience: crate::agent::Patience::Own,
             grant,
             own_env,
             keep: &[],

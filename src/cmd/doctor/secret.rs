@@ -145,6 +145,15 @@ fn is_missing_credential(reason: &str) -> bool {
 fn unhealthy(subscription: &Subscription, scene: &Scene, replace: &str) -> Option<Finding> {
     let reason = unhealthy_reason(subscription, scene)?;
     let name = &subscription.name;
+    let state = scene.state.as_ref()?.of(name);
+    if state.unhealthy.is_some_and(|unhealthy| unhealthy.is_until_reset()) {
+        let message = format!("`{name}` is unhealthy until it is reset: {reason}");
+        return Some(Finding::warning(
+            "subscription-unhealthy",
+            message,
+            format!("kage subscription reset {name}"),
+        ));
+    }
     let message = match subscription.credential.source {
         Source::Command(_) if !is_missing_credential(&reason) => {
             format!("`{name}` is unhealthy: {reason}; its command may still print the rejected secret")

@@ -130,7 +130,7 @@ impl Context {
             return None;
         }
         // No process saw how it ended. Only a refusal in its transcript is certain.
-        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), now);
+        let mut outcome = self.judge(agent, Exit::Code(0), &evidence.clone().final_errors(), None, now);
         if !outcome.verdict.concerns_subscription() {
             outcome.verdict = Verdict::Interrupted;
         }

@@ -13,6 +13,7 @@ const REFUSED: Print = Print {
     attempts_left: 3,
     paused_here: false,
     paused: false,
+    other_gateway: false,
     repeatable: true,
     replayable: true,
     committed: false,
@@ -59,6 +60,13 @@ fn a_second_throttling_moves_to_another_subscription_and_a_second_overload_is_fi
     for verdict in [Verdict::Overloaded, Verdict::Unreachable, Verdict::TimedOut] {
         let paused = Print { paused: true, ..REFUSED };
         assert_eq!(after(&verdict, Work::None, paused), Next::Final, "{verdict:?}");
+        // Only an overload may end at another address.
+        let elsewhere = Print { other_gateway: true, ..paused };
+        let expected = match verdict {
+            Verdict::Overloaded => retry(Target::Another, How::AsTyped),
+            _ => Next::Final,
+        };
+        assert_eq!(after(&verdict, Work::None, elsewhere), expected, "{verdict:?}");
     }
 }
 

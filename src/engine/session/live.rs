@@ -148,7 +148,8 @@ impl<'a> Live<'a> {
         let now = context.now();
         let plan = self.state.plan.with_visits(&held.visits);
         let evidence = agent.collect(&plan, &Captured::default(), &now).final_errors();
-        let outcome = context.judge(*agent, Exit::Code(0), &evidence, &now);
+        let outcome =
+            context.judge(*agent, Exit::Code(0), &evidence, self.run.request.model.as_deref(), &now);
         (evidence, outcome, now)
     }
 

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::memory::Memory;
 use crate::agent::{
-    Agent, Captured, Case, Evidence, Exit, Form, Intent, Job, Kind, LaunchPlan, Marker, Opening,
+    Agent, Captured, Case, Evidence, Exit, Form, Intent, Job, Kind, LaunchPlan, Marker, Opening, Patience,
     ProviderError, SecretKind, Work,
 };
 use crate::config::project::Location;
@@ -150,7 +150,7 @@ impl Agent for FakeAgent {
 
     fn prepare(&self, job: &Job<'_>) -> LaunchPlan {
         let resumes = matches!(job.opening, Opening::Resuming { .. }).then(|| OsString::from("--resume"));
-        let takes_over = job.takes_over.then(|| OsString::from("--impatient"));
+        let takes_over = (job.patience != Patience::Own).then(|| OsString::from("--impatient"));
         LaunchPlan { args: resumes.into_iter().chain(takes_over).collect(), ..LaunchPlan::default() }
     }
 
@@ -196,6 +196,8 @@ impl Agent for FakeAgent {
             readings: case.evidence.readings.clone(),
             rule: "pretend".into(),
             evidence: None,
+            act: None,
+            also: Vec::new(),
         }
     }
 }

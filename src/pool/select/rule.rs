@@ -13,6 +13,8 @@ pub enum Rule {
     Disabled,
     Limited,
     Unhealthy,
+    /// The provider refused the account, and a person must act before it is tried again.
+    Refused,
     Parallel,
     Budget,
     Tried,
@@ -27,7 +29,7 @@ impl Rule {
             Self::Tag => "tag",
             Self::Disabled => "disabled",
             Self::Limited => "limited",
-            Self::Unhealthy => "unhealthy",
+            Self::Unhealthy | Self::Refused => "unhealthy",
             Self::Parallel => "parallel",
             Self::Budget => "budget",
             Self::Tried => "tried",
@@ -49,7 +51,7 @@ impl Request {
         self.only.is_some()
             && match rule {
                 Rule::Route | Rule::Tag => true,
-                Rule::Limited | Rule::Unhealthy | Rule::Budget => !self.waits,
+                Rule::Limited | Rule::Unhealthy | Rule::Refused | Rule::Budget => !self.waits,
                 Rule::Agent | Rule::Disabled | Rule::Parallel | Rule::Tried => false,
             }
     }

@@ -89,7 +89,9 @@ impl Case<'_> {
     fn unhealthy(&self) -> Option<Exclusion> {
         let unhealthy = self.known.unhealthy.as_ref()?;
         let detail = format!("it is unhealthy ({})", unhealthy.reason);
-        if unhealthy.until > self.moment.now {
+        if unhealthy.is_until_reset() {
+            Some(Exclusion::new(Rule::Refused, detail))
+        } else if unhealthy.until > self.moment.now {
             Some(Exclusion::new(Rule::Unhealthy, detail).until(Some(unhealthy.until)))
         } else if self.running > 0 {
             Some(Exclusion::new(Rule::Unhealthy, format!("{detail}; one run is trying it")))
@@ -135,7 +137,9 @@ impl Case<'_> {
     pub(super) fn is_near_limit(&self) -> bool {
         let now = self.moment.now;
         let requests = self.subscription.requests_per_window;
-        self.known.highest_utilization(now).is_some_and(|value| value >= self.pool.near_limit)
+        self.known
+            .highest_utilization(self.request.model.as_deref(), now)
+            .is_some_and(|value| value >= self.pool.near_limit)
             || self.known.active_limits(now).next().is_some()
             || requests.is_some_and(|most| share(self.requests(), most) >= NEAR_WINDOW)
             || self.gauges().iter().any(Gauge::is_near)

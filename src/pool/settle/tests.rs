@@ -1,3 +1,5 @@
+mod faults;
+
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
@@ -27,8 +29,15 @@ fn settle(state: &mut State, began: i64, ends: i64, verdict: Verdict, requests: 
         usage.summed(&at(ends).now.to_zoned(TimeZone::UTC), "sonnet", count);
     }
     let readings = BTreeMap::new();
-    let outcome =
-        Outcome { verdict, usage, readings, rule: "transcript".into(), evidence: Some("seen".into()) };
+    let outcome = Outcome {
+        verdict,
+        usage,
+        readings,
+        rule: "transcript".into(),
+        evidence: Some("seen".into()),
+        act: None,
+        also: Vec::new(),
+    };
     state.settle(&lease, &outcome, &Costs::new(), LIMITS, &at(ends))
 }
 
@@ -286,11 +295,13 @@ fn a_utilization_reading_is_kept() {
         readings: BTreeMap::from([("five_hour".to_owned(), reading)]),
         rule: "exit".into(),
         evidence: None,
+        act: None,
+        also: Vec::new(),
     };
     state.settle(&lease, &outcome, &Costs::new(), LIMITS, &at(1));
     let known = state.of(&name());
-    assert_eq!(known.highest_utilization(at(2).now), Some(0.42));
-    assert_eq!(known.highest_utilization(at(60).now), None, "the window has reset");
+    assert_eq!(known.highest_utilization(None, at(2).now), Some(0.42));
+    assert_eq!(known.highest_utilization(None, at(60).now), None, "the window has reset");
 }
 
 /// Settles an attempt in the namespace `backend` that used, at each of these times, 100 tokens for one dollar
@@ -306,7 +317,15 @@ fn used(state: &mut State, times: &[&str], ends: &str) {
     let priced = usage.slices.keys().filter(|slice| slice.model == "priced");
     let costs: Costs = priced.map(|slice| (slice.clone(), Cost(1_000_000_000_000))).collect();
     let (verdict, readings) = (Verdict::Succeeded, BTreeMap::new());
-    let outcome = Outcome { verdict, usage, readings, rule: "exit".into(), evidence: None };
+    let outcome = Outcome {
+        verdict,
+        usage,
+        readings,
+        rule: "exit".into(),
+        evidence: None,
+        act: None,
+        also: Vec::new(),
+    };
     state.settle(&lease, &outcome, &costs, LIMITS, &Moment::from(&ends.parse::<jiff::Zoned>().unwrap()));
 }
 

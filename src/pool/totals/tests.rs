@@ -85,7 +85,18 @@ impl Run {
         let priced = usage.slices.iter().filter(|(slice, _)| slice.model == "priced");
         let costs = priced.map(|(slice, count)| (slice.clone(), Cost(count.input_tokens.into()))).collect();
         let (verdict, readings) = (Verdict::Succeeded, BTreeMap::new());
-        (Outcome { verdict, usage, readings, rule: "exit".into(), evidence: None }, costs)
+        (
+            Outcome {
+                verdict,
+                usage,
+                readings,
+                rule: "exit".into(),
+                evidence: None,
+                act: None,
+                also: Vec::new(),
+            },
+            costs,
+        )
     }
 }
 

@@ -51,7 +51,7 @@ fn a_weekly_limit_exhausts_a_subscription() {
 fn a_limit_of_one_model_does_not_limit_the_others() {
     let Some(scene) = Scene::of(a_limit_of_one_model_does_not_limit_the_others) else { return };
     let (ran, status) = refused(&scene, "429opus");
-    assert_one_line(&ran, "work hit its opus limit (resets ");
+    assert_one_line(&ran, "work hit its Opus limit (resets ");
     assert_eq!(status["status"], "active");
     let limit = json!({
         "scope": "model:opus",

@@ -275,3 +275,14 @@ fn a_credential_that_can_be_read_again_is_retried() {
         fixture.finds("warning", "subscription-unhealthy").mentions("its credential could not be read");
     problem.has_fix("kage subscription reset vault").apply_fix();
 }
+
+#[test]
+fn an_account_that_a_person_must_repair_is_reset_afterwards() {
+    let fixture = Fixture::healthy();
+    let agent = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 2.1.330\n\
+                 echo 'API Error: 400 Identity verification is required to continue.'\nexit 1\n";
+    fixture.sandbox.program("claude", agent);
+    drop(fixture.sandbox.kage(["exec", "-q", "-s", "work", "--", "claude", "-p", "x"]).run());
+    let problem = fixture.finds("warning", "subscription-unhealthy").mentions("its account must be verified");
+    problem.has_fix("kage subscription reset work").apply_fix();
+}

@@ -44,7 +44,7 @@ impl Scene {
             is_agent: self.is_agent,
             opening: crate::agent::Opening::AsTyped,
             model: None,
-            takes_over: false,
+            patience: crate::agent::Patience::Own,
             grant: Grant::Secret(&SETUP_TOKEN, self.deliver),
             own_env: &self.own_env,
             keep: &self.keep,

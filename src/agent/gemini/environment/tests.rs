@@ -39,7 +39,7 @@ impl Scene {
             is_agent: true,
             opening: Opening::AsTyped,
             model: None,
-            takes_over: false,
+            patience: crate::agent::Patience::Own,
             grant: self.login.as_deref().map_or(Grant::Secret(key, Delivery::Env), Grant::Home),
             own_env: &self.own_env,
             keep: &self.keep,

@@ -22,7 +22,7 @@ fn text(class: &str, message: &str, code: i64) -> String {
 
 fn judged(exit: Exit, evidence: &Evidence) -> Outcome {
     let now = now();
-    let case = Case { exit, evidence, more: &[], now: &now };
+    let case = Case { exit, evidence, more: &[], model: None, now: &now };
     let mut outcome = crate::agent::verdict::judge(&case, || &MARKERS);
     complete(&mut outcome, &case);
     outcome
@@ -243,7 +243,7 @@ fn an_exit_status_for_a_local_problem_is_not_a_refusal() {
         (55, Verdict::NotStarted),
         (130, Verdict::Interrupted),
     ] {
-        let case = Case { exit: Exit::Code(code), evidence: &evidence, more: &[], now: &now };
+        let case = Case { exit: Exit::Code(code), evidence: &evidence, more: &[], model: None, now: &now };
         assert_eq!(crate::agent::Agent::judge(&super::super::Gemini, &case).verdict, verdict, "{code}");
     }
 }
