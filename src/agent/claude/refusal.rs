@@ -30,15 +30,16 @@ const NOT_A_FAMILY: [&str; 8] =
 /// first word of the name, so that a new one needs no new kage.
 pub(super) fn family(model: &str) -> Option<String> {
     let model = model.to_ascii_lowercase();
-    let known = FAMILIES.into_iter().find(|family| model.contains(family));
     let is_family = |word: &&str| {
         word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_lowercase()) && !NOT_A_FAMILY.contains(word)
     };
-    let named = || model.split(|letter: char| !letter.is_ascii_alphanumeric()).find(is_family);
+    let first_word = |name: &'_ str| {
+        name.split(|letter: char| !letter.is_ascii_alphanumeric()).find(is_family).map(str::to_owned)
+    };
+    let known = FAMILIES.into_iter().find(|family| model.contains(family)).map(str::to_owned);
     // Names of other providers (`us.anthropic.claude-...`) begin with a region or the provider.
-    let model_part = model.rfind("claude").map_or(model.as_str(), |at| &model[at..]);
-    let named_in_part = || model_part.split(|letter: char| !letter.is_ascii_alphanumeric()).find(is_family);
-    known.or_else(named_in_part).or_else(named).map(str::to_owned)
+    let own_part = model.rfind("claude").map_or(model.as_str(), |at| &model[at..]);
+    known.or_else(|| first_word(own_part)).or_else(|| first_word(&model))
 }
 
 /// The window of the models that paid usage does not include, which the agent calls by its family.

@@ -129,11 +129,12 @@ fn login(subscription: &Subscription, agent: &dyn Agent, scene: &Scene) -> Vec<F
     unhealthy(subscription, scene, &replace).into_iter().collect()
 }
 
-/// Why a subscription is unhealthy; `None` if it is healthy.
-fn unhealthy_reason(subscription: &Subscription, scene: &Scene) -> Option<String> {
+/// Why a subscription is unhealthy, and whether that lasts until it is reset; `None` if it is healthy.
+fn unhealthy_reason(subscription: &Subscription, scene: &Scene) -> Option<(String, bool)> {
     let now = scene.now.timestamp();
     let unhealthy = scene.state.as_ref()?.of(&subscription.name).unhealthy?;
-    (unhealthy.until > now).then_some(unhealthy.reason)
+    let is_until_reset = unhealthy.is_until_reset();
+    (unhealthy.until > now).then_some((unhealthy.reason, is_until_reset))
 }
 
 /// Whether the reason is a credential that could not be read, including in the words of kage 0.1.
@@ -143,10 +144,9 @@ fn is_missing_credential(reason: &str) -> bool {
 
 /// The finding for a subscription that the provider refused, or whose credential was missing in the last run.
 fn unhealthy(subscription: &Subscription, scene: &Scene, replace: &str) -> Option<Finding> {
-    let reason = unhealthy_reason(subscription, scene)?;
+    let (reason, is_until_reset) = unhealthy_reason(subscription, scene)?;
     let name = &subscription.name;
-    let state = scene.state.as_ref()?.of(name);
-    if state.unhealthy.is_some_and(|unhealthy| unhealthy.is_until_reset()) {
+    if is_until_reset {
         let message = format!("`{name}` is unhealthy until it is reset: {reason}");
         return Some(Finding::warning(
             "subscription-unhealthy",
