@@ -140,6 +140,12 @@ pub trait Agent: Sync {
         false
     }
 
+    /// Returns the function that recognizes a line of standard error which shows that the agent retries what
+    /// cannot succeed, so that kage ends it and continues on another subscription.
+    fn is_hopeless(&self) -> Option<fn(&[u8]) -> bool> {
+        None
+    }
+
     /// Returns the function that classifies one line of the agent's JSON lines.
     fn classifier(&self) -> fn(&[u8]) -> Line {
         |_| Line::Progress

@@ -41,7 +41,7 @@ pub use settle::Cooldowns;
 pub use state::{Change, Limit, LimitKind, State, Status, SubscriptionState, UNTIL_RESET, Utilization};
 pub(crate) use tokens::token_kinds;
 pub use tokens::{TokenCount, TokenKind};
-pub use totals::Costs;
 #[cfg(test)]
 pub use totals::Today;
+pub use totals::{Costs, Priced};
 pub use usage::{Cost, LONG_PROMPTS, PromptLength, Slice, UNKNOWN_MODEL, Usage};

@@ -1,10 +1,12 @@
 //! What tokens cost at the providers' public prices: a dated table, overridden by the user's own prices.
 //!
 //! Called by the config, which reads the user's prices, and by everything that shows or limits a cost. A cost
-//! is what the same tokens would have cost over the provider's API, never what was paid. Tokens without a
-//! price are unpriced, never free.
+//! is what the same tokens would have cost over the provider's API, never what was paid. A model without a
+//! price has that of the nearest version of its family, as an estimate. Without one, its tokens are unpriced,
+//! never free.
 
 mod built_in;
+mod family;
 mod names;
 mod period;
 mod table;
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use crate::pool::{Cost, PromptLength, TokenCount};
+use crate::pool::{Priced, PromptLength, TokenCount};
 
 pub use period::{Period, overlap};
 use table::Table;
@@ -28,6 +30,8 @@ pub struct Prices {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ModelPrices<'a> {
     periods: &'a [Period],
+    /// The model that the prices belong to, if it is another one.
+    estimated_from: Option<&'a str>,
 }
 
 impl Prices {
@@ -36,11 +40,19 @@ impl Prices {
         Self { own: Table::new(own) }
     }
 
-    /// Returns the prices of a model, given its id in the agent's records; none for an unknown model. If the
-    /// user has prices for it, kage's table is not used, even on days that they do not cover.
+    /// Returns the prices of a model, given its id in the agent's records: its own, else those of the nearest
+    /// version of its family, else none. If the user has prices for it, kage's table is not used, even on days
+    /// that they do not cover.
     pub fn of(&self, model: &str) -> ModelPrices<'_> {
-        let known = self.own.find(model).or_else(|| built_in::TABLE.prices.find(model));
-        ModelPrices { periods: known.unwrap_or_default() }
+        let tables = [&self.own, &built_in::TABLE.prices];
+        if let Some(periods) = tables.iter().find_map(|table| table.find(model)) {
+            return ModelPrices { periods, estimated_from: None };
+        }
+        let plain = names::of(model).into_iter().min_by_key(|name| name.len()).unwrap_or(model);
+        let known = tables.iter().flat_map(|table| table.models.keys().map(String::as_str));
+        let Some(nearest) = family::nearest(plain, known) else { return ModelPrices::default() };
+        let periods = tables.iter().find_map(|table| table.find(nearest)).unwrap_or_default();
+        ModelPrices { periods, estimated_from: Some(nearest) }
     }
 
     /// Returns the date of kage's table, followed by `+own` if the user has defined prices.
@@ -50,10 +62,16 @@ impl Prices {
     }
 }
 
-impl ModelPrices<'_> {
-    /// Returns what the tokens would have cost on that day; `None` if the price of any of them is unknown.
-    pub fn cost(self, day: Date, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
-        self.periods.iter().find(|period| period.covers(day))?.cost(prompt, count)
+impl<'a> ModelPrices<'a> {
+    /// Returns what the tokens would have cost on that day; `None` without a price for that day.
+    pub fn cost(self, day: Date, prompt: PromptLength, count: &TokenCount) -> Option<Priced> {
+        let priced = self.periods.iter().find(|period| period.covers(day))?.cost(prompt, count)?;
+        Some(Priced { is_estimate: priced.is_estimate || self.estimated_from.is_some(), ..priced })
+    }
+
+    /// Returns the model whose prices are used, if it is another one.
+    pub fn estimated_from(self) -> Option<&'a str> {
+        self.estimated_from
     }
 }
 

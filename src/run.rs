@@ -116,7 +116,7 @@ fn inherited(
     if let Some(observer) = &mut observer {
         observer.started();
     }
-    let exit = child.wait(signals, observer);
+    let exit = child.wait(signals, observer, None);
     before.restore_after(exit, signals.interrupted());
     Ok(Launched::Ended(ChildExit { exit, interrupted: signals.interrupted(), captured: Captured::default() }))
 }
@@ -139,7 +139,7 @@ fn relayed(
         relay.forget_last();
     }
     let _unblocked = Unblocked::all();
-    let exit = started.map(|child| child.wait(signals, None));
+    let exit = started.map(|child| child.wait(signals, None, Some(running.must_end())));
     // A signal that arrived just as the agent ended counts as one that arrived while it ran. It is read here
     // so that it does not end the delivery of the agent's last output.
     let _ = signals.pending().count();

@@ -52,7 +52,7 @@ for my $at (0 .. $attempts - 1) {
         %sessions = (of => $of, file => $out, name => $name, cwd => $directory);
     }
     printf $out '{"type":"assistant","uuid":"%s","parentUuid":null,"isSidechain":false,"timestamp":"%s",'
-        . '"sessionId":"%s","cwd":"%s","version":"2.1.330","gitBranch":"main","requestId":"req_%s",'
+        . '"sessionId":"%s","cwd":"%s","version":"2.1.332","gitBranch":"main","requestId":"req_%s",'
         . '"message":{"id":"msg_%s","type":"message","role":"assistant","model":"%s",'
         . '"content":[{"type":"text","text":"done"}],"stop_reason":"end_turn","usage":{"input_tokens":%d,'
         . '"output_tokens":%d,"cache_read_input_tokens":%d,"cache_creation_input_tokens":%d,'

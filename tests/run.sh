@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The last one is not an agent: it counts the tokens in Claude Code's transcripts.
-agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0 @google/gemini-cli@0.61.0 ccusage@20.0.24)
+agents=(@anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0 ccusage@20.0.24)
 prefix=target/agents
 # Debian packages, each with a program or file that shows whether it is installed.
 packages=(

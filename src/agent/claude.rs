@@ -1,4 +1,4 @@
-//! Claude Code. Facts that are not in its documentation were measured on 2.1.330.
+//! Claude Code. Facts that are not in its documentation were measured on 2.1.332.
 
 mod arguments;
 mod environment;
@@ -51,11 +51,12 @@ static API_KEY: SecretKind = SecretKind {
 static INSTALL: InstallInfo = InstallInfo {
     install: "npm install -g @anthropic-ai/claude-code",
     update: "claude update",
+    measured: [2, 1, 332],
     // Source: its changelog, fixed in 2.1.225.
     oldest: Some(([2, 1, 225], "lets a stored login override the credential of the run")),
 };
 
-/// Source: the help of 2.1.330.
+/// Source: the help of 2.1.332.
 const MAINTENANCE: [&str; 22] = [
     "--help",
     "--version",

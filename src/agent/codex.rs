@@ -1,4 +1,4 @@
-//! Codex. Facts that are not in its documentation were measured on 0.169.0.
+//! Codex. Facts that are not in its documentation were measured on 0.171.0.
 
 mod arguments;
 mod environment;
@@ -37,7 +37,7 @@ static API_KEY: SecretKind = SecretKind {
 /// The prefix of another provider's keys.
 const ANTHROPIC_PREFIX: &str = "sk-ant-";
 
-/// Source: the help of 0.169.0.
+/// Source: the help of 0.171.0.
 const MAINTENANCE: [&str; 20] = [
     "--help",
     "--version",
@@ -106,6 +106,7 @@ impl Agent for Codex {
         Some(&InstallInfo {
             install: "npm install -g @openai/codex",
             update: "npm install -g @openai/codex@latest",
+            measured: [0, 171, 0],
             oldest: None,
         })
     }

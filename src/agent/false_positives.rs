@@ -219,7 +219,7 @@ fn codex_outputs(text: &str) -> [String; 3] {
     ];
     let log = |end: &str| {
         format!(
-            "OpenAI Codex v0.169.0\n--------\nmodel: x\n--------\nuser\n{text}\nexec\n/bin/bash -lc 'cat x'\n{text}\n\
+            "OpenAI Codex v0.171.0\n--------\nmodel: x\n--------\nuser\n{text}\nexec\n/bin/bash -lc 'cat x'\n{text}\n\
              codex\n{text}\n{end}"
         )
     };

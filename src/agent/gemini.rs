@@ -102,6 +102,7 @@ impl Agent for Gemini {
         Some(&InstallInfo {
             install: "npm install -g @google/gemini-cli",
             update: "npm install -g @google/gemini-cli@latest",
+            measured: [0, 61, 0],
             oldest: None,
         })
     }
@@ -168,6 +169,10 @@ impl Agent for Gemini {
 
     fn errors_on_stderr(&self) -> bool {
         true
+    }
+
+    fn is_hopeless(&self) -> Option<fn(&[u8]) -> bool> {
+        Some(refusal::is_hopeless)
     }
 
     fn classifier(&self) -> fn(&[u8]) -> Line {

@@ -10,6 +10,8 @@ pub struct InstallInfo {
     pub install: &'static str,
     /// The command that updates it.
     pub update: &'static str,
+    /// The version with which the facts about the agent were measured.
+    pub measured: [u32; 3],
     /// The oldest supported version, and the problem with older ones.
     pub oldest: Option<([u32; 3], &'static str)>,
 }

@@ -103,7 +103,7 @@ pub(super) fn ask_with(
     Answer::Failed(format!("failed ({}){said}", output.status))
 }
 
-/// Parses the version in a line such as `codex-cli 0.169.0` or `tmux 3.5a`.
+/// Parses the version in a line such as `codex-cli 0.171.0` or `tmux 3.5a`.
 pub(super) fn version_in(line: &str) -> Option<[u32; 3]> {
     let word = line.split_whitespace().find(|word| {
         word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit()) && word.contains('.')
@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn a_version_is_found_in_the_output_of_programs() {
         for (line, version) in [
-            ("2.1.330 (Claude Code)", Some([2, 1, 330])),
-            ("codex-cli 0.169.0", Some([0, 169, 0])),
+            ("2.1.332 (Claude Code)", Some([2, 1, 332])),
+            ("codex-cli 0.171.0", Some([0, 171, 0])),
             ("tmux 3.5a", Some([3, 5, 0])),
             ("v0.61.0-nightly.1", Some([0, 61, 0])),
             ("tmux next-3.6", None),

@@ -11,7 +11,7 @@ use jiff::{ToSpan as _, Zoned};
 use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
-use crate::engine::{Answer, Books, By, Context, Key, Query};
+use crate::engine::{Answer, Books, By, Context, Key, Query, Tally};
 use crate::error::{Failure, Status};
 use crate::files;
 use crate::pool::{Name, State};
@@ -81,15 +81,26 @@ fn table(usage: &Usage<'_>, books: &Books<'_>) -> Result<String> {
     }
     let step = if report::is_single_day(query, today) { By::Hour } else { By::Day };
     let over_time = books.ask(&query.by(&[step]))?;
-    let unpriced =
-        if answer.total.unpriced > 0 { unpriced(&books.ask(&query.by(&[By::Model]))?) } else { vec![] };
-    let extras = Extras { over_time: &over_time, unpriced: &unpriced };
+    let mut unpriced = Vec::new();
+    let mut estimated = Vec::new();
+    if answer.total.unpriced > 0 || !answer.total.estimated.is_none() {
+        let by_model = books.ask(&query.by(&[By::Model]))?;
+        unpriced = models(&by_model, |tally| tally.unpriced > 0);
+        estimated = models(&by_model, |tally| !tally.estimated.is_none())
+            .into_iter()
+            .map(|model| {
+                let from = books.estimated_from(&model).map(str::to_owned);
+                (model, from)
+            })
+            .collect();
+    }
+    let extras = Extras { over_time: &over_time, unpriced: &unpriced, estimated: &estimated };
     Ok(report::table(usage, &extras, &Terminal::here()))
 }
 
-/// The models without a price.
-fn unpriced(by_model: &Answer) -> Vec<String> {
-    let models = by_model.rows.iter().filter(|(_, tally)| tally.unpriced > 0);
+/// The models whose row meets a condition.
+fn models(by_model: &Answer, condition: impl Fn(&Tally) -> bool) -> Vec<String> {
+    let models = by_model.rows.iter().filter(|(_, tally)| condition(tally));
     let names = models.filter_map(|(keys, _)| match &keys[..] {
         [Key::Text(model)] => Some(model.clone()),
         _ => None,

@@ -97,7 +97,7 @@ fn the_users_prices_are_read() {
     let input = |model: &str, day: &str, prompt| {
         let count = TokenCount { input_tokens: 1_000_000, ..TokenCount::default() };
         let cost = prices.of(model).cost(day.parse().unwrap(), PromptLength(prompt), &count);
-        cost.map(|cost| cost.to_string())
+        cost.map(|priced| priced.cost.to_string())
     };
     assert_eq!(input("my-model", "2026-10-01", 0).as_deref(), Some("1.50 USD"));
     assert_eq!(input("my-model", "2026-10-01", 3).as_deref(), Some("3.00 USD"));

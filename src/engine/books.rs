@@ -22,7 +22,7 @@ use crate::pool::{
 };
 use crate::run::ChildExit;
 
-pub(crate) use crate::ledger::{Answer, By, Key, Query};
+pub(crate) use crate::ledger::{Answer, By, Key, Query, Tally};
 pub(crate) use usage::Books;
 
 impl Context {
@@ -107,6 +107,11 @@ impl Run<'_> {
         if state.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
         }
+        // The network refuses both then. Neither is put away; the run pauses and tries once more.
+        let forbidden_elsewhere = state.forbidden_on.as_ref().is_some_and(|name| *name != lease.subscription);
+        if forbidden_elsewhere && outcome.is_forbidden() {
+            outcome.verdict = Verdict::Unreachable;
+        }
         let ends_with_error = !evidence.clone().final_errors().errors.is_empty();
         let ledger = context.ledger();
         if watched && held.is_none() && ledger.trace(lease).is_booked {
@@ -123,6 +128,7 @@ impl Run<'_> {
             None
         });
         self.say_notices();
+        self.say_unpriced(lease, &outcome.usage);
         let subscription = lease.subscription.clone();
         let session = SessionEnd::default();
         AttemptEnd {
@@ -135,6 +141,18 @@ impl Run<'_> {
             change,
             at: now,
             session,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Reports a budget of costs that does not count what was used, because no price is known.
+    fn say_unpriced(&self, lease: &Lease, usage: &Usage) {
+        let pool = &self.context.config.pool;
+        let Some(owner) = pool.cost_budget(&lease.subscription, lease.namespace.as_ref()) else { return };
+        let models = self.context.unpriced(usage);
+        if !models.is_empty() {
+            self.say(Said::Unpriced { owner, models });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The context of a verb: the paths, the config, the store, the ledger, the clock and the voice.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -136,6 +138,14 @@ impl Context {
             Some((slice.clone(), cost))
         };
         usage.slices.iter().filter_map(cost).collect()
+    }
+
+    /// Returns the models whose tokens have no price, not even an estimate.
+    pub(super) fn unpriced(&self, usage: &Usage) -> Vec<String> {
+        let costs = self.costs(usage);
+        let used = usage.slices.iter().filter(|(slice, count)| count.all() > 0 && !costs.contains_key(slice));
+        let models: BTreeSet<_> = used.map(|(slice, _)| slice.model.clone()).collect();
+        models.into_iter().collect()
     }
 }
 

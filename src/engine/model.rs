@@ -244,6 +244,8 @@ pub(crate) struct RunState {
     pub idle_attempts: u32,
     /// The model family of a limit that one of the attempts hit.
     pub limited_model: Option<String>,
+    /// The subscription on which the first attempt was refused with a 403.
+    pub forbidden_on: Option<Name>,
     pub visited: Visited,
     /// The subscriptions that the run has already waited for because they were throttled.
     pub paused_on: Vec<Name>,
@@ -278,6 +280,7 @@ impl RunState {
             session: None,
             idle_attempts: 0,
             limited_model: None,
+            forbidden_on: None,
             visited: Visited::default(),
             paused_on: Vec::new(),
             paused: false,
@@ -296,6 +299,9 @@ impl RunState {
         }
         if let Verdict::UsageLimit { scope: Scope::Model(model), .. } = &end.outcome.verdict {
             self.limited_model = Some(model.clone());
+        }
+        if end.outcome.is_forbidden() {
+            self.forbidden_on.get_or_insert_with(|| end.subscription.clone());
         }
     }
 }

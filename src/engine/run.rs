@@ -204,6 +204,9 @@ impl Run<'_> {
             Form::Interactive | Form::Other => return None,
         };
         let mut relay = Relay::new(output, self.agent.errors_on_stderr());
+        if self.retries() > 0 {
+            relay.end_after(self.agent.is_hopeless());
+        }
         relay.set_hold(self.retries() > 0);
         Some(relay)
     }

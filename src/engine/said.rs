@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::Notice;
-use crate::pool::{Change, Exclusion, Name, NotReady, Outcome, Request};
+use crate::pool::{Change, Exclusion, Name, NotReady, Outcome, Owner, Request};
 
 /// A subscription and the outcome of an attempt on it.
 #[derive(Debug, Clone)]
@@ -105,6 +105,11 @@ pub(crate) enum Said {
     NotInState(String),
     NotCounted(String),
     OutputLost(String),
+    /// A budget of costs does not count these models, whose price is unknown.
+    Unpriced {
+        owner: Owner,
+        models: Vec<String>,
+    },
 }
 
 impl Said {
@@ -117,7 +122,8 @@ impl Said {
             | Self::NotInLedger(_)
             | Self::NotInState(_)
             | Self::NotCounted(_)
-            | Self::OutputLost(_) => true,
+            | Self::OutputLost(_)
+            | Self::Unpriced { .. } => true,
             _ => false,
         }
     }

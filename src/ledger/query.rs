@@ -76,8 +76,10 @@ pub struct Tally {
     pub limits: u64,
     pub duration: SignedDuration,
     pub tokens: TokenCount,
-    /// The cost of the tokens whose price is known.
+    /// The cost of the tokens whose price is known or estimated.
     pub cost: Cost,
+    /// The part of `cost` that is an estimate.
+    pub estimated: Cost,
     /// The number of tokens (of all kinds) whose price is unknown.
     pub unpriced: u64,
 }
@@ -90,6 +92,7 @@ impl AddAssign for Tally {
         self.duration = self.duration.saturating_add(more.duration);
         self.tokens += more.tokens;
         self.cost += more.cost;
+        self.estimated += more.estimated;
         self.unpriced = self.unpriced.saturating_add(more.unpriced);
     }
 }

@@ -226,7 +226,7 @@ impl Rollup {
                 let model_prices =
                     prices_of.entry(row.model).or_insert_with(|| prices.of(self.names.text(row.model)));
                 match model_prices.cost(day, row.prompt, &sums.tokens) {
-                    Some(cost) => tally.cost = cost,
+                    Some(priced) => (tally.cost, tally.estimated) = (priced.cost, priced.estimated()),
                     None => tally.unpriced = sums.tokens.all(),
                 }
             }

@@ -84,6 +84,11 @@ impl Gauge {
 }
 
 impl Budgets {
+    /// Whether a cost is limited.
+    pub fn limits_cost(self) -> bool {
+        self.cost_per_day.is_some() || self.cost_per_month.is_some()
+    }
+
     /// Returns a gauge for each budget that is set.
     pub(super) fn gauges(self, owner: &Owner, today: &Today, month: &Month, moment: &Moment) -> Vec<Gauge> {
         let (day, last_of_month) = (today.date, month.first.last_of_month());

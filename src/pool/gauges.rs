@@ -32,6 +32,15 @@ impl Pool {
         (answer, crossed.map(|(_, gauge)| gauge).collect())
     }
 
+    /// Returns who has a budget of costs that a run of this subscription and namespace counts to.
+    pub fn cost_budget(&self, subscription: &Name, namespace: Option<&Name>) -> Option<Owner> {
+        let own = self.subscriptions.get(subscription).filter(|known| known.budgets.limits_cost());
+        let of_namespace =
+            || self.namespaces.get_key_value(namespace?).filter(|(_, known)| known.limits_cost());
+        own.map(|_| Owner::Subscription(subscription.clone()))
+            .or_else(|| of_namespace().map(|(name, _)| Owner::Namespace(name.clone())))
+    }
+
     /// Returns the gauges of the budgets of the lease's subscription and namespace.
     fn gauges(&self, state: &State, lease: &Lease, moment: &Moment) -> Vec<Gauge> {
         let budgets = self.subscriptions.get(&lease.subscription).map(|known| known.budgets);

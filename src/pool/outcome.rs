@@ -168,3 +168,12 @@ pub struct Outcome {
     /// no attempt can succeed.
     pub act: Option<Cow<'static, str>>,
 }
+
+impl Outcome {
+    /// Whether the request was refused with the HTTP status 403, which a network between kage and the provider
+    /// sends too, with texts of any kind.
+    pub fn is_forbidden(&self) -> bool {
+        let is_refused = matches!(self.verdict, Verdict::AuthRejected | Verdict::Unreachable);
+        is_refused && self.act.is_none() && self.evidence.as_ref().is_some_and(|text| text.contains(" 403"))
+    }
+}

@@ -22,7 +22,9 @@ const THROTTLE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_THROTTLE_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 /// The window of a limit that comes from throttling.
 const THROTTLED: &str = "throttled";
-/// Subscriptions that are throttled within this time are throttled together.
+/// The reason of a mark that may turn out to be the network's fault.
+const FORBIDDEN: &str = "its credential was rejected (HTTP 403)";
+/// Subscriptions that are throttled or refused within this time are refused together.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(30);
 /// The number of consecutive failures to read the credential that makes a subscription unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
@@ -62,7 +64,8 @@ impl State {
         if let Some(namespace) = &lease.namespace {
             self.namespaces.entry(namespace.clone()).or_default().book(&outcome.usage, costs, moment);
         }
-        let is_shared = self.is_throttled_with_others(&name, outcome, moment.now);
+        let is_shared = self.is_throttled_with_others(&name, outcome, moment.now)
+            || self.is_forbidden_with_others(&name, outcome, moment.now);
         let known = self.subscriptions.entry(name).or_default();
         known.book_usage(&outcome.usage, costs, moment);
         known.book(outcome, cooldowns, moment);
@@ -84,7 +87,8 @@ impl State {
             return None; // both the hook and kage saw it
         }
         let name = held.subscription.clone();
-        let is_shared = self.is_throttled_with_others(&name, outcome, now);
+        let is_shared = self.is_throttled_with_others(&name, outcome, now)
+            || self.is_forbidden_with_others(&name, outcome, now);
         let known = self.subscriptions.entry(name).or_default();
         let change = if is_shared { None } else { known.change(outcome, lease, cooldowns, now) };
         let verdict = outcome.verdict.word().to_owned();
@@ -103,6 +107,27 @@ impl State {
         let is_short = |pause: SignedDuration| pause <= LONGEST_THROTTLE_PAUSE;
         matches!(outcome.verdict, Verdict::Throttled { retry_after } if retry_after.is_none_or(is_short))
             && others.any(|(_, known)| known.limits.iter().any(is_recent))
+    }
+
+    /// Whether an attempt was refused with a 403 moments after one of another subscription. The network refuses
+    /// both then, so the mark of the other is removed.
+    fn is_forbidden_with_others(&mut self, name: &Name, outcome: &Outcome, now: Timestamp) -> bool {
+        if !outcome.is_forbidden() {
+            return false;
+        }
+        let mut is_shared = false;
+        for known in self.subscriptions.iter_mut().filter(|(other, _)| *other != name).map(|(_, known)| known)
+        {
+            let is_same = |mark: &Unhealthy| {
+                mark.reason == FORBIDDEN && now.duration_since(mark.since).abs() <= AT_ONCE
+            };
+            if let Some(mark) = known.unhealthy.take_if(|mark| is_same(mark)) {
+                is_shared = true;
+                known.consecutive_failures = known.consecutive_failures.saturating_sub(1);
+                known.changes.retain(|change| change.at != mark.since);
+            }
+        }
+        is_shared
     }
 
     /// Records how full the windows of a subscription are, as its agent reported while it ran.
@@ -233,6 +258,9 @@ impl SubscriptionState {
             {
                 let reason = outcome.act.as_deref().unwrap_or_default();
                 self.refuse_until_reset(reason, &outcome.rule, now)
+            }
+            Verdict::AuthRejected if outcome.is_forbidden() => {
+                self.mark_unhealthy(FORBIDDEN, &outcome.rule, HOUR, DAY, now)
             }
             Verdict::AuthRejected => {
                 self.mark_unhealthy("its credential was rejected", &outcome.rule, HOUR, DAY, now)

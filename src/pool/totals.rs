@@ -11,7 +11,22 @@ use super::{Cost, Moment, Slice, TokenCount, Usage};
 
 /// What each slice of a usage would have cost at the provider's public prices. Slices of unknown price are
 /// missing.
-pub type Costs = BTreeMap<Slice, Cost>;
+pub type Costs = BTreeMap<Slice, Priced>;
+
+/// What some tokens would have cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Priced {
+    pub cost: Cost,
+    /// Whether a price was missing and one of the same family, or of another kind of token, was used.
+    pub is_estimate: bool,
+}
+
+impl Priced {
+    /// The part that is an estimate.
+    pub fn estimated(self) -> Cost {
+        if self.is_estimate { self.cost } else { Cost::default() }
+    }
+}
 
 /// Two correct clocks show dates at most this many days apart, because time zones span 26 hours.
 const DAYS_APART: i64 = 2;
@@ -29,6 +44,9 @@ pub struct Today {
     pub tokens: TokenCount,
     #[serde(default, skip_serializing_if = "Cost::is_none")]
     pub cost: Cost,
+    /// The part of `cost` that is an estimate.
+    #[serde(default, skip_serializing_if = "Cost::is_none")]
+    pub estimated: Cost,
     /// Tokens of all kinds whose price is unknown; no cost includes them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced: u64,
@@ -88,6 +106,7 @@ impl Today {
             runs: 0,
             tokens: TokenCount::default(),
             cost: Cost::default(),
+            estimated: Cost::default(),
             unpriced: 0,
         };
         let known = known.filter(|known| is_current(known.date, moment.today, moment));
@@ -124,7 +143,10 @@ impl Today {
             }
             self.tokens += count;
             match costs.get(slice) {
-                Some(&cost) => self.cost += cost,
+                Some(priced) => {
+                    self.cost += priced.cost;
+                    self.estimated += priced.estimated();
+                }
                 None => self.unpriced = self.unpriced.saturating_add(count.all()),
             }
         }
@@ -141,8 +163,8 @@ impl Month {
     /// Adds what was used since the month began.
     fn book(&mut self, costs: &Costs, moment: &Moment) {
         let began = moment.start_of(self.first);
-        for (_, &cost) in costs.iter().filter(|(slice, _)| slice.hour >= began) {
-            self.cost += cost;
+        for (_, priced) in costs.iter().filter(|(slice, _)| slice.hour >= began) {
+            self.cost += priced.cost;
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use toml::value::Datetime;
 
-use crate::pool::{Cost, LONG_PROMPTS, PromptLength, TokenCount, token_kinds};
+use crate::pool::{Cost, LONG_PROMPTS, Priced, PromptLength, TokenCount, token_kinds};
 
 /// The highest accepted price, in US dollars per million tokens.
 const HIGHEST: f64 = 1e6;
@@ -27,6 +27,9 @@ pub struct Period {
 /// kind of token that has a price, in the order of `TokenKind::ALL`.
 type Rates = [Option<u64>; PRICED];
 
+/// The index of the price of input tokens in `Rates`. Every table has one.
+const INPUT: usize = 0;
+
 impl Period {
     pub(super) fn covers(&self, day: Date) -> bool {
         self.from <= day && day <= self.until
@@ -37,18 +40,20 @@ impl Period {
         self.from.max(other.from) <= self.until.min(other.until)
     }
 
-    /// Returns `None` if the price of any of the tokens is unknown.
-    pub(super) fn cost(&self, prompt: PromptLength, count: &TokenCount) -> Option<Cost> {
+    /// Returns what the tokens cost. A kind without a price is estimated at the price of input tokens, the kind
+    /// to which the others without one belong: those that a cache holds. `None` if that is unknown too.
+    pub(super) fn cost(&self, prompt: PromptLength, count: &TokenCount) -> Option<Priced> {
         let rates = match &self.long {
             Some((above, rates)) if prompt.is_above(*above) => rates,
             _ => &self.usual,
         };
         let priced = count.by_kind().filter(|(kind, _)| kind.price.is_some()).map(|(_, tokens)| tokens);
-        let mut cost = 0u128;
+        let (mut cost, mut is_estimate) = (0u128, false);
         for (tokens, rate) in priced.zip(rates).filter(|(tokens, _)| *tokens > 0) {
-            cost += u128::from(tokens) * u128::from((*rate)?);
+            is_estimate |= rate.is_none();
+            cost += u128::from(tokens) * u128::from(rate.or(rates[INPUT])?);
         }
-        Some(Cost(cost))
+        Some(Priced { cost: Cost(cost), is_estimate })
     }
 }
 

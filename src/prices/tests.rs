@@ -11,7 +11,7 @@ fn day(text: &str) -> Date {
 }
 
 fn today() -> Date {
-    day("2026-11-23")
+    day("2026-11-30")
 }
 
 /// Millions of tokens of each kind: input, output, cache read, 5-minute and 1-hour cache writes.
@@ -29,8 +29,8 @@ fn millions(counts: [u64; 5]) -> TokenCount {
 }
 
 /// Returns millionths of a dollar, so that expected values stay readable.
-fn micros(cost: Option<Cost>) -> Option<u128> {
-    cost.map(|cost| cost.0 / 1_000_000)
+fn micros(priced: Option<Priced>) -> Option<u128> {
+    priced.map(|priced| priced.cost.0 / 1_000_000)
 }
 
 fn cost_of(prices: &Prices, model: &str, on: Date, prompt: PromptLength, counts: [u64; 5]) -> Option<u128> {
@@ -86,26 +86,72 @@ fn an_id_with_the_prefixes_and_suffixes_of_providers_is_recognized() {
     ] {
         assert!(is_priced(known), "{known}");
     }
-    for unknown in [
-        "",
-        "*",
+    for other in [
         "claude-opus-5-7",
         "claude-opus-5-5-fast",
         "claude-opus-4-50",
         "claude-opus-4-5-2025",
         "claude-opus-4-5-99991101",
-        "claude-opus",
         "gpt-5.3-codex-spark",
         "gpt-6.1-sol-v2",
         "gateway/claude-opus-5-5",
-        "us.claude-opus-5-5",
         "gemini-3.8-flash-lite",
-        "<synthetic>",
-        "클로드-opus-5-5",
-        "é20251101é",
     ] {
+        assert!(is_priced(other) && prices.of(other).estimated_from().is_some(), "{other}");
+    }
+    for unknown in ["", "*", "us.claude-opus-5-5", "<synthetic>", "클로드-opus-5-5", "é20251101é", "gpt"]
+    {
         assert!(!is_priced(unknown), "{unknown}");
     }
+}
+
+#[test]
+fn a_model_without_a_price_has_that_of_the_nearest_version_of_its_family() {
+    let prices = Prices::default();
+    for (model, nearest) in [
+        ("claude-opus-5-7", "claude-opus-5-5"),
+        ("claude-opus-4-9", "claude-opus-4-8"),
+        ("claude-opus-3", "claude-opus-4"),
+        ("claude-opus", "claude-opus-5-5"),
+        ("Claude-Sonnet-6-20270101[1m]", "claude-sonnet-5-5"),
+        ("us.anthropic.claude-haiku-6-20270101-v1:0", "claude-haiku-5-5"),
+        ("openrouter/anthropic/claude-opus-4.5", "claude-opus-4-5"),
+        ("claude-mythos-5-2", "claude-mythos-5"),
+        ("gpt-6.3-sol", "gpt-6.2-sol"),
+        ("gpt-6.1-terra", "gpt-5.6-terra"),
+        ("gpt-5.7", "gpt-5.5"),
+        ("gpt-5.3-codex-spark", "gpt-5.3-codex"),
+        ("gpt-6.2-sol-mini", "gpt-6.2-sol"),
+        ("gemini-3.9-flash", "gemini-3.8-flash"),
+        ("gemini-3.8-flash-lite", "gemini-3.5-flash-lite"),
+        ("gemini-4-pro-preview", "gemini-3.1-pro-preview"),
+    ] {
+        assert_eq!(prices.of(model).estimated_from(), Some(nearest), "{model}");
+        let priced = prices.of(model).cost(today(), SHORT, &millions([1, 0, 0, 0, 0]));
+        let known = prices.of(nearest).cost(today(), SHORT, &millions([1, 0, 0, 0, 0])).unwrap();
+        assert_eq!(priced, Some(Priced { is_estimate: true, ..known }), "{model}");
+    }
+    for unknown in ["claude-quartz-6", "gpt-7-nova", "claude-6", "mystery-1", "sol-6.2", "gemini-4-ultra"] {
+        assert_eq!(prices.of(unknown), ModelPrices::default(), "{unknown}");
+    }
+}
+
+#[test]
+fn the_default_models_of_the_agents_have_prices() {
+    let prices = Prices::default();
+    let all = ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-fable-5-2", "gpt-6.2-sol"];
+    let gemini = ["gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview"];
+    for model in all.into_iter().chain(gemini).chain(["gemini-3-flash-preview", "gemini-3.1-pro-preview"]) {
+        let priced = prices.of(model).cost(today(), SHORT, &millions([1, 1, 1, 0, 0]));
+        assert!(priced.is_some_and(|priced| !priced.is_estimate), "{model}");
+    }
+}
+
+#[test]
+fn an_estimate_follows_the_users_own_prices() {
+    let own = own("\"claude-opus-5-6\" = { input = 7, output = 7 }");
+    assert_eq!(own.of("claude-opus-5-8").estimated_from(), Some("claude-opus-5-6"));
+    assert_eq!(cost_of(&own, "claude-opus-5-8", today(), SHORT, [1, 0, 0, 0, 0]), Some(7_000_000));
 }
 
 #[test]
@@ -139,12 +185,13 @@ fn the_long_prompt_price_applies_only_above_its_bound() {
 }
 
 #[test]
-fn a_kind_without_a_price_is_unpriced_and_never_free() {
+fn a_kind_without_a_price_is_estimated_and_never_free() {
     let prices = Prices::default();
-    let cost = |counts| cost_of(&prices, "gemini-3.5-flash-lite", today(), SHORT, counts);
-    assert_eq!(cost([1, 1, 0, 0, 0]), Some(2_800_000));
-    assert_eq!(cost([1, 1, 1, 0, 0]), None);
-    assert_eq!(cost([0; 5]), Some(0));
+    let cost = |counts| prices.of("gemini-3.5-flash-lite").cost(today(), SHORT, &millions(counts)).unwrap();
+    let shown = |counts| (cost(counts).cost.0 / 1_000_000, cost(counts).is_estimate);
+    assert_eq!(shown([1, 1, 0, 0, 0]), (2_800_000, false));
+    assert_eq!(shown([1, 1, 1, 0, 0]), (3_100_000, true));
+    assert_eq!(shown([0; 5]), (0, false));
     assert_eq!(prices.of("nobody-knows").cost(today(), SHORT, &millions([1, 0, 0, 0, 0])), None);
 }
 
@@ -215,7 +262,7 @@ proptest! {
     fn the_cost_of_a_sum_is_the_sum_of_the_costs(first in any::<[u32; 5]>(), second in any::<[u32; 5]>(), prompt in 0u8..5) {
         let prices = Prices::default();
         for model in ["claude-haiku-5-5", "claude-opus-5-5", "claude-3-5-haiku"] {
-            let cost = |count: &TokenCount| prices.of(model).cost(today(), PromptLength(prompt), count).unwrap().0;
+            let cost = |count: &TokenCount| prices.of(model).cost(today(), PromptLength(prompt), count).unwrap().cost.0;
             let count = |counts: [u32; 5]| TokenCount {
                 input_tokens: counts[0].into(),
                 output_tokens: counts[1].into(),

@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use super::sentences::{changed, command, exclusion_text, no_other, not_ready, refused};
 use super::time::{short, until};
 use crate::engine::{NoSuccessor, Refusal, Said};
-use crate::pool::{Exclusion, Name, Request};
+use crate::pool::{Exclusion, Name, Owner, Request};
+use crate::text::one_line;
 
 /// Returns the lines for one `Said`. The caller puts `kage: ` before the first. A line that begins with
 /// `hint: ` is a command to type.
@@ -54,6 +55,7 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
         }
         Said::Staying(name) => format!("staying on {name}"),
         Said::DidNotEnd { agent } => format!("{agent} did not exit when asked; exit it to continue"),
+        Said::Unpriced { owner, models } => return unpriced(owner, models),
         Said::NotContinued(why) => format!("could not continue: {why}"),
         Said::CouldNotContinue(why) => format!("warning: could not continue: {why}"),
         Said::NotInLedger(why) => format!("warning: could not record this run in the ledger: {why}"),
@@ -62,6 +64,22 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
         Said::OutputLost(why) => format!("warning: could not write the agent's output: {why}"),
     };
     vec![line]
+}
+
+/// That a budget of costs cannot bind, and the budget that can.
+fn unpriced(owner: &Owner, models: &[String]) -> Vec<String> {
+    let (of, hint) = match owner {
+        Owner::Subscription(name) => {
+            (format!("`{name}`"), format!("kage subscription edit {name} --tokens-per-day 5000000"))
+        }
+        Owner::Namespace(name) => (format!("namespace `{name}`"), "kage doctor".to_owned()),
+    };
+    let models = models.iter().map(|model| one_line(model)).collect::<Vec<_>>().join(", ");
+    let line = format!(
+        "warning: the cost budget of {of} cannot bind: no price is known for {models}; add it to `[prices]` of \
+         the config, or limit tokens"
+    );
+    vec![line, format!("hint: {hint}")]
 }
 
 fn overruled(name: &Name, exclusion: &Exclusion, flag: &str, now: &Zoned) -> String {

@@ -45,6 +45,8 @@ fn row<'a>(subscription: &'a Subscription, state: &State, now: &Zoned) -> Row<'a
 #[derive(Debug, Clone, Copy, Default)]
 struct CostToday {
     cost: Cost,
+    /// The part of `cost` that is an estimate.
+    estimated: Cost,
     /// The number of tokens without a known price.
     unpriced: u64,
 }
@@ -57,11 +59,12 @@ impl CostToday {
 
     /// The cost for a table cell; empty if there are no tokens.
     fn text(self) -> String {
+        let about = if self.estimated.is_none() { "" } else { "~" };
         match (self.cost.is_none(), self.unpriced) {
             (true, 0) => String::new(),
             (true, _) => "unpriced".to_owned(),
-            (false, 0) => format!("${:.2}", self.cost.dollars()),
-            (false, _) => format!("${:.2} + unpriced", self.cost.dollars()),
+            (false, 0) => format!("{about}${:.2}", self.cost.dollars()),
+            (false, _) => format!("{about}${:.2} + unpriced", self.cost.dollars()),
         }
     }
 }
@@ -77,6 +80,7 @@ fn total(rows: &[Row<'_>]) -> Total {
     let mut cost = CostToday::default();
     for row in rows.iter().map(Row::cost_today) {
         cost.cost += row.cost;
+        cost.estimated += row.estimated;
         cost.unpriced = cost.unpriced.saturating_add(row.unpriced);
     }
     Total { tokens, cost }
@@ -282,7 +286,7 @@ fn words(rows: &[Row<'_>]) -> Vec<&'static str> {
 impl Row<'_> {
     fn cost_today(&self) -> CostToday {
         let today = self.known.today(&self.moment);
-        CostToday { cost: today.cost, unpriced: today.unpriced }
+        CostToday { cost: today.cost, estimated: today.estimated, unpriced: today.unpriced }
     }
 
     fn tokens_today(&self) -> u64 {

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use std::{env, fs};
 
@@ -126,7 +127,13 @@ fn pipe_holding(text: &str) -> io::Result<PipeReader> {
 impl Child {
     /// Waits until the agent ends. Sleeps until a signal arrives: SIGCHLD for a child that ended or stopped,
     /// a signal to forward, or the signal with which the agent's hooks wake kage.
-    pub(super) fn wait(self, signals: &mut Signals, mut observer: Option<&mut dyn SessionObserver>) -> Exit {
+    /// If `must_end` becomes true, the agent is ended.
+    pub(super) fn wait(
+        self,
+        signals: &mut Signals,
+        mut observer: Option<&mut dyn SessionObserver>,
+        must_end: Option<&AtomicBool>,
+    ) -> Exit {
         let mut until = None;
         loop {
             // Two children that end may cause a single SIGCHLD, so the agent is checked after each signal.
@@ -137,6 +144,9 @@ impl Child {
             for caught in signals.wait(until) {
                 reported |= caught.signal == WAKE;
                 self.forward(caught);
+            }
+            if must_end.is_some_and(|must_end| must_end.swap(false, Ordering::SeqCst)) {
+                self.end();
             }
             let is_time = until.is_some_and(|until| until <= Instant::now());
             let Some(observer) = &mut observer else { continue };

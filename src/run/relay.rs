@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal as _, PipeReader};
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use super::signals::{Signals, survive_file_limit};
 use super::{Input, Released};
 use crate::agent::{Captured, Line};
 use hold::{Hold, Lines, Whole};
-use pump::{AgentEnd, EndNotifier, OutputPipe};
+use pump::{AgentEnd, EndNotifier, OutputPipe, Watch};
 use stdin::Source;
 
 pub(super) use pump::Stream;
@@ -48,6 +49,8 @@ pub struct Relay {
     output: Stream,
     errors: Stream,
     relay_stderr: bool,
+    /// Recognizes a line of standard error after which the agent is ended.
+    ends: Option<fn(&[u8]) -> bool>,
     /// The withheld output of the previous attempt: if the next one does not start, that attempt is final.
     last: Option<Vec<u8>>,
     /// Why output could not be written, unless the reader is gone.
@@ -62,6 +65,14 @@ pub(super) struct Running {
     done: PipeReader,
     output: JoinHandle<(Box<dyn Hold>, io::Result<()>)>,
     errors: Option<JoinHandle<Vec<u8>>>,
+    must_end: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// Becomes true after a line of standard error after which the agent is ended.
+    pub(super) fn must_end(&self) -> &AtomicBool {
+        &self.must_end
+    }
 }
 
 impl Relay {
@@ -89,6 +100,7 @@ impl Relay {
             output: outward,
             errors,
             relay_stderr,
+            ends: None,
             last: None,
             failed: None,
             reader_is_gone: false,
@@ -99,6 +111,11 @@ impl Relay {
     /// immediately (and is still captured), and no input is kept for another attempt.
     pub fn set_hold(&mut self, hold: bool) {
         self.hold = hold;
+    }
+
+    /// Sets after which line of standard error the agent is ended.
+    pub fn end_after(&mut self, line: Option<fn(&[u8]) -> bool>) {
+        self.ends = line;
     }
 
     /// Whether this attempt has delivered output that another attempt would contradict: output in one piece
@@ -188,6 +205,7 @@ impl Relay {
     pub(super) fn start(&mut self, input: Input) -> io::Result<(ChildStreams, Running)> {
         let (end, notifier) = AgentEnd::new()?;
         let (done, undone) = io::pipe()?;
+        let must_end = Arc::new(AtomicBool::new(false));
         let stdin = match input {
             Input::FromStart => self.input.connect(&end, self.hold)?,
             Input::Nothing => Stdio::null(),
@@ -198,9 +216,10 @@ impl Relay {
         } else {
             let (pipe, agent) = output_pipe(&end)?;
             let (to, undone) = (Arc::clone(&self.errors), undone.try_clone()?);
+            let watch = self.ends.map(|ends| Watch::new(ends, &must_end));
             let errors = thread::Builder::new().spawn(move || {
                 let _undone = undone;
-                pump::errors(pipe, &to)
+                pump::errors(pipe, &to, watch)
             })?;
             (agent, Some(errors))
         };
@@ -213,7 +232,7 @@ impl Relay {
             let written = pump::output(pipe, rules.as_mut(), &to);
             (rules, written)
         })?;
-        Ok((ChildStreams { stdin, stdout, stderr }, Running { notifier, done, output, errors }))
+        Ok((ChildStreams { stdin, stdout, stderr }, Running { notifier, done, output, errors, must_end }))
     }
 
     /// Waits until the last output of an agent that has ended is delivered. After a signal, including an

@@ -9,6 +9,7 @@ mod failover;
 mod killed;
 mod limits;
 mod live;
+mod refusals;
 mod scene;
 mod session;
 mod settings;

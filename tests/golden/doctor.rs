@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use crate::golden_file::{GoldenFile, check, within_an_hour};
 use crate::support::{Call, Sandbox, kage};
 
-const CLAUDE: &str = "#!/bin/sh\necho '2.1.330 (Claude Code)'\n";
+const CLAUDE: &str = "#!/bin/sh\necho '2.1.332 (Claude Code)'\n";
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();

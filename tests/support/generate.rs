@@ -21,7 +21,7 @@ use crate::provider::Request;
 ///
 /// - answered: `ok` (the default);
 /// - out of quota: `day`, `hour` (retry after 3600 s), `minute` (after 2 s), `bare429` (no details),
-///   `zero` (the account has no quota for the model), `capacity`;
+///   `zero` (the account has no quota for the model), `prepay` (no prepaid credits left), `capacity`;
 /// - refused: `key`, `suspended`, `500`, `503`;
 /// - broken: `hang`;
 /// - in sequence: `tool+X` calls the shell and then does X.
@@ -250,6 +250,7 @@ hour      429 RESOURCE_EXHAUSTED  GenerateRequestsPerHourPerProjectPerModel     
 minute    429 RESOURCE_EXHAUSTED  GenerateRequestsPerMinutePerProjectPerModel-FreeTier 2s    You exceeded your current quota, please check your plan and billing details.
 bare429   429 RESOURCE_EXHAUSTED  -                        -     Resource has been exhausted (e.g. check quota).
 zero      429 RESOURCE_EXHAUSTED  -                        -     You exceeded your current quota. Quota exceeded for metric: generate_requests, limit: 0
+prepay    429 RESOURCE_EXHAUSTED  -                        -     Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your project and billing.
 capacity  429 RESOURCE_EXHAUSTED  MODEL_CAPACITY_EXHAUSTED -     No capacity available for the model.
 key       400 INVALID_ARGUMENT    API_KEY_INVALID          -     API key not valid. Please pass a valid API key.
 suspended 403 PERMISSION_DENIED   CONSUMER_SUSPENDED       -     Permission denied: the consumer has been suspended.

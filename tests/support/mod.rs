@@ -275,6 +275,12 @@ pub fn has_all(programs: &[&str]) -> bool {
     false
 }
 
+/// The directory of the agents: where `bash tests/run.sh` installs them, or the one that `tests/agents.sh` names.
+pub fn agents() -> PathBuf {
+    let pinned = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin");
+    std::env::var_os("KAGE_TEST_AGENTS").map_or_else(pinned, PathBuf::from)
+}
+
 /// Reports what is missing. Under CI this is a failure.
 pub fn missing_is_failure(what: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{what}");

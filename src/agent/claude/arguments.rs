@@ -1,5 +1,5 @@
 //! Reads the parts of Claude Code's command line that kage needs: whether it starts a conversation, in which
-//! session, and with which settings. Source: `claude --help` of 2.1.330.
+//! session, and with which settings. Source: `claude --help` of 2.1.332.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! In Claude Code, settings override the environment: an `env` key or an `apiKeyHelper` in a settings file
 //! replaces the credential that kage passes. This module finds such keys and switches them off for one run.
 //!
-//! Measured on 2.1.330: `--settings` overrides the other files; an empty value in it means unset; the agent
+//! Measured on 2.1.332: `--settings` overrides the other files; an empty value in it means unset; the agent
 //! ignores all but the last `--settings`, so kage merges the user's into its own; and with
 //! `CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST` set, the agent ignores the credential variables in its settings.
 

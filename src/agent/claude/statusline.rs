@@ -1,4 +1,4 @@
-//! Reads the input of Claude Code's status line. Measured on 2.1.330: `rate_limits` is present only with the
+//! Reads the input of Claude Code's status line. Measured on 2.1.332: `rate_limits` is present only with the
 //! login of a subscription, from the first answer of a session on.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Reads the parts of Codex's command line that kage needs: whether it asks for one answer or a terminal
-//! session, in which conversation, and which words are the prompt. Source: the help texts of 0.169.0.
+//! session, in which conversation, and which words are the prompt. Source: the help texts of 0.171.0.
 
 use std::ffi::{OsStr, OsString};
 

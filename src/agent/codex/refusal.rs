@@ -105,7 +105,10 @@ fn kind(code: Code<'_>, rendered: Option<Kind>) -> Kind {
         | "response_stream_connection_failed"
         | "response_stream_disconnected"
         | "response_too_many_failed_attempts" => {
-            code.status.and_then(status_kind).or(text_kind).unwrap_or(Kind::Network)
+            let by_status = code.status.and_then(status_kind);
+            // The text tells a refusal of the provider from one of the network between.
+            let blocked = by_status.filter(|kind| *kind == Kind::Auth).and(text_kind);
+            blocked.or(by_status).or(text_kind).unwrap_or(Kind::Network)
         }
         "" | "other" => text_kind.unwrap_or(Kind::None),
         // `context_window_exceeded`, `bad_request`, `sandbox_error`: another subscription would not help.
@@ -119,6 +122,7 @@ fn status_kind(status: u64) -> Option<Kind> {
         429 => Some(Kind::Throttled),
         401 | 403 => Some(Kind::Auth),
         402 => Some(Kind::Billing),
+        407 | 451 => Some(Kind::Network),
         408 | 504 => Some(Kind::Timeout),
         500..=599 => Some(Kind::Overloaded),
         400..=499 => Some(Kind::None),

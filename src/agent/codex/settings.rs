@@ -1,4 +1,4 @@
-//! Settings in `config.toml` that compete with a key from the environment. Measured on 0.169.0: a provider
+//! Settings in `config.toml` that compete with a key from the environment. Measured on 0.171.0: a provider
 //! that the user defines uses its own credential; if the config requires the login of a plan and the agent
 //! gets a key, it logs the user out, which deletes the login; a project's `.codex/config.toml` can set
 //! neither.

@@ -20,6 +20,8 @@ const LONGEST_BLOCK: usize = 24;
 const LAST_LINES: usize = 12;
 /// The beginning of the line with the error that ended a run. Errors that did not end it begin differently.
 pub(super) const ENDED: &str = "Error when talking to Gemini API";
+/// The beginning of the notice of a retry.
+const RETRIES: &str = "Attempt ";
 /// The beginning of a message that is shown to the user.
 const SHOWN: &str = "[API Error: ";
 /// The beginnings of lines with advice after a message.
@@ -100,6 +102,11 @@ pub(super) fn rendered(stderr: &[u8], now: &Zoned) -> Vec<String> {
     if let Some(at) = all.iter().rposition(|line| line.starts_with(ENDED)) {
         return error_lines(all[at], block(&all[at + 1..]));
     }
+    let notice = all.iter().rposition(|line| line.starts_with(RETRIES));
+    if let Some(at) = notice.filter(|&at| is_hopeless(all[at].as_bytes()) && is_trace_to_end(&all[at + 1..]))
+    {
+        return error_lines(all[at], &[]);
+    }
     let mut lines = said::last_lines(stderr, LAST_LINES);
     let waits = lines.last().cloned();
     let is_own = |line: &String, error: &ProviderError| match error.rule.as_ref() {
@@ -138,12 +145,27 @@ pub(super) fn saved_error_lines(text: &[u8]) -> Vec<String> {
 /// stack trace follows the notice. Needed only for a saved text; in a run, kage knows whether the agent was
 /// killed.
 fn cut_while_retrying(all: &[&str]) -> Option<String> {
-    let at = all.iter().rposition(|line| line.starts_with("Attempt "))?;
+    let at = all.iter().rposition(|line| line.starts_with(RETRIES))?;
     let (_, status) = all[at].split_once(" failed with status ")?;
     let number: String = status.chars().take_while(char::is_ascii_digit).collect();
-    let is_trace = |line: &&str| line.starts_with("  ") || *line == "}";
-    let is_last = all.len() > at + 1 && all[at + 1..].iter().all(is_trace);
+    let is_last = all.len() > at + 1 && is_trace_to_end(&all[at + 1..]);
     (is_last && !number.is_empty()).then(|| format!("status: {number}"))
+}
+
+fn is_trace_to_end(after: &[&str]) -> bool {
+    after.iter().all(|line| line.starts_with("  ") || *line == "}")
+}
+
+/// Whether a line is the notice of a retry after a refusal that no retry changes: the agent retries for
+/// minutes, because the provider sends the same status as for throttling.
+pub(super) fn is_hopeless(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    if !text.starts_with(RETRIES) {
+        return false;
+    }
+    // The kind does not depend on the time.
+    let kind = |(_, message)| error(message, None, &Zoned::default()).kind;
+    split_class(text.trim_end()).map(kind) == Some(Kind::Billing)
 }
 
 /// Whether a line counts only within the block of an error, because any program may print it.

@@ -53,7 +53,15 @@ fn check_agent(agent: &dyn Agent, scene: &Scene) -> Finding {
         );
         return Finding::warning("agent-old", message, release.update);
     }
-    let version = version_in(&version).map(dotted).unwrap_or_default();
+    let version = version_in(&version);
+    let measured = agent.install_info().map(|release| release.measured);
+    let newer = measured.filter(|&measured| version.is_some_and(|version| version > measured));
+    let version = version.map(dotted).unwrap_or_default();
+    if let Some(measured) = newer {
+        let measured = dotted(measured);
+        let message = format!("agent {name} {version}: {shown}; kage was tested with {name} {measured}");
+        return Finding::ok("agent-newer", message);
+    }
     let words: Vec<_> = [name, version.as_str()].into_iter().filter(|word| !word.is_empty()).collect();
     Finding::ok("agent", format!("agent {}: {shown}", words.join(" ")))
 }

@@ -25,6 +25,11 @@ impl Books<'_> {
         self.ledger.usage(query, self.prices)
     }
 
+    /// Returns the model whose price estimates that of a model without one.
+    pub(crate) fn estimated_from(&self, model: &str) -> Option<&str> {
+        self.prices.of(model).estimated_from()
+    }
+
     /// Recomputes the sums of the whole ledger.
     pub(crate) fn rebuild(&self, zone: &TimeZone) -> Result<()> {
         self.ledger.rebuild(zone)

@@ -30,6 +30,7 @@ fn totals() -> impl Strategy<Value = Totals> {
             runs,
             tokens: kinds.into(),
             cost: super::super::Cost::default(),
+            estimated: super::super::Cost::default(),
             unpriced: 0,
         };
         let month = has_month.then(|| Month { first: date, cost: super::super::Cost::default() });
@@ -92,6 +93,7 @@ fn the_patch_of_a_choice_among_many_is_short() {
         runs: 5,
         tokens: TokenCount::default(),
         cost: super::super::Cost::default(),
+        estimated: super::super::Cost::default(),
         unpriced: 0,
     };
     let known = SubscriptionState { today: Some(today), ..SubscriptionState::default() };

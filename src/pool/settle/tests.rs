@@ -315,7 +315,11 @@ fn used(state: &mut State, times: &[&str], ends: &str) {
         usage.answered(&time.parse().unwrap(), "unpriced", count);
     }
     let priced = usage.slices.keys().filter(|slice| slice.model == "priced");
-    let costs: Costs = priced.map(|slice| (slice.clone(), Cost(1_000_000_000_000))).collect();
+    let costs: Costs = priced
+        .map(|slice| {
+            (slice.clone(), crate::pool::Priced { cost: Cost(1_000_000_000_000), is_estimate: false })
+        })
+        .collect();
     let (verdict, readings) = (Verdict::Succeeded, BTreeMap::new());
     let outcome = Outcome {
         verdict,

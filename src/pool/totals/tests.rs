@@ -83,7 +83,11 @@ impl Run {
             usage.answered(&one.at, if one.priced { "priced" } else { "unpriced" }, one.count());
         }
         let priced = usage.slices.iter().filter(|(slice, _)| slice.model == "priced");
-        let costs = priced.map(|(slice, count)| (slice.clone(), Cost(count.input_tokens.into()))).collect();
+        let costs = priced
+            .map(|(slice, count)| {
+                (slice.clone(), Priced { cost: Cost(count.input_tokens.into()), is_estimate: false })
+            })
+            .collect();
         let (verdict, readings) = (Verdict::Succeeded, BTreeMap::new());
         (
             Outcome {

@@ -74,11 +74,12 @@ fn today(row: &Row<'_>) -> String {
 }
 
 fn cost_today(row: &Row<'_>) -> String {
-    let CostToday { cost, unpriced } = row.cost_today();
+    let CostToday { cost, estimated, unpriced } = row.cost_today();
+    let about = if estimated.is_none() { "" } else { "about " };
     match (row.cost_today().dollars(), unpriced) {
         (None, _) => format!("unpriced ({} tokens, including cache)", grouped(unpriced)),
-        (Some(_), 0) => dollars(cost),
-        (Some(_), _) => format!("{}, plus {} unpriced tokens", dollars(cost), grouped(unpriced)),
+        (Some(_), 0) => format!("{about}{}", dollars(cost)),
+        (Some(_), _) => format!("{about}{}, plus {} unpriced tokens", dollars(cost), grouped(unpriced)),
     }
 }
 

@@ -37,6 +37,7 @@ pub fn details_json(subscription: &Subscription, state: &State, prices: &Prices,
     value["tokens_per_day"] = json!(subscription.budgets.tokens_per_day);
     value["cost_per_day"] = json!(subscription.budgets.cost_per_day.map(Cost::dollars));
     value["cost_per_month"] = json!(subscription.budgets.cost_per_month.map(Cost::dollars));
+    value["estimated_cost_today_usd"] = json!(row.known.today(&row.moment).estimated.dollars());
     value["unpriced_tokens_today"] = json!(row.known.today(&row.moment).unpriced);
     value["cost_this_month_usd"] = json!(row.known.month(&row.moment).cost.dollars());
     value["prices"] = json!(prices.version());

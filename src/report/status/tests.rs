@@ -20,7 +20,7 @@ fn read(value: f64, resets_at: &str, read_at: &str) -> Utilization {
 
 fn today() -> Today {
     let (tokens, cost) = (TokenCount::default(), Cost::default());
-    Today { date: now().date(), began: None, runs: 0, tokens, cost, unpriced: 0 }
+    Today { date: now().date(), began: None, runs: 0, tokens, cost, estimated: Cost::default(), unpriced: 0 }
 }
 
 /// Two subscriptions with windows, one of them limited, and one without any state.

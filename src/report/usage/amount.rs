@@ -1,7 +1,7 @@
 //! Tokens and money: rounded for tables and exact for CSV.
 
 use crate::ledger::Tally;
-use crate::pool::Cost;
+use crate::pool::{Cost, Priced};
 use crate::report::time::grouped;
 
 /// `999`, `12.3k`, `1.2M`: about three digits.
@@ -28,16 +28,16 @@ pub(super) fn short(number: u64) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Worth {
     NoTokens,
-    Priced(Cost),
+    Priced(Priced),
     /// Only some of the tokens have a price.
-    Partly(Cost),
+    Partly(Priced),
     Unpriced,
 }
 
 impl Worth {
     pub(in super::super) fn of(tally: &Tally) -> Self {
-        let cost = tally.cost;
-        match (cost == Cost::default(), tally.unpriced) {
+        let cost = Priced { cost: tally.cost, is_estimate: !tally.estimated.is_none() };
+        match (tally.cost.is_none(), tally.unpriced) {
             (true, 0) if tally.tokens.is_none() => Self::NoTokens,
             (_, 0) => Self::Priced(cost),
             // A cost of 0 is not always unpriced: some of the tokens may have the price 0.
@@ -50,7 +50,7 @@ impl Worth {
     pub(in super::super) fn known(self) -> Option<Cost> {
         match self {
             Self::NoTokens => Some(Cost::default()),
-            Self::Priced(cost) | Self::Partly(cost) => Some(cost),
+            Self::Priced(priced) | Self::Partly(priced) => Some(priced.cost),
             Self::Unpriced => None,
         }
     }
@@ -63,8 +63,8 @@ impl Worth {
     pub(super) fn text(self) -> String {
         match self {
             Self::NoTokens => String::new(),
-            Self::Priced(cost) => dollars(cost),
-            Self::Partly(cost) => format!("{} + unpriced", dollars(cost)),
+            Self::Priced(priced) => amount(priced),
+            Self::Partly(priced) => format!("{} + unpriced", amount(priced)),
             Self::Unpriced => "unpriced".to_owned(),
         }
     }
@@ -72,7 +72,7 @@ impl Worth {
     /// The text for a narrow column.
     pub(super) fn brief(self) -> String {
         match self {
-            Self::Partly(cost) => format!("{}+", dollars(cost)),
+            Self::Partly(priced) => format!("{}+", amount(priced)),
             other => other.text(),
         }
     }
@@ -80,6 +80,11 @@ impl Worth {
 
 /// One cent in picodollars, the unit of `Cost`.
 const CENT: u128 = 10_000_000_000;
+
+/// `$1.20`, or `~$1.20` if any of it is an estimate.
+fn amount(priced: Priced) -> String {
+    format!("{}{}", if priced.is_estimate { "~" } else { "" }, dollars(priced.cost))
+}
 
 /// `$1,234.56`.
 fn dollars(cost: Cost) -> String {
@@ -125,20 +130,24 @@ mod tests {
 
     #[test]
     fn a_cost_is_known_partly_known_or_unknown() {
-        let tally = |tokens, unpriced, cost| Tally {
+        let tally = |tokens, unpriced, cost, estimated| Tally {
             tokens: TokenCount { input_tokens: tokens, ..TokenCount::default() },
             unpriced,
             cost: Cost(cost),
+            estimated: Cost(estimated),
             ..Tally::default()
         };
-        let cost = Cost(1_200_000_000_000);
+        let priced = |cost, is_estimate| Priced { cost: Cost(cost), is_estimate };
+        let cost = 1_200_000_000_000;
         for (tally, worth, text, brief) in [
-            (tally(0, 0, 0), Worth::NoTokens, "", ""),
-            (tally(9, 0, 0), Worth::Priced(Cost(0)), "$0.00", "$0.00"),
-            (tally(9, 0, cost.0), Worth::Priced(cost), "$1.20", "$1.20"),
-            (tally(9, 4, cost.0), Worth::Partly(cost), "$1.20 + unpriced", "$1.20+"),
-            (tally(9, 4, 0), Worth::Partly(Cost(0)), "$0.00 + unpriced", "$0.00+"),
-            (tally(9, 9, 0), Worth::Unpriced, "unpriced", "unpriced"),
+            (tally(0, 0, 0, 0), Worth::NoTokens, "", ""),
+            (tally(9, 0, 0, 0), Worth::Priced(priced(0, false)), "$0.00", "$0.00"),
+            (tally(9, 0, cost, 0), Worth::Priced(priced(cost, false)), "$1.20", "$1.20"),
+            (tally(9, 0, cost, 1), Worth::Priced(priced(cost, true)), "~$1.20", "~$1.20"),
+            (tally(9, 4, cost, 0), Worth::Partly(priced(cost, false)), "$1.20 + unpriced", "$1.20+"),
+            (tally(9, 4, cost, 1), Worth::Partly(priced(cost, true)), "~$1.20 + unpriced", "~$1.20+"),
+            (tally(9, 4, 0, 0), Worth::Partly(priced(0, false)), "$0.00 + unpriced", "$0.00+"),
+            (tally(9, 9, 0, 0), Worth::Unpriced, "unpriced", "unpriced"),
         ] {
             let got = Worth::of(&tally);
             assert_eq!((got, got.text().as_str(), got.brief().as_str()), (worth, text, brief));

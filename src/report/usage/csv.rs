@@ -9,7 +9,7 @@ use crate::pool::TokenKind;
 
 /// The columns of numbers. The columns of the token kinds are between `BEFORE` and `AFTER`.
 const BEFORE: [&str; 4] = ["runs", "attempts", "limits", "duration_ms"];
-const AFTER: [&str; 3] = ["tokens", "cost_usd", "unpriced_tokens"];
+const AFTER: [&str; 4] = ["tokens", "cost_usd", "unpriced_tokens", "estimated_cost_usd"];
 
 impl Usage<'_> {
     /// One line for each row, below the headings. There is no total: a spreadsheet would count it again.
@@ -57,7 +57,7 @@ fn numbers(tally: &Tally) -> impl Iterator<Item = String> {
         [tally.runs, tally.attempts, tally.limits, u64::try_from(tally.duration.as_millis()).unwrap_or(0)];
     let numbers = before.into_iter().chain(tally.tokens.counts()).chain([tally.tokens.tokens()]);
     let cost = Worth::of(tally).known().map(exact).unwrap_or_default();
-    numbers.map(|number| number.to_string()).chain([cost, tally.unpriced.to_string()])
+    numbers.map(|number| number.to_string()).chain([cost, tally.unpriced.to_string(), exact(tally.estimated)])
 }
 
 #[cfg(test)]

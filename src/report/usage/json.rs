@@ -48,6 +48,7 @@ fn numbers(tally: &Tally) -> impl Iterator<Item = (String, Value)> {
         ("tokens", json!(tally.tokens.tokens())),
         ("cost_usd", json!(Worth::of(tally).known().map(Cost::dollars))),
         ("unpriced_tokens", json!(tally.unpriced)),
+        ("estimated_cost_usd", json!(tally.estimated.dollars())),
     ];
     let numbers = before.into_iter().chain(tokens).chain(after);
     numbers.map(|(name, number)| (name.to_owned(), number))

@@ -32,6 +32,9 @@ pub struct Extras<'a> {
     pub over_time: &'a Answer,
     /// Models without a price.
     pub unpriced: &'a [String],
+    /// Models whose cost is an estimate, each with the model whose price was used; none if only the price of
+    /// a kind of its tokens is unknown.
+    pub estimated: &'a [(String, Option<String>)],
 }
 
 /// The width of a line if there is no terminal.
@@ -55,6 +58,15 @@ pub fn table(usage: &Usage<'_>, extras: &Extras<'_>, terminal: &Terminal) -> Str
     if !extras.unpriced.is_empty() {
         let models = extras.unpriced.iter().map(|model| one_line(model)).collect::<Vec<_>>().join(", ");
         let note = format!("\nNo price is known for {models}; add prices in `[prices]` of the config.\n");
+        text += &wrapped(&note, terminal);
+    }
+    if !extras.estimated.is_empty() {
+        let models = extras.estimated.iter().map(|(model, from)| match from {
+            Some(from) => format!("{} (at the price of {})", one_line(model), one_line(from)),
+            None => format!("{} (its cache at the price of input)", one_line(model)),
+        });
+        let models = models.collect::<Vec<_>>().join(", ");
+        let note = format!("\n~ is an estimate: {models}. Exact prices go into `[prices]` of the config.\n");
         text += &wrapped(&note, terminal);
     }
     text

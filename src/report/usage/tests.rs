@@ -49,7 +49,14 @@ fn with<T>(query: &Query, answer: &Answer, show: impl Fn(&Usage<'_>) -> T) -> T 
 fn shown(answer: &Answer, by: By, columns: Option<usize>, unicode: bool) -> String {
     let day = |day, tokens| (vec![Key::Day(date(2026, 11, day))], tally(1, tokens, 0));
     let over_time = Answer { rows: [day(20, 500), day(22, 4000)].into(), ..Answer::default() };
-    let extras = Extras { over_time: &over_time, unpriced: &["gpt-\u{1b}6".to_owned()] };
+    let extras = Extras {
+        over_time: &over_time,
+        unpriced: &["gpt-\u{1b}6".to_owned()],
+        estimated: &[
+            ("gpt-\u{1b}7-sol".to_owned(), Some("gpt-6.2-sol".to_owned())),
+            ("flash".to_owned(), None),
+        ],
+    };
     with(&query(&[by]), answer, |usage| table(usage, &extras, &Terminal { columns, unicode }))
 }
 
@@ -74,6 +81,8 @@ Nov 20 ▁ █  Nov 23
 Cost is API-equivalent: what these tokens would cost at public API prices (price table of 2026-11-01), not what you paid.
 
 No price is known for gpt- 6; add prices in `[prices]` of the config.
+
+~ is an estimate: gpt- 7-sol (at the price of gpt-6.2-sol), flash (its cache at the price of input). Exact prices go into `[prices]` of the config.
 ";
     assert_eq!(shown(&answer(), By::Namespace, None, true), expected);
 }
@@ -139,6 +148,7 @@ fn json_has_the_grouping_keys_and_null_for_unknown_values() {
             "runs": 1, "attempts": 1, "limits": 0, "duration_ms": 0, "input_tokens": 2, "output_tokens": 1,
             "cache_read_tokens": 0, "cache_write_5m_tokens": 0, "cache_write_1h_tokens": 0,
             "reasoning_tokens": 0, "tokens": 3, "cost_usd": cost, "unpriced_tokens": 3,
+            "estimated_cost_usd": 0.0,
         })
     };
     let mut only = row(None);
@@ -154,9 +164,10 @@ fn json_has_the_grouping_keys_and_null_for_unknown_values() {
 #[test]
 fn csv_has_the_same_columns_as_json() {
     let expected = "namespace,runs,attempts,limits,duration_ms,input_tokens,output_tokens,cache_read_tokens,\
-        cache_write_5m_tokens,cache_write_1h_tokens,reasoning_tokens,tokens,cost_usd,unpriced_tokens\r\n\
-        日本語,5,5,2,90000,1200000,34000,45000000,0,0,0,1234000,12.34,0\r\n\
-        work,2,2,0,0,500000,100000,0,0,0,0,600000,,600000\r\n\
-        ,1,1,0,0,20000,1000,0,0,0,0,21000,1.20,10000\r\n";
+        cache_write_5m_tokens,cache_write_1h_tokens,reasoning_tokens,tokens,cost_usd,unpriced_tokens,\
+        estimated_cost_usd\r\n\
+        日本語,5,5,2,90000,1200000,34000,45000000,0,0,0,1234000,12.34,0,0.00\r\n\
+        work,2,2,0,0,500000,100000,0,0,0,0,600000,,600000,0.00\r\n\
+        ,1,1,0,0,20000,1000,0,0,0,0,21000,1.20,10000,0.00\r\n";
     assert_eq!(with(&query(&[By::Namespace]), &answer(), |usage| usage.csv()), expected);
 }

@@ -3,14 +3,16 @@
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread, read, write};
+use rustix::process::{getpid, kill_process};
 
 use super::hold::{Hold, MAX_HELD};
-use crate::run::signals::time_left;
+use crate::run::signals::{WAKE, time_left};
 
 /// One of kage's own streams, or its replacement in a test.
 pub(in crate::run) type Stream = Arc<dyn AsFd + Send + Sync>;
@@ -131,13 +133,47 @@ pub(super) fn output(mut pipe: OutputPipe, hold: &mut dyn Hold, to: &Stream) -> 
     }
 }
 
+/// Looks for a line of standard error after which the agent is ended.
+pub(super) struct Watch {
+    ends: fn(&[u8]) -> bool,
+    must_end: Arc<AtomicBool>,
+    /// The beginning of a line whose end has not been read.
+    begun: Vec<u8>,
+}
+
+impl Watch {
+    pub(super) fn new(ends: fn(&[u8]) -> bool, must_end: &Arc<AtomicBool>) -> Self {
+        Self { ends, must_end: Arc::clone(must_end), begun: Vec::new() }
+    }
+
+    /// Reads more output. Wakes the main thread after the line.
+    fn feed(&mut self, mut bytes: &[u8]) {
+        while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
+            self.begun.extend_from_slice(&bytes[..at]);
+            if (self.ends)(&self.begun) {
+                self.must_end.store(true, Ordering::SeqCst);
+                let _ = kill_process(getpid(), WAKE);
+            }
+            self.begun.clear();
+            bytes = &bytes[at + 1..];
+        }
+        // A longer line is not the agent's notice.
+        if self.begun.len() + bytes.len() <= TAIL {
+            self.begun.extend_from_slice(bytes);
+        }
+    }
+}
+
 /// Copies standard error as it arrives and returns its last bytes.
-pub(super) fn errors(mut pipe: OutputPipe, to: &Stream) -> Vec<u8> {
+pub(super) fn errors(mut pipe: OutputPipe, to: &Stream, mut watch: Option<Watch>) -> Vec<u8> {
     let mut buffer = vec![0; TAIL];
     let mut tail = Vec::new();
     loop {
         let length = pipe.read(&mut buffer);
         tail.extend_from_slice(&buffer[..length]);
+        if let Some(watch) = &mut watch {
+            watch.feed(&buffer[..length]);
+        }
         // Not after each read, because `drain` moves the rest.
         if tail.len() > 8 * TAIL {
             tail.drain(..tail.len() - TAIL);

@@ -171,9 +171,9 @@ pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// Where `bash tests/run.sh` installs the agent.
+/// The agent under test.
 fn agent() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/claude")
+    crate::support::agents().join("claude")
 }
 
 /// How kage reports settings that it disables because they would beat the credential.

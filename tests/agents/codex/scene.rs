@@ -129,7 +129,7 @@ pub(crate) fn key(name: &str, behavior: &str) -> String {
     format!("sk-invented-{name}--{behavior}")
 }
 
-/// Where `bash tests/run.sh` installs the agent.
+/// The agent under test.
 fn agent() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/codex")
+    crate::support::agents().join("codex")
 }

@@ -47,7 +47,7 @@ impl Answer {
         let [input, _, read, short, long] = self.count;
         let mut row = json!({
             "type": "assistant", "timestamp": "@NOW@", "sessionId": "@U@", "isSidechain": is_sidechain,
-            "version": "2.1.330", "uuid": "u",
+            "version": "2.1.332", "uuid": "u",
             "message": { "id": self.message, "model": self.model, "role": "assistant",
                 "content": [{ "type": "text", "text": "an answer" }],
                 "usage": { "input_tokens": input, "output_tokens": output, "cache_read_input_tokens": read,

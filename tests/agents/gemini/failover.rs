@@ -66,3 +66,18 @@ fn work_that_was_done_continues_and_is_not_repeated() {
     assert_eq!(sessions[0], sessions[1]);
     assert_eq!(scene.tokens_of("spent"), ONE_ANSWER);
 }
+
+#[test]
+fn spent_prepaid_credits_do_not_hold_up_a_run() {
+    for format in ["text", "json", "stream-json"] {
+        let Some(scene) = Scene::of(spent_prepaid_credits_do_not_hold_up_a_run) else { return };
+        pool(&scene, "prepay");
+        let began = std::time::Instant::now();
+        let ran = scene.exec(&["-o", format, "-p", "hi"]).run().success();
+        assert!(began.elapsed().as_secs() < 15, "{format}: {:?}", began.elapsed());
+        assert!(ran.stdout().contains("the service (ok)."), "{format}: {}", ran.stdout());
+        assert!(ran.stderr().contains("continuing on spare"), "{format}: {}", ran.stderr());
+        assert_eq!(scene.ran_on(), ["spent", "spare"], "{format}");
+        assert_eq!(scene.sandbox.status_of("spent")["status"], "unhealthy", "{format}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -112,9 +112,9 @@ pub(crate) fn said(ran: &Ran) -> Vec<String> {
     ran.stderr().lines().filter_map(|line| line.strip_prefix("kage: ").map(str::to_owned)).collect()
 }
 
-/// Where `bash tests/run.sh` installs the agent.
+/// The agent under test.
 fn agent() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin/gemini")
+    crate::support::agents().join("gemini")
 }
 
 fn node() -> Option<PathBuf> {

@@ -64,7 +64,7 @@ fn an_agent_version_in_which_another_login_wins_is_updated() {
     let fixture = Fixture::healthy();
     let file = fixture.install_claude();
     let text = fs::read_to_string(&file).unwrap();
-    fixture.sandbox.program("claude", &text.replace("2.1.330", "2.1.224"));
+    fixture.sandbox.program("claude", &text.replace("2.1.332", "2.1.224"));
     fixture.finds("warning", "agent-old").mentions("claude 2.1.224").has_fix("claude update").apply_fix();
     assert!(fixture.findings().message("agent").starts_with("agent claude 2.1.331: "));
 }
@@ -107,7 +107,7 @@ fn settings_that_would_win_are_not_a_problem_because_kage_disables_them() {
 fn settings_of_other_agents_that_would_win_are_reported() {
     let fixture = Fixture::healthy();
     for (agent, version, secret) in
-        [("codex", "codex-cli 0.169.0", "sk-invented"), ("gemini", "0.61.0", "AIza-invented")]
+        [("codex", "codex-cli 0.171.0", "sk-invented"), ("gemini", "0.61.0", "AIza-invented")]
     {
         fixture.sandbox.program(agent, &format!("#!/bin/sh\necho {version}\n"));
         let add = ["subscription", "add", agent, "--agent", agent, "--credential", "file"];

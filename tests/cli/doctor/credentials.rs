@@ -235,7 +235,7 @@ fn a_login_directory_without_a_login_gets_one_and_a_refusal_is_reset() {
 #[test]
 fn a_login_directory_of_another_agent_without_a_login_gets_one() {
     let fixture = Fixture::healthy();
-    let make = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 0.169.0\n: >\"$CODEX_HOME/auth.json\"\n";
+    let make = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 0.171.0\n: >\"$CODEX_HOME/auth.json\"\n";
     fixture.sandbox.program("codex", make);
     let fix = login(&fixture, "codex", |dir| format!("mkdir -p {dir} && CODEX_HOME={dir} codex login"));
     fixture.finds("warning", "login-missing").has_fix(&fix).apply_fix();
@@ -279,7 +279,7 @@ fn a_credential_that_can_be_read_again_is_retried() {
 #[test]
 fn an_account_that_a_person_must_repair_is_reset_afterwards() {
     let fixture = Fixture::healthy();
-    let agent = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 2.1.330\n\
+    let agent = "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 2.1.332\n\
                  echo 'API Error: 400 Identity verification is required to continue.'\nexit 1\n";
     fixture.sandbox.program("claude", agent);
     drop(fixture.sandbox.kage(["exec", "-q", "-s", "work", "--", "claude", "-p", "x"]).run());

@@ -26,7 +26,7 @@ fn directories(dir: &Path) -> Vec<PathBuf> {
 fn used() -> Fixture {
     let fixture = Fixture::healthy();
     let sandbox = &fixture.sandbox;
-    sandbox.program("claude", "#!/bin/sh\necho '2.1.330 (Claude Code)'\n");
+    sandbox.program("claude", "#!/bin/sh\necho '2.1.332 (Claude Code)'\n");
     sandbox.kage(["exec", "--", "claude", "-p", "hi"]).run().success();
     // A terminal session creates `hooks`, and with settings of its own also `settings`.
     sandbox.write("home/.claude/mine.json", "{ \"env\": { \"ANTHROPIC_API_KEY\": \"sk-x\" } }");

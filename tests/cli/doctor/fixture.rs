@@ -11,7 +11,7 @@ use crate::support::{CONFIG, Call, Sandbox, has_all, kage};
 
 /// An agent that prints its version, updates itself, logs in, and fails at everything else.
 const CLAUDE: &str = r#"#!/bin/sh
-version=2.1.330
+version=2.1.332
 case "$1" in
 --version) echo "$version (Claude Code)" ;;
 update) sed -i 's/^version=.*/version=2.1.331/' "$0" ;;

@@ -66,7 +66,7 @@ fn the_real_agents_are_asked_for_their_versions_and_write_nothing() {
         sandbox.kage(add).stdin(secret).run().success();
     }
     let text = sandbox.kage(["doctor"]).env("SHELL", "/bin/bash").env("PATH", &path).run().success().stdout();
-    for (name, version) in [("claude", "2.1.330"), ("codex", "0.169.0"), ("gemini", "0.61.0")] {
+    for (name, version) in [("claude", "2.1.332"), ("codex", "0.171.0"), ("gemini", "0.61.0")] {
         assert!(text.contains(&format!("agent {name} {version}: ")), "{text}");
     }
     let homes = std::fs::read_dir(sandbox.path("home")).unwrap().flatten().map(|entry| entry.file_name());

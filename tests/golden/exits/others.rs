@@ -137,7 +137,7 @@ fn detect() -> Vec<Row> {
 
 fn doctor() -> Vec<Row> {
     let sandbox = pool();
-    sandbox.program("claude", "#!/bin/sh\necho '2.1.330 (Claude Code)'\n");
+    sandbox.program("claude", "#!/bin/sh\necho '2.1.332 (Claude Code)'\n");
     symlink(kage(), sandbox.path("bin/kage")).unwrap();
     sandbox.write("home/.bashrc", "eval \"$(kage init bash)\"\n");
     sandbox.write("home/.profile", "[ -f ~/.bashrc ] && . ~/.bashrc\n");

@@ -146,8 +146,8 @@ fn with_programs_to_run() -> Sandbox {
     });
     configure(&sandbox, &format!("{}\n[events]\ncommand = \"beep\"\n", pool.concat()));
     for (name, output) in [
-        ("claude", "2.1.330"),
-        ("codex", "codex-cli 0.169.0"),
+        ("claude", "2.1.332"),
+        ("codex", "codex-cli 0.171.0"),
         ("gemini", "0.61.0"),
         ("router", "1.0"),
         ("helper", "1.0"),

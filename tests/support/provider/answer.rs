@@ -45,6 +45,7 @@ impl Service {
             }
             _ if !request.is_message() => Answer::error("404 not_found_error Not found"),
             Some(refusal) => Answer::error(refusal),
+            None if PAGES.iter().any(|page| page.0 == behavior) => Answer::page(behavior),
             None if behavior == "hang" => Answer::json(0, ""),
             None if quota(behavior).is_some() => self.message(request, &serial, self.usage(number)),
             None => Answer::error("400 invalid_request_error unknown behavior"),
@@ -146,7 +147,26 @@ const REFUSALS: &str = "\
 401revoked 403 permission_error OAuth token has been revoked. Please obtain a new token.
 403        403 permission_error Your account does not have permission to use this model.
 403noauth  403 permission_error OAuth authentication is currently not allowed for this organization.
+disabled   400 invalid_request_error This organization has been disabled.
+identity   400 invalid_request_error Identity verification is required to continue.
+terms      400 invalid_request_error We've updated our consumer terms. Please accept them at claude.ai to continue.
+spendcap   400 invalid_request_error You have reached your specified API usage limits. You will regain access on 2999-01-01 at 00:00 UTC.
+extra      400 invalid_request_error You're out of extra usage. Add more at claude.ai/settings/usage and keep going.
+context    429 rate_limit_error Extra usage is required for long context requests.
 credit     400 invalid_request_error Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.";
+
+/// What a network between the agent and the provider answers: behavior, HTTP status, content type, body.
+const PAGES: [(&str, u16, &str, &str); 4] = [
+    ("403net", 403, "application/json", r#"{"error":{"type":"forbidden","message":"Request not allowed"}}"#),
+    (
+        "403page",
+        403,
+        "text/html",
+        "<html><title>Access Denied</title><body>Blocked by the filter</body></html>",
+    ),
+    ("407page", 407, "text/html", "<html><title>Proxy Authentication Required</title></html>"),
+    ("captive", 200, "text/html", "<html><body>Welcome, please log in to use this network</body></html>"),
+];
 
 /// The header names and values in `QUOTAS` for a behavior.
 fn quota(behavior: &str) -> Option<impl Iterator<Item = (&'static str, &'static str)>> {
@@ -198,6 +218,13 @@ impl Answer {
         let error = json!({"type": words.next(), "message": words.next()});
         let body = json!({"type": "error", "error": error});
         Answer::json(status.expect("a refusal starts with its status"), body)
+    }
+
+    fn page(behavior: &str) -> Self {
+        let page = PAGES.iter().find(|page| page.0 == behavior);
+        let (_, status, kind, text) = page.expect("the caller has looked it up");
+        let headers = format!("content-type: {kind}\r\n");
+        Self { status: *status, headers, text: (*text).to_owned(), usage: Value::Null }
     }
 
     /// Streams a message; a `mid*` behavior breaks off before the end of the text.

@@ -63,7 +63,7 @@ fn lines_that_are_not_events_are_no_evidence() {
 #[test]
 fn the_header_of_standard_error_names_the_session() {
     let header =
-        "OpenAI Codex v0.169.0\n--------\nmodel: x\nsession id: 01a20661-dd1f-7e72-9377-3a033fcbd2ef\n";
+        "OpenAI Codex v0.171.0\n--------\nmodel: x\nsession id: 01a20661-dd1f-7e72-9377-3a033fcbd2ef\n";
     assert_eq!(session(header.as_bytes()).as_deref(), Some("01a20661-dd1f-7e72-9377-3a033fcbd2ef"));
     assert_eq!(session(b"session id: unknown\n"), None);
 }
@@ -83,7 +83,7 @@ fn an_error_before_the_last_one_may_come_from_a_tool() {
         ("codex\nI am done.\n", vec![]),
         ("codex\nError: You've hit your usage limit.\n", vec![]),
     ] {
-        let stderr = format!("OpenAI Codex v0.169.0\n--------\nexec\n{limit}{rest}");
+        let stderr = format!("OpenAI Codex v0.171.0\n--------\nexec\n{limit}{rest}");
         assert_eq!(error_lines(stderr.as_bytes()), last, "{stderr}");
     }
     let refused =
@@ -97,7 +97,7 @@ fn a_saved_text_must_be_a_log_or_only_notices_or_one_line() {
         ("ERROR: x\n", vec!["x"]),
         ("You've hit your usage limit.\n", vec!["You've hit your usage limit."]),
         ("warning: w\nERROR: x\nERROR: x\ntokens used\n0\n", vec!["x"]),
-        ("OpenAI Codex v0.169.0\nuser\nhi\nERROR: x\n", vec!["x"]),
+        ("OpenAI Codex v0.171.0\nuser\nhi\nERROR: x\n", vec!["x"]),
         ("I grepped:\nERROR: x\n", vec![]),
         ("Error: x\nis what it says\n", vec![]),
     ] {

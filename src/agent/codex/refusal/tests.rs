@@ -20,6 +20,13 @@ fn windows(five_hour: f64, seven_day: f64) -> BTreeMap<String, Reading> {
 const LIMIT: &str = "You\u{2019}ve hit your usage limit. Upgrade to Pro (https://chatgpt.com/explore/pro), visit \
     https://chatgpt.com/settings/usage to purchase more credits or try again at 1:13 PM.";
 
+const FILTER: &str =
+    "unexpected status 403 Forbidden: <html><head><title>Blocked</title></head></html>, url: x";
+const REGION: &str = r#"unexpected status 403 Forbidden: {"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported"}}, url: x"#;
+const NO_ACCESS: &str =
+    r#"unexpected status 403 Forbidden: {"error":{"message":"You do not have access"}}, url: x"#;
+const DEACTIVATED: &str = r#"unexpected status 401 Unauthorized: {"error":{"message":"Your OpenAI account has been deactivated","code":"account_deactivated"}}, url: x"#;
+
 #[test]
 fn the_code_decides_the_kind_or_else_the_text_does() {
     let status = |word: &str, status: u64| json!({ word: { "http_status_code": status } });
@@ -45,6 +52,15 @@ fn the_code_decides_the_kind_or_else_the_text_does() {
         (status("response_too_many_failed_attempts", 429), "exceeded retry limit", Kind::Throttled),
         (status("response_stream_disconnected", 503), "", Kind::Overloaded),
         (json!({ "response_stream_disconnected": { "http_status_code": null } }), "", Kind::Network),
+        (status("http_connection_failed", 403), FILTER, Kind::Network),
+        (status("http_connection_failed", 403), REGION, Kind::Network),
+        (status("http_connection_failed", 403), NO_ACCESS, Kind::Auth),
+        (status("response_too_many_failed_attempts", 407), "", Kind::Network),
+        (json!("other"), FILTER, Kind::Network),
+        (json!("other"), "unexpected status 403 Forbidden: Access denied, url: https://x", Kind::Network),
+        (json!("other"), "unexpected status 407 Proxy Authentication Required: , url: x", Kind::Network),
+        (json!("other"), "Access blocked by Cloudflare. This usually happens when connecting", Kind::Network),
+        (json!("other"), DEACTIVATED, Kind::Auth),
         (json!("context_window_exceeded"), LIMIT, Kind::None),
         (json!("other"), "Your access token could not be refreshed. Please log out.", Kind::Auth),
         (json!("other"), "{\"error\":\"bad\"}", Kind::None),

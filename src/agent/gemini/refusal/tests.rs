@@ -302,3 +302,48 @@ fn a_saved_text_that_ends_with_a_retry_is_from_a_killed_run() {
     assert_eq!(saved_error_lines(continued.as_bytes()), [] as [&str; 0]);
     assert_ne!(saved_error_lines(b"Attempt 1 failed with status 429, says the log.\n"), ["status: 429"]);
 }
+
+#[test]
+fn a_page_in_the_place_of_an_answer_is_the_networks() {
+    let page = r#"{"error":{"message":"<html><head><title>403 Forbidden</title></head></html>","code":403,"status":"Forbidden"}}"#;
+    assert_eq!(verdict_of_message(page, 403), Verdict::Unreachable);
+    let text = |message: &str| {
+        format!(
+            "Error when talking to Gemini API Full report available at: /tmp/x.json {message}\n    at throwErrorIfNotOK (file:///x.js:1:2) {{\n  status: 403\n}}\nAn unexpected critical error occurred:[object Object]\n"
+        )
+    };
+    assert_eq!(verdict_of_text(&text(&format!("_ApiError: {page}"))), Verdict::Unreachable);
+    let portal = text("Error: Incomplete JSON segment at the end");
+    assert_eq!(verdict_of_text(&portal), Verdict::Unreachable);
+    let denied =
+        page.replace("<html><head><title>403 Forbidden</title></head></html>", "Permission denied: x");
+    assert_eq!(verdict_of_message(&denied, 403), Verdict::AuthRejected);
+}
+
+#[test]
+fn a_retry_after_spent_credits_is_hopeless_and_one_after_throttling_is_not() {
+    let notice = |message: &str| {
+        format!(
+            "Attempt 1 failed with status 429. Retrying with backoff... _ApiError: {{\"error\":{{\"code\":429,\"message\":\"{message}\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[]}}}}"
+        )
+    };
+    for (message, is_hopeless) in [
+        (
+            "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage.",
+            true,
+        ),
+        ("Your project's prepaid credits have been used up.", true),
+        ("Resource has been exhausted (e.g. check quota).", false),
+        ("The model is overloaded. Please try again later.", false),
+        ("Please retry in 7.5s.", false),
+    ] {
+        let line = notice(message);
+        assert_eq!(super::is_hopeless(line.as_bytes()), is_hopeless, "{message}");
+        assert!(!super::is_hopeless(format!("tool: {line}").as_bytes()));
+        let stderr = format!("{line}\n    at x (file:///y)\n  status: 429\n}}\n");
+        let verdict = verdict_of_text(&stderr);
+        assert_eq!(verdict == Verdict::BillingRejected, is_hopeless, "{message}: {verdict:?}");
+        let recovered = verdict_of_text(&format!("{stderr}Done.\n"));
+        assert_eq!(recovered, Verdict::AgentFailed, "{message}");
+    }
+}

@@ -78,3 +78,36 @@ fn subscriptions_that_are_throttled_at_once_are_not_put_away_one_after_another()
     // Another kind of refusal at the same time is too.
     assert!(settle_on(&mut state, "c", &outcome(usage_limit("five_hour", false, Some(180))), 2).is_some());
 }
+
+#[test]
+fn a_403_of_two_subscriptions_within_seconds_is_the_networks() {
+    let forbidden = |verdict| Outcome {
+        evidence: Some("API Error: 403 Your account does not have access".to_owned()),
+        ..outcome(verdict)
+    };
+    for second in [Verdict::AuthRejected, Verdict::Unreachable] {
+        let mut state = State::default();
+        let change = settle_on(&mut state, "a", &forbidden(Verdict::AuthRejected), 0).unwrap();
+        assert_eq!(change.to, "unhealthy");
+        let mark = state.of(&name()).unhealthy.unwrap();
+        assert_eq!(mark.reason, "its credential was rejected (HTTP 403)");
+        assert_eq!(settle_on(&mut state, "b", &forbidden(second), 0), None);
+        for name in ["a", "b"] {
+            let known = state.of(&name.parse().unwrap());
+            assert_eq!((known.unhealthy, known.consecutive_failures), (None, 0), "{name}");
+            assert!(known.changes.is_empty(), "{name}: {:?}", known.changes);
+        }
+    }
+    // Minutes later, with a 401, or for a known reason, it is the account's.
+    let known = Outcome { act: Some("its account is disabled".into()), ..forbidden(Verdict::AuthRejected) };
+    let unauthorized =
+        Outcome { evidence: Some("API Error: 401 x".into()), ..outcome(Verdict::AuthRejected) };
+    for (outcome, minutes) in [(&forbidden(Verdict::AuthRejected), 1), (&unauthorized, 0), (&known, 0)] {
+        let mut state = State::default();
+        settle_on(&mut state, "a", outcome, 0).unwrap();
+        settle_on(&mut state, "b", outcome, minutes).unwrap();
+        for name in ["a", "b"] {
+            assert!(state.of(&name.parse().unwrap()).unhealthy.is_some(), "{name}: {outcome:?}");
+        }
+    }
+}

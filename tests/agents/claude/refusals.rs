@@ -1,0 +1,100 @@
+//! Whose fault a refusal is, with the real agent: which subscription rests and until when, and which one
+//! answers.
+
+use serde_json::{Value, json};
+
+use crate::claude::scene::{Scene, answer};
+
+const CONFIG: &str = "[subscriptions]\nstrategy = \"priority\"\n\n[failover]\nthrottle_wait = \"200ms\"\n";
+
+/// A pool that tries `bad` first. The provider treats `bad` as `behavior` says, and answers `good`.
+fn pool(scene: &Scene, bad: &str, good: &str) {
+    scene.sandbox.config(CONFIG);
+    scene.add_first("bad", &format!("bad--{bad}")).add("good", &format!("good--{good}"));
+}
+
+/// The answer in a form of the agent's output.
+fn text_of(form: &str, stdout: &str) -> String {
+    match form {
+        "text" => stdout.to_owned(),
+        _ => {
+            let last = stdout.lines().last().unwrap_or_default();
+            let value: Value = serde_json::from_str(last).unwrap_or_else(|why| panic!("{why}: {stdout}"));
+            format!("{}\n", value["result"].as_str().unwrap_or_default())
+        }
+    }
+}
+
+#[test]
+fn a_refused_account_rests_and_another_subscription_answers() {
+    // Behavior, status of `bad`, whether only a reset ends it, the reason.
+    let table = [
+        ("disabled", "unhealthy", true, "disabled"),
+        ("identity", "unhealthy", true, "verified"),
+        ("terms", "unhealthy", true, "terms"),
+        ("extra", "unhealthy", false, ""),
+        ("spendcap", "exhausted", false, ""),
+        ("429seven", "exhausted", false, ""),
+    ];
+    for ((behavior, status, is_lasting, reason), form) in
+        table.into_iter().zip(["text", "json", "stream-json"].into_iter().cycle())
+    {
+        let Some(scene) = Scene::of(a_refused_account_rests_and_another_subscription_answers) else { return };
+        pool(&scene, behavior, "ok");
+        let mut args = vec!["-p", "hi", "--output-format", form];
+        if form == "stream-json" {
+            args.push("--verbose");
+        }
+        let ran = scene.exec(&args).run().success();
+        assert_eq!(text_of(form, &ran.stdout()), answer("ok"), "{behavior}");
+        assert!(ran.stderr().contains("continuing on good"), "{behavior}: {}", ran.stderr());
+        assert_eq!(scene.ran_on(), ["bad", "good"], "{behavior}");
+        let known = scene.sandbox.status_of("bad");
+        assert_eq!(known["status"], status, "{behavior}: {known}");
+        assert!(known["reason"].as_str().unwrap_or_default().contains(reason), "{behavior}: {known}");
+        scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")).says("");
+        assert_eq!(scene.ran_on(), ["bad", "good", "good"], "{behavior}");
+        if is_lasting {
+            scene.sandbox.kage(["subscription", "reset", "bad"]).run().success();
+            assert_eq!(scene.sandbox.status_of("bad")["status"], "active", "{behavior}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_refuses_both_subscriptions_puts_nobody_away() {
+    for page in ["403net", "403page", "407page", "captive"] {
+        let test = a_network_that_refuses_both_subscriptions_puts_nobody_away;
+        let Some(scene) = Scene::of(test) else { return };
+        pool(&scene, page, page);
+        let ran = scene.exec(&["-p", "hi"]).run().status(1);
+        assert!(ran.stderr().contains("retrying on bad"), "{page}: {} {}", ran.stdout(), ran.stderr());
+        assert_eq!(scene.ran_on(), ["bad", "bad"], "{page}: one pause, one retry");
+        for name in ["bad", "good"] {
+            assert_eq!(scene.sandbox.status_of(name)["status"], "active", "{page}: {name}");
+        }
+        scene.add_first("back", "back--ok");
+        scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok")).says("");
+    }
+}
+
+#[test]
+fn the_same_403_of_two_subscriptions_is_the_networks() {
+    let Some(scene) = Scene::of(the_same_403_of_two_subscriptions_is_the_networks) else { return };
+    pool(&scene, "403", "403");
+    let ran = scene.exec(&["-p", "hi"]).run().status(1);
+    assert_eq!(scene.ran_on(), ["bad", "good", "good"], "{}", ran.stderr());
+    for name in ["bad", "good"] {
+        assert_eq!(scene.sandbox.status_of(name)["status"], "active", "{name}: {}", ran.stderr());
+    }
+}
+
+#[test]
+fn a_request_refused_for_itself_is_nobodys_fault() {
+    let Some(scene) = Scene::of(a_request_refused_for_itself_is_nobodys_fault) else { return };
+    pool(&scene, "context", "ok");
+    let ran = scene.exec(&["-p", "hi"]).run().status(1);
+    assert_eq!((scene.ran_on(), ran.stderr()), (vec!["bad".to_owned()], String::new()));
+    let known = scene.sandbox.status_of("bad");
+    assert_eq!((&known["status"], &known["limits"]), (&json!("active"), &json!([])), "{known}");
+}
