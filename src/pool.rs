@@ -33,7 +33,7 @@ pub use name::{Level, Name};
 pub use operation::{
     Administer, Holder, Observation, Observe, Release, Reserve, Reserved, SessionEvent, Settle, Settled,
 };
-pub use outcome::{Outcome, Reading, Scope, Verdict, Window};
+pub use outcome::{Outcome, Reading, Scope, Verdict, Window, family_name};
 pub use patch::Patch;
 pub use route::{Route, Selector};
 pub use select::{Candidate, Exclusion, NotReady, Ranking, Rule, Selection, explain, peek, take};

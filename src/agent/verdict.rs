@@ -55,11 +55,21 @@ pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -
             evidence: Some(redacted(&error.text)).filter(|text| !text.is_empty()),
             ..by_exit_alone(case.exit)
         },
-        None => by_exit_alone(case.exit),
+        None => Outcome {
+            evidence: failed.then(|| unknown_request_error(evidence)).flatten(),
+            ..by_exit_alone(case.exit)
+        },
     };
     let also = evidence.met_by_subagents.iter().filter(|error| is_ahead(error));
     let also = also.map(|error| usage_limit(error, case)).collect();
     Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), also, ..outcome }
+}
+
+/// Returns the text of an error with the HTTP status 400 that nothing recognizes. It is nobody's fault, but a
+/// subscription that gets several of them in a row is reported.
+fn unknown_request_error(evidence: &Evidence) -> Option<String> {
+    let last = evidence.errors.last().filter(|error| error.kind == Kind::None && !error.answered_since)?;
+    last.text.contains(" 400 ").then(|| redacted(&last.text))
 }
 
 /// Classifies an error of unknown kind by the user's own markers.

@@ -2,7 +2,6 @@
 //! fails and never waits long. It skips a check that an earlier problem makes impossible.
 
 mod agents;
-mod budgets;
 mod config;
 mod credentials;
 mod directories;
@@ -10,6 +9,7 @@ mod direnv;
 mod environment;
 mod filesystem;
 mod fix;
+mod history;
 mod install;
 mod scene;
 mod secret;
@@ -61,7 +61,7 @@ fn examine() -> Vec<Finding> {
     let mut found = config::examine(&mut scene);
     found.extend(state::examine(&mut scene));
     found.extend(directories::examine(&scene, &found));
-    found.extend(budgets::examine(&scene));
+    found.extend(history::examine(&scene));
     // These checks start programs or open the keychain, which takes time, so they run in parallel.
     let areas = [
         credentials::examine,

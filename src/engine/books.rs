@@ -23,7 +23,7 @@ use crate::pool::{
 use crate::run::ChildExit;
 
 pub(crate) use crate::ledger::{Answer, By, Key, Query, Tally};
-pub(crate) use usage::Books;
+pub(crate) use usage::{Books, unpriced_models};
 
 impl Context {
     /// Writes the outcome of an attempt into the state, releases its lease, and reports changes of the
@@ -129,6 +129,9 @@ impl Run<'_> {
         });
         self.say_notices();
         self.say_unpriced(lease, &outcome.usage);
+        if outcome.is_unknown_refusal() {
+            self.say_refused_repeatedly(lease, outcome.evidence.as_deref().unwrap_or_default());
+        }
         let subscription = lease.subscription.clone();
         let session = SessionEnd::default();
         AttemptEnd {
@@ -146,6 +149,20 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
+    /// Reports that this subscription, and no other, refuses one request after another.
+    fn say_refused_repeatedly(&self, lease: &Lease, evidence: &str) {
+        let state = self.context.view().unwrap_or_default();
+        let known = state.of(&lease.subscription);
+        let mut others = state.subscriptions.iter().filter(|(name, _)| **name != lease.subscription);
+        if known.is_refused_repeatedly() && others.all(|(_, other)| other.unknown_refusals == 0) {
+            self.say(Said::RefusedRepeatedly {
+                subscription: lease.subscription.clone(),
+                times: known.unknown_refusals,
+                evidence: evidence.to_owned(),
+            });
+        }
+    }
+
     /// Reports a budget of costs that does not count what was used, because no price is known.
     fn say_unpriced(&self, lease: &Lease, usage: &Usage) {
         let pool = &self.context.config.pool;

@@ -105,6 +105,13 @@ pub(crate) enum Said {
     NotInState(String),
     NotCounted(String),
     OutputLost(String),
+    /// The provider has refused several requests of this subscription in a row, and none of the others', for
+    /// a reason that nothing recognizes.
+    RefusedRepeatedly {
+        subscription: Name,
+        times: u32,
+        evidence: String,
+    },
     /// A budget of costs does not count these models, whose price is unknown.
     Unpriced {
         owner: Owner,
@@ -123,6 +130,7 @@ impl Said {
             | Self::NotInState(_)
             | Self::NotCounted(_)
             | Self::OutputLost(_)
+            | Self::RefusedRepeatedly { .. }
             | Self::Unpriced { .. } => true,
             _ => false,
         }

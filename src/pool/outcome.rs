@@ -119,6 +119,15 @@ pub enum Scope {
     Model(String),
 }
 
+/// The name of a model family as its provider writes it: `Opus`. Other names stay as they are.
+pub fn family_name(model: &str) -> String {
+    if !model.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return model.to_owned();
+    }
+    let (first, rest) = model.split_at(model.len().min(1));
+    first.to_ascii_uppercase() + rest
+}
+
 impl From<String> for Scope {
     fn from(text: String) -> Self {
         match text.strip_prefix("model:") {
@@ -175,5 +184,11 @@ impl Outcome {
     pub fn is_forbidden(&self) -> bool {
         let is_refused = matches!(self.verdict, Verdict::AuthRejected | Verdict::Unreachable);
         is_refused && self.act.is_none() && self.evidence.as_ref().is_some_and(|text| text.contains(" 403"))
+    }
+
+    /// Whether the provider refused the request with a 400 that nothing recognizes.
+    pub fn is_unknown_refusal(&self) -> bool {
+        self.verdict == Verdict::AgentFailed
+            && self.evidence.as_ref().is_some_and(|text| text.contains(" 400 "))
     }
 }

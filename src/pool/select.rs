@@ -186,6 +186,7 @@ fn judge_all<'a>(
                     strategy_key: (0, 0),
                 },
                 overruled,
+                limited_model: case.limited_model(),
                 running,
                 credit: known.credit,
                 utilization: known.highest_utilization(request.model.as_deref(), moment.now),

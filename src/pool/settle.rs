@@ -69,6 +69,11 @@ impl State {
         let known = self.subscriptions.entry(name).or_default();
         known.book_usage(&outcome.usage, costs, moment);
         known.book(outcome, cooldowns, moment);
+        if outcome.is_unknown_refusal() {
+            known.unknown_refusals = known.unknown_refusals.saturating_add(1);
+        } else if outcome.usage.requests > 0 {
+            known.unknown_refusals = 0;
+        }
         // A refusal that was booked when it happened is not booked again, perhaps hours later.
         if settled || is_shared { None } else { known.change(outcome, lease, cooldowns, moment.now) }
     }

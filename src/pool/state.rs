@@ -111,6 +111,9 @@ pub struct SubscriptionState {
     /// How many times in a row it became unhealthy; each time doubles the pause.
     #[serde(skip_serializing_if = "is_zero_count", rename = "strikes")]
     pub consecutive_failures: u32,
+    /// Consecutive requests that the provider refused with a 400 that nothing recognizes.
+    #[serde(skip_serializing_if = "is_zero_count")]
+    pub unknown_refusals: u32,
     /// Consecutive limits, including throttling, that had no reset time; each doubles the pause.
     #[serde(skip_serializing_if = "is_zero_count")]
     pub repeats: u32,
@@ -173,6 +176,11 @@ impl SubscriptionState {
             .iter()
             .filter(|(window, reading)| counts(window) && reading.resets_at.is_none_or(|at| at > now));
         known.map(|(_, reading)| reading.value).max_by(f64::total_cmp)
+    }
+
+    /// Whether the provider has refused several requests in a row for a reason that nothing recognizes.
+    pub fn is_refused_repeatedly(&self) -> bool {
+        self.unknown_refusals >= 3
     }
 
     /// Returns the tokens used in the last `USAGE_WINDOW`, which `least-used` compares.

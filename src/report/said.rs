@@ -55,6 +55,9 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
         }
         Said::Staying(name) => format!("staying on {name}"),
         Said::DidNotEnd { agent } => format!("{agent} did not exit when asked; exit it to continue"),
+        Said::RefusedRepeatedly { subscription, times, evidence } => {
+            return refused_repeatedly(subscription, *times, evidence);
+        }
         Said::Unpriced { owner, models } => return unpriced(owner, models),
         Said::NotContinued(why) => format!("could not continue: {why}"),
         Said::CouldNotContinue(why) => format!("warning: could not continue: {why}"),
@@ -66,11 +69,17 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
     vec![line]
 }
 
+fn refused_repeatedly(name: &Name, times: u32, evidence: &str) -> Vec<String> {
+    let evidence = one_line(evidence);
+    let line = format!("warning: the provider refused the last {times} requests of {name}: {evidence}");
+    vec![line, format!("hint: kage subscription disable {name}")]
+}
+
 /// That a budget of costs cannot bind, and the budget that can.
 fn unpriced(owner: &Owner, models: &[String]) -> Vec<String> {
     let (of, hint) = match owner {
         Owner::Subscription(name) => {
-            (format!("`{name}`"), format!("kage subscription edit {name} --tokens-per-day 5000000"))
+            (format!("`{name}`"), format!("kage subscription set {name} --tokens-per-day 5000000"))
         }
         Owner::Namespace(name) => (format!("namespace `{name}`"), "kage doctor".to_owned()),
     };

@@ -9,6 +9,7 @@ use crate::agent::{DEFAULT_AGENT, LaunchPlan};
 use crate::error::{Failure, Status};
 use crate::pool::{
     Candidate, Change, Exclusion, Name, NotReady, Outcome, Ranking, Request, Rule, Verdict, Window,
+    family_name,
 };
 use crate::text::{one_line, pasted, quoted};
 
@@ -158,17 +159,10 @@ pub(super) fn window_word(window: &str) -> String {
         "five_hour" => "5-hour".to_owned(),
         "seven_day" => "weekly".to_owned(),
         other => match Window::model_of(other) {
-            Some(model) => capitalized(model),
+            Some(model) => family_name(model),
             None => other.replace('_', " "),
         },
     }
-}
-
-/// The name of a model family as its provider writes it: `Opus`.
-fn capitalized(model: &str) -> String {
-    let mut letters = model.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
 }
 
 /// What a run would do. The secret is not read.

@@ -13,7 +13,7 @@ use super::paint;
 use super::table::painted_table;
 use super::time::{clock, counted, grouped, until};
 use super::width::{aligned, clipped, widest};
-use crate::pool::{Cost, Moment, Pool, State, Status, Subscription, SubscriptionState};
+use crate::pool::{Cost, Moment, Pool, Scope, State, Status, Subscription, SubscriptionState, family_name};
 use crate::text::one_line;
 
 pub use details::details;
@@ -305,7 +305,13 @@ impl Row<'_> {
         match (self.status.until(), partial) {
             _ if form >= TableForm::NoUntil => word.to_owned(),
             (Some(at), _) => format!("{word} until {}", until(at)),
-            (None, Some(limit)) => format!("active, {} limited until {}", limit.scope, until(limit.until)),
+            (None, Some(limit)) => {
+                let what = match &limit.scope {
+                    Scope::Model(model) => family_name(model),
+                    Scope::All => limit.scope.to_string(),
+                };
+                format!("active, {what} limited until {}", until(limit.until))
+            }
             (None, None) => word.to_owned(),
         }
     }

@@ -1,11 +1,12 @@
 //! kage's segment of an agent's status line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, Zoned};
 
 use super::time::{clock, short};
-use crate::pool::{Name, Reading, Status};
+use crate::pool::{Name, Reading, Status, Window, family_name};
 use crate::text::one_line;
 
 /// The input of the segment: the subscription that the agent runs on.
@@ -34,7 +35,7 @@ impl Segment<'_> {
 
     fn window(&self, window: &str, reading: &Reading, now: Timestamp) -> String {
         // The name comes from a record of the agent.
-        let word = one_line(word(window));
+        let word = one_line(&word(window));
         let left = reading.resets_at.map(|at| format!(" ({})", short(at.duration_since(now))));
         let text = format!("{word} {:.0}%{}", reading.value * 100.0, left.unwrap_or_default());
         if self.color && reading.value >= self.near_limit {
@@ -54,12 +55,21 @@ pub(super) fn order(window: &str) -> u8 {
     }
 }
 
-pub(super) fn word(window: &str) -> &str {
-    match window {
-        "five_hour" => "5h",
-        "seven_day" => "7d",
-        other => other,
+/// The short name of a window: `5h`, `7d`, `7d Opus`.
+pub(super) fn word(window: &str) -> Cow<'_, str> {
+    let plan = |name: &str| match name {
+        "five_hour" => Some("5h"),
+        "seven_day" => Some("7d"),
+        _ => None,
+    };
+    if let Some(word) = plan(window) {
+        return word.into();
     }
+    let of_model = Window::model_of(window).and_then(|model| {
+        let plan = plan(window.strip_suffix(model)?.trim_end_matches('_'))?;
+        Some(format!("{plan} {}", family_name(model)))
+    });
+    of_model.map_or(window.into(), Into::into)
 }
 
 fn status(status: Status, now: &Zoned) -> Option<String> {

@@ -82,7 +82,7 @@ fn json_and_csv_are_exact_and_filtered() {
             "runs": 0, "attempts": 2, "limits": limits, "duration_ms": 0, "input_tokens": 2090,
             "output_tokens": 20, "cache_read_tokens": 1400, "cache_write_5m_tokens": 100,
             "cache_write_1h_tokens": 0, "reasoning_tokens": 0, "tokens": 2110, "cost_usd": 0.012_275,
-            "unpriced_tokens": 0,
+            "unpriced_tokens": 0, "estimated_cost_usd": 0.0,
         })
     };
     let (mut row, mut total) = (numbers(0), numbers(1));
@@ -101,8 +101,8 @@ fn json_and_csv_are_exact_and_filtered() {
         lines[0].split(',').take(4).collect::<Vec<_>>(),
         ["namespace", "subscription", "runs", "attempts"]
     );
-    assert_eq!(lines[1], "backend,work,2,2,1,2000,2090,20,1400,100,0,0,2110,0.012275,0");
-    assert_eq!(lines[2..], ["backend,personal,1,1,0,1000,990,10,700,50,0,0,1000,,1750", ""]);
+    assert_eq!(lines[1], "backend,work,2,2,1,2000,2090,20,1400,100,0,0,2110,0.012275,0,0.00");
+    assert_eq!(lines[2..], ["backend,personal,1,1,0,1000,990,10,700,50,0,0,1000,,1750,0.00", ""]);
     let only = json_of(usage(&sandbox, &["-n", "other", "--json"]));
     assert_eq!((&only["rows"], &only["total"]["runs"]), (&json!([]), &json!(0)));
 }

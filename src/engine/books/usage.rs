@@ -4,9 +4,19 @@ use anyhow::Result;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::config::Config;
 use crate::engine::context::Context;
 use crate::ledger::{Answer, By, Key, Ledger, Query};
+use crate::paths::Paths;
 use crate::prices::Prices;
+
+/// Returns the models of the runs of a query whose tokens have no price, not even an estimate.
+pub(crate) fn unpriced_models(paths: &Paths, config: &Config, query: &Query) -> Result<Vec<String>> {
+    let answer = Ledger::new(&paths.state).usage(&query.by(&[By::Model]), &config.prices)?;
+    let unpriced = answer.rows.into_iter().filter(|(_, tally)| tally.unpriced > 0);
+    let models = unpriced.flat_map(|(keys, _)| keys);
+    Ok(models.filter_map(|key| if let Key::Text(model) = key { Some(model) } else { None }).collect())
+}
 
 /// The ledger, and the prices of its tokens.
 pub(crate) struct Books<'a> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reach::Tier;
-use crate::pool::{State, Strategy, Subscription, SubscriptionState};
+use crate::pool::{State, Strategy, Subscription, SubscriptionState, family_name};
 
 use super::{Exclusion, Rule};
 
@@ -26,6 +26,8 @@ pub(super) struct Eligible<'a> {
     pub(super) subscription: &'a Subscription,
     pub(super) class: Class,
     pub(super) overruled: Option<Exclusion>,
+    /// The model family of a limit, of which the request names no model.
+    pub(super) limited_model: Option<String>,
     pub(super) running: u32,
     pub(super) credit: i64,
     pub(super) utilization: Option<f64>,
@@ -41,10 +43,11 @@ impl Eligible<'_> {
     pub(super) fn detail(&self, strategy: Strategy) -> String {
         let kept = if self.class.not_preferred { "" } else { "last ran this conversation, " };
         let fallback = if self.class.tier == Tier::Fallback { "fallback, " } else { "" };
-        let near = match &self.overruled {
-            Some(Exclusion { rule: Rule::Budget, .. }) => "over budget, ",
-            _ if self.class.near_limit => "near a limit, ",
-            _ => "",
+        let near = match (&self.overruled, &self.limited_model) {
+            (Some(Exclusion { rule: Rule::Budget, .. }), _) => "over budget, ".to_owned(),
+            (_, Some(model)) => format!("at its {} limit, ", family_name(model)),
+            _ if self.class.near_limit => "near a limit, ".to_owned(),
+            _ => String::new(),
         };
         let used = match (strategy, self.utilization) {
             (Strategy::LeastUsed, Some(part)) => format!("{:.0}% used, ", part * 100.0),

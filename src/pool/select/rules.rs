@@ -2,7 +2,9 @@
 
 use super::reach::refusing;
 use crate::pool::state::SubscriptionState;
-use crate::pool::{Budgets, Gauge, LimitKind, Moment, Owner, Pool, Request, Route, Scope, Subscription};
+use crate::pool::{
+    Budgets, Gauge, LimitKind, Moment, Owner, Pool, Request, Route, Scope, Subscription, family_name,
+};
 
 use super::{Exclusion, Rule};
 
@@ -77,7 +79,7 @@ impl Case<'_> {
         let limits = self.known.active_limits(self.moment.now).filter(|limit| covers(&limit.scope));
         let limit = limits.max_by_key(|limit| limit.until)?;
         let what = match (&limit.scope, limit.kind) {
-            (Scope::Model(model), _) => format!("it is at its {model} limit"),
+            (Scope::Model(model), _) => format!("it is at its {} limit", family_name(model)),
             (Scope::All, LimitKind::RateLimited) => "it is rate_limited".to_owned(),
             (Scope::All, LimitKind::Exhausted) => "it is exhausted".to_owned(),
         };
@@ -130,6 +132,14 @@ impl Case<'_> {
         }
         let owner = Owner::Subscription(subscription.name.clone());
         subscription.budgets.gauges(&owner, &known.today(moment), &known.month(moment), moment)
+    }
+
+    /// The model family of a limit that does not exclude the subscription.
+    pub(super) fn limited_model(&self) -> Option<String> {
+        self.known.active_limits(self.moment.now).find_map(|limit| match &limit.scope {
+            Scope::Model(model) => Some(model.clone()),
+            Scope::All => None,
+        })
     }
 
     /// Whether the subscription is near a limit of the provider, near a declared budget, or limited for a

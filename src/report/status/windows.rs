@@ -1,5 +1,7 @@
 //! The utilization of each window of each subscription: one line with a bar, as wide as the terminal allows.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, Zoned};
 
 use crate::pool::{SubscriptionState, Utilization};
@@ -21,7 +23,7 @@ const YELLOW_FROM: f64 = 0.7;
 /// A window of a subscription, as last read.
 pub(super) struct Window<'a> {
     name: &'a str,
-    word: &'a str,
+    word: Cow<'a, str>,
     known: &'a Utilization,
 }
 
@@ -90,7 +92,7 @@ fn drawn(
     near_limit: Option<f64>,
     now: &Zoned,
 ) -> Vec<String> {
-    let words: Vec<_> = windows.iter().map(|window| one_line(window.word)).collect();
+    let words: Vec<_> = windows.iter().map(|window| one_line(&window.word)).collect();
     let word_columns = widest(words.iter().map(String::as_str));
     let cells = windows.iter().zip(words).map(|(window, word)| {
         let gauge = window.gauge(form.bar, near_limit, now.timestamp());

@@ -98,3 +98,46 @@ fn a_request_refused_for_itself_is_nobodys_fault() {
     let known = scene.sandbox.status_of("bad");
     assert_eq!((&known["status"], &known["limits"]), (&json!("active"), &json!([])), "{known}");
 }
+
+#[test]
+fn a_subscription_whose_requests_are_refused_for_an_unknown_reason_is_reported() {
+    let test = a_subscription_whose_requests_are_refused_for_an_unknown_reason_is_reported;
+    let Some(scene) = Scene::of(test) else { return };
+    pool(&scene, "strange", "ok");
+    for said in ["", "", "kage: warning: the provider refused the last 3 requests of bad: API Error: 400 "] {
+        let ran = scene.exec(&["-p", "hi"]).run().status(1);
+        assert!(ran.stderr().starts_with(said), "{}", ran.stderr());
+        assert_eq!(ran.stderr().is_empty(), said.is_empty(), "{}", ran.stderr());
+    }
+    assert_eq!(scene.sandbox.status_of("bad")["status"], "active");
+    let found = scene.sandbox.kage(["doctor", "--json"]).run().stdout();
+    assert!(found.contains("requests-refused"), "{found}");
+    scene.kage(&["exec", "-s", "good", "--", "claude", "-p", "hi"]).run().success();
+    // Refused everywhere, it is the requests.
+    scene.add("worse", "worse--strange");
+    scene.kage(&["exec", "-s", "worse", "--", "claude", "-p", "hi"]).run().status(1).says("");
+    scene.exec(&["-p", "hi"]).run().status(1).says("");
+}
+
+#[test]
+fn a_cost_budget_stops_a_model_of_a_known_family_and_cannot_bind_for_an_unknown_one() {
+    let test = a_cost_budget_stops_a_model_of_a_known_family_and_cannot_bind_for_an_unknown_one;
+    let Some(scene) = Scene::of(test) else { return };
+    scene.add("work", "work--ok");
+    scene.sandbox.kage(["subscription", "set", "work", "--cost-per-day", "0.0001"]).run().success();
+    let run = |model: &str| scene.exec(&["-p", "hi", "--model", model]).run();
+    let ran = run("mystery-1").success();
+    assert!(
+        ran.stderr().contains("kage: warning: the cost budget of `work` cannot bind: "),
+        "{}",
+        ran.stderr()
+    );
+    assert!(ran.stderr().contains("no price is known for mystery-1"), "{}", ran.stderr());
+    let found = scene.sandbox.kage(["doctor", "--json"]).run().stdout();
+    assert!(found.contains("budget-unpriced") && found.contains("mystery-1"), "{found}");
+    // The price of the nearest version is used, and the second run is stopped.
+    run("claude-sonnet-9-1").success();
+    assert!(run("claude-sonnet-9-1").status(75).stderr().contains("out of budget"));
+    let usage = scene.sandbox.kage(["usage", "--by", "model"]).run().success().stdout();
+    assert!(usage.contains("claude-sonnet-9-1 (at the price of claude-sonnet-5-5)"), "{usage}");
+}

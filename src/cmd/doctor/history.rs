@@ -1,11 +1,12 @@
-//! Budgets of costs that cannot bind, because no price is known for a model that was used this month.
+//! What past runs show: budgets of costs that cannot bind, because no price is known for a model that was used
+//! this month, and subscriptions whose requests are refused for an unknown reason.
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use super::{Finding, Scene, edit};
 use crate::config::{self, Config};
-use crate::ledger::{By, Key, Ledger, Query};
+use crate::engine::{Query, unpriced_models};
 use crate::pool::Owner;
 use crate::text::one_line;
 
@@ -15,11 +16,24 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let own = pool.subscriptions.keys().filter_map(|name| pool.cost_budget(name, None));
     let namespaces = pool.namespaces.iter().filter(|(_, budgets)| budgets.limits_cost());
     let owners: Vec<_> = own.chain(namespaces.map(|(name, _)| Owner::Namespace(name.clone()))).collect();
-    owners.iter().filter_map(|owner| finding(owner, config, scene)).collect()
+    let unpriced = owners.iter().filter_map(|owner| finding(owner, config, scene));
+    unpriced.chain(refused_repeatedly(scene)).collect()
+}
+
+/// The subscriptions of which the provider refused the last requests. If it refuses those of several, it is the
+/// requests.
+fn refused_repeatedly(scene: &Scene) -> Option<Finding> {
+    let state = scene.state.as_ref()?;
+    let mut refused = state.subscriptions.iter().filter(|(_, known)| known.unknown_refusals > 0);
+    let (Some((name, known)), None) = (refused.next(), refused.next()) else { return None };
+    let message =
+        format!("the provider refused the last {} requests of `{name}` (HTTP 400)", known.unknown_refusals);
+    let fix = format!("kage subscription disable {name}");
+    known.is_refused_repeatedly().then(|| Finding::warning("requests-refused", message, fix))
 }
 
 fn finding(owner: &Owner, config: &Config, scene: &Scene) -> Option<Finding> {
-    let mut query = Query::all(TimeZone::system()).by(&[By::Model]);
+    let mut query = Query::all(TimeZone::system());
     query.since = Some(Zoned::now().date().first_of_month());
     let whose = match owner {
         Owner::Subscription(name) => {
@@ -31,14 +45,8 @@ fn finding(owner: &Owner, config: &Config, scene: &Scene) -> Option<Finding> {
             format!("namespace `{name}`")
         }
     };
-    let answer = Ledger::new(&scene.paths.state).usage(&query, &config.prices).ok()?;
-    let unpriced = answer.rows.iter().filter(|(_, tally)| tally.unpriced > 0);
-    let models: Vec<_> = unpriced
-        .filter_map(|(keys, _)| match keys.as_slice() {
-            [Key::Text(model)] => Some(one_line(model)),
-            _ => None,
-        })
-        .collect();
+    let models = unpriced_models(&scene.paths, config, &query).ok()?;
+    let models: Vec<_> = models.iter().map(|model| one_line(model)).collect();
     if models.is_empty() {
         return None;
     }
