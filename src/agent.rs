@@ -140,9 +140,9 @@ pub trait Agent: Sync {
         false
     }
 
-    /// Returns the function that recognizes a line of standard error which shows that the agent retries what
-    /// cannot succeed, so that kage ends it and continues on another subscription.
-    fn is_hopeless(&self) -> Option<fn(&[u8]) -> bool> {
+    /// Returns the function that recognizes a line of standard error about a retry that cannot succeed. kage then
+    /// ends the agent and continues on another subscription.
+    fn useless_retry(&self) -> Option<fn(&[u8]) -> bool> {
         None
     }
 

@@ -1,8 +1,8 @@
 //! What tokens cost at the providers' public prices: a dated table, overridden by the user's own prices.
 //!
 //! Called by the config, which reads the user's prices, and by everything that shows or limits a cost. A cost
-//! is what the same tokens would have cost over the provider's API, never what was paid. A model without a
-//! price has that of the nearest version of its family, as an estimate. Without one, its tokens are unpriced,
+//! is what the same tokens would have cost over the provider's API, never what was paid. If a model has no
+//! price, that of another version of its family is used, as an estimate. Without one, its tokens are unpriced,
 //! never free.
 
 mod built_in;

@@ -38,7 +38,7 @@ bin=$prefix/node_modules/.bin
 alone() {
   local home answer=0
   home=$(mktemp -d)
-  env -i PATH="$PATH" HOME="$home" TERM=dumb unshare --map-root-user --net -- timeout 60 "$@" 2>&1 || answer=$?
+  env -i PATH="$PATH" HOME="$home" TERM=dumb unshare --map-root-user --net -- timeout 60 "$@" 2>/dev/null || answer=$?
   rm -rf "$home"
   return "$answer"
 }

@@ -171,8 +171,8 @@ impl Agent for Gemini {
         true
     }
 
-    fn is_hopeless(&self) -> Option<fn(&[u8]) -> bool> {
-        Some(refusal::is_hopeless)
+    fn useless_retry(&self) -> Option<fn(&[u8]) -> bool> {
+        Some(refusal::is_useless_retry)
     }
 
     fn classifier(&self) -> fn(&[u8]) -> Line {

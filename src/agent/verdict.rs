@@ -65,8 +65,8 @@ pub(super) fn judge(case: &Case<'_>, built_in: impl Fn() -> &'static [Marker]) -
     Outcome { usage: evidence.usage.clone(), readings: evidence.readings.clone(), also, ..outcome }
 }
 
-/// Returns the text of an error with the HTTP status 400 that nothing recognizes. It is nobody's fault, but a
-/// subscription that gets several of them in a row is reported.
+/// Returns the text of an error with the HTTP status 400 that nothing recognizes. It does not make the
+/// subscription unhealthy, but several in a row are reported.
 fn unknown_request_error(evidence: &Evidence) -> Option<String> {
     let last = evidence.errors.last().filter(|error| error.kind == Kind::None && !error.answered_since)?;
     last.text.contains(" 400 ").then(|| redacted(&last.text))

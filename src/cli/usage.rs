@@ -11,8 +11,9 @@ use crate::pool::Name;
 ///
 /// Counts all runs that kage started, from the agents' own records. Days are in your time zone; a period ends
 /// today. The API-equivalent cost is what the same tokens cost at the providers' public prices. It is not
-/// what you paid for a subscription. `~` marks an estimate at the price of a related model. A model without
-/// a related one is `unpriced`; `[prices]` in the config adds prices to the table.
+/// what you paid for a subscription. `~` marks a cost that contains an estimate, such as the price of another
+/// version of the same model family. If no model of the family has a price, the cost is `unpriced`;
+/// `[prices]` in the config adds prices to the table.
 ///
 /// Examples:
 ///   kage usage

@@ -107,7 +107,8 @@ impl Run<'_> {
         if state.plan.ignores_credential && outcome.verdict == Verdict::AuthRejected {
             outcome.verdict = Verdict::AgentFailed;
         }
-        // The network refuses both then. Neither is put away; the run pauses and tries once more.
+        // A 403 on a second subscription is the network's. The state removes the mark of the first one if it is
+        // recent, and the run pauses and tries once more.
         let forbidden_elsewhere = state.forbidden_on.as_ref().is_some_and(|name| *name != lease.subscription);
         if forbidden_elsewhere && outcome.is_forbidden() {
             outcome.verdict = Verdict::Unreachable;
@@ -149,7 +150,7 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
-    /// Reports that this subscription, and no other, refuses one request after another.
+    /// Warns if the provider refused the last attempts on this subscription, and on no other.
     fn say_refused_repeatedly(&self, lease: &Lease, evidence: &str) {
         let state = self.context.view().unwrap_or_default();
         let known = state.of(&lease.subscription);

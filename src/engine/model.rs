@@ -244,7 +244,7 @@ pub(crate) struct RunState {
     pub idle_attempts: u32,
     /// The model family of a limit that one of the attempts hit.
     pub limited_model: Option<String>,
-    /// The subscription on which the first attempt was refused with a 403.
+    /// The subscription of the first attempt that was refused with a 403.
     pub forbidden_on: Option<Name>,
     pub visited: Visited,
     /// The subscriptions that the run has already waited for because they were throttled.

@@ -205,7 +205,7 @@ impl Run<'_> {
         };
         let mut relay = Relay::new(output, self.agent.errors_on_stderr());
         if self.retries() > 0 {
-            relay.end_after(self.agent.is_hopeless());
+            relay.end_after(self.agent.useless_retry());
         }
         relay.set_hold(self.retries() > 0);
         Some(relay)

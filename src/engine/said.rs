@@ -105,8 +105,7 @@ pub(crate) enum Said {
     NotInState(String),
     NotCounted(String),
     OutputLost(String),
-    /// The provider has refused several requests of this subscription in a row, and none of the others', for
-    /// a reason that nothing recognizes.
+    /// The last attempts on this subscription, and on no other, ended with an error that nothing recognizes.
     RefusedRepeatedly {
         subscription: Name,
         times: u32,

@@ -32,7 +32,7 @@ impl Pool {
         (answer, crossed.map(|(_, gauge)| gauge).collect())
     }
 
-    /// Returns who has a budget of costs that a run of this subscription and namespace counts to.
+    /// Returns the owner of a cost budget for a run: the subscription, or else the namespace.
     pub fn cost_budget(&self, subscription: &Name, namespace: Option<&Name>) -> Option<Owner> {
         let own = self.subscriptions.get(subscription).filter(|known| known.budgets.limits_cost());
         let of_namespace =

@@ -179,8 +179,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether the request was refused with the HTTP status 403, which a network between kage and the provider
-    /// sends too, with texts of any kind.
+    /// Whether the request was refused with the HTTP status 403 for no known reason. A network between the agent
+    /// and the provider sends it too, with any text.
     pub fn is_forbidden(&self) -> bool {
         let is_refused = matches!(self.verdict, Verdict::AuthRejected | Verdict::Unreachable);
         is_refused && self.act.is_none() && self.evidence.as_ref().is_some_and(|text| text.contains(" 403"))

@@ -24,7 +24,7 @@ const LONGEST_THROTTLE_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 const THROTTLED: &str = "throttled";
 /// The reason of a mark that may turn out to be the network's fault.
 const FORBIDDEN: &str = "its credential was rejected (HTTP 403)";
-/// Subscriptions that are throttled or refused within this time are refused together.
+/// If several subscriptions are throttled, or get a 403, within this time, no single one is the cause.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(30);
 /// The number of consecutive failures to read the credential that makes a subscription unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
@@ -65,7 +65,7 @@ impl State {
             self.namespaces.entry(namespace.clone()).or_default().book(&outcome.usage, costs, moment);
         }
         let is_shared = self.is_throttled_with_others(&name, outcome, moment.now)
-            || self.is_forbidden_with_others(&name, outcome, moment.now);
+            || self.clear_shared_forbidden(&name, outcome, moment.now);
         let known = self.subscriptions.entry(name).or_default();
         known.book_usage(&outcome.usage, costs, moment);
         known.book(outcome, cooldowns, moment);
@@ -93,7 +93,7 @@ impl State {
         }
         let name = held.subscription.clone();
         let is_shared = self.is_throttled_with_others(&name, outcome, now)
-            || self.is_forbidden_with_others(&name, outcome, now);
+            || self.clear_shared_forbidden(&name, outcome, now);
         let known = self.subscriptions.entry(name).or_default();
         let change = if is_shared { None } else { known.change(outcome, lease, cooldowns, now) };
         let verdict = outcome.verdict.word().to_owned();
@@ -114,9 +114,9 @@ impl State {
             && others.any(|(_, known)| known.limits.iter().any(is_recent))
     }
 
-    /// Whether an attempt was refused with a 403 moments after one of another subscription. The network refuses
-    /// both then, so the mark of the other is removed.
-    fn is_forbidden_with_others(&mut self, name: &Name, outcome: &Outcome, now: Timestamp) -> bool {
+    /// Whether an attempt was refused with a 403 moments after one of another subscription. Then the network is
+    /// the cause, and the marks of the others are removed.
+    fn clear_shared_forbidden(&mut self, name: &Name, outcome: &Outcome, now: Timestamp) -> bool {
         if !outcome.is_forbidden() {
             return false;
         }

@@ -111,7 +111,7 @@ pub struct SubscriptionState {
     /// How many times in a row it became unhealthy; each time doubles the pause.
     #[serde(skip_serializing_if = "is_zero_count", rename = "strikes")]
     pub consecutive_failures: u32,
-    /// Consecutive requests that the provider refused with a 400 that nothing recognizes.
+    /// Consecutive attempts that ended with an HTTP 400 that nothing recognizes.
     #[serde(skip_serializing_if = "is_zero_count")]
     pub unknown_refusals: u32,
     /// Consecutive limits, including throttling, that had no reset time; each doubles the pause.
@@ -178,7 +178,7 @@ impl SubscriptionState {
         known.map(|(_, reading)| reading.value).max_by(f64::total_cmp)
     }
 
-    /// Whether the provider has refused several requests in a row for a reason that nothing recognizes.
+    /// Whether at least three attempts in a row ended with an HTTP 400 that nothing recognizes.
     pub fn is_refused_repeatedly(&self) -> bool {
         self.unknown_refusals >= 3
     }

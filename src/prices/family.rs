@@ -11,8 +11,8 @@ struct Id<'a> {
 const RELEASES: [&str; 4] = ["preview", "exp", "experimental", "latest"];
 
 /// Returns the name, out of `known`, whose price estimates that of `model`. A longer name such as
-/// `gpt-5.3-codex-spark` may belong to the family of a shorter one such as `gpt-5.3-codex`, but a family has
-/// more than the vendor's word in common.
+/// `gpt-5.3-codex-spark` may belong to the family of a shorter one such as `gpt-5.3-codex`. The names must share
+/// at least two words, unless the wanted one has only one (`gpt-5.7`).
 pub(super) fn nearest<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let model = model.to_ascii_lowercase();
     let wanted = Id::of(model.rsplit('/').next().unwrap_or(&model));
@@ -20,33 +20,33 @@ pub(super) fn nearest<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> 
         return None;
     }
     let shortest = wanted.words.len().min(2);
-    let mut best: Option<(usize, Distance, &str)> = None;
+    let mut best: Option<(usize, Nearness, &str)> = None;
     for name in known {
         let id = Id::of(name);
         let common = id.words.len();
         if common < shortest || common == 0 || !wanted.words.starts_with(&id.words) {
             continue;
         }
-        let distance = Distance::between(&wanted.version, &id.version);
+        let nearness = Nearness::between(&wanted.version, &id.version);
         let is_better = best
             .as_ref()
-            .is_none_or(|(words, known, earlier)| (common, &distance, name) > (*words, known, *earlier));
+            .is_none_or(|(words, known, earlier)| (common, &nearness, name) > (*words, known, *earlier));
         if is_better {
-            best = Some((common, distance, name));
+            best = Some((common, nearness, name));
         }
     }
     best.map(|(_, _, name)| name)
 }
 
-/// How near a version is to the wanted one. A greater value is nearer.
+/// How near a version is to the wanted one: a greater value is nearer.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Distance {
+enum Nearness {
     Newer(std::cmp::Reverse<Vec<u64>>),
-    /// Preferred: a newer version seldom costs less than the one before.
+    /// Preferred to any newer version.
     SameOrOlder(Vec<u64>),
 }
 
-impl Distance {
+impl Nearness {
     fn between(wanted: &[u64], known: &[u64]) -> Self {
         // An id without a version, such as an alias, is the newest of its family.
         if wanted.is_empty() || known <= wanted {

@@ -27,7 +27,7 @@ pub struct Period {
 /// kind of token that has a price, in the order of `TokenKind::ALL`.
 type Rates = [Option<u64>; PRICED];
 
-/// The index of the price of input tokens in `Rates`. Every table has one.
+/// The index of the price of input tokens in `Rates`. Every period has one.
 const INPUT: usize = 0;
 
 impl Period {
@@ -40,8 +40,7 @@ impl Period {
         self.from.max(other.from) <= self.until.min(other.until)
     }
 
-    /// Returns what the tokens cost. A kind without a price is estimated at the price of input tokens, the kind
-    /// to which the others without one belong: those that a cache holds. `None` if that is unknown too.
+    /// Returns what the tokens cost. Cached tokens without a price are estimated at the price of input tokens.
     pub(super) fn cost(&self, prompt: PromptLength, count: &TokenCount) -> Option<Priced> {
         let rates = match &self.long {
             Some((above, rates)) if prompt.is_above(*above) => rates,

@@ -71,7 +71,8 @@ pub(crate) fn sentence(said: &Said, now: &Zoned) -> Vec<String> {
 
 fn refused_repeatedly(name: &Name, times: u32, evidence: &str) -> Vec<String> {
     let evidence = one_line(evidence);
-    let line = format!("warning: the provider refused the last {times} requests of {name}: {evidence}");
+    let line =
+        format!("warning: the last {times} attempts on {name} ended with an unknown error: {evidence}");
     vec![line, format!("hint: kage subscription disable {name}")]
 }
 
@@ -79,14 +80,14 @@ fn refused_repeatedly(name: &Name, times: u32, evidence: &str) -> Vec<String> {
 fn unpriced(owner: &Owner, models: &[String]) -> Vec<String> {
     let (of, hint) = match owner {
         Owner::Subscription(name) => {
-            (format!("`{name}`"), format!("kage subscription set {name} --tokens-per-day 5000000"))
+            (format!("`{name}`"), format!("kage subscription set {name} --tokens-per-day N"))
         }
         Owner::Namespace(name) => (format!("namespace `{name}`"), "kage doctor".to_owned()),
     };
     let models = models.iter().map(|model| one_line(model)).collect::<Vec<_>>().join(", ");
     let line = format!(
-        "warning: the cost budget of {of} cannot bind: no price is known for {models}; add it to `[prices]` of \
-         the config, or limit tokens"
+        "warning: the cost budget of {of} cannot limit {models}: no price is known; add prices to `[prices]` of \
+         the config, or set a token budget"
     );
     vec![line, format!("hint: {hint}")]
 }

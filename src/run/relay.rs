@@ -69,7 +69,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Becomes true after a line of standard error after which the agent is ended.
+    /// Becomes true when standard error has a line that `ends` recognizes.
     pub(super) fn must_end(&self) -> &AtomicBool {
         &self.must_end
     }

@@ -103,7 +103,8 @@ pub(super) fn rendered(stderr: &[u8], now: &Zoned) -> Vec<String> {
         return error_lines(all[at], block(&all[at + 1..]));
     }
     let notice = all.iter().rposition(|line| line.starts_with(RETRIES));
-    if let Some(at) = notice.filter(|&at| is_hopeless(all[at].as_bytes()) && is_trace_to_end(&all[at + 1..]))
+    if let Some(at) =
+        notice.filter(|&at| is_useless_retry(all[at].as_bytes()) && is_trace_to_end(&all[at + 1..]))
     {
         return error_lines(all[at], &[]);
     }
@@ -158,7 +159,7 @@ fn is_trace_to_end(after: &[&str]) -> bool {
 
 /// Whether a line is the notice of a retry after a refusal that no retry changes: the agent retries for
 /// minutes, because the provider sends the same status as for throttling.
-pub(super) fn is_hopeless(line: &[u8]) -> bool {
+pub(super) fn is_useless_retry(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
     if !text.starts_with(RETRIES) {
         return false;

@@ -1,5 +1,5 @@
-//! What past runs show: budgets of costs that cannot bind, because no price is known for a model that was used
-//! this month, and subscriptions whose requests are refused for an unknown reason.
+//! What past runs show: cost budgets that cannot limit a model that was used this month, because no price is
+//! known, and a subscription whose requests are refused for an unknown reason.
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
@@ -20,14 +20,14 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     unpriced.chain(refused_repeatedly(scene)).collect()
 }
 
-/// The subscriptions of which the provider refused the last requests. If it refuses those of several, it is the
-/// requests.
+/// The one subscription whose last attempts the provider refused. If several are refused, the requests are the
+/// cause, not a subscription.
 fn refused_repeatedly(scene: &Scene) -> Option<Finding> {
     let state = scene.state.as_ref()?;
     let mut refused = state.subscriptions.iter().filter(|(_, known)| known.unknown_refusals > 0);
     let (Some((name, known)), None) = (refused.next(), refused.next()) else { return None };
     let message =
-        format!("the provider refused the last {} requests of `{name}` (HTTP 400)", known.unknown_refusals);
+        format!("the last {} attempts on `{name}` ended with an unknown HTTP 400", known.unknown_refusals);
     let fix = format!("kage subscription disable {name}");
     known.is_refused_repeatedly().then(|| Finding::warning("requests-refused", message, fix))
 }
@@ -50,8 +50,7 @@ fn finding(owner: &Owner, config: &Config, scene: &Scene) -> Option<Finding> {
     if models.is_empty() {
         return None;
     }
-    let message =
-        format!("the cost budget of {whose} cannot bind: no price is known for {}", models.join(", "));
+    let message = format!("the cost budget of {whose} cannot limit {}: no price is known", models.join(", "));
     let line = config::line_of(&scene.paths, &["prices"]);
     Some(Finding::warning("budget-unpriced", message, edit(&scene.paths.config, line)))
 }

@@ -26,7 +26,7 @@ pub(super) struct Eligible<'a> {
     pub(super) subscription: &'a Subscription,
     pub(super) class: Class,
     pub(super) overruled: Option<Exclusion>,
-    /// The model family of a limit, of which the request names no model.
+    /// The model family of a limit that does not apply to this request.
     pub(super) limited_model: Option<String>,
     pub(super) running: u32,
     pub(super) credit: i64,

@@ -91,7 +91,7 @@ fn tiles(usage: &Usage<'_>) -> Element {
     let worth = Worth::of(total);
     let cost = if worth.known().is_some() { worth.brief() } else { "–".to_owned() };
     let priced = match total.unpriced {
-        0 if !total.estimated.is_none() => "API-equivalent, partly an estimate".to_owned(),
+        0 if !total.estimated.is_none() => "API-equivalent, includes estimates".to_owned(),
         0 => "API-equivalent, not what you paid".to_owned(),
         unpriced => format!("{} tokens unpriced", short(unpriced)),
     };

@@ -63,10 +63,12 @@ pub fn table(usage: &Usage<'_>, extras: &Extras<'_>, terminal: &Terminal) -> Str
     if !extras.estimated.is_empty() {
         let models = extras.estimated.iter().map(|(model, from)| match from {
             Some(from) => format!("{} (at the price of {})", one_line(model), one_line(from)),
-            None => format!("{} (its cache at the price of input)", one_line(model)),
+            None => format!("{} (cached tokens at the price of input)", one_line(model)),
         });
         let models = models.collect::<Vec<_>>().join(", ");
-        let note = format!("\n~ is an estimate: {models}. Exact prices go into `[prices]` of the config.\n");
+        let note = format!(
+            "\n~ marks an estimate: {models}. To replace it, set prices in `[prices]` of the config.\n"
+        );
         text += &wrapped(&note, terminal);
     }
     text

@@ -82,7 +82,7 @@ Cost is API-equivalent: what these tokens would cost at public API prices (price
 
 No price is known for gpt- 6; add prices in `[prices]` of the config.
 
-~ is an estimate: gpt- 7-sol (at the price of gpt-6.2-sol), flash (its cache at the price of input). Exact prices go into `[prices]` of the config.
+~ marks an estimate: gpt- 7-sol (at the price of gpt-6.2-sol), flash (cached tokens at the price of input). To replace it, set prices in `[prices]` of the config.
 ";
     assert_eq!(shown(&answer(), By::Namespace, None, true), expected);
 }

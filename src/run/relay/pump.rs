@@ -157,7 +157,7 @@ impl Watch {
             self.begun.clear();
             bytes = &bytes[at + 1..];
         }
-        // A longer line is not the agent's notice.
+        // Of a longer line, a part is dropped: it is not the agent's notice.
         if self.begun.len() + bytes.len() <= TAIL {
             self.begun.extend_from_slice(bytes);
         }

@@ -104,7 +104,9 @@ fn a_subscription_whose_requests_are_refused_for_an_unknown_reason_is_reported()
     let test = a_subscription_whose_requests_are_refused_for_an_unknown_reason_is_reported;
     let Some(scene) = Scene::of(test) else { return };
     pool(&scene, "strange", "ok");
-    for said in ["", "", "kage: warning: the provider refused the last 3 requests of bad: API Error: 400 "] {
+    for said in
+        ["", "", "kage: warning: the last 3 attempts on bad ended with an unknown error: API Error: 400 "]
+    {
         let ran = scene.exec(&["-p", "hi"]).run().status(1);
         assert!(ran.stderr().starts_with(said), "{}", ran.stderr());
         assert_eq!(ran.stderr().is_empty(), said.is_empty(), "{}", ran.stderr());
@@ -128,11 +130,11 @@ fn a_cost_budget_stops_a_model_of_a_known_family_and_cannot_bind_for_an_unknown_
     let run = |model: &str| scene.exec(&["-p", "hi", "--model", model]).run();
     let ran = run("mystery-1").success();
     assert!(
-        ran.stderr().contains("kage: warning: the cost budget of `work` cannot bind: "),
+        ran.stderr().contains("kage: warning: the cost budget of `work` cannot limit mystery-1: "),
         "{}",
         ran.stderr()
     );
-    assert!(ran.stderr().contains("no price is known for mystery-1"), "{}", ran.stderr());
+    assert!(ran.stderr().contains("no price is known"), "{}", ran.stderr());
     let found = scene.sandbox.kage(["doctor", "--json"]).run().stdout();
     assert!(found.contains("budget-unpriced") && found.contains("mystery-1"), "{found}");
     // The price of the nearest version is used, and the second run is stopped.
@@ -140,4 +142,18 @@ fn a_cost_budget_stops_a_model_of_a_known_family_and_cannot_bind_for_an_unknown_
     assert!(run("claude-sonnet-9-1").status(75).stderr().contains("out of budget"));
     let usage = scene.sandbox.kage(["usage", "--by", "model"]).run().success().stdout();
     assert!(usage.contains("claude-sonnet-9-1 (at the price of claude-sonnet-5-5)"), "{usage}");
+}
+
+#[test]
+fn an_overload_that_persists_gets_one_attempt_at_another_gateway() {
+    let test = an_overload_that_persists_gets_one_attempt_at_another_gateway;
+    let Some(scene) = Scene::of(test) else { return };
+    pool(&scene, "529", "529");
+    let elsewhere = scene.address().replace("127.0.0.1", "localhost");
+    scene.sandbox.add_with("elsewhere", "elsewhere--ok", &["--priority", "1", "--env", &elsewhere]);
+    scene.exec(&["-p", "hi"]).run().success().prints(&answer("ok"));
+    assert_eq!(scene.ran_on(), ["bad", "bad", "elsewhere"], "`good` has the address that is overloaded");
+    for name in ["bad", "good", "elsewhere"] {
+        assert_eq!(scene.sandbox.status_of(name)["status"], "active", "{name}");
+    }
 }

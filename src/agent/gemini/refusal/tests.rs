@@ -338,8 +338,8 @@ fn a_retry_after_spent_credits_is_hopeless_and_one_after_throttling_is_not() {
         ("Please retry in 7.5s.", false),
     ] {
         let line = notice(message);
-        assert_eq!(super::is_hopeless(line.as_bytes()), is_hopeless, "{message}");
-        assert!(!super::is_hopeless(format!("tool: {line}").as_bytes()));
+        assert_eq!(super::is_useless_retry(line.as_bytes()), is_hopeless, "{message}");
+        assert!(!super::is_useless_retry(format!("tool: {line}").as_bytes()));
         let stderr = format!("{line}\n    at x (file:///y)\n  status: 429\n}}\n");
         let verdict = verdict_of_text(&stderr);
         assert_eq!(verdict == Verdict::BillingRejected, is_hopeless, "{message}: {verdict:?}");
