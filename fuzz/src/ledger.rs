@@ -73,7 +73,8 @@ fn check_reports(ledger: &Ledger) {
             [Terminal { columns: Some(60), unicode: true }, Terminal { columns: None, unicode: false }]
         {
             let unpriced = ["odd\u{1b}[31m".to_owned()];
-            let extras = Extras { over_time: &run_query(ledger, &[By::Day]), unpriced: &unpriced };
+            let extras =
+                Extras { over_time: &run_query(ledger, &[By::Day]), unpriced: &unpriced, estimated: &[] };
             assert!(is_plain(&report::table(&usage, &extras, &terminal)), "{by:?}");
         }
         let pool = Pool {

@@ -33,7 +33,8 @@ impl Agents {
     /// text only if no agent recognizes it as its record.
     pub fn detect(&self, named: Option<&'static dyn Agent>, saved: Saved<'_>) -> Detected {
         let tried = self.all().filter(|agent| named.is_none_or(|named| named.name() == agent.name()));
-        let examined: Vec<_> = tried.map(|agent| (agent, agent.examine(saved.text, saved.at))).collect();
+        let text = without_notices(saved.text);
+        let examined: Vec<_> = tried.map(|agent| (agent, agent.examine(text, saved.at))).collect();
         let judge = |agent: &'static dyn Agent, evidence: &Evidence| {
             let case =
                 Case { exit: saved.exit, evidence, more: self.markers(agent), model: None, now: saved.at };
@@ -56,6 +57,44 @@ impl Agents {
         } else {
             Detected { agent: None, outcome: super::verdict::by_exit_alone(saved.exit) }
         }
+    }
+}
+
+/// Lines that the agents print on standard error, whatever happens. They come before or after the record if both
+/// streams were saved in one file.
+const NOTICES: [&str; 10] = [
+    "Warning: no stdin data received",
+    "Pre-flight check is taking longer than expected",
+    "(node:",
+    "(Use `node --trace-",
+    "Reading prompt from stdin...",
+    "Reading additional input from stdin...",
+    "Loaded cached credentials.",
+    "Data collection is disabled.",
+    "YOLO mode is enabled.",
+    "Ripgrep is not available.",
+];
+
+/// Returns the text without the notices at its beginning and its end, and without a byte order mark.
+fn without_notices(text: &[u8]) -> &[u8] {
+    let is_notice = |line: &[u8]| {
+        let line = line.trim_ascii();
+        line.is_empty() || NOTICES.iter().any(|notice| line.starts_with(notice.as_bytes()))
+    };
+    let mut text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    while let Some(end) = text.iter().position(|&byte| byte == b'\n') {
+        if !is_notice(&text[..end]) {
+            break;
+        }
+        text = &text[end + 1..];
+    }
+    loop {
+        let body = text.strip_suffix(b"\n").unwrap_or(text);
+        let begin = body.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        if begin == 0 || !is_notice(&body[begin..]) {
+            return text;
+        }
+        text = &text[..begin];
     }
 }
 

@@ -134,7 +134,8 @@ fn usage_limit(error: &ProviderError, case: &Case<'_>) -> Verdict {
         scope = Scope::Model(model.to_owned());
     }
     let resets_at = error.resets_at.filter(|at| at.duration_since(now) <= FARTHEST);
-    let latest = now.checked_add(LONGEST_CAP).ok().filter(|_| window.is_cap());
+    let is_cap = window.is_rarely_reset() || window.name.starts_with("extra_usage");
+    let latest = now.checked_add(LONGEST_CAP).ok().filter(|_| is_cap);
     let resets_at = resets_at.map(|at| latest.map_or(at, |latest| at.min(latest)));
     Verdict::UsageLimit { scope, window, resets_at }
 }

@@ -12,8 +12,9 @@ use crate::agent::said;
 const WARNING: &str = "Warning: no stdin data received";
 
 /// Advice on the line after a message: a command of the agent, and what it is for.
-static ADVICE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s*/[a-z][a-z-]+ (?:to|for) [^/]*$").expect("the pattern is valid"));
+static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*/[a-z][a-z-]+ (?:to|for|or /[a-z-]+ to) [^/]*$").expect("the pattern is valid")
+});
 
 /// Returns the line of an output that consists of one message. Any other line makes it an answer.
 pub(super) fn sole_message(output: &[u8]) -> Option<String> {
@@ -24,11 +25,14 @@ pub(super) fn sole_message(output: &[u8]) -> Option<String> {
     {
         rest = after;
     }
-    match rest {
-        [message] => Some(message.clone()),
-        [message, advice] if ADVICE.is_match(advice) => Some(message.clone()),
+    let message = match rest {
+        [message] => Some(message),
+        [message, advice] if ADVICE.is_match(&advice.replace('\u{a0}', " ")) => Some(message),
         _ => None,
-    }
+    }?;
+    // The bullet with which the terminal form begins a message.
+    let bullet = message.strip_prefix(['●', '⏺']).map(str::trim_start);
+    Some(bullet.unwrap_or(message).to_owned())
 }
 
 /// Returns the forms of a message that markers may know: with the provider's words instead of its JSON, and

@@ -90,7 +90,10 @@ fn lines(message: &str, code: Option<i64>) -> Vec<String> {
 fn error_body(text: &str) -> Option<ErrorBody> {
     let value: Value = serde_json::Deserializer::from_str(text).into_iter().next()?.ok()?;
     let value = value.get(0).unwrap_or(&value);
-    serde_json::from_value::<ErrorResponse>(value.clone()).ok().map(|response| response.error)
+    let error = serde_json::from_value::<ErrorResponse>(value.clone()).ok()?.error;
+    // The message may be the provider's response again. A shorter text each time: this ends.
+    let inner = error.message.trim_start().starts_with('{').then(|| error_body(&error.message)).flatten();
+    Some(inner.unwrap_or(error))
 }
 
 /// Returns the lines of standard error that report the error of a run, without the stack trace. If no error
