@@ -6,20 +6,35 @@ use jiff::civil::{Date, Time};
 use jiff::{Timestamp, Zoned};
 
 /// The beginnings of month names that are enough to tell the months apart, January first. Source: the Unicode
-/// locale data (CLDR) for de, es, fr, it, pt, nl, pl, sv, da, nb, tr, cs, ro, hu, fi, id, ru, uk.
+/// locale data (CLDR) for de, es, fr, it, pt, nl, pl, sv, da, nb, tr, cs, ro, hu, fi, id, ru, uk, ar.
 const MONTHS: [&[&str]; 12] = [
-    &["jan", "jän", "ene", "gen", "janv", "sty", "oca", "led", "ian", "tammi", "янв", "січ", "ιαν"],
-    &["feb", "fev", "fév", "febb", "lut", "şub", "úno", "helmi", "фев", "лют", "φεβ"],
-    &["mar", "mär", "maa", "mrt", "bře", "márc", "maalis", "мар", "бер", "μαρ"],
-    &["apr", "abr", "avr", "kwi", "nis", "dub", "ápr", "huhti", "апр", "кві", "απρ"],
-    &["may", "mai", "mag", "mei", "maj", "kvě", "máj", "touko", "мая", "май", "тра", "μαΐ"],
-    &["jun", "juin", "giu", "cze", "haz", "červn", "cerv", "iun", "jún", "kesä", "июн", "чер", "ιουν"],
-    &["jul", "juil", "lug", "lip", "tem", "července", "iul", "júl", "heinä", "июл", "лип", "ιουλ"],
-    &["aug", "ago", "aoû", "aou", "sie", "ağu", "srp", "elo", "авг", "сер", "αυγ"],
-    &["sep", "set", "wrz", "eyl", "zář", "szept", "syys", "сен", "вер", "σεπ"],
-    &["oct", "okt", "out", "ott", "paź", "eki", "říj", "loka", "окт", "жов", "οκτ"],
-    &["nov", "lis", "kas", "noi", "marras", "ноя", "лист", "νοε"],
-    &["dec", "dez", "dic", "déc", "des", "gru", "ara", "pro", "joulu", "дек", "гру", "δεκ"],
+    &["jan", "jän", "ene", "gen", "janv", "sty", "oca", "led", "ian", "tammi", "янв", "січ", "ιαν", "يناير"],
+    &["feb", "fev", "fév", "febb", "lut", "şub", "úno", "helmi", "фев", "лют", "φεβ", "فبراير"],
+    &["mar", "mär", "maa", "mrt", "bře", "márc", "maalis", "мар", "бер", "μαρ", "مارس"],
+    &["apr", "abr", "avr", "kwi", "nis", "dub", "ápr", "huhti", "апр", "кві", "απρ", "أبريل"],
+    &["may", "mai", "mag", "mei", "maj", "kvě", "máj", "touko", "мая", "май", "тра", "μαΐ", "مايو"],
+    &[
+        "jun",
+        "juin",
+        "giu",
+        "cze",
+        "haz",
+        "červn",
+        "cerv",
+        "iun",
+        "jún",
+        "kesä",
+        "июн",
+        "чер",
+        "ιουν",
+        "يونيو",
+    ],
+    &["jul", "juil", "lug", "lip", "tem", "července", "iul", "júl", "heinä", "июл", "лип", "ιουλ", "يوليو"],
+    &["aug", "ago", "aoû", "aou", "sie", "ağu", "srp", "elo", "авг", "сер", "αυγ", "أغسطس"],
+    &["sep", "set", "wrz", "eyl", "zář", "szept", "syys", "сен", "вер", "σεπ", "سبتمبر"],
+    &["oct", "okt", "out", "ott", "paź", "eki", "říj", "loka", "окт", "жов", "οκτ", "أكتوبر"],
+    &["nov", "lis", "kas", "noi", "marras", "ноя", "лист", "νοε", "نوفمبر"],
+    &["dec", "dez", "dic", "déc", "des", "gru", "ara", "pro", "joulu", "дек", "гру", "δεκ", "ديسمبر"],
 ];
 
 /// Words for the second half of the day.
@@ -29,9 +44,11 @@ const MORNING: [&str; 4] = ["am", "午前", "上午", "오전"];
 
 /// Parses a date with its time of day, in the zone of `now`.
 pub(super) fn parse(text: &str, now: &Zoned) -> Option<Timestamp> {
-    let (before, clock) = split_clock(text)?;
-    let date = date(&before)?;
-    date.to_datetime(clock).to_zoned(now.time_zone().clone()).ok().map(|at| at.timestamp())
+    let (before, clock) = split_clock(&text.replace(" h ", ":"))?;
+    let at = |date: Date| date.to_datetime(clock).to_zoned(now.time_zone().clone()).ok();
+    let times = dates(&before).into_iter().filter_map(at).map(|at| at.timestamp());
+    // With two readings, the next time is meant: a limit does not last for months.
+    times.min_by_key(|time| (*time < now.timestamp(), *time))
 }
 
 /// Splits a text into the date and the time of day, which comes last.
@@ -42,7 +59,7 @@ fn split_clock(text: &str) -> Option<(String, Time)> {
         .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     let (mut date, clock) = (text[..begins].to_owned(), &text[begins..]);
     let ends = clock.find(|letter: char| !letter.is_ascii_digit() && letter != ':').unwrap_or(clock.len());
-    let after = clock[ends..].trim();
+    let after: String = clock[ends..].chars().filter(|letter| letter.is_alphanumeric()).collect();
     let numbers: Vec<i8> = clock[..ends].split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
     let (hour, minute) = (*numbers.first()?, *numbers.get(1)?);
     let mut half = None;
@@ -64,8 +81,9 @@ fn split_clock(text: &str) -> Option<(String, Time)> {
     Some((date, Time::new(hour, minute, second, 0).ok()?))
 }
 
-/// Reads a date: a month in words between two numbers, or three numbers with units, year first.
-fn date(text: &str) -> Option<Date> {
+/// Reads a date: a month in words between two numbers, or three numbers. The year may be first or last. The day
+/// is before the month, but `7/10/2026` may also be the tenth of July.
+fn dates(text: &str) -> Vec<Date> {
     let is_separator = |letter: char| !letter.is_alphanumeric();
     let mut numbers = Vec::new();
     let mut month = None;
@@ -77,14 +95,20 @@ fn date(text: &str) -> Option<Date> {
             month = month_of(word);
         }
     }
-    match (numbers.as_slice(), month) {
-        (&[day, year], Some(month)) if year >= 2000 => Date::new(year, month, i8::try_from(day).ok()?).ok(),
-        (&[year, day], Some(month)) if year >= 2000 => Date::new(year, month, i8::try_from(day).ok()?).ok(),
-        (&[year, month, day], None) if year >= 2000 => {
-            Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+    let (year, readings) = match (numbers.as_slice(), month) {
+        (&[day, year] | &[year, day], Some(month)) if year >= 2000 => (year, vec![(i16::from(month), day)]),
+        (&[year, month, day], None) if year >= 2000 => (year, vec![(month, day)]),
+        (&[first, second, year], None) if year >= 2000 && text.contains('/') => {
+            (year, vec![(second, first), (first, second)])
         }
-        _ => None,
-    }
+        (&[day, month, year], None) if year >= 2000 => (year, vec![(month, day)]),
+        _ => return Vec::new(),
+    };
+    let date = |(month, day)| {
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        Date::new(year, month, day).ok()
+    };
+    readings.into_iter().filter_map(date).collect()
 }
 
 /// Separates numbers from the letters next to them: `7月10日` becomes `7 月 10 日`.
@@ -135,6 +159,14 @@ mod tests {
             "2026. 7. 10. 11:52",
             "10 iul. 2026, 11:52",
             "2026. júl. 10. 11:52",
+            "10.07.2026, 11:52",
+            "10. 7. 2026 11:52",
+            "10/07/2026 11:52",
+            "7/10/2026, 11:52 am",
+            "10 thg 7, 2026, 11:52",
+            "10 juil. 2026, 11 h 52",
+            "10 de jul. de 2026, 11:52 a. m.",
+            "10 يوليو 2026، 11:52",
         ] {
             assert_eq!(
                 parse(text, &now).map(|at| at.to_string()).as_deref(),
@@ -171,9 +203,7 @@ mod tests {
     #[test]
     fn what_is_no_date_is_not_read() {
         let now: Zoned = "2026-07-09T20:00:00[UTC]".parse().unwrap();
-        for text in
-            ["10/07/2026, 11:52", "10 xyz 2026, 11:52", "jul 2026, 11:52", "10 de jul., 11:52", "11:52"]
-        {
+        for text in ["10 xyz 2026, 11:52", "jul 2026, 11:52", "10 de jul., 11:52", "11:52"] {
             assert_eq!(parse(text, &now), None, "{text}");
         }
     }

@@ -24,6 +24,7 @@ pub fn details(
         ("Name", subscription.name.to_string()),
         ("Agent", subscription.agent.clone()),
         ("Status", row.status_cell(TableForm::Full, now)),
+        ("Reason", number(row.known.reason(row.moment.now).map(one_line))),
         ("Priority", subscription.priority.to_string()),
         ("Tags", if subscription.tags.is_empty() { none() } else { subscription.tags.join(", ") }),
         ("Credential", stored.to_owned()),
