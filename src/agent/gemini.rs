@@ -5,6 +5,7 @@ mod environment;
 mod printed;
 mod record;
 mod refusal;
+mod telemetry;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -189,6 +190,9 @@ impl Agent for Gemini {
         let known = recorded.is_some() || printed.known || ending.known;
         let record::Recorded { mut evidence, answered } = recorded.unwrap_or_default();
         evidence.usage = more_complete(printed.usage, evidence.usage);
+        if !plan.prints_json {
+            telemetry::add_utility_usage(plan, &mut evidence.usage, now);
+        }
         evidence.model = evidence.model.or(printed.model);
         let session = printed.session.or(ending.session);
         evidence.session = evidence.session.or(session.filter(|_| watch.is_none()));
@@ -281,6 +285,10 @@ fn plan_conversation(conversation: &Conversation, job: &Job<'_>, plan: &mut Laun
     plan.watch = session.map(|session| record::watch(projects, session, job.cwd, job.began));
     if let Some(model) = job.model {
         plan.args.splice(0..0, ["--model".into(), model.into()]);
+    }
+    // With a model that the user names, the agent does not ask for one.
+    if conversation.prints && !plan.prints_json && conversation.model.is_none() && job.model.is_none() {
+        telemetry::plan(job, plan);
     }
     if (conversation.prints || job.patience != Patience::Own) && job.variable(NO_RELAUNCH).is_none() {
         plan.set.push((NO_RELAUNCH.into(), "1".into()));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -58,6 +59,17 @@ pub(super) enum Attempted {
     Ended(Box<AttemptEnd>),
     /// A signal with this number arrived before the agent was started.
     Signal(i32),
+}
+
+/// Files that are removed when this is dropped: their content is needed until the attempt is booked.
+struct RemovedAtEnd<'a>(Vec<&'a PathBuf>);
+
+impl Drop for RemovedAtEnd<'_> {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            let _ = fs::remove_file(file);
+        }
+    }
 }
 
 impl Run<'_> {
@@ -243,11 +255,8 @@ impl Run<'_> {
         let session = live.end();
         self.say_notices();
         self.context.voice.resume();
-        if let Some((file, _)) = &plan.settings
-            && file.starts_with(self.settings_dir())
-        {
-            let _ = fs::remove_file(file);
-        }
+        let own = plan.settings.iter().map(|(file, _)| file);
+        let _removed = RemovedAtEnd(own.filter(|file| file.starts_with(self.settings_dir())).collect());
         match launched {
             Ok(Launched::Ended(child)) => {
                 let end = self.settle(state, child, begun);

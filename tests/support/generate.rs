@@ -82,6 +82,11 @@ impl Generate {
         format!("http://{}", self.address)
     }
 
+    /// All requests, in order.
+    pub fn all(&self) -> Vec<GenerateRequest> {
+        self.shared.received().clone()
+    }
+
     /// The turns of the conversation, in order, without the requests that pick a model.
     pub fn turns(&self) -> Vec<GenerateRequest> {
         let mut turns = self.shared.received().clone();

@@ -127,10 +127,21 @@ fn other_login(job: &Job<'_>) -> Option<(PathBuf, String)> {
     if matches!(job.grant, Grant::Home(_)) {
         return None;
     }
-    let system = job.variable("GEMINI_CLI_SYSTEM_SETTINGS_PATH").map(PathBuf::from);
-    let files = [system.unwrap_or_else(|| SYSTEM_SETTINGS.into()), own_dir(job).join("settings.json")];
+    let files = [system_settings(job), own_dir(job).join("settings.json")];
     let mut chosen = files.into_iter().filter_map(|file| chosen_login(&file).map(|chosen| (file, chosen)));
     chosen.next().filter(|(_, chosen)| chosen != BY_KEY)
+}
+
+fn system_settings(job: &Job<'_>) -> PathBuf {
+    let named = job.variable("GEMINI_CLI_SYSTEM_SETTINGS_PATH");
+    named.map_or_else(|| SYSTEM_SETTINGS.into(), PathBuf::from)
+}
+
+/// Whether a settings file of the agent mentions telemetry.
+pub(super) fn has_telemetry(job: &Job<'_>) -> bool {
+    let project = job.cwd.join(".gemini/settings.json");
+    let files = [system_settings(job), own_dir(job).join("settings.json"), project];
+    files.iter().filter_map(|file| fs::read(file).ok()).any(|bytes| contains_name(&bytes, "telemetry"))
 }
 
 /// Returns the settings in the agent's files that would override the credential.

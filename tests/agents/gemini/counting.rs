@@ -55,6 +55,38 @@ fn each_subscription_has_its_own_tokens_after_any_number_of_turns() {
 }
 
 #[test]
+fn the_request_that_chooses_the_model_counts_in_each_format() {
+    for format in ["text", "json", "stream-json"] {
+        let test = the_request_that_chooses_the_model_counts_in_each_format;
+        let Some(scene) = Scene::of(test) else { return };
+        scene.service.vary_usage();
+        scene.add("work", "work--ok");
+        scene.kage_exec(&["gemini", "-o", format, "-p", "hi"]).run().success();
+        let all = scene.service.all();
+        assert_eq!((all.len(), scene.service.turns().len()), (2, 1), "{format}");
+        let sum = |path: &str| all.iter().map(|request| number(&request.usage, path)).sum::<u64>();
+        let (cached, thoughts) = (sum("/cachedContentTokenCount"), sum("/thoughtsTokenCount"));
+        let output = sum("/candidatesTokenCount") + thoughts;
+        let expected = [sum("/promptTokenCount") - cached, output, cached];
+        let booked = counts::booked(&scene.sandbox)["work"];
+        assert_eq!(booked[..3], expected, "{format}");
+        let left = fs::read_dir(scene.sandbox.path("home/.local/state/kage/settings"));
+        assert_eq!(left.into_iter().flatten().count(), 0, "{format}: the file of the run is removed");
+    }
+}
+
+#[test]
+fn telemetry_of_the_user_is_left_alone() {
+    let Some(scene) = Scene::of(telemetry_of_the_user_is_left_alone) else { return };
+    scene.add("work", "work--ok");
+    let file = scene.sandbox.path("telemetry");
+    let call = scene.kage_exec(&["gemini", "-p", "hi"]).env("GEMINI_TELEMETRY_ENABLED", "true");
+    let call = call.env("GEMINI_TELEMETRY_TARGET", "local").env("GEMINI_TELEMETRY_OUTFILE", &file);
+    call.run().success();
+    assert!(fs::read_to_string(&file).unwrap().contains("gemini_cli.api_response"));
+}
+
+#[test]
 fn parallel_runs_in_one_directory_have_their_own_tokens() {
     let Some(scene) = Scene::with_tool("true", parallel_runs_in_one_directory_have_their_own_tokens) else {
         return;
