@@ -25,7 +25,7 @@ mod voice;
 mod wait;
 mod withheld;
 
-pub(crate) use books::{Answer, Books, By, Key, Query, Tally, unpriced_models};
+pub(crate) use books::{Answer, Books, By, Query, unpriced_models};
 pub(crate) use context::{Context, strict_state};
 pub(crate) use events::SCHEMA;
 pub(crate) use hooks::handle_hook;

@@ -11,7 +11,7 @@ use jiff::{ToSpan as _, Zoned};
 use crate::cli::{self, Period};
 use crate::clock;
 use crate::config::closest;
-use crate::engine::{Answer, Books, By, Context, Key, Query, Tally};
+use crate::engine::{Answer, Books, By, Context, Query};
 use crate::error::{Failure, Status};
 use crate::files;
 use crate::pool::{Name, State};
@@ -85,8 +85,9 @@ fn table(usage: &Usage<'_>, books: &Books<'_>) -> Result<String> {
     let mut estimated = Vec::new();
     if answer.total.unpriced > 0 || !answer.total.estimated.is_none() {
         let by_model = books.ask(&query.by(&[By::Model]))?;
-        unpriced = models(&by_model, |tally| tally.unpriced > 0);
-        estimated = models(&by_model, |tally| !tally.estimated.is_none())
+        unpriced = by_model.texts(|tally| tally.unpriced > 0);
+        estimated = by_model
+            .texts(|tally| !tally.estimated.is_none())
             .into_iter()
             .map(|model| {
                 let from = books.estimated_from(&model).map(str::to_owned);
@@ -96,16 +97,6 @@ fn table(usage: &Usage<'_>, books: &Books<'_>) -> Result<String> {
     }
     let extras = Extras { over_time: &over_time, unpriced: &unpriced, estimated: &estimated };
     Ok(report::table(usage, &extras, &Terminal::here()))
-}
-
-/// The models whose row meets a condition.
-fn models(by_model: &Answer, condition: impl Fn(&Tally) -> bool) -> Vec<String> {
-    let models = by_model.rows.iter().filter(|(_, tally)| condition(tally));
-    let names = models.filter_map(|(keys, _)| match &keys[..] {
-        [Key::Text(model)] => Some(model.clone()),
-        _ => None,
-    });
-    names.collect()
 }
 
 fn page(usage: &Usage<'_>, books: &Books<'_>, context: &Context, state: &State) -> Result<String> {

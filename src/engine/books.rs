@@ -22,7 +22,7 @@ use crate::pool::{
 };
 use crate::run::ChildExit;
 
-pub(crate) use crate::ledger::{Answer, By, Key, Query, Tally};
+pub(crate) use crate::ledger::{Answer, By, Query};
 pub(crate) use usage::{Books, unpriced_models};
 
 impl Context {
@@ -153,12 +153,12 @@ impl Run<'_> {
     /// Warns if the provider refused the last attempts on this subscription, and on no other.
     fn say_refused_repeatedly(&self, lease: &Lease, evidence: &str) {
         let state = self.context.view().unwrap_or_default();
-        let known = state.of(&lease.subscription);
-        let mut others = state.subscriptions.iter().filter(|(name, _)| **name != lease.subscription);
-        if known.is_refused_repeatedly() && others.all(|(_, other)| other.unknown_refusals == 0) {
+        if let Some((name, times)) = state.refused_repeatedly()
+            && *name == lease.subscription
+        {
             self.say(Said::RefusedRepeatedly {
-                subscription: lease.subscription.clone(),
-                times: known.unknown_refusals,
+                subscription: name.clone(),
+                times,
                 evidence: evidence.to_owned(),
             });
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -61,14 +61,12 @@ pub(super) enum Attempted {
     Signal(i32),
 }
 
-/// Files that are removed when this is dropped: their content is needed until the attempt is booked.
-struct RemovedAtEnd<'a>(Vec<&'a PathBuf>);
+/// A file that is removed when this is dropped: its content is needed until the attempt is booked.
+struct RemovedAtEnd<'a>(&'a Path);
 
 impl Drop for RemovedAtEnd<'_> {
     fn drop(&mut self) {
-        for file in &self.0 {
-            let _ = fs::remove_file(file);
-        }
+        let _ = fs::remove_file(self.0);
     }
 }
 
@@ -255,8 +253,8 @@ impl Run<'_> {
         let session = live.end();
         self.say_notices();
         self.context.voice.resume();
-        let own = plan.settings.iter().map(|(file, _)| file);
-        let _removed = RemovedAtEnd(own.filter(|file| file.starts_with(self.settings_dir())).collect());
+        let own = plan.settings.as_ref().filter(|(file, _)| file.starts_with(self.settings_dir()));
+        let _removed = own.map(|(file, _)| RemovedAtEnd(file));
         match launched {
             Ok(Launched::Ended(child)) => {
                 let end = self.settle(state, child, begun);

@@ -106,3 +106,12 @@ pub struct Answer {
     /// Lines that could not be parsed: the file and their number.
     pub damaged: Vec<(String, u64)>,
 }
+
+impl Answer {
+    /// Returns the texts of the keys of the rows that meet a condition.
+    pub fn texts(&self, condition: impl Fn(&Tally) -> bool) -> Vec<String> {
+        let rows = self.rows.iter().filter(|(_, tally)| condition(tally));
+        let text = |key: &Key| if let Key::Text(text) = key { Some(text.clone()) } else { None };
+        rows.flat_map(|(keys, _)| keys).filter_map(text).collect()
+    }
+}

@@ -119,6 +119,16 @@ pub enum Scope {
     Model(String),
 }
 
+impl Scope {
+    /// Returns the family of models, if the limit covers only one.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::Model(model) => Some(model),
+        }
+    }
+}
+
 /// The name of a model family as its provider writes it: `Opus`. Other names stay as they are.
 pub fn family_name(model: &str) -> String {
     if !model.bytes().all(|byte| byte.is_ascii_lowercase()) {

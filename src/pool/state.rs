@@ -36,6 +36,14 @@ pub struct State {
 }
 
 impl State {
+    /// Returns the one subscription on which at least three attempts in a row ended with an HTTP 400 that nothing
+    /// recognizes, and their number. If other subscriptions have such attempts too, the requests are the cause.
+    pub fn refused_repeatedly(&self) -> Option<(&Name, u32)> {
+        let mut refused = self.subscriptions.iter().filter(|(_, known)| known.unknown_refusals > 0);
+        let (name, known) = refused.next().filter(|_| refused.next().is_none())?;
+        (known.unknown_refusals >= 3).then_some((name, known.unknown_refusals))
+    }
+
     /// Returns the state of a subscription, or an empty one if it has never run.
     pub fn of(&self, name: &Name) -> SubscriptionState {
         self.subscriptions.get(name).cloned().unwrap_or_default()
@@ -176,11 +184,6 @@ impl SubscriptionState {
             .iter()
             .filter(|(window, reading)| counts(window) && reading.resets_at.is_none_or(|at| at > now));
         known.map(|(_, reading)| reading.value).max_by(f64::total_cmp)
-    }
-
-    /// Whether at least three attempts in a row ended with an HTTP 400 that nothing recognizes.
-    pub fn is_refused_repeatedly(&self) -> bool {
-        self.unknown_refusals >= 3
     }
 
     /// Returns the tokens used in the last `USAGE_WINDOW`, which `least-used` compares.

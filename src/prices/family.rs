@@ -1,6 +1,8 @@
 //! Finds the known model that is nearest to one without a price: the same family, the nearest version. So a
 //! new version of a known family has an estimated price before it has one of its own.
 
+use std::cmp::Reverse;
+
 /// A model id as its family and version: `claude-opus-5-5` is `[claude, opus]` and `[5, 5]`.
 struct Id<'a> {
     words: Vec<&'a str>,
@@ -41,7 +43,7 @@ pub(super) fn nearest<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> 
 /// How near a version is to the wanted one: a greater value is nearer.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Nearness {
-    Newer(std::cmp::Reverse<Vec<u64>>),
+    Newer(Reverse<Vec<u64>>),
     /// Preferred to any newer version.
     SameOrOlder(Vec<u64>),
 }
@@ -52,7 +54,7 @@ impl Nearness {
         if wanted.is_empty() || known <= wanted {
             Self::SameOrOlder(known.to_vec())
         } else {
-            Self::Newer(std::cmp::Reverse(known.to_vec()))
+            Self::Newer(Reverse(known.to_vec()))
         }
     }
 }

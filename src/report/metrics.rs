@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::usage::Worth;
 use crate::ledger::{Answer, Key, Keys};
-use crate::pool::{Pool, Scope, State, Status, SubscriptionState, Window, family_name};
+use crate::pool::{Pool, State, Status, SubscriptionState, Window, family_name};
 use crate::text::is_harmless;
 
 /// The input of the metrics.
@@ -148,18 +148,20 @@ fn gauges(metrics: &Metrics<'_>) -> [Family; 5] {
         add_windows(&mut windows, name, &known, now);
         for active in known.active_limits(now) {
             let scope = active.scope.to_string();
-            let model = match &active.scope {
-                Scope::Model(model) => Some(family_name(model)),
-                Scope::All => None,
-            };
+            let model = active.scope.model().map(family_name);
             let labels =
                 [("subscription", name), ("scope", scope.as_str()), ("window", active.window.as_str())];
-            let labels = labels.into_iter().chain(model.iter().map(|model| ("model", model.as_str())));
-            limit.add(&labels.collect::<Vec<_>>(), active.until.duration_since(now).as_secs());
+            let seconds = active.until.duration_since(now).as_secs();
+            limit.add(&with_model(&labels, model.as_deref()), seconds);
         }
     }
     let [utilization, reset] = windows;
     [status, running, utilization, reset, limit]
+}
+
+/// Adds the label of a window or a limit that covers one family of models.
+fn with_model<'a>(labels: &[(&'a str, &'a str)], model: Option<&'a str>) -> Vec<(&'a str, &'a str)> {
+    labels.iter().copied().chain(model.map(|model| ("model", model))).collect()
 }
 
 /// The utilization of a window is unknown after its reset.
@@ -167,8 +169,7 @@ fn add_windows([ratio, reset]: &mut [Family; 2], name: &str, known: &Subscriptio
     for (window, reading) in &known.utilization {
         let model = Window::model_of(window).map(family_name);
         let labels = [("subscription", name), ("window", window.as_str())];
-        let labels = labels.into_iter().chain(model.iter().map(|model| ("model", model.as_str())));
-        let labels = labels.collect::<Vec<_>>();
+        let labels = with_model(&labels, model.as_deref());
         if reading.resets_at.is_none_or(|at| at > now) {
             ratio.add(&labels, reading.value);
         }

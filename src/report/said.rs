@@ -76,7 +76,7 @@ fn refused_repeatedly(name: &Name, times: u32, evidence: &str) -> Vec<String> {
     vec![line, format!("hint: kage subscription disable {name}")]
 }
 
-/// That a budget of costs cannot bind, and the budget that can.
+/// That a cost budget cannot limit some models, and a budget that can.
 fn unpriced(owner: &Owner, models: &[String]) -> Vec<String> {
     let (of, hint) = match owner {
         Owner::Subscription(name) => {

@@ -13,7 +13,7 @@ use super::paint;
 use super::table::painted_table;
 use super::time::{clock, counted, grouped, until};
 use super::width::{aligned, clipped, widest};
-use crate::pool::{Cost, Moment, Pool, Scope, State, Status, Subscription, SubscriptionState, family_name};
+use crate::pool::{Cost, Moment, Pool, State, Status, Subscription, SubscriptionState, family_name};
 use crate::text::one_line;
 
 pub use details::details;
@@ -306,10 +306,7 @@ impl Row<'_> {
             _ if form >= TableForm::NoUntil => word.to_owned(),
             (Some(at), _) => format!("{word} until {}", until(at)),
             (None, Some(limit)) => {
-                let what = match &limit.scope {
-                    Scope::Model(model) => family_name(model),
-                    Scope::All => limit.scope.to_string(),
-                };
+                let what = limit.scope.model().map_or_else(|| limit.scope.to_string(), family_name);
                 format!("active, {what} limited until {}", until(limit.until))
             }
             (None, None) => word.to_owned(),

@@ -127,8 +127,7 @@ fn pipe_holding(text: &str) -> io::Result<PipeReader> {
 impl Child {
     /// Waits until the agent ends. Sleeps until a signal arrives: SIGCHLD for a child that ended or stopped,
     /// a signal to forward, or the signal with which the agent's hooks or the
-    /// thread that reads standard error wake kage.
-    /// If `must_end` becomes true, the agent is ended.
+    /// thread that reads standard error wake kage. If `must_end` becomes true, the agent is ended.
     pub(super) fn wait(
         self,
         signals: &mut Signals,

@@ -22,7 +22,7 @@ use super::signals::{Signals, survive_file_limit};
 use super::{Input, Released};
 use crate::agent::{Captured, Line};
 use hold::{Hold, Lines, Whole};
-use pump::{AgentEnd, EndNotifier, OutputPipe, Watch};
+use pump::{AgentEnd, EndNotifier, LineFinder, OutputPipe};
 use stdin::Source;
 
 pub(super) use pump::Stream;
@@ -114,8 +114,8 @@ impl Relay {
     }
 
     /// Sets after which line of standard error the agent is ended.
-    pub fn end_after(&mut self, line: Option<fn(&[u8]) -> bool>) {
-        self.ends = line;
+    pub fn end_after(&mut self, ends: Option<fn(&[u8]) -> bool>) {
+        self.ends = ends;
     }
 
     /// Whether this attempt has delivered output that another attempt would contradict: output in one piece
@@ -216,10 +216,10 @@ impl Relay {
         } else {
             let (pipe, agent) = output_pipe(&end)?;
             let (to, undone) = (Arc::clone(&self.errors), undone.try_clone()?);
-            let watch = self.ends.map(|ends| Watch::new(ends, &must_end));
+            let finder = self.ends.map(|ends| LineFinder::new(ends, &must_end));
             let errors = thread::Builder::new().spawn(move || {
                 let _undone = undone;
-                pump::errors(pipe, &to, watch)
+                pump::errors(pipe, &to, finder)
             })?;
             (agent, Some(errors))
         };

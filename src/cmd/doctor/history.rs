@@ -16,23 +16,18 @@ pub(super) fn examine(scene: &Scene) -> Vec<Finding> {
     let own = pool.subscriptions.keys().filter_map(|name| pool.cost_budget(name, None));
     let namespaces = pool.namespaces.iter().filter(|(_, budgets)| budgets.limits_cost());
     let owners: Vec<_> = own.chain(namespaces.map(|(name, _)| Owner::Namespace(name.clone()))).collect();
-    let unpriced = owners.iter().filter_map(|owner| finding(owner, config, scene));
+    let unpriced = owners.iter().filter_map(|owner| unlimited_model(owner, config, scene));
     unpriced.chain(refused_repeatedly(scene)).collect()
 }
 
-/// The one subscription whose last attempts the provider refused. If several are refused, the requests are the
-/// cause, not a subscription.
 fn refused_repeatedly(scene: &Scene) -> Option<Finding> {
-    let state = scene.state.as_ref()?;
-    let mut refused = state.subscriptions.iter().filter(|(_, known)| known.unknown_refusals > 0);
-    let (Some((name, known)), None) = (refused.next(), refused.next()) else { return None };
-    let message =
-        format!("the last {} attempts on `{name}` ended with an unknown HTTP 400", known.unknown_refusals);
-    let fix = format!("kage subscription disable {name}");
-    known.is_refused_repeatedly().then(|| Finding::warning("requests-refused", message, fix))
+    let (name, times) = scene.state.as_ref()?.refused_repeatedly()?;
+    let message = format!("the last {times} attempts on `{name}` ended with an unknown HTTP 400");
+    Some(Finding::warning("requests-refused", message, format!("kage subscription disable {name}")))
 }
 
-fn finding(owner: &Owner, config: &Config, scene: &Scene) -> Option<Finding> {
+/// The finding if a model was used this month that a cost budget cannot limit.
+fn unlimited_model(owner: &Owner, config: &Config, scene: &Scene) -> Option<Finding> {
     let mut query = Query::all(TimeZone::system());
     query.since = Some(Zoned::now().date().first_of_month());
     let whose = match owner {

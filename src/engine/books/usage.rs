@@ -6,16 +6,14 @@ use jiff::tz::TimeZone;
 
 use crate::config::Config;
 use crate::engine::context::Context;
-use crate::ledger::{Answer, By, Key, Ledger, Query};
+use crate::ledger::{Answer, By, Ledger, Query};
 use crate::paths::Paths;
 use crate::prices::Prices;
 
 /// Returns the models of the runs of a query whose tokens have no price, not even an estimate.
 pub(crate) fn unpriced_models(paths: &Paths, config: &Config, query: &Query) -> Result<Vec<String>> {
     let answer = Ledger::new(&paths.state).usage(&query.by(&[By::Model]), &config.prices)?;
-    let unpriced = answer.rows.into_iter().filter(|(_, tally)| tally.unpriced > 0);
-    let models = unpriced.flat_map(|(keys, _)| keys);
-    Ok(models.filter_map(|key| if let Key::Text(model) = key { Some(model) } else { None }).collect())
+    Ok(answer.texts(|tally| tally.unpriced > 0))
 }
 
 /// The ledger, and the prices of its tokens.
@@ -53,7 +51,6 @@ impl Books<'_> {
     /// Returns every subscription that has an attempt in the ledger.
     pub(crate) fn subscriptions(&self) -> Result<Vec<String>> {
         let answer = self.ask(&Query::all(TimeZone::UTC).by(&[By::Subscription]))?;
-        let names = answer.rows.into_keys().flatten();
-        Ok(names.filter_map(|key| if let Key::Text(name) = key { Some(name) } else { None }).collect())
+        Ok(answer.texts(|_| true))
     }
 }

@@ -136,10 +136,7 @@ impl Case<'_> {
 
     /// The model family of a limit that does not exclude the subscription.
     pub(super) fn limited_model(&self) -> Option<String> {
-        self.known.active_limits(self.moment.now).find_map(|limit| match &limit.scope {
-            Scope::Model(model) => Some(model.clone()),
-            Scope::All => None,
-        })
+        self.known.active_limits(self.moment.now).find_map(|limit| limit.scope.model()).map(str::to_owned)
     }
 
     /// Whether the subscription is near a limit of the provider, near a declared budget, or limited for a

@@ -134,14 +134,14 @@ pub(super) fn output(mut pipe: OutputPipe, hold: &mut dyn Hold, to: &Stream) -> 
 }
 
 /// Looks for a line of standard error after which the agent is ended.
-pub(super) struct Watch {
+pub(super) struct LineFinder {
     ends: fn(&[u8]) -> bool,
     must_end: Arc<AtomicBool>,
     /// The beginning of a line whose end has not been read.
     begun: Vec<u8>,
 }
 
-impl Watch {
+impl LineFinder {
     pub(super) fn new(ends: fn(&[u8]) -> bool, must_end: &Arc<AtomicBool>) -> Self {
         Self { ends, must_end: Arc::clone(must_end), begun: Vec::new() }
     }
@@ -165,14 +165,14 @@ impl Watch {
 }
 
 /// Copies standard error as it arrives and returns its last bytes.
-pub(super) fn errors(mut pipe: OutputPipe, to: &Stream, mut watch: Option<Watch>) -> Vec<u8> {
+pub(super) fn errors(mut pipe: OutputPipe, to: &Stream, mut finder: Option<LineFinder>) -> Vec<u8> {
     let mut buffer = vec![0; TAIL];
     let mut tail = Vec::new();
     loop {
         let length = pipe.read(&mut buffer);
         tail.extend_from_slice(&buffer[..length]);
-        if let Some(watch) = &mut watch {
-            watch.feed(&buffer[..length]);
+        if let Some(finder) = &mut finder {
+            finder.feed(&buffer[..length]);
         }
         // Not after each read, because `drain` moves the rest.
         if tail.len() > 8 * TAIL {
